@@ -1,0 +1,53 @@
+# `make demo` and `make test` set up everything they need; the rest is for those who work on the package.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SERVERS ?= on
+
+.PHONY: help demo test floor check bench docs servers clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
+	@echo "make test     install what the tests need, then run them all (SERVERS=off: without building servers)"
+	@echo "make floor    run the tests on the oldest versions of the dependencies that are supported"
+	@echo "make check    linters, types, import contracts, generated pages"
+	@echo "make servers  put the servers that the tests need into the cache"
+	@echo "make docs     render the reference pages anew"
+	@echo "make bench    measure, side by side with peers"
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) with what the demo needs ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name it with PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) with what tests and checks need ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name it with PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/python -m examples.demo $(ARGS)
+
+test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
+	$(BIN)/python -m pytest $(ARGS)
+
+servers:
+	@$(PYTHON) tests/servers/install.py
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m otel_ha.render.settings | diff - docs/reference/settings.md
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m otel_ha.render.settings > docs/reference/settings.md
+
+clean:
+	rm -rf $(VENV)* dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

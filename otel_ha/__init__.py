@@ -1,0 +1,65 @@
+"""OpenTelemetry metrics for the services around Home Assistant: one call, one decorator, one catalog.
+
+What is listed here is the public interface; importing it opens nothing, starts nothing and reads no environment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_ha.catalog import Catalog, Objective
+from otel_ha.config import TelemetryConfig
+from otel_ha.errors import CatalogError, ConfigError, TelemetryError
+from otel_ha.instruments import (
+    SUB_SECOND,
+    Attribute,
+    Counter,
+    Gauge,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+    state_set,
+)
+from otel_ha.measure import Measurement, measured
+from otel_ha.operation import Discarded, Operation
+
+if TYPE_CHECKING:
+    from otel_ha.telemetry import Telemetry, setup_telemetry
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SUB_SECOND",
+    "Attribute",
+    "Catalog",
+    "CatalogError",
+    "ConfigError",
+    "Counter",
+    "Discarded",
+    "Gauge",
+    "Histogram",
+    "Measurement",
+    "Objective",
+    "ObservableCounter",
+    "ObservableGauge",
+    "ObservableUpDownCounter",
+    "Operation",
+    "Telemetry",
+    "TelemetryConfig",
+    "TelemetryError",
+    "UpDownCounter",
+    "measured",
+    "setup_telemetry",
+    "state_set",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs the SDK only when it is asked for: modules that just declare and measure do not pay for it."""
+    if name in {"Telemetry", "setup_telemetry"}:
+        from otel_ha import telemetry  # noqa: PLC0415
+
+        return getattr(telemetry, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
