@@ -1,0 +1,41 @@
+"""FrozenMapping: the mapping for frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar, final
+
+__all__ = ["FrozenMapping"]
+
+T = TypeVar("T")
+
+
+@final
+class FrozenMapping(Mapping[str, T]):
+    """A mapping that can be hashed and pickled and not be changed, which ``types.MappingProxyType`` is not."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, T] | Iterable[tuple[str, T]]) -> None:
+        """Copy `items`."""
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> T:
+        """Return the value at `key`, or raise KeyError."""
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys, in the order given."""
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        """Hash of keys and values; their order does not count, as in equality."""
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        """Show the items as a dict does."""
+        return repr(self._items)

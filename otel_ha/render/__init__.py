@@ -1,0 +1,1 @@
+"""From declarations to text: what is rendered here is never written by hand."""
