@@ -1,0 +1,288 @@
+"""Declarations: Attribute and the kinds of instrument, as frozen data with OpenTelemetry's own verbs.
+
+A declaration does nothing by itself: until telemetry is set up, and again after its shutdown, a verb returns at once
+and keeps nothing. `recorder` is the one part of a declaration that changes; only `connect` and `disconnect` set it.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from keyword import iskeyword
+from typing import ClassVar, Protocol, Self
+
+from otel_ha import naming
+from otel_ha.errors import CatalogError
+
+AttributeValue = str | bool | int | float
+"""What OpenTelemetry takes as an attribute's value; None leaves the attribute out."""
+
+Attributes = Mapping[str, AttributeValue | None]
+"""Attributes by the Python keyword of their declaration."""
+
+Point = tuple[float, Attributes]
+"""One observed value and the attributes that are its own."""
+
+Source = Callable[[], float | Iterable[Point] | None]
+"""What an observable is read from: a value, several points, or None for nothing to report now."""
+
+Change = tuple["Synchronous", float, Attributes]
+"""One measurement of a group that belongs together: on what, how much, with which attributes."""
+
+GROUPS = ("system", "performance", "business", "operations", "entity")
+OTHER = "_OTHER"
+"""Stands for every value outside a closed set or beyond a budget, as error.type's own fallback does."""
+
+SUB_SECOND = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5)
+"""Bounds in seconds for work that takes half a millisecond to ten seconds; no bound is an integer, so that every way
+to Prometheus spells `le` alike."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxother = _SHORT.maxstring = 200
+
+
+class Recorder(Protocol):
+    """What a synchronous declaration hands its measurements to while telemetry runs. Nothing in it raises."""
+
+    def record(self, amount: float, attributes: Attributes) -> None:
+        """Take one measurement."""
+
+    def record_together(self, changes: Sequence[Change], *, later: bool) -> None:
+        """Take measurements that belong together, so that every collection sees all or none of them.
+
+        With `later` no lock is taken and the next collection sees them: for finalizers, which can interrupt anything.
+        """
+
+    def report(self, reason: str, what: str, *, attribute: str = "") -> None:
+        """Count something that is wrong with a measurement; the first of its kind is logged."""
+
+
+class Observer(Protocol):
+    """What an observable declaration hands its sources to while telemetry runs."""
+
+    def observe(self, source: Source, attributes: Attributes) -> Observing:
+        """Read `source` at every collection; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of a measurement.
+
+    `keyword` is what Python code gives it by (default: the last part of the name). `values`, where given, is the closed
+    set of allowed values. `budget`, where given, is how many distinct values one instrument keeps apart; later ones are
+    recorded as "_OTHER". Raises CatalogError on a name that is no attribute key or a budget below 1.
+    """
+
+    name: str
+    description: str
+    keyword: str = ""
+    values: tuple[str, ...] = ()
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the declaration and fill in the keyword."""
+        if not naming.is_attribute_key(self.name):
+            raise CatalogError(
+                f"attribute {self.name!r}: a key is lower-case words joined by dots or underscores, the first a letter"
+            )
+        if not self.description:
+            raise CatalogError(f"attribute {self.name!r}: it needs a description")
+        if self.budget is not None and self.budget < 1:
+            raise CatalogError(f"attribute {self.name!r}: a budget is at least 1, not {self.budget}")
+        if isinstance(self.values, str) or len(set(self.values)) < len(self.values):
+            raise CatalogError(f"attribute {self.name!r}: values are a tuple of different texts, not {self.values!r}")
+        if not self.keyword:
+            object.__setattr__(self, "keyword", self.name.rpartition(".")[2])
+        if not self.keyword.isidentifier() or iskeyword(self.keyword):
+            raise CatalogError(f"attribute {self.name!r}: {self.keyword!r} is no Python keyword argument")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Instrument:
+    """What every kind of instrument declares.
+
+    `unit` is UCUM; `series` is the number of attribute sets kept apart before the rest is folded into one; `group` is
+    the switch that turns the instrument on or off (one of GROUPS). Raises CatalogError on a wrong declaration.
+    """
+
+    kind: ClassVar[str] = ""
+
+    name: str = field(kw_only=False)
+    unit: str
+    description: str
+    attributes: tuple[Attribute, ...] = ()
+    group: str = "business"
+    series: int = 1000
+
+    def __post_init__(self) -> None:
+        """Check the declaration, so that a wrong one fails at import."""
+        for problem in self._problems():
+            raise CatalogError(f"{type(self).__name__} {self.name!r}: {problem}")
+
+    @property
+    def prometheus_name(self) -> str:
+        """The name under which Prometheus holds it, however it got there."""
+        kind = type(self).kind
+        return naming.prometheus_name(self.name, self.unit, counter=kind == "counter", gauge=kind == "gauge")
+
+    def _problems(self) -> Iterable[str]:
+        if not naming.is_name(self.name):
+            yield "a name is a lower-case letter, then lower-case letters, digits, '_', '.', '-' or '/', 255 in all"
+        if word := naming.word_of_kind_or_unit(self.name):
+            yield f"{word!r} is no part of a name: the kind and the unit say it"
+        if not naming.is_unit(self.unit):
+            yield f"unit {self.unit!r} is not UCUM; write for example 's', 'By', '1' or '{{event}}'"
+        if not self.description:
+            yield "it needs a description"
+        if self.group not in GROUPS:
+            yield f"group {self.group!r} is none of {', '.join(GROUPS)}"
+        if self.series < 1:
+            yield f"series is at least 1, not {self.series}"
+        yield from self._repeated("attribute", [naming.prometheus_label(a.name) for a in self.attributes])
+        yield from self._repeated("keyword", [a.keyword for a in self.attributes])
+
+    def _repeated(self, what: str, names: list[str]) -> Iterable[str]:
+        yield from (f"{what} {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Synchronous(Instrument):
+    """An instrument that the measured code records to."""
+
+    recorder: Recorder | None = field(default=None, init=False, repr=False)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Counter(Synchronous):
+    """A sum that only grows. With `expires`, a series unused for the configured time is given up (entity_expiry)."""
+
+    kind: ClassVar[str] = "counter"
+
+    expires: bool = False
+
+    def add(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Add `amount` (at least 0) to the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UpDownCounter(Synchronous):
+    """A sum that grows and shrinks."""
+
+    kind: ClassVar[str] = "updowncounter"
+
+    def add(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Add `amount`, which may be negative, to the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gauge(Synchronous):
+    """The last of the values that were set."""
+
+    kind: ClassVar[str] = "gauge"
+
+    def set(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Make `amount` the value of the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Histogram(Synchronous):
+    """A distribution over `buckets`: finite upper bounds, floats, ascending."""
+
+    kind: ClassVar[str] = "histogram"
+
+    buckets: tuple[float, ...] = SUB_SECOND
+
+    def record(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Record `amount` (at least 0) in the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+    def _problems(self) -> Iterable[str]:
+        yield from super()._problems()
+        if not all(isinstance(bound, float) and math.isfinite(bound) for bound in self.buckets):
+            yield f"bucket bounds are finite floats, not {self.buckets}"
+        elif list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
+            yield f"bucket bounds ascend and there is at least one, not {self.buckets}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Observable(Instrument):
+    """An instrument that is read at every collection."""
+
+    recorder: Observer | None = field(default=None, init=False, repr=False)
+
+    def observe(self, source: Source, /, **attributes: AttributeValue | None) -> Observing:
+        """Read `source` at every collection from now on, with these attributes, until `stop()` of what is returned.
+
+        `source` returns a number, an iterable of (number, attributes) pairs, or None. It runs on the collecting thread;
+        what it raises is counted and warned of once. Before telemetry is set up nothing is kept.
+        """
+        observer = self.recorder
+        if observer is not None:
+            return observer.observe(source, attributes)
+        return Observing(lambda: None)
+
+
+class ObservableCounter(Observable):
+    """An observed sum that only grows."""
+
+    kind: ClassVar[str] = "counter"
+
+
+class ObservableUpDownCounter(Observable):
+    """An observed sum that grows and shrinks: a size, a number of things."""
+
+    kind: ClassVar[str] = "updowncounter"
+
+
+class ObservableGauge(Observable):
+    """An observed value that makes no sense added up: an age, a temperature, a share."""
+
+    kind: ClassVar[str] = "gauge"
+
+
+class Observing:
+    """One source that is being read; a context manager that ends with the block."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.stop = stop
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop reading the source."""
+        self.stop()
+
+
+def state_set(attribute: Attribute, current: str) -> list[Point]:
+    """Return one point for each value of `attribute`: 1 for the current one, 0 for the others."""
+    return [(float(value == current), {attribute.keyword: value}) for value in attribute.values]
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: shortened, and also where its own repr fails."""
+    return _SHORT.repr(value)
+
+
+def connect(instrument: Synchronous | Observable, recorder: Recorder | Observer) -> None:
+    """Let a declaration record; the pipeline's to call."""
+    object.__setattr__(instrument, "recorder", recorder)
+
+
+def disconnect(instrument: Synchronous | Observable) -> None:
+    """Make a declaration inert; the pipeline's to call."""
+    object.__setattr__(instrument, "recorder", None)

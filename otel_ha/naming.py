@@ -1,0 +1,126 @@
+"""The rules that names, units and attribute keys of a declaration follow, and how Prometheus spells them.
+
+Sources: the OpenTelemetry metrics API specification (instrument names), UCUM's case-sensitive symbols (units), and the
+OpenTelemetry specification "Prometheus and OpenMetrics Compatibility" (exposed names).
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAME = re.compile(r"[a-z][a-z0-9_./-]{0,254}")
+_ATTRIBUTE_KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_ANNOTATION = re.compile(r"\{[\x21-\x7a|\x7e]*\}")
+_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NOT_EXPOSABLE = re.compile(r"[^A-Za-z0-9:]+")
+
+_PREFIXES = ("da", *"YZEPTGMkhdcmunpfazy")
+_BINARY_PREFIXES = ("Ki", "Mi", "Gi", "Ti")
+# The metric symbols of UCUM that a measurement of software or of a home can need; each takes a prefix.
+_METRIC_ATOMS = frozenset(
+    "m s g rad K C cd mol sr Hz N Pa J W A V F Ohm S Wb Cel T H lm lx Bq Gy Sv l L t eV B bar bit By Bd".split()  # noqa: SIM905
+)
+_OTHER_ATOMS = frozenset({"1", "%", "min", "h", "d", "wk", "mo", "a", "deg", "[degF]", "[pH]", "[ppm]", "[ppb]"})
+
+# Unit symbols that Prometheus spells out. Others go into the name as they are.
+_PROMETHEUS_UNITS = {
+    "d": "days",
+    "h": "hours",
+    "min": "minutes",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+    "By": "bytes",
+    "KiBy": "kibibytes",
+    "MiBy": "mebibytes",
+    "GiBy": "gibibytes",
+    "TiBy": "tibibytes",
+    "MBy": "megabytes",
+    "GBy": "gigabytes",
+    "TBy": "terabytes",
+    "m": "meters",
+    "V": "volts",
+    "A": "amperes",
+    "J": "joules",
+    "W": "watts",
+    "g": "grams",
+    "Cel": "celsius",
+    "Hz": "hertz",
+    "%": "percent",
+}
+_PROMETHEUS_PER = {"s": "second", "m": "minute", "h": "hour", "d": "day", "mo": "month"}
+# Words that say the kind or the unit, which the exposed name gets from the kind and the unit themselves.
+_WORDS_OF_KIND_AND_UNIT = frozenset(
+    {*_PROMETHEUS_UNITS.values(), *(word.removesuffix("s") for word in _PROMETHEUS_UNITS.values())}
+    - {"second"}  # stands in names of another sense, as in "second_level"
+    | {"total", "ratio", "s", "sec", "secs", "msec", "millis", "ms", "us", "ns", "kb", "mb", "gb", "hertz", "celsius"}
+)
+
+
+def is_name(name: str) -> bool:
+    """Whether OpenTelemetry takes `name` as an instrument's name, in lower case: the SDK exports it so in any case."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_attribute_key(name: str) -> bool:
+    """Whether `name` is a lower-case dotted attribute key that begins with a letter."""
+    return _ATTRIBUTE_KEY.fullmatch(name) is not None
+
+
+def word_of_kind_or_unit(name: str) -> str | None:
+    """Return the first word of `name` that is "total" or a unit, or None."""
+    words = re.split(r"[^a-z0-9]+", _CAMEL_HUMP.sub("_", name).lower())
+    return next((word for word in words if word in _WORDS_OF_KIND_AND_UNIT), None)
+
+
+def is_unit(unit: str) -> bool:
+    """Whether `unit` is a UCUM term: symbols with prefixes and exponents, joined by "." or "/", or an annotation."""
+    # Emptied, so that what they say is not taken for symbols; not dropped, so that they keep apart what they separate.
+    emptied = _ANNOTATION.sub("{}", unit)
+    return all(_is_component(part) for part in re.split(r"[./]", emptied.removeprefix("/")))
+
+
+def _is_component(part: str) -> bool:
+    """Whether one factor of a unit is a known symbol, an annotation, or both in this order."""
+    if part == "{}":
+        return True
+    symbol = re.sub(r"(?<=[A-Za-z\]])[+-]?[1-9]$", "", part.removesuffix("{}"))
+    if symbol in _METRIC_ATOMS or symbol in _OTHER_ATOMS:
+        return True
+    if symbol[:2] in _BINARY_PREFIXES and symbol[2:] in {"By", "bit"}:
+        return True
+    return any(symbol.startswith(prefix) and symbol[len(prefix) :] in _METRIC_ATOMS for prefix in _PREFIXES)
+
+
+def prometheus_unit(unit: str) -> str:
+    """Return the suffix that a UCUM unit becomes in a Prometheus name; annotations and "1" become nothing."""
+    unit = _ANNOTATION.sub("", unit)
+    if unit in {"", "1"}:
+        return ""
+    if unit in _PROMETHEUS_UNITS:
+        return _PROMETHEUS_UNITS[unit]
+    top, slash, bottom = unit.partition("/")
+    if slash and bottom:
+        top = _PROMETHEUS_UNITS.get(top, _exposed(top))
+        return f"{top}_per_{_PROMETHEUS_PER.get(bottom, _exposed(bottom))}".removeprefix("_")
+    return _exposed(unit)
+
+
+def prometheus_name(name: str, unit: str, *, counter: bool = False, gauge: bool = False) -> str:
+    """Return the name under which Prometheus holds a metric, without _bucket, _sum and _count of a histogram."""
+    parts = [_NOT_EXPOSABLE.sub("_", name), prometheus_unit(unit)]
+    if gauge and unit == "1":
+        parts.append("ratio")
+    if counter:
+        parts.append("total")
+    return "_".join(filter(None, parts))
+
+
+def prometheus_label(key: str) -> str:
+    """Return the label that Prometheus makes of an attribute key."""
+    return _NOT_EXPOSABLE.sub("_", key)
+
+
+def _exposed(text: str) -> str:
+    return _NOT_EXPOSABLE.sub("_", text).strip("_")
