@@ -1,0 +1,153 @@
+"""Operation: a kind of work, and the instruments that account for it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from otel_ha.instruments import (
+    Attributes,
+    AttributeValue,
+    Change,
+    Counter,
+    Histogram,
+    Recorder,
+    Synchronous,
+    UpDownCounter,
+)
+
+Outcome = Literal["ok", "error", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """The outcome of work that was given up, with the reason for it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Operation:
+    """A kind of work and the instruments that account for it.
+
+    At every collection received = processed + discarded + in flight,
+    where processed is the count of `duration`. Each instrument takes those of the attributes that it declares;
+    `in_flight` is told apart by state, queued or active. Work that is `queued` was counted by `receive()` when it went
+    into a queue; other work is received when it starts. `occurrences` counts work that was processed.
+    """
+
+    duration: Histogram
+    in_flight: UpDownCounter | None = None
+    received: Counter | None = None
+    discarded: Counter | None = None
+    occurrences: Counter | None = None
+    queued: bool = False
+
+    @functools.cached_property
+    def instruments(self) -> tuple[Synchronous, ...]:
+        """The instruments it records to."""
+        every = (self.duration, self.in_flight, self.received, self.discarded, self.occurrences)
+        return tuple(instrument for instrument in every if instrument is not None)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What its measurements are handed to; None while all of its instruments are inert."""
+        for instrument in self.instruments:
+            if instrument.recorder is not None:
+                return instrument.recorder
+        return None
+
+    def receive(self, /, **attributes: AttributeValue | None) -> None:
+        """Count work that was received and now waits in a queue; never raises."""
+        self._check(attributes)
+        self._record([*self._one(self.received, 1, attributes), *self._one(self.in_flight, 1, attributes, "queued")])
+
+    def discard(self, /, reason: str, **attributes: AttributeValue | None) -> None:
+        """Count work that `receive()` counted and that is given up while it still waits; never raises."""
+        self._check(attributes)
+        discarded = self._one(self.discarded, 1, {**attributes, "reason": reason})
+        self._record([*discarded, *self._one(self.in_flight, -1, attributes, "queued")])
+
+    def start(self, attributes: Attributes) -> None:
+        """Count work that starts."""
+        came_from = (self.in_flight, -1, attributes, "queued") if self.queued else (self.received, 1, attributes)
+        before = self._one(*came_from)
+        self._record([*before, *self._one(self.in_flight, 1, attributes, "active")])
+
+    def end(
+        self,
+        outcome: Outcome | Discarded,
+        duration: float,
+        *,
+        at_start: Attributes,
+        at_end: Attributes,
+        later: bool = False,
+    ) -> None:
+        """Count work that ended after `duration` seconds; what leaves the number in flight has the attributes it had.
+
+        With `later`, no lock is taken and the next collection sees it: for finalizers.
+        """
+        if isinstance(outcome, Discarded) and self.discarded is not None:
+            ended = self._one(self.discarded, 1, {**at_end, "reason": outcome.reason})
+        else:
+            name = "discarded" if isinstance(outcome, Discarded) else outcome
+            ended = self._one(self.duration, duration, {**at_end, "outcome": name})
+            ended += self._one(self.occurrences, 1, at_end)
+        self._record([*ended, *self._one(self.in_flight, -1, at_start, "active")], later=later)
+
+    def late(self, at_start: Attributes, attributes: Attributes) -> Attributes:
+        """Return those of `attributes`, which are given after the start, that can still be taken.
+
+        What tells received work and work in flight apart stays as it was, or the accounts would not add up.
+        """
+        self._check(attributes)
+        fixed = {k for k in attributes.keys() & self._fixed if attributes[k] != at_start.get(k)}
+        for keyword in fixed:
+            self._report(
+                "late_attribute", keyword, f"{keyword!r} cannot change once work has started; it is left as it was"
+            )
+        return {keyword: value for keyword, value in attributes.items() if keyword not in fixed}
+
+    def _check(self, attributes: Attributes) -> None:
+        """Report attributes that no instrument declares; those that just one has are left out of the others."""
+        for keyword in attributes.keys() - self._declared:
+            self._report(
+                "undeclared_attribute", keyword, f"an operation on it has no attribute {keyword!r}; it is left out"
+            )
+
+    def _report(self, reason: str, keyword: str, what: str) -> None:
+        if (recorder := self.recorder) is not None:
+            recorder.report(reason, what, attribute=keyword)
+
+    def _one(
+        self, instrument: Synchronous | None, amount: float, attributes: Attributes, state: str | None = None
+    ) -> list[Change]:
+        """Return the change of one instrument, with those of the attributes that it declares."""
+        if instrument is None:
+            return []
+        keywords = self._keywords[instrument]
+        own = {keyword: value for keyword, value in attributes.items() if keyword in keywords}
+        if state is not None:
+            own["state"] = state
+        return [(instrument, amount, own)]
+
+    def _record(self, changes: Sequence[Change], *, later: bool = False) -> None:
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record_together(changes, later=later)
+
+    @functools.cached_property
+    def _keywords(self) -> Mapping[Synchronous, frozenset[str]]:
+        return {i: frozenset(attribute.keyword for attribute in i.attributes) for i in self.instruments}
+
+    @functools.cached_property
+    def _declared(self) -> frozenset[str]:
+        return frozenset().union(*self._keywords.values())
+
+    @functools.cached_property
+    def _fixed(self) -> frozenset[str]:
+        """The keywords that work is received and in flight by."""
+        accounts = (self._keywords[i] for i in (self.received, self.in_flight) if i is not None)
+        return frozenset().union(*accounts) - {"state"}

@@ -1,0 +1,1 @@
+"""Vocabularies: declarations of instruments, and nothing else."""

@@ -1,0 +1,289 @@
+"""The ingest vocabulary: what there is to know of a service that takes Home Assistant's events to a store.
+
+An event is received, then discarded for a reason or processed with an outcome. Nothing else can happen to it, so at
+every collection, for each source,
+
+    received = processed + discarded + in flight (queued or active)
+
+where processed is the count of the event processing duration. Rates, success ratios, de-duplication rate and filter
+efficiency are not declared: they follow from these.
+"""
+
+from __future__ import annotations
+
+from otel_ha.catalog import Catalog, Objective
+from otel_ha.instruments import (
+    SUB_SECOND,
+    Attribute,
+    Counter,
+    Histogram,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from otel_ha.operation import Operation
+
+SOURCE = Attribute("homeassistant.source", "Where events come from, for example mqtt or websocket.", budget=16)
+DOMAIN = Attribute("homeassistant.domain", "The entity's domain, for example light or sensor.", budget=64)
+ENTITY = Attribute("homeassistant.entity_id", "The entity.", keyword="entity")
+OUTCOME = Attribute(
+    "homeassistant.outcome", "How it ended: well, with an error, or cancelled.", values=("ok", "error", "cancelled")
+)
+ERROR_TYPE = Attribute(
+    "error.type", "The kind of error, such as an exception's name or a status code.", keyword="error_type", budget=32
+)
+REASON = Attribute(
+    "homeassistant.discard.reason",
+    "Why an event was discarded: filtered, duplicate, invalid, overflow, expired, retained.",
+    budget=16,
+)
+EVENT_STATE = Attribute(
+    "homeassistant.event.state", "Whether an event waits in a queue or is worked on.", values=("queued", "active")
+)
+DATA_TYPE = Attribute("homeassistant.data.type", "What the bytes are, for example state or line_protocol.", budget=16)
+SINK = Attribute("homeassistant.sink", "Where points go, for example influxdb, victoriametrics or file.", budget=16)
+MEASUREMENT = Attribute("homeassistant.measurement", "The measurement (table) that points belong to.", budget=64)
+TRANSFORMER = Attribute("homeassistant.transformer", "What transforms, for example line_protocol.", budget=16)
+QUEUE = Attribute("homeassistant.queue", "The queue's name.", budget=16)
+CONNECTION = Attribute("homeassistant.connection.kind", "What the connection is to: mqtt, websocket, …", budget=16)
+CLOSE_REASON = Attribute(
+    "homeassistant.connection.close.reason", "Why a connection ended, where that is known.", budget=16
+)
+COMPONENT = Attribute("homeassistant.component", "The part of the service.", budget=32)
+OPERATION = Attribute("homeassistant.operation", "What that part was doing.", budget=32)
+SEVERITY = Attribute(
+    "homeassistant.error.severity",
+    "How bad it is: a warning, an error, or critical for the service.",
+    values=("warning", "error", "critical"),
+)
+CIRCUIT_STATE = Attribute(
+    "homeassistant.circuit_breaker.state", "The breaker's state.", values=("closed", "half_open", "open")
+)
+DB_SYSTEM = Attribute("db.system.name", "The store's product, for example influxdb.", keyword="system", budget=16)
+DB_OPERATION = Attribute("db.operation.name", "What the store was asked to do.", keyword="operation", budget=16)
+SERVER_ADDRESS = Attribute("server.address", "The store's host.", keyword="server_address", budget=16)
+
+LAG = (0.005, 0.025, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5, 30.5, 60.5, 300.5)
+BATCH = (1.5, 5.5, 10.5, 50.5, 100.5, 500.5, 1000.5, 5000.5)
+
+RECEIVED = Counter(
+    "homeassistant.event.received",
+    unit="{event}",
+    description="Events that came in, whatever became of them.",
+    attributes=(SOURCE,),
+)
+DISCARDED = Counter(
+    "homeassistant.event.discarded",
+    unit="{event}",
+    description="Events that were not processed, by the reason: a filter, a duplicate, a full queue, …",
+    attributes=(SOURCE, REASON),
+)
+IN_FLIGHT = UpDownCounter(
+    "homeassistant.event.in_flight",
+    unit="{event}",
+    description="Events received and neither processed nor discarded yet: waiting in a queue, or being worked on.",
+    attributes=(SOURCE, EVENT_STATE),
+)
+EVENT_DURATION = Histogram(
+    "homeassistant.event.process.duration",
+    unit="s",
+    description="Time to process one event; its count is the number of events processed.",
+    attributes=(SOURCE, DOMAIN, OUTCOME, ERROR_TYPE),
+    buckets=SUB_SECOND,
+    group="performance",
+    series=500,
+)
+ENTITY_EVENTS = Counter(
+    "homeassistant.entity.events",
+    unit="{event}",
+    description="Events processed by entity; off unless asked for, and given up for an entity that falls silent.",
+    attributes=(ENTITY, DOMAIN),
+    group="entity",
+    series=5000,
+    expires=True,
+)
+LAG_TO_WRITE = Histogram(
+    "homeassistant.event.lag",
+    unit="s",
+    description="Time from a state's own timestamp to the store's acknowledgement of its point.",
+    attributes=(SOURCE, SINK),
+    buckets=LAG,
+    group="performance",
+    series=64,
+)
+DATA_RECEIVED = Counter(
+    "homeassistant.data.received",
+    unit="By",
+    description="Bytes that came in from a source.",
+    attributes=(SOURCE, DATA_TYPE),
+)
+DATA_SENT = Counter(
+    "homeassistant.data.sent",
+    unit="By",
+    description="Bytes that went out to a sink.",
+    attributes=(SINK, DATA_TYPE),
+)
+TRANSFORM_DURATION = Histogram(
+    "homeassistant.transform.duration",
+    unit="s",
+    description="Time to transform one event into points.",
+    attributes=(TRANSFORMER, OUTCOME, ERROR_TYPE),
+    buckets=(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.5),
+    group="performance",
+    series=64,
+)
+POINTS_WRITTEN = Counter(
+    "homeassistant.point.written",
+    unit="{point}",
+    description="Points handed to a sink: ok where it acknowledged them, error where it rejected or lost them.",
+    attributes=(SINK, MEASUREMENT, OUTCOME, ERROR_TYPE),
+)
+WRITE_DURATION = Histogram(
+    "db.client.operation.duration",
+    unit="s",
+    description="Time for one operation of a store's client, such as the write of a batch.",
+    attributes=(DB_SYSTEM, DB_OPERATION, SERVER_ADDRESS, ERROR_TYPE),
+    buckets=SUB_SECOND,
+    group="performance",
+    series=64,
+)
+BATCH_SIZE = Histogram(
+    "homeassistant.batch.size",
+    unit="{point}",
+    description="Points in one batch given to a sink.",
+    attributes=(SINK,),
+    buckets=BATCH,
+    group="performance",
+    series=16,
+)
+QUEUE_SIZE = ObservableUpDownCounter(
+    "homeassistant.queue.size",
+    unit="{item}",
+    description="Items waiting in a queue.",
+    attributes=(QUEUE,),
+    group="performance",
+    series=16,
+)
+QUEUE_CAPACITY = ObservableUpDownCounter(
+    "homeassistant.queue.capacity",
+    unit="{item}",
+    description="Items that a queue can hold.",
+    attributes=(QUEUE,),
+    group="performance",
+    series=16,
+)
+QUEUE_AGE = ObservableGauge(
+    "homeassistant.queue.oldest_item.age",
+    unit="s",
+    description="How long the oldest item has waited in a queue; 0 when it is empty.",
+    attributes=(QUEUE,),
+    group="performance",
+    series=16,
+)
+CONNECTIONS = UpDownCounter(
+    "homeassistant.connection.active",
+    unit="{connection}",
+    description="Connections that are up.",
+    attributes=(CONNECTION,),
+    group="operations",
+    series=16,
+)
+CONNECTIONS_CLOSED = Counter(
+    "homeassistant.connection.closed",
+    unit="{connection}",
+    description="Connections that ended, however they did.",
+    attributes=(CONNECTION, CLOSE_REASON),
+    group="operations",
+    series=128,
+)
+RECONNECTS = Counter(
+    "homeassistant.connection.reconnects",
+    unit="{attempt}",
+    description="Attempts to connect again after a connection ended or could not be made.",
+    attributes=(CONNECTION,),
+    group="operations",
+    series=16,
+)
+MESSAGE_AGE = ObservableGauge(
+    "homeassistant.message.age",
+    unit="s",
+    description="Time since the last message of a source; a connection can be up and silent.",
+    attributes=(SOURCE,),
+    group="operations",
+    series=16,
+)
+ERRORS = Counter(
+    "homeassistant.errors",
+    unit="{error}",
+    description="Errors, by the part of the service, the kind of error and how bad it is.",
+    attributes=(COMPONENT, ERROR_TYPE, SEVERITY),
+    group="operations",
+    series=500,
+)
+CIRCUIT_BREAKER = ObservableUpDownCounter(
+    "homeassistant.circuit_breaker.state",
+    unit="{breaker}",
+    description="1 for the state that a circuit breaker is in, 0 for the others; observe state_set(CIRCUIT_STATE, …).",
+    attributes=(COMPONENT, CIRCUIT_STATE),
+    group="operations",
+    series=96,
+)
+RETRIES = Counter(
+    "homeassistant.retry.attempts",
+    unit="{attempt}",
+    description="Attempts to do again what failed.",
+    attributes=(COMPONENT, OPERATION),
+    group="operations",
+    series=128,
+)
+
+EVENT = Operation(
+    duration=EVENT_DURATION,
+    in_flight=IN_FLIGHT,
+    received=RECEIVED,
+    discarded=DISCARDED,
+    occurrences=ENTITY_EVENTS,
+)
+"""An event that is received when its processing starts; `receive()` and `discard()` count one that a queue holds."""
+
+QUEUED_EVENT = Operation(
+    duration=EVENT_DURATION,
+    in_flight=IN_FLIGHT,
+    received=RECEIVED,
+    discarded=DISCARDED,
+    occurrences=ENTITY_EVENTS,
+    queued=True,
+)
+"""An event that `EVENT.receive()` counted when it was put into the queue from which it now comes."""
+
+TRANSFORM = Operation(duration=TRANSFORM_DURATION)
+WRITE = Operation(duration=WRITE_DURATION)
+
+CATALOG = Catalog(
+    RECEIVED,
+    DISCARDED,
+    IN_FLIGHT,
+    EVENT_DURATION,
+    ENTITY_EVENTS,
+    LAG_TO_WRITE,
+    DATA_RECEIVED,
+    DATA_SENT,
+    TRANSFORM_DURATION,
+    POINTS_WRITTEN,
+    WRITE_DURATION,
+    BATCH_SIZE,
+    QUEUE_SIZE,
+    QUEUE_CAPACITY,
+    QUEUE_AGE,
+    CONNECTIONS,
+    CONNECTIONS_CLOSED,
+    RECONNECTS,
+    MESSAGE_AGE,
+    ERRORS,
+    CIRCUIT_BREAKER,
+    RETRIES,
+    objectives=(
+        Objective(EVENT_DURATION, bound=0.25, target=0.99, description="99 % of events are processed in 250 ms."),
+        Objective(LAG_TO_WRITE, bound=5.5, target=0.99, description="99 % of states are stored within 5.5 s."),
+    ),
+)
