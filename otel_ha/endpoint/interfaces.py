@@ -1,0 +1,96 @@
+"""How an answer gets to a client: the endpoint as a WSGI application and as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer: status code, headers, body."""
+
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+
+Respond = Callable[[str, str, Mapping[str, str]], Response]
+"""What answers: method, path, headers."""
+
+
+class WsgiApplication:
+    """A WSGI application (PEP 3333)."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        headers = {
+            name.removeprefix("HTTP_").replace("_", "-"): value
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        }
+        path = _path_within(environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
+        response = self._respond(environ["REQUEST_METHOD"], path, headers)
+        start_response(f"{response.status} {HTTPStatus(response.status).phrase}", response.headers)
+        return [response.body]
+
+
+class AsgiApplication:
+    """An ASGI application (version 3); answers are made in a thread, so that the loop goes on.
+
+    An object, since uvicorn takes a bound method for an application of version 2.
+    """
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or take part in the server's lifespan."""
+        if scope["type"] == "http":
+            await self._http(scope, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            raise ValueError(f"unknown ASGI scope {scope['type']!r}")
+
+    async def _http(self, scope: Message, send: Send) -> None:
+        root: str = scope.get("root_path", "").rstrip("/")
+        path: str = scope["path"]
+        # By the specification the path begins with the root path; servers of old leave that out.
+        if path == root or path.startswith(f"{root}/"):
+            path = path[len(root) :]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        response = await asyncio.to_thread(self._respond, scope["method"], _path_within(root, path), headers)
+        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": response.body})
+
+
+def _path_within(mounted_at: str, path: str) -> str:
+    """Return the page that is asked for: an application mounted at …/metrics itself answers with the metrics there."""
+    if path in {"", "/"} and mounted_at.endswith("/metrics"):
+        return "/metrics"
+    return path
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,1 @@
+"""Instrumentation: what feeds the declarations without a call in the service's own code."""

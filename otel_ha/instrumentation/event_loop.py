@@ -1,0 +1,76 @@
+"""The event loop: how late it is.
+
+A timer ticks in the loop every PERIOD. A tick that comes late was kept waiting by something that blocked the loop; how
+late it is understates the block by the part that lay before the tick was due, which can be nearly a whole period. The
+block cannot have begun before the previous tick, though, so a late tick is recorded as the time since that one:
+
+    late = now - previous - PERIOD
+    recorded = late             where late <= TOLERANCE
+               now - previous   where late > TOLERANCE
+
+Every block longer than PERIOD + TOLERANCE makes a tick late by more than TOLERANCE, wherever it begins, and is recorded
+at its full length or more: at the most one PERIOD more than the block and the lateness of the timer itself. A shorter
+block may lie between two ticks and go unseen. TOLERANCE is there so that the ordinary lateness of timers, about a
+millisecond, is recorded as what it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable
+
+from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
+
+PERIOD = 0.02
+"""Seconds between two ticks: 50 wake-ups a second."""
+
+TOLERANCE = 0.005
+"""Seconds by which a tick may be late without being taken for the end of a block."""
+
+
+def watch_event_loop(loop: asyncio.AbstractEventLoop | None = None) -> Callable[[], None]:
+    """Measure the delay of `loop` (default: the running one) into EVENT_LOOP_DELAY; returns what ends that.
+
+    It can be called, and ended, from any thread. Where no loop runs and none is given, or it is closed, nothing
+    happens. Time in which a loop is stopped between two runs counts as blocked.
+    """
+    try:
+        watch = _Watch(loop or asyncio.get_running_loop())
+    except RuntimeError:
+        return lambda: None
+    return watch.stop
+
+
+class _Watch:
+    """A timer that ticks in a loop until it is stopped; no task, so a loop that closes has nothing to complain of."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._stopped = False
+        self._previous = 0.0
+        # An empty context: the caller's would keep its span, and whatever else it holds, alive as long as the loop.
+        self._context = contextvars.Context()
+        loop.call_soon_threadsafe(self._start, context=self._context)
+
+    def stop(self) -> None:
+        """End it at the next tick."""
+        self._stopped = True
+
+    def _start(self) -> None:
+        self._previous = time.perf_counter()
+        self._schedule()
+
+    def _tick(self) -> None:
+        if self._stopped:
+            return
+        now = time.perf_counter()
+        elapsed = now - self._previous
+        self._previous = now
+        late = elapsed - PERIOD
+        EVENT_LOOP_DELAY.record(elapsed if late > TOLERANCE else max(late, 0.0))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        # The watch holds no loop, so that it keeps none in memory: a tick asks for the one it runs in.
+        asyncio.get_running_loop().call_later(PERIOD, self._tick, context=self._context)
