@@ -1,0 +1,173 @@
+"""The pipeline: from a configuration and a catalog to Resource, Views, readers and MeterProvider, connected."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    ExemplarFilter,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
+from opentelemetry.sdk.metrics.view import View
+
+from otel_ha.catalog import Catalog
+from otel_ha.config import TelemetryConfig
+from otel_ha.instruments import Counter, Gauge, Histogram, Instrument, Observable, Synchronous, connect, disconnect
+from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
+from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
+from otel_ha.pipeline.scrape import ScrapeReader
+from otel_ha.recording import OVERFLOW, Cut, ExpiringSums, Observers, Problems, SynchronousRecorder, Write
+from otel_ha.vocabulary import runtime
+
+_logger = logging.getLogger("otel_ha")
+
+_EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
+    "always_on": AlwaysOnExemplarFilter,
+    "always_off": AlwaysOffExemplarFilter,
+    "trace_based": TraceBasedExemplarFilter,
+}
+# Older SDKs cap every stream at 2,000 attribute sets or not at all; the recorders keep the declared limit on all.
+_TAKES_LIMIT = "aggregation_cardinality_limit" in inspect.signature(View).parameters
+
+
+class Provider(MeterProvider):
+    """The SDK's MeterProvider, which asks no environment whether it is enabled: the configuration has decided that."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(shutdown_on_exit=False, **arguments)
+        self._disabled = False
+
+
+class Pipeline:
+    """What measurements run through: built from a configuration and a catalog, connected to the declarations.
+
+    `foreign` is a MeterProvider that the process had already: then instruments are made on it, and its Resource, Views,
+    readers and exporters apply in place of ours. `forked` is for the child of a process that had a pipeline.
+    """
+
+    def __init__(
+        self,
+        config: TelemetryConfig,
+        catalog: Catalog,
+        *,
+        foreign: metrics.MeterProvider | None = None,
+        forked: bool = False,
+    ) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._cut = Cut()
+        self._problems = Problems(runtime.RECORDING_PROBLEMS.add)
+        self._observers: dict[Instrument, Observers] = {}
+        self.scrape: ScrapeReader | None = None
+        self.pushes: list[PushReader] = []
+        self.provider = foreign or self._own_provider(forked=forked)
+
+    def connect(self) -> None:
+        """Make the instruments of the groups that are on, and let their declarations record."""
+        meter = self.provider.get_meter(DISTRO, schema_url=SCHEMA_URL)
+        for instrument in self._catalog:
+            if instrument.group not in self._config.groups:
+                continue
+            if isinstance(instrument, Observable):
+                connect(instrument, self._observer(meter, instrument))
+            elif isinstance(instrument, Synchronous):
+                write = self._write(meter, instrument)
+                connect(instrument, SynchronousRecorder(instrument, write, self._problems, self._cut))
+
+    def disconnect(self) -> None:
+        """Make the declarations inert."""
+        for instrument in self._catalog:
+            if isinstance(instrument, Observable | Synchronous):
+                disconnect(instrument)
+
+    def adopt(self, parent: Pipeline) -> None:
+        """Go on observing what the parent of this forked process observed."""
+        for instrument, observers in self._observers.items():
+            if instrument in parent._observers:
+                observers.adopt(parent._observers[instrument])
+
+    def abandon(self) -> None:
+        """Stop pushing what is the parent's to push."""
+        for reader in self.pushes:
+            reader.abandon()
+
+    def flush(self, timeout: float) -> bool:
+        """Push everything now, within `timeout` seconds; returns whether it arrived. A scrape is not affected."""
+        deadline = time.monotonic() + timeout
+        for reader in self.pushes:
+            reader.force_flush(timeout_millis=max(deadline - time.monotonic(), 0.0) * 1e3)
+        return all(not reader.delivery.failures for reader in self.pushes)
+
+    def shutdown(self, timeout: float) -> None:
+        """Push a last time and stop, within `timeout` seconds. A foreign provider is its owner's to shut down."""
+        if not isinstance(self.provider, Provider):
+            return
+        try:
+            self.provider.shutdown(timeout_millis=timeout * 1e3)
+        except Exception as error:  # noqa: BLE001 - the SDK gathers what its readers raised; the service is ending
+            _logger.warning("shutdown: %s", error)
+
+    def deliveries(self) -> list[Mapping[str, object]]:
+        """Return how each push goes."""
+        return [reader.delivery.state() for reader in self.pushes]
+
+    def _own_provider(self, *, forked: bool) -> Provider:
+        config = self._config
+        readers: list[Any] = []
+        if "prometheus" in config.metrics_exporters:
+            self.scrape = ScrapeReader(self._cut)
+            readers.append(self.scrape)
+        if "otlp" in config.metrics_exporters:
+            self.pushes.append(otlp_reader(config, self._cut))
+        if "console" in config.metrics_exporters:
+            self.pushes.append(console_reader(config, self._cut))
+        return Provider(
+            metric_readers=[*readers, *self.pushes],
+            resource=resource(config, forked=forked),
+            exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
+            views=[_view(instrument) for instrument in self._catalog],
+        )
+
+    def _write(self, meter: metrics.Meter, instrument: Synchronous) -> Write:
+        known: dict[str, Any] = {"unit": instrument.unit, "description": instrument.description}
+        if isinstance(instrument, Histogram):
+            # Not in the View: there it would overrule an exporter that asks for exponential histograms.
+            return meter.create_histogram(
+                instrument.name, explicit_bucket_boundaries_advisory=instrument.buckets, **known
+            ).record
+        if isinstance(instrument, Counter):
+            if instrument.expires:
+                sums = ExpiringSums(self._config.entity_expiry)
+                meter.create_observable_counter(instrument.name, callbacks=[sums.observe], **known)
+                return sums.add
+            return meter.create_counter(instrument.name, **known).add
+        if isinstance(instrument, Gauge):
+            return meter.create_gauge(instrument.name, **known).set
+        return meter.create_up_down_counter(instrument.name, **known).add
+
+    def _observer(self, meter: metrics.Meter, instrument: Observable) -> Observers:
+        observers = self._observers[instrument] = Observers(instrument, self._problems)
+        create: dict[str, Callable[..., object]] = {
+            "counter": meter.create_observable_counter,
+            "updowncounter": meter.create_observable_up_down_counter,
+            "gauge": meter.create_observable_gauge,
+        }
+        create[type(instrument).kind](
+            instrument.name, callbacks=[observers.callback], unit=instrument.unit, description=instrument.description
+        )
+        return observers
+
+
+def _view(instrument: Instrument) -> View:
+    """Return the View of one declaration: its attributes and no others, its limit. The bounds are the instrument's."""
+    keys = {attribute.name for attribute in instrument.attributes} | OVERFLOW.keys()
+    limit: dict[str, Any] = {"aggregation_cardinality_limit": instrument.series} if _TAKES_LIMIT else {}
+    return View(instrument_name=instrument.name, meter_name=DISTRO, attribute_keys=keys, **limit)

@@ -1,0 +1,275 @@
+"""The way out by push: a periodic reader that says once that the receiver is away, and once that it is back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
+
+from otel_ha.config import TelemetryConfig
+from otel_ha.errors import ConfigError
+from otel_ha.pipeline.consistent import Consistent
+from otel_ha.recording import Cut
+
+_logger = logging.getLogger("otel_ha")
+
+_DELTA = AggregationTemporality.DELTA
+# Which instruments are pushed as deltas; the others are cumulative. Source: OpenTelemetry specification, OTLP metrics
+# exporter, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.
+_TEMPORALITY: dict[str, dict[type, AggregationTemporality]] = {
+    "cumulative": {},
+    "delta": {Counter: _DELTA, ObservableCounter: _DELTA, Histogram: _DELTA},
+    "lowmemory": {Counter: _DELTA, Histogram: _DELTA},
+}
+_KINDS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+# Where the SDK and its exporters report a failed push: once per attempt and once per interval.
+_CHATTY = (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.sdk.metrics._internal.export",
+)
+# Seconds into a shutdown after which an attempt that fails was the last one. The exporters wait about a second before
+# the second attempt, two before the third: a service without a receiver ends after one second, not after five.
+_LAST_TRY = 0.5
+
+
+@dataclass
+class Delivery:
+    """How the pushes go: when the last one succeeded (epoch seconds), how many failed since, and why."""
+
+    target: str
+    last_success: float | None = None
+    failures: int = 0
+    last_error: str = ""
+
+    def state(self) -> dict[str, object]:
+        """Return it as what /healthz shows."""
+        return {
+            "target": self.target,
+            "status": "failing" if self.failures else "ok" if self.last_success else "waiting",
+            "last_success": self.last_success,
+            "consecutive_failures": self.failures,
+            "last_error": self.last_error,
+        }
+
+    def succeeded(self) -> None:
+        """Note a push that arrived; the first one after an outage is logged."""
+        if self.failures:
+            _logger.warning("push to %s works again, after %d failed ones", self.target, self.failures)
+        self.last_success, self.failures, self.last_error = time.time(), 0, ""
+
+    def failed(self, why: str) -> None:
+        """Note a push that failed; the first one of an outage is logged."""
+        self.failures += 1
+        self.last_error = why
+        if self.failures == 1:
+            _logger.warning(
+                "push to %s fails: %s; it is tried again every interval, and logged when it works", self.target, why
+            )
+
+
+class _Hush(logging.Filter):
+    """Hands what one thread logs while it pushes to a listener in place of the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let the record through unless this thread is pushing."""
+        listener: Callable[[str], object] | None = getattr(self._thread, "listener", None)
+        if listener is None:
+            return True
+        if record.levelno >= logging.WARNING:
+            listener(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening(self, listener: Callable[[str], object]) -> Iterator[None]:
+        """Give `listener` the warnings and errors that this thread logs until the block ends."""
+        self._thread.listener = listener
+        try:
+            yield
+        finally:
+            self._thread.listener = None
+
+
+_hush = _Hush()
+
+
+class WatchedExporter(MetricExporter):
+    """Passes pushes on to an exporter and notes how they go, in place of the exporter's own log lines."""
+
+    def __init__(
+        self,
+        exporter: MetricExporter,
+        delivery: Delivery,
+        temporality: dict[type, AggregationTemporality],
+        aggregation: dict[type, Aggregation],
+    ) -> None:
+        super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
+        self._exporter = exporter
+        self._delivery = delivery
+        self._heard: list[str] = []
+        self._closing_since: float | None = None
+        self._is_shut_down = False
+        self.abandoned = False
+        for name in _CHATTY:
+            logging.getLogger(name).addFilter(_hush)  # the same filter is added once only
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Push, and note whether it arrived."""
+        if self.abandoned:
+            return MetricExportResult.SUCCESS
+        self._heard = []
+        with _hush.listening(self._hear):
+            try:
+                result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
+            except Exception as error:  # noqa: BLE001 - whatever an exporter raises is a push that failed
+                self._heard.append(repr(error))
+                result = MetricExportResult.FAILURE
+        if result is MetricExportResult.SUCCESS:
+            self._delivery.succeeded()
+        else:
+            # The first message has the cause, the last one only that all attempts are used up.
+            self._delivery.failed(self._heard[0].partition(", retrying in")[0] if self._heard else "no reason given")
+        return result
+
+    def close_soon(self) -> None:
+        """Try no more than once again from now on when a push fails: the service wants to end."""
+        self._closing_since = time.monotonic()
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Flush the exporter."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Shut the exporter down; an attempt that waits to be repeated gives up."""
+        if not self._is_shut_down:
+            self._is_shut_down = True
+            self._exporter.shutdown(timeout_millis=timeout_millis, **kwargs)
+
+    def _hear(self, message: str) -> None:
+        self._heard.append(message)
+        if self._closing_since is not None and time.monotonic() - self._closing_since > _LAST_TRY:
+            self.shutdown()
+
+
+class PushReader(Consistent, PeriodicExportingMetricReader):
+    """Collects and pushes every interval, when it is flushed, and a last time when it is shut down."""
+
+    def __init__(self, exporter: WatchedExporter, delivery: Delivery, config: TelemetryConfig, cut: Cut) -> None:
+        self.cut = cut
+        self.delivery = delivery
+        self._watched = exporter
+        super().__init__(
+            exporter,
+            export_interval_millis=config.export_interval * 1e3,
+            export_timeout_millis=config.export_timeout * 1e3,
+        )
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Push a last time and stop, within the time given; a receiver that refuses is tried no more than twice."""
+        self._watched.close_soon()
+        super().shutdown(timeout_millis=timeout_millis, **kwargs)
+
+    def abandon(self) -> None:
+        """Push nothing any more and stop, without waiting: in a forked child, where this is the parent's."""
+        self._watched.abandoned = True
+        self.shutdown(timeout_millis=0)
+
+
+def otlp_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
+    """Return the reader that pushes by OTLP; the exporter is imported only here, and only the one that is chosen.
+
+    Raises ConfigError where the exporter refuses its settings.
+    """
+    try:
+        exporter = _grpc_exporter(config) if config.otlp_protocol == "grpc" else _http_exporter(config)
+    except (OSError, ValueError) as error:  # a certificate that is none, or a variable that only the exporter reads
+        raise ConfigError(f"the OTLP exporter ({config.otlp_protocol}) cannot be made: {error}") from error
+    aggregation: dict[type, Aggregation] = {}
+    if config.otlp_histogram_aggregation.startswith("base2"):
+        aggregation[Histogram] = ExponentialBucketHistogramAggregation()
+    # Every kind is named: what is left out the exporter would take from the environment, and an argument comes first.
+    temporality = dict.fromkeys(_KINDS, AggregationTemporality.CUMULATIVE) | _TEMPORALITY[config.otlp_temporality]
+    return _reader(exporter, config.otlp_metrics_url, config, cut, temporality, aggregation)
+
+
+def console_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
+    """Return the reader that prints."""
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter  # noqa: PLC0415 - only when chosen
+
+    return _reader(ConsoleMetricExporter(), "the console", config, cut, {}, {})
+
+
+def _reader(
+    exporter: MetricExporter,
+    target: str,
+    config: TelemetryConfig,
+    cut: Cut,
+    temporality: dict[type, AggregationTemporality],
+    aggregation: dict[type, Aggregation],
+) -> PushReader:
+    delivery = Delivery(target)
+    return PushReader(WatchedExporter(exporter, delivery, temporality, aggregation), delivery, config, cut)
+
+
+def _http_exporter(config: TelemetryConfig) -> MetricExporter:
+    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415 - only when chosen
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+
+    return OTLPMetricExporter(
+        endpoint=config.otlp_metrics_url,
+        certificate_file=str(config.otlp_certificate) if config.otlp_certificate else None,
+        client_key_file=str(config.otlp_client_key) if config.otlp_client_key else None,
+        client_certificate_file=str(config.otlp_client_certificate) if config.otlp_client_certificate else None,
+        headers=config.otlp_request_headers,
+        timeout=config.otlp_timeout,
+        compression=Compression(config.otlp_compression),
+    )
+
+
+def _grpc_exporter(config: TelemetryConfig) -> MetricExporter:
+    import grpc  # noqa: PLC0415 - only when chosen
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+
+    def content(path: Any) -> bytes | None:
+        return path.read_bytes() if path else None
+
+    credentials = None
+    if config.otlp_secure:
+        credentials = grpc.ssl_channel_credentials(
+            content(config.otlp_certificate), content(config.otlp_client_key), content(config.otlp_client_certificate)
+        )
+    compression = grpc.Compression.Gzip if config.otlp_compression == "gzip" else grpc.Compression.NoCompression
+    return OTLPMetricExporter(
+        endpoint=config.otlp_metrics_url,
+        insecure=not config.otlp_secure,
+        credentials=credentials,
+        headers=tuple((key.lower(), value) for key, value in config.otlp_request_headers.items()),
+        timeout=config.otlp_timeout,
+        compression=compression,
+    )

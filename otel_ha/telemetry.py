@@ -1,0 +1,321 @@
+"""setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
+
+This module holds the process's global state: the one Telemetry that runs, and the MeterProvider that stands for it. The
+only other thing that changes in a process is the recorder of a connected declaration (see otel_ha.instruments).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+from opentelemetry import metrics
+
+from otel_ha.catalog import Catalog
+from otel_ha.config import TelemetryConfig
+from otel_ha.endpoint import Endpoint, Server
+from otel_ha.errors import ConfigError, TelemetryError
+from otel_ha.instrumentation.event_loop import watch_event_loop
+from otel_ha.instrumentation.system import instrument_system, observe_filesystems
+from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
+from otel_ha.pipeline import Pipeline
+from otel_ha.vocabulary import ingest, runtime
+
+_logger = logging.getLogger("otel_ha")
+
+_lock = threading.RLock()
+_running: Telemetry | None = None
+_hooks_are_set = False
+
+
+def setup_telemetry(
+    service_name: str | None = None, *, config: TelemetryConfig | None = None, catalog: Catalog = ingest.CATALOG
+) -> Telemetry:
+    """Start telemetry for this process and return it; never waits for the network.
+
+    `service_name` beats the one in `config`; without `config`, the environment decides (see TelemetryConfig). Where
+    telemetry runs already with the same settings, that one is returned. Raises ConfigError for a wrong setting, and
+    where telemetry runs with other settings, naming them.
+    """
+    global _running  # noqa: PLW0603 - this module's purpose
+    config = config or TelemetryConfig()
+    unknown = config.unknown_variables()
+    if service_name is not None:
+        config = attrs.evolve(config, service_name=service_name)
+    with _lock:
+        if _running is not None:
+            _running.check_same(config, catalog)
+            return _running
+        _set_hooks()
+        for variable in unknown:
+            _logger.warning("%s", variable)
+        telemetry = Telemetry(config, catalog)
+        telemetry.start()
+        _running = telemetry
+        return telemetry
+
+
+class Telemetry:
+    """Telemetry that runs, until shutdown() or the end of the process; a context manager, sync and async."""
+
+    def __init__(self, config: TelemetryConfig, catalog: Catalog) -> None:
+        self.config = config
+        self.catalog = catalog
+        self._all = catalog | runtime.CATALOG
+        self._pipeline: Pipeline | None = None
+        self._server: Server | None = None
+        self._endpoint_problem = ""
+        self._undo: list[Callable[[], object]] = []
+        self._stop_watching_loop: Callable[[], object] | None = None
+        self._shutdown_lock = threading.Lock()
+        self._sigterm = Sigterm(self)
+
+    def start(self) -> None:
+        """Build the pipeline and connect the declarations; setup_telemetry's to call."""
+        if not self.config.enabled:
+            return
+        self._build(forked=False)
+        if self.config.handle_sigterm:
+            self._sigterm.install()
+
+    def check_same(self, config: TelemetryConfig, catalog: Catalog) -> None:
+        """Raise a ConfigError that names what differs, if this telemetry was set up otherwise."""
+        differences = self.config.differences(config)
+        if set(self.catalog) != set(catalog):
+            names = {instrument.name for instrument in set(self.catalog) ^ set(catalog)}
+            differences.append(f"catalog: {', '.join(sorted(names))} in one of them only")
+        if differences:
+            raise ConfigError(f"telemetry is set up already, with other settings: {'; '.join(differences)}")
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where Prometheus finds the metrics; None where no port of our own is open."""
+        return f"{self._server.url}/metrics" if self._server else None
+
+    def prometheus_text(self) -> str:
+        """Return what a scrape returns, as text. Raises TelemetryError where the prometheus exporter is off."""
+        if self._pipeline is None or self._pipeline.scrape is None:
+            raise TelemetryError("there is nothing to scrape: metrics_exporters does not name prometheus, or is off")
+        return self._endpoint.text()
+
+    @property
+    def wsgi_app(self) -> Callable[..., Any]:
+        """The endpoint as a WSGI application, to mount in a server of your own."""
+        return self._endpoint.wsgi_app
+
+    @property
+    def asgi_app(self) -> Callable[..., Any]:
+        """The endpoint as an ASGI application, to mount in a server of your own."""
+        return self._endpoint.asgi_app
+
+    def watch_event_loop(self) -> None:
+        """Measure the delay of the running event loop; done by itself where a loop runs at set-up or `async with`."""
+        if self._pipeline is not None and "performance" in self.config.groups:
+            if self._stop_watching_loop is not None:
+                self._stop_watching_loop()
+            self._stop_watching_loop = watch_event_loop()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Push everything now, within `timeout` seconds (default: export_timeout); returns whether it arrived."""
+        if self._pipeline is None:
+            return True
+        return self._pipeline.flush(self.config.export_timeout if timeout is None else timeout)
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Push the last interval and stop, within `timeout` seconds (default: shutdown_timeout); again does nothing."""
+        global _running  # noqa: PLW0603 - this module's purpose
+        with self._shutdown_lock:
+            pipeline, self._pipeline = self._pipeline, None
+            if pipeline is not None:
+                self._tear_down(pipeline, self.config.shutdown_timeout if timeout is None else timeout)
+        with _lock:
+            if _running is self:
+                _running = None
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        """Shut down."""
+        self.shutdown()
+
+    async def __aenter__(self) -> Self:
+        """Watch the running event loop and return itself."""
+        if self._stop_watching_loop is None:
+            self.watch_event_loop()
+        return self
+
+    async def __aexit__(self, _: type[BaseException] | None, __: BaseException | None, ___: object) -> None:
+        """Shut down, in a thread: the loop goes on meanwhile."""
+        self._unwatch_loop()
+        await asyncio.to_thread(self.shutdown)
+        self._sigterm.uninstall()
+
+    def __repr__(self) -> str:
+        """Return what it is and whether it runs."""
+        return f"<Telemetry {self.config.service_name!r}, {'running' if self._pipeline else 'not running'}>"
+
+    def after_fork_in_child(self) -> None:
+        """Start anew in a forked child: counts from zero, a service.instance.id and a push of its own."""
+        self._shutdown_lock = threading.Lock()
+        parent, self._pipeline = self._pipeline, None
+        if parent is None:
+            return
+        parent.abandon()
+        self._undo_instrumentation()
+        self._stop_watching_loop = None
+        if self._server is not None:
+            self._server.after_fork_in_child()
+            self._server = None
+        self._build(forked=True)
+        if self._pipeline is not None:
+            self._pipeline.adopt(parent)
+        at_end_of_multiprocessing_child(self)
+
+    def _build(self, *, forked: bool) -> None:
+        foreign = _foreign_provider()
+        if foreign is not None:
+            _logger.warning(
+                "this process has a MeterProvider already (%s): it is used, with its own readers, Views and exporters",
+                type(foreign).__qualname__,
+            )
+        self._pipeline = pipeline = Pipeline(self.config, self._all, foreign=foreign, forked=forked)
+        _CURRENT.pipeline = pipeline
+        if foreign is None and metrics.get_meter_provider() is not _CURRENT:
+            metrics.set_meter_provider(_CURRENT)
+        pipeline.connect()
+        self._instrument()
+        self._open_endpoint(pipeline, forked=forked)
+
+    def _instrument(self) -> None:
+        if "system" in self.config.groups:
+            self._undo += [instrument_system(), observe_filesystems()]
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self.watch_event_loop()
+
+    def _undo_instrumentation(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+
+    def _unwatch_loop(self) -> None:
+        if self._stop_watching_loop is not None:
+            self._stop_watching_loop()
+            self._stop_watching_loop = None
+
+    def _open_endpoint(self, pipeline: Pipeline, *, forked: bool) -> None:
+        config = self.config
+        username, password = config.endpoint_credentials or (None, None)
+        self._endpoint = Endpoint(
+            pipeline.scrape.registry if pipeline.scrape else None,
+            self._health,
+            username=username,
+            password=password.reveal() if password else None,
+        )
+        if pipeline.scrape is None:
+            return
+        server = Server(
+            self._endpoint,
+            config.prometheus_host,
+            config.prometheus_port,
+            certificate=config.endpoint_certificate,
+            key=config.endpoint_key,
+            client_ca=config.endpoint_client_ca,
+        )
+        where = f"{config.prometheus_host}:{config.prometheus_port}"
+        if forked and config.prometheus_port:
+            self._endpoint_problem = f"{where} is the parent process's; a forked child pushes only"
+            _logger.info("%s", self._endpoint_problem)
+            return
+        try:
+            server.start()
+        except OSError as error:
+            self._endpoint_problem = f"cannot listen at {where}: {error.strerror or error}"
+            _logger.error("metrics endpoint: %s; the service goes on", self._endpoint_problem)  # noqa: TRY400 - one line
+        else:
+            self._server, self._endpoint_problem = server, ""
+
+    def _health(self) -> Mapping[str, object]:
+        pipeline = self._pipeline
+        deliveries = pipeline.deliveries() if pipeline else []
+        degraded = self._endpoint_problem or any(delivery["status"] == "failing" for delivery in deliveries)
+        return {
+            "status": "failed" if pipeline is None else "degraded" if degraded else "ok",
+            "service": self.config.service_name,
+            "endpoint": {"url": self.metrics_url, "problem": self._endpoint_problem or None},
+            "pushes": deliveries,
+        }
+
+    def _tear_down(self, pipeline: Pipeline, timeout: float) -> None:
+        pipeline.disconnect()
+        self._sigterm.uninstall()
+        self._unwatch_loop()
+        pipeline.shutdown(timeout)
+        self._undo_instrumentation()
+        if _CURRENT.pipeline is pipeline:
+            _CURRENT.pipeline = None
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+class _CurrentProvider(metrics.MeterProvider):
+    """The process's global MeterProvider, which stands for the one of the pipeline that runs.
+
+    OpenTelemetry takes a global provider once a process; telemetry can be shut down, set up anew, and forked.
+    """
+
+    pipeline: Pipeline | None = None
+
+    def get_meter(
+        self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Any = None
+    ) -> metrics.Meter:
+        """Return a meter of the running pipeline, or one that does nothing."""
+        provider = self.pipeline.provider if self.pipeline else metrics.NoOpMeterProvider()
+        return provider.get_meter(name, version, schema_url, attributes)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Push everything now, as instrumentation that flushes the global provider expects."""
+        return self.pipeline.flush(timeout_millis / 1e3) if self.pipeline else True
+
+
+_CURRENT = _CurrentProvider()
+
+
+def _foreign_provider() -> metrics.MeterProvider | None:
+    """Return the MeterProvider that somebody else has set, or None."""
+    provider = metrics.get_meter_provider()
+    # The API's stand-in for "none set" is private; whatever is neither it nor ours was set by somebody.
+    if provider is _CURRENT or type(provider).__name__ == "_ProxyMeterProvider":
+        return None
+    return provider
+
+
+def _set_hooks() -> None:
+    global _hooks_are_set  # noqa: PLW0603 - once a process
+    if not _hooks_are_set:
+        _hooks_are_set = True
+        atexit.register(_shut_down_at_exit)
+        os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _shut_down_at_exit() -> None:
+    if _running is not None:
+        _running.shutdown()
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.RLock()
+    if _running is not None:
+        _running.after_fork_in_child()

@@ -1,0 +1,81 @@
+"""A service for the tests of the life cycle: it counts, then ends in the way that its argument names.
+
+Run as `python -m tests.e2e.service WAY`; the environment configures telemetry. It prints "ready", with where it is
+scraped, once it has counted, and waits for a line on its standard input where the way needs one.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+import time
+
+from otel_ha import Attribute, Catalog, Counter, setup_telemetry
+
+ROLE = Attribute("test.role", "Who counted.")
+JOBS = Counter("test.jobs", unit="{job}", description="Jobs.", attributes=(ROLE,))
+
+
+def main(way: str) -> None:
+    if way == "asyncio handler before":
+        asyncio.run(serve_asyncio(before=True))
+        return
+    if way == "asyncio handler after":
+        asyncio.run(serve_asyncio(before=False))
+        return
+    if way == "handler":
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    if way == "ignored":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    telemetry = setup_telemetry("test-service", catalog=Catalog(JOBS))
+    JOBS.add(3, role="parent")
+    print("ready", telemetry.metrics_url, flush=True)
+    {"fork": fork, "multiprocessing": in_process, "work": work}.get(way, wait)()
+    if way == "return":
+        JOBS.add(1, role="late")
+
+
+async def serve_asyncio(*, before: bool) -> None:
+    """Drain on SIGTERM as services do: the loop's own handler sets an event, and what follows is still counted."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    if before:
+        loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    async with setup_telemetry("test-service", catalog=Catalog(JOBS)) as telemetry:
+        if not before:
+            loop.add_signal_handler(signal.SIGTERM, stopping.set)
+        JOBS.add(3, role="parent")
+        print("ready", telemetry.metrics_url, flush=True)
+        await stopping.wait()
+        await asyncio.sleep(0.2)
+        JOBS.add(1, role="late")
+
+
+def wait() -> None:
+    sys.stdin.readline()
+
+
+def work() -> None:
+    """Record without a pause: a signal then often interrupts the SDK where it holds a lock."""
+    while True:
+        JOBS.add(0, role="parent")
+
+
+def fork() -> None:
+    child = os.fork()
+    JOBS.add(1 if child else 20, role="child" if not child else "parent")
+    if child:
+        os.waitpid(child, 0)
+
+
+def in_process() -> None:
+    process = multiprocessing.get_context("fork").Process(target=JOBS.add, args=(20,), kwargs={"role": "child"})
+    process.start()
+    process.join()
+    JOBS.add(1, role="parent")
+    time.sleep(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

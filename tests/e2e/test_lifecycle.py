@@ -1,0 +1,175 @@
+"""What becomes of the last interval, on a real Collector; and what a collector that is away may cost."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.servers.otelcol import Collector
+from tests.servers.running import HOST, ServerError, eventually, free_ports, get
+
+# No push but the last one falls into a test.
+NEVER = str(3600 * 1000)
+
+
+@contextmanager
+def service(way: str, endpoint: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A service that has counted and is ready."""
+    variables = {
+        "PATH": os.environ["PATH"],
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+        "OTEL_HA_SYSTEM_METRICS": "false",
+        "OTEL_METRIC_EXPORT_INTERVAL": NEVER,
+        **environment,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.service", way],
+        env=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            if not line.startswith("ready"):
+                process.kill()
+                raise ServerError(process.stderr.read())
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The return code and what it logged. The time limit stands for "bounded"."""
+    _, log = process.communicate(timeout=20)
+    return process.returncode, log
+
+
+def jobs(collector: Collector) -> list[tuple[str, str, float]]:
+    """(role, instance, count) of what arrived."""
+    found = re.findall(r"^test_jobs_total\{(.*)\} (\S+)", get(collector.prometheus_url), re.MULTILINE)
+    return sorted(
+        (re.search(r'test_role="(\w+)"', labels)[1], re.search(r'instance="([^"]+)"', labels)[1], float(count))
+        for labels, count in found
+    )
+
+
+def counts(collector: Collector) -> dict[str, float]:
+    return {role: count for role, _, count in jobs(collector)}
+
+
+@pytest.mark.servers
+def test_a_normal_exit_pushes_the_last_interval(otelcol):
+    with service("return", otelcol.otlp_http_endpoint) as process:
+        process.stdin.close()
+        process.stdin = None
+        assert ended(process)[0] == 0
+    assert counts(otelcol) == {"parent": 3, "late": 1}
+
+
+@pytest.mark.servers
+def test_the_last_interval_arrives_by_grpc_as_well(otelcol):
+    protocol = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    with service("return", otelcol.otlp_grpc_endpoint, **protocol) as process:
+        assert ended(process)[0] == 0
+    assert counts(otelcol) == {"parent": 3, "late": 1}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("way", ["wait", "work"])
+def test_sigterm_pushes_the_last_interval_and_ends_the_process_as_it_would(otelcol, way):
+    with service(way, otelcol.otlp_http_endpoint) as process:
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == -signal.SIGTERM
+    assert counts(otelcol) == {"parent": 3}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("way", ["asyncio handler before", "asyncio handler after"])
+def test_an_asyncio_service_drains_on_sigterm_and_what_it_drained_is_pushed(otelcol, way):
+    with service(way, otelcol.otlp_http_endpoint) as process:
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+    assert counts(otelcol) == {"parent": 3, "late": 1}
+
+
+@pytest.mark.servers
+def test_a_handler_that_was_there_is_called_and_the_last_interval_is_pushed(otelcol):
+    with service("handler", otelcol.otlp_http_endpoint) as process:
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 7
+    assert counts(otelcol) == {"parent": 3}
+
+
+def test_sigterm_that_is_ignored_stays_ignored():
+    with service("ignored", "http://127.0.0.1:9", OTEL_METRICS_EXPORTER="none") as process:
+        process.send_signal(signal.SIGTERM)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert ended(process)[0] == 0
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("way", ["fork", "multiprocessing"])
+def test_parent_and_child_of_a_fork_count_apart_under_instances_of_their_own(otelcol, way):
+    with service(way, otelcol.otlp_http_endpoint) as process:
+        returncode, log = ended(process)
+    assert returncode == 0, log
+    [(_, childs, of_child), (_, parents, of_parent)] = jobs(otelcol)
+    assert (of_child, of_parent) == (20, 4)
+    assert childs != parents
+
+
+def test_a_dead_collector_does_not_hold_up_the_end():
+    [port] = free_ports(1)
+    with service("wait", f"http://{HOST}:{port}") as process:
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("end", ["signal", "exit"])
+def test_a_collector_that_hangs_does_not_hold_up_the_end(end):
+    with socket.create_server((HOST, 0)) as hanging:
+        with service("wait", f"http://{HOST}:{hanging.getsockname()[1]}") as process:
+            if end == "signal":
+                process.send_signal(signal.SIGTERM)
+            process.communicate("\n", timeout=20)
+            assert process.returncode == (-signal.SIGTERM if end == "signal" else 0)
+
+
+def test_a_grpc_collector_that_hangs_does_not_hold_up_the_end():
+    with socket.create_server((HOST, 0)) as hanging:
+        endpoint = f"http://{HOST}:{hanging.getsockname()[1]}"
+        with service("wait", endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc") as process:
+            process.send_signal(signal.SIGTERM)
+            assert ended(process)[0] == -signal.SIGTERM
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_an_outage_is_one_warning_and_one_notice_of_recovery(make_otelcol: Callable[[], Collector], protocol):
+    collector = make_otelcol()
+    endpoint = collector.otlp_grpc_endpoint if protocol == "grpc" else collector.otlp_http_endpoint
+    settings = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_METRIC_EXPORT_INTERVAL": "200",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "300",
+    }
+    with service("wait", endpoint, **settings) as process:
+        time.sleep(4)  # several intervals without a receiver
+        collector.start()
+        eventually(lambda: counts(collector) == {"parent": 3})
+        process.stdin.write("\n")
+        process.stdin.flush()
+        _, log = ended(process)
+    lines = log.splitlines()
+    assert [("fails" in line, "works again" in line) for line in lines] == [(True, False), (False, True)], log

@@ -1,0 +1,223 @@
+import asyncio
+import logging
+import threading
+import urllib.request
+
+import pytest
+from opentelemetry import metrics
+
+from otel_ha import (
+    Attribute,
+    Catalog,
+    ConfigError,
+    Counter,
+    Gauge,
+    Histogram,
+    ObservableGauge,
+    Telemetry,
+    TelemetryError,
+    UpDownCounter,
+    setup_telemetry,
+)
+from otel_ha.vocabulary import ingest
+from tests.unit.conftest import config
+
+COLOUR = Attribute("test.colour", "A colour.")
+JOBS = Counter("test.jobs", unit="{job}", description="Jobs.", attributes=(COLOUR,))
+LOAD = UpDownCounter("test.load", unit="{job}", description="Load.")
+LEVEL = Gauge("test.level", unit="1", description="A share.")
+WAIT = Histogram("test.wait", unit="s", description="Wait.", buckets=(0.1, 1.5))
+DEPTH = ObservableGauge("test.depth", unit="m", description="Depth.")
+OURS = Catalog(JOBS, LOAD, LEVEL, WAIT, DEPTH)
+
+
+def line(telemetry: Telemetry, name: str) -> float:
+    """Return the value of the one sample of that name."""
+    (sample,) = [line for line in telemetry.prometheus_text().splitlines() if line.startswith((name + "{", name + " "))]
+    return float(sample.rpartition(" ")[2])
+
+
+@pytest.fixture
+def ours():
+    with setup_telemetry("test", config=config(), catalog=OURS) as telemetry:
+        yield telemetry
+
+
+def test_a_counter_is_found_in_a_scrape(ours):
+    JOBS.add(2, colour="red")
+    assert line(ours, "test_jobs_total") == 2
+
+
+def test_every_kind_of_instrument_is_found_in_a_scrape(ours):
+    LOAD.add(3)
+    LOAD.add(-1)
+    LEVEL.set(0.5)
+    WAIT.record(0.7)
+    DEPTH.observe(lambda: 4.5)
+    assert [line(ours, name) for name in ("test_load", "test_level_ratio", "test_wait_seconds_sum", "test_depth_meters")] == [2, 0.5, 0.7, 4.5]  # fmt: skip
+
+
+def test_a_histogram_has_the_buckets_that_it_declares(ours):
+    WAIT.record(0.7)
+    bounds = [part.partition('"')[0] for part in ours.prometheus_text().split('le="')[1:]]
+    assert bounds == ["0.1", "1.5", "+Inf"]
+
+
+def test_metrics_are_served_at_the_url_that_telemetry_names(ours):
+    JOBS.add(1)
+    with urllib.request.urlopen(ours.metrics_url) as response:
+        assert b"test_jobs_total{" in response.read()
+
+
+def test_target_info_names_the_service_and_its_instance(ours):
+    JOBS.add(1)
+    (info,) = [line for line in ours.prometheus_text().splitlines() if line.startswith("target_info{")]
+    assert 'service_name="test"' in info
+    assert 'service_instance_id="' in info
+    assert 'telemetry_distro_name="otel-ha"' in info
+
+
+def test_the_command_line_is_not_told(ours):
+    JOBS.add(1)
+    assert "process_command" not in ours.prometheus_text()
+
+
+def test_a_group_that_is_off_stays_inert():
+    with setup_telemetry(config=config(business_metrics=False), catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert "test_jobs" not in telemetry.prometheus_text()
+
+
+def test_declarations_are_inert_after_shutdown():
+    setup_telemetry(config=config(), catalog=OURS).shutdown()
+    JOBS.add(1)
+    assert JOBS.recorder is None
+
+
+def test_telemetry_counts_from_zero_when_it_is_set_up_again():
+    with setup_telemetry(config=config(), catalog=OURS):
+        JOBS.add(5)
+    with setup_telemetry(config=config(), catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert line(telemetry, "test_jobs_total") == 1
+
+
+def test_the_same_call_returns_the_running_telemetry(telemetry, quiet_config):
+    assert setup_telemetry("test", config=quiet_config) is telemetry
+
+
+def test_a_call_with_other_settings_names_the_difference(telemetry):
+    with pytest.raises(ConfigError, match=r"export_interval: 30\.0 and 5\.0"):
+        setup_telemetry("test", config=config(export_interval=5))
+
+
+def test_a_call_with_another_catalog_names_the_difference(telemetry, quiet_config):
+    with pytest.raises(ConfigError, match=r"catalog: .*test\.jobs"):
+        setup_telemetry("test", config=quiet_config, catalog=ingest.CATALOG | OURS)
+
+
+def test_disabled_telemetry_is_inert_and_says_that_there_is_nothing_to_scrape():
+    with setup_telemetry(config=config(enabled=False), catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert telemetry.metrics_url is None
+        assert telemetry.flush()
+        with pytest.raises(TelemetryError, match="nothing to scrape"):
+            telemetry.prometheus_text()
+
+
+def test_an_argument_enables_what_the_environment_disables(monkeypatch):
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with setup_telemetry(config=config(enabled=True), catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert line(telemetry, "test_jobs_total") == 1
+
+
+def test_a_taken_port_is_one_error_and_the_service_goes_on(taken_port, caplog):
+    with setup_telemetry(config=config(prometheus_port=taken_port), catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert line(telemetry, "test_jobs_total") == 1
+        assert telemetry.metrics_url is None
+    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(errors) == 1
+    assert str(taken_port) in errors[0]
+
+
+def test_a_flush_between_two_scrapes_adds_nothing(ours):
+    JOBS.add(1)
+    before = ours.prometheus_text()
+    ours.flush()
+    metrics.get_meter_provider().force_flush()
+    assert ours.prometheus_text() == before
+
+
+def test_concurrent_scrapes_are_each_whole(ours):
+    JOBS.add(1)
+    expected = sorted(ours.prometheus_text().splitlines())
+    scrapes: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: scrapes.extend(sorted(ours.prometheus_text().splitlines()) for _ in range(10)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert scrapes == [expected] * 40
+
+
+def test_other_instrumentation_reaches_the_pipeline_through_the_global_provider(ours):
+    metrics.get_meter("other").create_counter("other.calls").add(7)
+    assert line(ours, "other_calls_total") == 7
+
+
+def test_the_global_provider_follows_the_telemetry_that_runs():
+    for value in (1, 2):
+        with setup_telemetry(config=config(), catalog=OURS) as telemetry:
+            metrics.get_meter("other").create_counter("other.calls").add(value)
+            assert line(telemetry, "other_calls_total") == value
+
+
+def test_a_wrong_measurement_is_counted_and_warned_of_once(ours, caplog):
+    for _ in range(3):
+        JOBS.add(1, size="large")
+    warnings = [record.getMessage() for record in caplog.records if "size" in record.getMessage()]
+    assert len(warnings) == 1
+    assert line(ours, "test_jobs_total") == 3
+    assert '="size"' in ours.prometheus_text()
+
+
+def test_unknown_variables_are_warned_of(monkeypatch, caplog):
+    environ = {"OTEL_HA_SYSTEM_METRIC": "false"}
+    with setup_telemetry(config=config(environ=environ), catalog=OURS):
+        assert any("OTEL_HA_SYSTEM_METRIC" in record.getMessage() for record in caplog.records)
+
+
+async def test_async_with_shuts_down_at_its_end():
+    async with setup_telemetry(config=config(), catalog=OURS):
+        JOBS.add(1)
+        await asyncio.sleep(0)
+    assert JOBS.recorder is None
+
+
+async def test_the_delay_of_the_event_loop_is_measured():
+    async with setup_telemetry(config=config(), catalog=OURS) as telemetry:
+        await asyncio.sleep(0.3)
+        assert "asyncio" in telemetry.prometheus_text()
+
+
+def test_an_expiring_counter_keeps_entities_apart():
+    settings = config(entity_metrics=True)
+    with setup_telemetry(config=settings) as telemetry:
+        ingest.ENTITY_EVENTS.add(1, entity="light.a", domain="light")
+        ingest.ENTITY_EVENTS.add(2, entity="light.b", domain="light")
+        assert telemetry.prometheus_text().count("homeassistant_entity_events_total{") == 2
+
+
+def test_attributes_beyond_the_limit_are_folded_into_one_series():
+    few = Counter("test.few", unit="{job}", description="Few.", attributes=(COLOUR,), series=2)
+    with setup_telemetry(config=config(), catalog=Catalog(few)) as telemetry:
+        for number in range(10):
+            few.add(1, colour=f"colour {number}")
+        series = [line for line in telemetry.prometheus_text().splitlines() if line.startswith("test_few_total{")]
+        assert len(series) == 3
+        assert sum(float(line.rpartition(" ")[2]) for line in series) == 10
