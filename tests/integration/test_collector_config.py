@@ -1,0 +1,277 @@
+"""collector-config/ is what the user runs: checked by the real programs, and run by them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from tests.servers.fixtures import MakeCollector, MakePrometheus
+from tests.servers.locate import MANIFEST, ROOT, SERVERS, GoBuild
+from tests.servers.otelcol import AGENT, Collector
+from tests.servers.prometheus import CONFIG as PROMETHEUS_YML
+from tests.servers.prometheus import FLAGS, Prometheus, Scrape
+from tests.servers.running import eventually, get, post
+
+# A machine that is busy may take a while to start a server; that is no failure.
+pytestmark = pytest.mark.timeout(180)
+
+FOLDER = ROOT / "collector-config"
+COMPOSE = FOLDER / "compose.yaml"
+VARIABLE = re.compile(r"\$\{env:(\w+)(?::-([^}]*))?\}")
+
+# Of the manifest's components, those whose own README at this version lists the contrib distribution: all of them.
+IN_CONTRIB_0_159 = {
+    "receivers": {"otlp"},
+    "processors": {"delta_to_cumulative", "filter", "memory_limiter", "resource_detection", "transform"},
+    "exporters": {
+        "debug",
+        "file",
+        "load_balancing",
+        "otlp_grpc",
+        "otlp_http",
+        "prometheus",
+        "prometheus_remote_write",
+    },
+    "extensions": {"bearertokenauth", "file_storage", "health_check"},
+}
+
+
+def load(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def components(config: dict[str, Any]) -> dict[str, set[str]]:
+    """The component types that a Collector's configuration uses, by kind."""
+    return {kind: {name.split("/")[0] for name in config[kind]} for kind in IN_CONTRIB_0_159 if kind in config}
+
+
+def otlp_json(name: str, value: int, *, age: int = 0) -> str:
+    """One counter, as it was `age` seconds ago, as an OTLP request."""
+    resource = {
+        "service.namespace": "home",
+        "service.name": "ha-ingestor",
+        "service.instance.id": "one",
+        "host.name": "pi",
+        "process.pid": "1",
+    }
+    then = time.time_ns() - age * 10**9
+    point = {"asInt": str(value), "startTimeUnixNano": str(then - 60 * 10**9), "timeUnixNano": str(then)}
+    counter = {"aggregationTemporality": 2, "isMonotonic": True, "dataPoints": [point]}
+    metric = {"name": name, "unit": "{event}", "sum": counter}
+    attributes = [{"key": key, "value": {"stringValue": text}} for key, text in resource.items()]
+    scope = {"scope": {"name": "test"}, "metrics": [metric]}
+    return json.dumps({"resourceMetrics": [{"resource": {"attributes": attributes}, "scopeMetrics": [scope]}]})
+
+
+def push(collector: Collector, name: str, value: int, *, age: int = 0) -> None:
+    post(f"{collector.otlp_http_endpoint}/v1/metrics", otlp_json(name, value, age=age), "application/json")
+
+
+@pytest.mark.servers
+class TestTheAgent:
+    def test_it_is_valid_with_every_default(self, make_otelcol: MakeCollector, tmp_path: Path) -> None:
+        command = [str(make_otelcol().program), "validate", "--config", str(AGENT)]
+        done = subprocess.run(command, env={}, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "warn" not in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_real_collector_runs_it_and_names_nothing_deprecated(self, make_otelcol: MakeCollector) -> None:
+        # Every default but the ports; and an upstream that is not the user's own Prometheus.
+        collector = make_otelcol(upstream="http://127.0.0.1:9/api/v1/otlp").start()
+        assert "Server available" in get(collector.health_url)
+        warnings = [line for line in collector.log.read_text(encoding="utf-8").splitlines() if "\twarn\t" in line]
+        assert warnings == []
+
+    def test_nothing_listens_beyond_loopback(self, otelcol: Collector) -> None:
+        listening = _listening(otelcol)
+        assert len(listening) == 5
+        assert {address for address, _ in listening} == {"127.0.0.1"}
+
+    def test_what_is_pushed_is_served_with_the_services_own_job_and_instance(self, otelcol: Collector) -> None:
+        push(otelcol, "homeassistant.event.received", 7)
+        text = eventually(lambda: get(otelcol.prometheus_url))
+        [line] = [line for line in text.splitlines() if line.startswith("homeassistant_event_received_total{")]
+        assert 'instance="one"' in line
+        assert 'job="home/ha-ingestor"' in line
+        assert line.endswith(" 7")
+
+    def test_its_own_counters_keep_total(self, otelcol: Collector) -> None:
+        push(otelcol, "homeassistant.event.received", 7)
+        received = "otelcol_receiver_accepted_metric_points_total"
+        text = eventually(lambda: get(otelcol.telemetry_url), lambda text: received in text)
+        counters = re.findall(r"^# TYPE (\S+) counter", text, re.MULTILINE)
+        assert received in counters
+        assert [name for name in counters if not name.endswith("_total")] == []
+
+    def test_without_an_upstream_only_the_scrape_is_left(self, otelcol: Collector) -> None:
+        assert "otelcol_exporter_queue_size" not in get(otelcol.telemetry_url)
+
+    def test_what_was_accepted_survives_a_kill_and_reaches_an_upstream_that_comes_back(
+        self, make_otelcol: MakeCollector, make_prometheus: MakePrometheus
+    ) -> None:
+        prometheus = make_prometheus()
+        collector = make_otelcol(upstream=prometheus.otlp_endpoint).start()
+        for value in range(1, 11):
+            push(collector, "homeassistant.event.received", value, age=10 - value)
+        collector.kill()
+        prometheus.start()
+        collector.start()
+        # Every sample, not just the last: the late ones are taken too.
+        query = "count_over_time(homeassistant_event_received_total[5m])"
+        [(labels, _)] = eventually(lambda: prometheus.query(query), lambda rows: [v for _, v in rows] == [10.0])
+        assert (labels["job"], labels["instance"]) == ("home/ha-ingestor", "one")
+        assert prometheus.query("homeassistant_event_received_total")[0][1] == 10
+
+
+def _listening(collector: Collector) -> set[tuple[str, int]]:
+    """The (address, port) pairs that the process listens at."""
+    connections = psutil.Process(collector.pid).net_connections("inet")
+    return {(each.laddr.ip, each.laddr.port) for each in connections if each.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.servers
+class TestPrometheusYml:
+    def test_promtool_finds_it_valid(self, promtool: Path) -> None:
+        command = [str(promtool), "check", "config", "--lint=all", "--lint-fatal", str(PROMETHEUS_YML)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_the_collectors_exporter_is_scraped_with_the_services_own_job(
+        self, otelcol: Collector, make_prometheus: MakePrometheus
+    ) -> None:
+        push(otelcol, "homeassistant.event.received", 7)
+        prometheus = make_prometheus([Scrape("otelcol-exporter", otelcol.prometheus_target)]).start()
+        [(labels, value)] = eventually(lambda: prometheus.query("homeassistant_event_received_total"))
+        assert value == 7
+        assert (labels["job"], labels["instance"], labels["via"]) == ("home/ha-ingestor", "one", "collector")
+
+    def test_what_is_pushed_has_the_names_of_a_scrape(self, prometheus: Prometheus) -> None:
+        post(prometheus.otlp_metrics_endpoint, otlp_json("homeassistant.event.received", 7), "application/json")
+        [(labels, value)] = eventually(lambda: prometheus.query("homeassistant_event_received_total"))
+        assert value == 7
+        assert set(labels) == {"__name__", "job", "instance", "host_name"}
+        [(info, _)] = eventually(lambda: prometheus.query("target_info"))
+        assert (info["service_name"], info["process_pid"]) == ("ha-ingestor", "1")
+
+
+class TestBuilderYaml:
+    def test_every_module_is_official_and_pinned_to_one_release(self) -> None:
+        manifest = load(MANIFEST)
+        assert sum(map(len, IN_CONTRIB_0_159.values())) == sum(len(manifest[kind]) for kind in IN_CONTRIB_0_159)
+        modules = [each["gomod"] for kind in IN_CONTRIB_0_159 for each in manifest[kind]]
+        official = re.compile(
+            r"(go\.opentelemetry\.io/collector|github\.com/open-telemetry/opentelemetry-collector-contrib)"
+            r"/\S+ v0\.159\.0"
+        )
+        assert [module for module in modules if not official.fullmatch(module)] == []
+        assert {each["gomod"].split()[1] for each in manifest["providers"]} == {"v1.65.0"}
+
+    def test_it_is_built_by_the_builder_of_its_own_release(self) -> None:
+        recipe = SERVERS["otelcol"]
+        assert isinstance(recipe, GoBuild)
+        assert recipe.version == f"v{load(MANIFEST)['dist']['version']}"
+        assert f"{recipe.module}@{recipe.version}" in MANIFEST.read_text(encoding="utf-8")
+
+    @pytest.mark.servers
+    def test_the_collector_that_is_built_has_what_the_manifest_says(self, make_otelcol: MakeCollector) -> None:
+        done = subprocess.run([make_otelcol().program, "components"], capture_output=True, text=True, check=True)
+        said = yaml.safe_load(done.stdout)
+        for kind, names in IN_CONTRIB_0_159.items():
+            assert names <= {each["name"] for each in said[kind]}
+
+
+class TestCompose:
+    def services(self) -> dict[str, dict[str, Any]]:
+        services: dict[str, dict[str, Any]] = load(COMPOSE)["services"]
+        return services
+
+    def test_every_image_is_pinned_to_a_version(self) -> None:
+        images = {name: service["image"] for name, service in self.services().items()}
+        assert [image for image in images.values() if not re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image)] == []
+
+    def test_images_are_the_versions_that_the_tests_run(self) -> None:
+        services = self.services()
+        victoria = SERVERS["victoria-metrics"]
+        prometheus = SERVERS["prometheus"]
+        assert isinstance(victoria, GoBuild)
+        assert isinstance(prometheus, GoBuild)
+        # Prometheus 3.16.0 is v0.316.0 as a Go module.
+        assert services["prometheus"]["image"] == "prom/prometheus:v3.16.0"
+        assert prometheus.version == "v0.316.0"
+        assert services["victoria-metrics"]["image"].endswith(f":{victoria.version}")
+        assert services["otelcol"]["image"].endswith(f"collector-contrib:{load(MANIFEST)['dist']['version']}")
+
+    def test_the_published_collector_has_every_component_of_the_agent(self) -> None:
+        for kind, used in components(load(AGENT)).items():
+            assert used <= IN_CONTRIB_0_159[kind]
+
+    def test_mounted_files_are_there_and_volumes_are_declared(self) -> None:
+        declared = set(load(COMPOSE)["volumes"])
+        for service in self.services().values():
+            for mount in service.get("volumes", []):
+                source = mount.split(":")[0]
+                assert (FOLDER / source).is_file() if source.startswith(".") else source in declared
+
+    def test_nothing_is_published_beyond_loopback(self) -> None:
+        for service in self.services().values():
+            assert service["network_mode"] == "host"
+            assert "ports" not in service
+            settings = [*service.get("command", []), *_environment(service).values()]
+            addresses = [found for each in settings for found in re.findall(r"[\d.]+:\d{2,5}\b", each)]
+            assert [address for address in addresses if not address.startswith("127.0.0.1:")] == []
+
+    def test_only_what_a_store_or_broker_needs_waits_for_a_profile(self) -> None:
+        assert [name for name, service in self.services().items() if "profiles" not in service] == [
+            "otelcol",
+            "prometheus",
+        ]
+
+    def test_the_collectors_variables_are_the_agents(self) -> None:
+        handed_on = set(_environment(self.services()["otelcol"]))
+        assert handed_on <= {name for name, _ in VARIABLE.findall(AGENT.read_text(encoding="utf-8"))}
+
+
+class TestThatThePagesAgree:
+    def test_prometheus_is_started_alike_in_the_file_the_readme_compose_and_the_tests(self) -> None:
+        header = PROMETHEUS_YML.read_text(encoding="utf-8").split("\nglobal:")[0]
+        readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+        compose = shlex.join(load(COMPOSE)["services"]["prometheus"]["command"])
+        for flag in FLAGS:
+            assert flag in header
+            assert flag in readme
+            assert flag in compose
+
+    def test_every_variable_of_the_agent_has_a_default_and_the_readme_has_both(self) -> None:
+        used = set(VARIABLE.findall(AGENT.read_text(encoding="utf-8")))
+        assert [name for name, default in used if not default] == []
+        rows = re.findall(
+            r"^\| `(OTELCOL_\w+)` \| `([^`]+)` \|", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert set(rows) == used
+
+    def test_ports_in_prometheus_yml_are_the_agents_defaults(self) -> None:
+        ports = dict(VARIABLE.findall(AGENT.read_text(encoding="utf-8")))
+        targets = {
+            job["job_name"]: job["static_configs"][0]["targets"] for job in load(PROMETHEUS_YML)["scrape_configs"]
+        }
+        assert targets["otelcol-exporter"] == [f"127.0.0.1:{ports['OTELCOL_PROMETHEUS_PORT']}"]
+        assert targets["otelcol"] == [f"127.0.0.1:{ports['OTELCOL_TELEMETRY_PORT']}"]
+
+
+def _environment(service: dict[str, Any]) -> dict[str, str]:
+    """As names and values, whichever of compose's two ways it is written in."""
+    given = service.get("environment", {})
+    if isinstance(given, dict):
+        return {name: str(value) for name, value in given.items()}
+    return {name: value for name, _, value in (each.partition("=") for each in given)}

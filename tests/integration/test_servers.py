@@ -1,0 +1,290 @@
+"""The servers that the tests run on: each fixture starts its own and ends it; the installer says why when it cannot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.servers import build, install, locate
+from tests.servers.fixtures import MakeCollector, MakePrometheus, needed
+from tests.servers.influxdb import InfluxDB
+from tests.servers.locate import GoBuild, Missing
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.otelcol import Collector
+from tests.servers.prometheus import CONFIG, Prometheus, Scrape, for_test
+from tests.servers.running import RefusedError, Server, ServerError, eventually, free_ports, get, post
+from tests.servers.victoria_metrics import VictoriaMetrics
+
+# A machine that is busy may take a while to start a server; that is no failure.
+pytestmark = pytest.mark.timeout(180)
+
+Program = Callable[[str, str], Path]
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def ends(server: Server) -> None:
+    """Ready, stopped, back on the same ports, killed: and each time the process is really gone."""
+    first = server.pid
+    assert first is not None
+    assert server.ready()
+    server.restart()
+    assert gone(first)
+    second = server.pid
+    assert second is not None
+    assert second != first
+    assert server.ready()
+    server.kill()
+    assert gone(second)
+    assert not server.running
+    with pytest.raises(OSError, match=r"refused|reset"):
+        server.ready()
+
+
+@pytest.mark.servers
+class TestEachServer:
+    def test_otelcol_starts_restarts_and_ends(self, otelcol: Collector) -> None:
+        assert get(otelcol.prometheus_url) == ""
+        assert "otelcol_process_uptime_seconds_total" in get(otelcol.telemetry_url)
+        ends(otelcol)
+
+    def test_prometheus_3_starts_restarts_and_ends(self, prometheus: Prometheus) -> None:
+        assert prometheus.query("vector(1)") == [({}, 1.0)]
+        assert prometheus.query("1") == [({}, 1.0)]
+        ends(prometheus)
+
+    def test_promtool_runs(self, promtool: Path) -> None:
+        done = subprocess.run([promtool, "--version"], capture_output=True, text=True, check=True)
+        assert "version 3" in done.stdout
+
+    def test_mosquitto_starts_restarts_and_ends(self, mosquitto: Mosquitto) -> None:
+        ends(mosquitto)
+
+    def test_influxdb_keeps_what_is_written_over_a_restart(self, influxdb: InfluxDB) -> None:
+        write = influxdb.create_database("home")
+        post(write, "state,entity=light.a value=1 1000\nstate,entity=light.b value=2 2000\n")
+        influxdb.restart()
+        rows = influxdb.query("SELECT count(value) FROM state GROUP BY entity", "home")
+        assert [(row["measurement"], row["entity"], row["count"]) for row in rows] == [
+            ("state", "light.a", 1),
+            ("state", "light.b", 1),
+        ]
+        with pytest.raises(ValueError, match="database not found"):
+            influxdb.query("SELECT value FROM state", "nowhere")
+        ends(influxdb)
+
+    def test_victoria_metrics_shows_at_once_what_is_written(self, victoria_metrics: VictoriaMetrics) -> None:
+        post(victoria_metrics.write_url, "state,entity=light.a value=1\n")
+        assert victoria_metrics.query("state_value") == [({"__name__": "state_value", "entity": "light.a"}, 1.0)]
+        [(_, samples)] = victoria_metrics.export("state_value")
+        assert [value for _, value in samples] == [1.0]
+        assert 'vm_rows_inserted_total{type="influx"} 1' in victoria_metrics.metrics()
+        ends(victoria_metrics)
+
+    def test_victoria_metrics_refuses_a_whole_request_for_one_bad_line(self, victoria_metrics: VictoriaMetrics) -> None:
+        with pytest.raises(RefusedError, match="HTTP 400: cannot process influx line protocol"):
+            post(victoria_metrics.write_url, "state,entity=light.a value=1\nnonsense\n")
+        assert victoria_metrics.export("state_value") == []
+
+    def test_a_server_that_ends_while_starting_says_what_it_said(self, make_otelcol: MakeCollector) -> None:
+        with pytest.raises(ServerError, match="limit_mib"):
+            make_otelcol(variables={"OTELCOL_MEMORY_MIB": "much"}).start()
+
+    def test_prometheus_takes_targets_before_it_starts_and_while_it_runs(
+        self, make_prometheus: MakePrometheus, otelcol: Collector
+    ) -> None:
+        prometheus = make_prometheus([Scrape("otelcol", otelcol.telemetry_target)]).start()
+        prometheus.scrape("of-the-test", prometheus.target)
+        up = eventually(lambda: prometheus.query("up == 1"), lambda rows: len(rows) == 2)
+        assert sorted(labels["job"] for labels, _ in up) == ["of-the-test", "otelcol"]
+
+
+class TestPrometheusConfiguration:
+    def test_a_known_job_keeps_the_settings_of_the_repositorys_file(self) -> None:
+        [job] = for_test([Scrape("otelcol-exporter", "127.0.0.1:1"), Scrape("otelcol-exporter", "127.0.0.1:2")])[
+            "scrape_configs"
+        ]
+        assert job["honor_labels"] is True
+        assert job["static_configs"] == [{"targets": ["127.0.0.1:1", "127.0.0.1:2"], "labels": {"via": "collector"}}]
+
+    def test_no_target_of_the_repositorys_file_is_scraped_by_a_test(self) -> None:
+        assert "127.0.0.1:9464" in CONFIG.read_text(encoding="utf-8")
+        assert for_test([])["scrape_configs"] == []
+
+
+class TestPorts:
+    def test_ports_are_distinct_and_lie_below_those_of_outgoing_connections(self) -> None:
+        ports = free_ports(20)
+        assert len(set(ports)) == 20
+        assert max(ports) < 32_768
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """Makes an executable that prints one thing, in a directory that is then all of PATH."""
+
+    def make(name: str, prints: str) -> Path:
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\ncat <<'END'\n{prints}\nEND\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with nothing: an empty cache, no variable, a PATH of nothing but the shell's own programs."""
+    for each in locate.PROGRAMS.values():
+        monkeypatch.delenv(each.variable, raising=False)
+    for name in ("sh", "cat"):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).symlink_to(f"/bin/{name}")
+    monkeypatch.setattr(locate, "_SBIN", "")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def reason(found: Path | Missing) -> str:
+    assert isinstance(found, Missing)
+    return found.reason
+
+
+class TestFinding:
+    @pytest.mark.usefixtures("bare")
+    def test_what_is_nowhere_says_where_it_was_looked_for(self) -> None:
+        assert reason(locate.find("otelcol")) == "otelcol: not on PATH, OTELCOL is not set; `make servers` gets it"
+
+    @pytest.mark.usefixtures("bare")
+    def test_a_variable_goes_before_path(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+        program("mosquitto", "")
+        own = program("my-broker", "")
+        monkeypatch.setenv("MOSQUITTO", str(own))
+        assert locate.find("mosquitto") == own
+
+    @pytest.mark.usefixtures("bare")
+    def test_a_variable_that_names_nothing_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("INFLUXD", "/nowhere/influxd")
+        assert reason(locate.find("influxd")) == "INFLUXD=/nowhere/influxd names no executable file"
+
+    @pytest.mark.parametrize(
+        ("name", "old", "new"),
+        [
+            ("prometheus", "prometheus, version 2.42.0+ds", "prometheus, version 3.5.0 (branch: HEAD)"),
+            ("promtool", "promtool, version 2.42.0+ds", "promtool, version 3.16.0"),
+            ("influxd", "InfluxDB v2.7.11 (git: fbf5d4ab5e)", "InfluxDB v1.8.10 (git: unknown)"),
+            (
+                "otelcol",
+                "exporters:\n - name: otlp",
+                "exporters:\n - name: otlp_http\nextensions:\n - name: file_storage",
+            ),
+        ],
+    )
+    @pytest.mark.usefixtures("bare")
+    def test_on_path_only_a_suitable_version_will_do(self, program: Program, name: str, old: str, new: str) -> None:
+        path = program(name, old)
+        assert str(path) in reason(locate.find(name))
+        program(name, new)
+        assert locate.find(name) == path
+
+    def test_comments_in_the_manifest_do_not_ask_for_another_build(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        manifest = tmp_path / "builder.yaml"
+        monkeypatch.setattr(locate, "MANIFEST", manifest)
+        manifest.write_text("dist:\n  name: otelcol # ours\n", encoding="utf-8")
+        before = locate.directory("otelcol")
+        manifest.write_text("# why\ndist:\n\n  name: otelcol\n", encoding="utf-8")
+        assert locate.directory("otelcol") == before
+        manifest.write_text("dist:\n  name: another\n", encoding="utf-8")
+        assert locate.directory("otelcol") != before
+
+    @pytest.mark.usefixtures("bare")
+    def test_a_missing_server_skips_on_a_users_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("CI", raising=False)
+        with pytest.raises(pytest.skip.Exception, match="OTELCOL is not set"):
+            needed("otelcol")
+
+    @pytest.mark.usefixtures("bare")
+    def test_a_missing_server_fails_in_ci(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CI", "true")
+        with pytest.raises(pytest.fail.Exception, match="OTELCOL is not set"):
+            needed("otelcol")
+
+
+RECIPE = GoBuild("example.org/nowhere", "v1.0.0", packages=("cmd/server",), go=(1, 25), minutes="no time")
+
+
+def fake_go(program: Program, then: str) -> None:
+    """A Go that is new enough, and does as told instead of building."""
+    script = f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\n{then}\n'
+    program("go", "").write_text(script, encoding="utf-8")
+
+
+class TestInstalling:
+    def test_it_needs_no_package_but_the_standard_library(self, tmp_path: Path) -> None:
+        script = locate.ROOT / "tests" / "servers" / "install.py"
+        command = [sys.executable, "-I", "-S", str(script), "--list"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert [line.split()[0] for line in done.stdout.splitlines()] == list(locate.PROGRAMS)
+
+    @pytest.mark.usefixtures("bare")
+    def test_without_go_it_says_so(self) -> None:
+        assert reason(build.build("prometheus", RECIPE)) == "it is built with Go, and there is no `go` on PATH"
+
+    @pytest.mark.usefixtures("bare")
+    def test_with_a_go_that_is_too_old_it_says_which_it_needs(self, program: Program) -> None:
+        program("go", "go1.19.8")
+        assert reason(build.build("prometheus", RECIPE)) == "it needs Go 1.25 or later; here is Go 1.19"
+
+    @pytest.mark.usefixtures("bare")
+    def test_a_build_that_fails_leaves_its_log_and_nothing_else(self, program: Program) -> None:
+        fake_go(program, "echo half > out/prometheus; echo no such module; exit 3")
+        locate.cache().mkdir(parents=True)
+        log = locate.cache() / "prometheus.log"
+        assert (
+            reason(build.build("prometheus", RECIPE)) == f"the build failed (exit 3); {log} ends with: no such module"
+        )
+        assert list(locate.cache().iterdir()) == [log]
+
+    @pytest.mark.usefixtures("bare")
+    def test_what_a_killed_run_left_is_swept_away(self) -> None:
+        left = locate.cache() / ".building-otelcol-abc"
+        left.mkdir(parents=True)
+        build.sweep()
+        assert not left.exists()
+
+    @pytest.mark.usefixtures("bare")
+    def test_what_is_built_is_found_and_not_built_again(
+        self, program: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        fake_go(program, "echo built > out/victoria-metrics")
+        assert install.main(["victoria-metrics", "--strict"]) == 0
+        assert "built in" in capsys.readouterr().out
+        assert install.main(["victoria-metrics", "--strict"]) == 0
+        assert capsys.readouterr().out == f"victoria-metrics: {locate.find('victoria-metrics')}\n"
+
+    @pytest.mark.usefixtures("bare")
+    def test_what_cannot_be_had_is_said_and_the_rest_goes_on(
+        self, program: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        broker = program("mosquitto", "")
+        assert install.main(["otelcol", "influxdb", "mosquitto"]) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].startswith("otelcol: not here: it is built with Go, and there is no `go` on PATH.")
+        assert said[1].startswith("influxdb: not here: it comes from Debian, and there is no apt-get.")
+        assert said[2] == f"mosquitto: {broker}"
+        assert install.main(["otelcol", "--strict"]) == 1

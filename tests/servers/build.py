@@ -1,0 +1,127 @@
+"""Compile a server with Go: in a directory of its own, moved into place only when all of it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.servers.locate import MANIFEST, GoBuild, Missing, cache, directory
+
+_TELL_EVERY = 15.0
+_BUILDING = ".building-"
+
+
+def go_version() -> tuple[int, int] | None:
+    """The Go at hand, as (major, minor); None where there is none."""
+    try:
+        done = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.match(r"go(\d+)\.(\d+)", done.stdout)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def build(server: str, recipe: GoBuild) -> Path | Missing:
+    """Build and put in place. What fails or is broken off leaves a log and nothing else."""
+    have = go_version()
+    if have is None:
+        return Missing("it is built with Go, and there is no `go` on PATH")
+    if have < recipe.go:
+        return Missing(f"it needs Go {_dotted(recipe.go)} or later; here is Go {_dotted(have)}")
+    target = directory(server)
+    log = cache() / f"{server}.log"
+    print(f"{server}: building {recipe.module} {recipe.version} with Go into {target}", flush=True)
+    print(f"{server}: {recipe.minutes} the first time; the log is {log}", flush=True)
+    with _workplace(server) as place:
+        began = time.monotonic()
+        code = _run(server, _command(server, recipe, place), place, log)
+        if code:
+            return Missing(f"the build failed (exit {code}); {log} ends with: {_tail(log)}")
+        (place / "out").replace(target)
+    print(f"{server}: built in {time.monotonic() - began:.0f} s", flush=True)
+    return target
+
+
+def sweep() -> None:
+    """Remove what a killed run left. Only under the lock: a living run's directory looks the same."""
+    for left in cache().glob(f"{_BUILDING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _workplace(server: str) -> Iterator[Path]:
+    # Inside the cache, so that the move into place is a rename within one file system.
+    place = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}{server}-", dir=cache()))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _command(server: str, recipe: GoBuild, place: Path) -> list[str]:
+    if server == "otelcol":
+        manifest = MANIFEST.read_text(encoding="utf-8").replace("output_path: ./build", "output_path: ./out")
+        (place / "builder.yaml").write_text(manifest, encoding="utf-8")
+        return ["go", "run", f"{recipe.module}@{recipe.version}", "--config", "builder.yaml"]
+    # A module of our own that requires theirs: `go install module@version` refuses modules with exclude or replace.
+    (place / "go.mod").write_text(
+        f"module servers\n\ngo {_dotted(recipe.go)}\n\nrequire {recipe.module} {recipe.version}\n", encoding="utf-8"
+    )
+    (place / "out").mkdir()
+    packages = [f"{recipe.module}/{package}" for package in recipe.packages]
+    # -v names each package as it is compiled: the log then shows that the build moves.
+    return ["go", "build", "-v", "-trimpath", "-tags", recipe.tags, "-ldflags", recipe.ldflags, "-o", "out/", *packages]
+
+
+def _environment() -> dict[str, str]:
+    # GOTOOLCHAIN=local: say that Go is too old rather than fetch another one behind the user's back.
+    # GOWORK, GO111MODULE, buildvcs: a user's own workspace, or a home kept in git, must not reach in.
+    ours = {
+        "GOFLAGS": "-mod=mod -buildvcs=false",
+        "GOTOOLCHAIN": "local",
+        "CGO_ENABLED": "0",
+        "GOWORK": "off",
+        "GO111MODULE": "on",
+    }
+    return {**os.environ, **ours}
+
+
+def _run(server: str, command: list[str], place: Path, log: Path) -> int:
+    """Run to the end, telling now and then that it lives. Its own group, so that an abort ends the compilers too."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=place, env=_environment(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        return _wait(server, process, log)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait(server: str, process: subprocess.Popen[bytes], log: Path) -> int:
+    began = time.monotonic()
+    while True:
+        try:
+            return process.wait(timeout=_TELL_EVERY)
+        except subprocess.TimeoutExpired:
+            print(f"{server}: {time.monotonic() - began:4.0f} s … {_tail(log)}", flush=True)
+
+
+def _tail(log: Path) -> str:
+    """The last line that says something, short enough for one line of a terminal."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip()[-160:] if lines else "(nothing yet)"
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))

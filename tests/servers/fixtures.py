@@ -1,0 +1,135 @@
+"""pytest fixtures: a real server each, started when asked for and gone when the test is over.
+
+`make_otelcol` and `make_prometheus` give servers that have not started yet, for tests in which one is late, or two.
+A server that is not here skips its tests with the reason, and fails them where CI=true: there it must not be missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import pytest
+
+from tests.servers.influxdb import InfluxDB
+from tests.servers.locate import Missing, find
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.otelcol import Collector
+from tests.servers.prometheus import Prometheus, Scrape
+from tests.servers.running import Server
+from tests.servers.victoria_metrics import VictoriaMetrics
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+Keep = Callable[[Server], None]
+NewDirectory = Callable[[str], Path]
+
+
+class MakeCollector(Protocol):
+    """Makes a Collector that has not started: `make_otelcol(upstream=…).start()`."""
+
+    def __call__(self, *, upstream: str | None = None, variables: Mapping[str, str] | None = None) -> Collector:
+        """Without an upstream, it serves its Prometheus exporter only."""
+
+
+class MakePrometheus(Protocol):
+    """Makes a Prometheus that has not started: `make_prometheus([Scrape(…)]).start()`."""
+
+    def __call__(self, scrapes: Sequence[Scrape] = ()) -> Prometheus:
+        """More targets can be given later, by scrape()."""
+
+
+def needed(program: str) -> Path:
+    """The program, or the end of this test."""
+    found = find(program)
+    if not isinstance(found, Missing):
+        return found
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(found.reason, pytrace=False)
+    pytest.skip(found.reason)
+
+
+@pytest.fixture
+def server_directory(tmp_path_factory: pytest.TempPathFactory) -> NewDirectory:
+    """A fresh directory for each server of a test, apart from the test's own tmp_path."""
+    return tmp_path_factory.mktemp
+
+
+@pytest.fixture
+def keep_server() -> Iterator[Keep]:
+    """Whatever is handed to it is stopped when the test is over, the last one first."""
+    with ExitStack() as servers:
+
+        def keep(server: Server) -> None:
+            servers.callback(server.stop)
+
+        yield keep
+
+
+@pytest.fixture
+def make_otelcol(server_directory: NewDirectory, keep_server: Keep) -> MakeCollector:
+    """Collectors with the repository's agent.yaml, not started."""
+    program = needed("otelcol")
+
+    def make(*, upstream: str | None = None, variables: Mapping[str, str] | None = None) -> Collector:
+        collector = Collector(program, server_directory("otelcol"), upstream=upstream, variables=variables)
+        keep_server(collector)
+        return collector
+
+    return make
+
+
+@pytest.fixture
+def otelcol(make_otelcol: MakeCollector) -> Collector:
+    """A running Collector with no upstream."""
+    return make_otelcol().start()
+
+
+@pytest.fixture
+def make_prometheus(server_directory: NewDirectory, keep_server: Keep) -> MakePrometheus:
+    """Prometheus 3 with the repository's prometheus.yml and one's own targets, not started."""
+    program = needed("prometheus")
+
+    def make(scrapes: Sequence[Scrape] = ()) -> Prometheus:
+        prometheus = Prometheus(program, server_directory("prometheus"), scrapes=scrapes)
+        keep_server(prometheus)
+        return prometheus
+
+    return make
+
+
+@pytest.fixture
+def prometheus(make_prometheus: MakePrometheus) -> Prometheus:
+    """A running Prometheus 3 with no targets yet."""
+    return make_prometheus().start()
+
+
+@pytest.fixture
+def promtool() -> Path:
+    """The program of that name."""
+    return needed("promtool")
+
+
+@pytest.fixture
+def mosquitto(server_directory: NewDirectory, keep_server: Keep) -> Mosquitto:
+    """A running broker."""
+    return _started(Mosquitto(needed("mosquitto"), server_directory("mosquitto")), keep_server)
+
+
+@pytest.fixture
+def influxdb(server_directory: NewDirectory, keep_server: Keep) -> InfluxDB:
+    """A running InfluxDB 1.x without databases."""
+    return _started(InfluxDB(needed("influxd"), server_directory("influxdb")), keep_server)
+
+
+@pytest.fixture
+def victoria_metrics(server_directory: NewDirectory, keep_server: Keep) -> VictoriaMetrics:
+    """A running VictoriaMetrics."""
+    return _started(VictoriaMetrics(needed("victoria-metrics"), server_directory("victoria-metrics")), keep_server)
+
+
+def _started(server: AnyServer, keep_server: Keep) -> AnyServer:
+    keep_server(server)
+    return server.start()

@@ -1,0 +1,111 @@
+"""Prometheus 3, on the repository's own prometheus.yml with the targets of the test."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.servers.locate import ROOT
+from tests.servers.running import HOST, Server, free_ports, get, instant_query, post
+
+CONFIG = ROOT / "collector-config" / "prometheus" / "prometheus.yml"
+# What prometheus.yml says it needs; a test holds the two (and compose.yaml) together.
+FLAGS = ("--web.enable-otlp-receiver", "--enable-feature=exemplar-storage")
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """A target. A job that prometheus.yml knows keeps its settings there; honor_labels=None leaves that one too."""
+
+    job: str
+    target: str
+    honor_labels: bool | None = None
+    metrics_path: str = "/metrics"
+
+
+class Prometheus(Server):
+    """Scrapes once a second what it is told to, and takes OTLP."""
+
+    name = "prometheus"
+
+    def __init__(self, program: Path, directory: Path, *, scrapes: Sequence[Scrape] = ()) -> None:
+        super().__init__(program, directory)
+        [port] = free_ports(1)
+        self.url = f"http://{HOST}:{port}"
+        self.target = f"{HOST}:{port}"
+        self.scrapes = list(scrapes)
+        self.config = directory / "prometheus.yml"
+
+    @property
+    def otlp_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT and the Collector's otlp_http: both add /v1/metrics."""
+        return f"{self.url}/api/v1/otlp"
+
+    @property
+    def otlp_metrics_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, which is taken as it is."""
+        return f"{self.otlp_endpoint}/v1/metrics"
+
+    def scrape(self, job: str, target: str, *, honor_labels: bool | None = None) -> None:
+        """Scrape one more target from now on (or from the start, where it has not started yet)."""
+        self.scrapes.append(Scrape(job, target, honor_labels))
+        if self.running:
+            self._write_config()
+            post(f"{self.url}/-/reload")
+
+    def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
+        """Every (labels, value) now. What no longer comes is stale after a scrape: use last_over_time(x[5m])."""
+        return instant_query(self.url, promql)
+
+    def command(self) -> Sequence[str | Path]:
+        """With the flags that prometheus.yml asks for."""
+        self._write_config()
+        data = self.directory / "data"
+        return [
+            self.program,
+            f"--config.file={self.config}",
+            f"--storage.tsdb.path={data}",
+            f"--web.listen-address={self.target}",
+            "--web.enable-lifecycle",
+            # New targets are taken up at once, not after five seconds.
+            "--scrape.discovery-reload-interval=100ms",
+            *FLAGS,
+        ]
+
+    def ready(self) -> bool:
+        """/-/ready answers 200 once the storage is open."""
+        return bool(get(f"{self.url}/-/ready"))
+
+    def _write_config(self) -> None:
+        self.config.write_text(yaml.safe_dump(for_test(self.scrapes)), encoding="utf-8")
+
+
+def for_test(scrapes: Sequence[Scrape]) -> dict[str, Any]:
+    """The repository's file, with these targets only, scraped each second."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    known = {job["job_name"]: job for job in config["scrape_configs"]}
+    config["global"] = {**config["global"], "scrape_interval": "1s", "scrape_timeout": "1s"}
+    jobs: dict[str, dict[str, Any]] = {}
+    for scrape in scrapes:
+        job = jobs.setdefault(scrape.job, _job(known, scrape))
+        job["static_configs"][0]["targets"].append(scrape.target)
+    config["scrape_configs"] = list(jobs.values())
+    # The written file lies elsewhere: what is relative to the original has to say where that is.
+    if "rule_files" in config:
+        config["rule_files"] = [str((CONFIG.parent / path).resolve()) for path in config["rule_files"]]
+    config.pop("alerting", None)
+    return config
+
+
+def _job(known: Mapping[str, dict[str, Any]], scrape: Scrape) -> dict[str, Any]:
+    job = copy.deepcopy(known.get(scrape.job, {"job_name": scrape.job, "static_configs": [{}]}))
+    job["static_configs"] = [{**job["static_configs"][0], "targets": []}]
+    job["metrics_path"] = scrape.metrics_path
+    if scrape.honor_labels is not None:
+        job["honor_labels"] = scrape.honor_labels
+    return job

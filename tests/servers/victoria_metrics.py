@@ -1,0 +1,72 @@
+"""VictoriaMetrics, single node: InfluxDB line protocol in, PromQL out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.servers.running import HOST, Server, free_ports, get, instant_query
+
+
+class VictoriaMetrics(Server):
+    """Takes InfluxDB lines at /write (no database needed); measurement_field becomes the metric's name.
+
+    One bad line refuses the whole request with 400 and stores none of it. With the header Stream-Mode: 1 it stores the
+    good lines, counts the bad one in vm_rows_invalid_total and answers 204. A field that is text is stored as 0.
+    """
+
+    name = "victoria-metrics"
+
+    def __init__(self, program: Path, directory: Path) -> None:
+        super().__init__(program, directory)
+        [port] = free_ports(1)
+        self.address = f"{HOST}:{port}"
+        self.url = f"http://{self.address}"
+
+    @property
+    def write_url(self) -> str:
+        """For InfluxDB line protocol."""
+        return f"{self.url}/write"
+
+    def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
+        """Every (labels, value) now, what has just been written included."""
+        self._flush()
+        return instant_query(self.url, promql, time=_soon())
+
+    def export(self, match: str) -> list[tuple[dict[str, str], list[tuple[int, float]]]]:
+        """Every series that matches, with all its samples as (milliseconds, value): for exact counts."""
+        self._flush()
+        lines = get(f"{self.url}/api/v1/export", **{"match[]": match, "start": "0", "end": _soon()}).splitlines()
+        series = [json.loads(line) for line in lines]
+        return [(each["metric"], list(zip(each["timestamps"], each["values"], strict=True))) for each in series]
+
+    def metrics(self) -> str:
+        """Its own metrics. vm_rows_invalid_total counts lines that a request with Stream-Mode: 1 had skipped."""
+        return get(f"{self.url}/metrics")
+
+    def command(self) -> Sequence[str | Path]:
+        """Keeps everything, and shows at once what was written (it holds back 30 s otherwise)."""
+        return [
+            self.program,
+            f"-httpListenAddr={self.address}",
+            f"-storageDataPath={self.directory / 'data'}",
+            "-retentionPeriod=100y",
+            "-search.latencyOffset=0s",
+            # It would cache a share of the machine's memory, which the other tests use as well.
+            "-memory.allowedBytes=256MB",
+        ]
+
+    def ready(self) -> bool:
+        """/health says OK once the storage is open."""
+        return get(f"{self.url}/health") == "OK"
+
+    def _flush(self) -> None:
+        # Without it the last second of writes is not seen by a query.
+        get(f"{self.url}/internal/force_flush")
+
+
+def _soon() -> str:
+    # Times are cut to whole seconds: "now" would leave out what was written since the second began.
+    return str(int(time.time()) + 1)
