@@ -36,6 +36,15 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
 	$(BIN)/python -m pytest $(ARGS)
 
+$(VENV)-floor/stamp: pyproject.toml constraints-floor.txt
+	@echo "Setting up $(VENV)-floor with the oldest supported dependencies ..."
+	@$(PYTHON) -m venv $(VENV)-floor
+	@$(VENV)-floor/bin/pip install --quiet --disable-pip-version-check -c constraints-floor.txt -e '.[test]'
+	@touch $@
+
+floor: $(VENV)-floor/stamp
+	$(VENV)-floor/bin/python -m pytest tests/unit tests/property tests/e2e $(ARGS)
+
 servers:
 	@$(PYTHON) tests/servers/install.py
 

@@ -34,7 +34,7 @@ _EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
     "always_off": AlwaysOffExemplarFilter,
     "trace_based": TraceBasedExemplarFilter,
 }
-# Older SDKs cap every stream at 2,000 attribute sets or not at all; the recorders keep the declared limit on all.
+# 1.45.0 and 1.45.1 take no limit and have none of their own; the recorders keep the declared one on all of them.
 _TAKES_LIMIT = "aggregation_cardinality_limit" in inspect.signature(View).parameters
 
 

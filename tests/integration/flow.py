@@ -1,0 +1,183 @@
+"""The whole way: a home that publishes, the example ingestor, a sink, and the four ways to the same numbers."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import paho.mqtt.client as mqtt
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.otelcol import Collector
+from tests.servers.prometheus import Prometheus
+from tests.servers.running import eventually, get
+
+RETAINED = 7
+# What is compared: the kind of figure, the metric, the label that tells its parts apart.
+FIGURES = {
+    "homeassistant_event_received_total": ("received", ""),
+    "homeassistant_event_process_duration_seconds_count": ("processed", "homeassistant_outcome"),
+    "homeassistant_event_discarded_total": ("discarded", "homeassistant_discard_reason"),
+    "homeassistant_point_written_total": ("points", "homeassistant_outcome"),
+    "homeassistant_event_in_flight": ("in flight", ""),
+}
+
+Figures = dict[tuple[str, str, str], int]
+
+
+@dataclass
+class Home:
+    """Publishes states and works out by itself what must become of each."""
+
+    broker: Mosquitto
+    seed: int = 1
+    expected: Counter = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._last: dict[str, bytes] = {}
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self._client.connect(self.broker.host, self.broker.port)
+        self._client.loop_start()
+
+    def leave_retained(self) -> None:
+        for number in range(RETAINED):
+            self._send(f"homeassistant/sensor/old_{number}/state", b"1", retain=True)
+        self.expected["discarded", "retained"] += RETAINED
+
+    def publish(self, count: int, rate: float = 1500) -> None:
+        for number in range(count):
+            self._publish_one()
+            if number % 50 == 49:
+                time.sleep(50 / rate)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def figures(self, sink: str) -> Figures:
+        """What every way has to say once everything is worked off."""
+        figures = {
+            (kind, "mqtt", part): count for (kind, part), count in self.expected.items() if kind != "received"
+        } | {("received", "mqtt", ""): self.expected.total(), ("in flight", "mqtt", ""): 0}
+        return figures | {("points", sink, "ok"): self.expected["processed", "ok"]}
+
+    def _publish_one(self) -> None:
+        kind = self._random.choices(["new", "same", "malformed", "excluded"], [80, 12, 4, 4])[0]
+        entity = f"{kind if kind == 'excluded' else 'plain'}_{self._random.randrange(20)}"
+        if kind == "malformed":
+            self._send(f"homeassistant/sensor/{entity}/state", b"\xff\xfe")
+            self.expected["discarded", "invalid"] += 1
+            return
+        state = str(self._random.random()).encode()
+        if kind == "same":
+            state = self._last.get(entity, state)
+        self._send(f"homeassistant/sensor/{entity}/state", state)
+        if kind == "excluded":
+            self.expected["discarded", "filtered"] += 1
+        elif self._last.get(entity) == state:
+            self.expected["discarded", "duplicate"] += 1
+        else:
+            self.expected["processed", "ok"] += 1
+        self._last[entity] = state
+
+    def _send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+
+
+@dataclass
+class Service:
+    """The example ingestor as a process."""
+
+    process: subprocess.Popen[str]
+    metrics_url: str
+    log: list[str]
+
+    def end(self) -> str:
+        """SIGTERM; the last line that it printed."""
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, "".join(self.log)
+        return out
+
+
+@contextmanager
+def ingestor(broker: Mosquitto, endpoint: str, *sink: str) -> Iterator[Service]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    }
+    options = [f"--mqtt-url=mqtt://{broker.host}:{broker.port}", "--mqtt-qos=1", "--dedup-window=3600"]
+    command = [sys.executable, "-m", "examples.ingestor", *options, "--exclude=sensor.excluded_*", *sink]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            line = process.stderr.readline()
+            found = re.search(r"http://\S+", line)
+            assert found, line + process.stderr.read()
+            service = Service(process, found[0], [])
+            threading.Thread(target=lambda: service.log.extend(process.stderr), daemon=True).start()
+            # The retained messages are there: it is subscribed.
+            eventually(lambda: figures_at(service.metrics_url).get(("discarded", "mqtt", "retained")) == RETAINED)
+            yield service
+        finally:
+            process.kill()
+
+
+def figures(samples: Iterator[tuple[str, dict[str, str], float]]) -> Figures:
+    found: Counter = Counter()
+    for name, labels, value in samples:
+        if name in FIGURES:
+            kind, label = FIGURES[name]
+            of = labels.get("homeassistant_source") or labels["homeassistant_sink"]
+            found[kind, of, labels.get(label, "")] += int(value)
+    return dict(found)
+
+
+def figures_at(url: str) -> Figures:
+    families = text_string_to_metric_families(get(url))
+    return figures((s.name, s.labels, s.value) for family in families for s in family.samples)
+
+
+def figures_in(prometheus: Prometheus, via: str) -> Figures:
+    names = "|".join(FIGURES)
+    series = prometheus.query(f'last_over_time({{__name__=~"{names}", via="{via}"}}[1h])')
+    return figures((labels["__name__"], labels, value) for labels, value in series)
+
+
+def agree(expected: Figures, service: Service | None, collector: Collector, prometheus: Prometheus) -> None:
+    """Fail unless every way comes to say the same. Without a service, those that outlive it."""
+    ways = {
+        "the Collector's exporter": lambda: figures_at(collector.prometheus_url),
+        "Prometheus, from the Collector": lambda: figures_in(prometheus, "collector"),
+        "Prometheus, by OTLP": lambda: figures_in(prometheus, ""),
+    }
+    if service is not None:
+        ways |= {
+            "the service": lambda: figures_at(service.metrics_url),
+            "Prometheus, by scrape": lambda: figures_in(prometheus, "scrape"),
+        }
+    for way, read in ways.items():
+        try:
+            eventually(read, lambda found: found == expected, timeout=40)
+        except AssertionError as error:
+            error.add_note(f"{way} should say {expected}")
+            raise
+
+
+def balance(found: Figures) -> int:
+    """Received less processed, discarded and in flight: 0 at every scrape."""
+    signs = {"received": 1, "processed": -1, "discarded": -1, "in flight": -1}
+    return sum(signs.get(kind, 0) * count for (kind, _, _), count in found.items())
