@@ -172,7 +172,7 @@ class TelemetryConfig(Settings):
     otlp_histogram_aggregation: str = _otlp_metrics(
         one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"), "DEFAULT_HISTOGRAM_AGGREGATION",
         default="explicit_bucket_histogram",
-        help="What becomes of a histogram that declares no buckets.",
+        help="What a histogram is pushed as; a scrape shows the declared buckets either way.",
     )
 
     prometheus_host: str = _endpoint(
@@ -182,6 +182,10 @@ class TelemetryConfig(Settings):
     prometheus_port: int = _endpoint(
         whole(0, 65_535), "OTEL_EXPORTER_PROMETHEUS_PORT", default=9464,
         help="The port to listen at; 0 takes a free one.",
+    )
+    endpoint_server: bool = _endpoint(
+        BOOLEAN, "OTEL_HA_ENDPOINT_SERVER", default=True,
+        help="Whether to open a port at all; not needed where the endpoint is mounted in a server of your own.",
     )
     endpoint_certificate: Path | None = _endpoint(
         FILE, "OTEL_HA_ENDPOINT_CERTIFICATE", default=None,

@@ -98,6 +98,11 @@ class Attribute:
         if not self.keyword.isidentifier() or iskeyword(self.keyword):
             raise CatalogError(f"attribute {self.name!r}: {self.keyword!r} is no Python keyword argument")
 
+    @property
+    def prometheus_label(self) -> str:
+        """The label that Prometheus knows it by."""
+        return naming.prometheus_label(self.name)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Instrument:
@@ -132,6 +137,8 @@ class Instrument:
             yield "a name is a lower-case letter, then lower-case letters, digits, '_', '.', '-' or '/', 255 in all"
         if word := naming.word_of_kind_or_unit(self.name):
             yield f"{word!r} is no part of a name: the kind and the unit say it"
+        if naming.ends_like_a_histogram(self.name):
+            yield "a name that ends in 'bucket', 'count' or 'sum' is a part of a histogram to Prometheus"
         if not naming.is_unit(self.unit):
             yield f"unit {self.unit!r} is not UCUM; write for example 's', 'By', '1' or '{{event}}'"
         if not self.description:
@@ -140,7 +147,7 @@ class Instrument:
             yield f"group {self.group!r} is none of {', '.join(GROUPS)}"
         if self.series < 1:
             yield f"series is at least 1, not {self.series}"
-        yield from self._repeated("attribute", [naming.prometheus_label(a.name) for a in self.attributes])
+        yield from self._repeated("attribute", [a.prometheus_label for a in self.attributes])
         yield from self._repeated("keyword", [a.keyword for a in self.attributes])
 
     def _repeated(self, what: str, names: list[str]) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import TracebackType
@@ -127,6 +128,8 @@ class Measured:
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
         self._open: dict[int, list[Measurement]] = {}
+        # Reentrant: a generator that is collected half-read can leave its block wherever it interrupts.
+        self._lock = threading.RLock()
 
     def __call__(self, function: F) -> F:
         """Return `function` measured, with its own signature and kind."""
@@ -144,20 +147,22 @@ class Measured:
 
     def __enter__(self) -> Measurement:
         """Start measuring a block."""
-        measurement = self.start((), {})
+        measurement = self.start((), {}).__enter__()
         # One object may measure blocks in several threads, tasks and generators at once. A block is entered and left in
         # the same frame, which therefore tells them apart; within a frame the last one entered is the first one left.
-        self._open.setdefault(_block(), []).append(measurement)
-        return measurement.__enter__()
+        with self._lock:
+            self._open.setdefault(_block(), []).append(measurement)
+        return measurement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """End the block; an exception passes through."""
-        block = _block()
-        if block not in self._open:  # entered in one function by an ExitStack that is closed in another
-            block = list(self._open)[-1]
-        measurement = self._open[block].pop()
-        if not self._open[block]:
-            del self._open[block]
+        with self._lock:
+            block = _block()
+            if block not in self._open:  # entered in one function by an ExitStack that is closed in another
+                block = list(self._open)[-1]
+            measurement = self._open[block].pop()
+            if not self._open[block]:
+                del self._open[block]
         measurement.__exit__(kind, error, tb)
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Measurement:

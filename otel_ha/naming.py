@@ -11,7 +11,6 @@ import re
 _NAME = re.compile(r"[a-z][a-z0-9_./-]{0,254}")
 _ATTRIBUTE_KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _ANNOTATION = re.compile(r"\{[\x21-\x7a|\x7e]*\}")
-_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NOT_EXPOSABLE = re.compile(r"[^A-Za-z0-9:]+")
 
 _PREFIXES = ("da", *"YZEPTGMkhdcmunpfazy")
@@ -70,8 +69,13 @@ def is_attribute_key(name: str) -> bool:
 
 def word_of_kind_or_unit(name: str) -> str | None:
     """Return the first word of `name` that is "total" or a unit, or None."""
-    words = re.split(r"[^a-z0-9]+", _CAMEL_HUMP.sub("_", name).lower())
+    words = re.split(r"[^a-z0-9]+", name.lower())
     return next((word for word in words if word in _WORDS_OF_KIND_AND_UNIT), None)
+
+
+def ends_like_a_histogram(name: str) -> bool:
+    """Whether Prometheus would take `name` for a part of a histogram, which promtool refuses."""
+    return re.split(r"[^a-z0-9]+", name.lower())[-1] in {"bucket", "count", "sum"}
 
 
 def is_unit(unit: str) -> bool:

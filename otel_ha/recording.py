@@ -270,6 +270,11 @@ class ExpiringSums:
             before, _used = self._sums.get(key, (0, 0.0))
             self._sums[key] = (before + amount, self._clock())
 
+    def clear(self) -> None:
+        """Give up every sum."""
+        with self._lock:
+            self._sums.clear()
+
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Return the sums in use; drop those that are not."""
         oldest = self._clock() - self._expiry
@@ -304,6 +309,10 @@ class Observers:
     def adopt(self, other: Observers) -> None:
         """Go on with the sources of another one: in a forked child, the parent's."""
         self._sources = other._sources
+
+    def clear(self) -> None:
+        """Give up every source."""
+        self._sources.clear()
 
     def callback(self, _: CallbackOptions) -> Iterable[Observation]:
         """Read every source; one that raises is left out and reported."""

@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +26,7 @@ from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.instrumentation.event_loop import watch_event_loop
 from otel_ha.instrumentation.system import instrument_system, observe_filesystems
 from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
-from otel_ha.pipeline import Pipeline
+from otel_ha.pipeline import Observed, Pipeline
 from otel_ha.vocabulary import ingest, runtime
 
 _logger = logging.getLogger("otel_ha")
@@ -33,6 +34,7 @@ _logger = logging.getLogger("otel_ha")
 _lock = threading.RLock()
 _running: Telemetry | None = None
 _hooks_are_set = False
+_observed_on: weakref.WeakKeyDictionary[metrics.MeterProvider, Observed] = weakref.WeakKeyDictionary()
 
 
 def setup_telemetry(
@@ -76,12 +78,16 @@ class Telemetry:
         self._stop_watching_loop: Callable[[], object] | None = None
         self._shutdown_lock = threading.Lock()
         self._sigterm = Sigterm(self)
+        username, password = config.endpoint_credentials or (None, None)
+        self._endpoint = Endpoint(
+            None, self._health, username=username, password=password.reveal() if password else None
+        )
 
     def start(self) -> None:
         """Build the pipeline and connect the declarations; setup_telemetry's to call."""
         if not self.config.enabled:
             return
-        self._build(forked=False)
+        self._build()
         if self.config.handle_sigterm:
             self._sigterm.install()
 
@@ -170,29 +176,33 @@ class Telemetry:
         if parent is None:
             return
         parent.abandon()
-        self._undo_instrumentation()
         self._stop_watching_loop = None
+        self._endpoint.after_fork_in_child()
         if self._server is not None:
             self._server.after_fork_in_child()
             self._server = None
-        self._build(forked=True)
-        if self._pipeline is not None:
-            self._pipeline.adopt(parent)
+        self._build(forked_from=parent)
         at_end_of_multiprocessing_child(self)
 
-    def _build(self, *, forked: bool) -> None:
+    def _build(self, forked_from: Pipeline | None = None) -> None:
         foreign = _foreign_provider()
         if foreign is not None:
             _logger.warning(
                 "this process has a MeterProvider already (%s): it is used, with its own readers, Views and exporters",
                 type(foreign).__qualname__,
             )
-        self._pipeline = pipeline = Pipeline(self.config, self._all, foreign=foreign, forked=forked)
+        forked = forked_from is not None
+        observed = None if foreign is None or forked else _observed_on.setdefault(foreign, {})
+        pipeline = Pipeline(self.config, self._all, foreign=foreign, observed=observed, forked=forked)
+        self._pipeline = pipeline
         _CURRENT.pipeline = pipeline
         if foreign is None and metrics.get_meter_provider() is not _CURRENT:
             metrics.set_meter_provider(_CURRENT)
         pipeline.connect()
-        self._instrument()
+        if forked_from is None:
+            self._instrument()
+        else:
+            pipeline.adopt(forked_from)  # what is observed: the queues as well as the process, which is now this one
         self._open_endpoint(pipeline, forked=forked)
 
     def _instrument(self) -> None:
@@ -204,10 +214,6 @@ class Telemetry:
             return
         self.watch_event_loop()
 
-    def _undo_instrumentation(self) -> None:
-        while self._undo:
-            self._undo.pop()()
-
     def _unwatch_loop(self) -> None:
         if self._stop_watching_loop is not None:
             self._stop_watching_loop()
@@ -215,14 +221,10 @@ class Telemetry:
 
     def _open_endpoint(self, pipeline: Pipeline, *, forked: bool) -> None:
         config = self.config
-        username, password = config.endpoint_credentials or (None, None)
-        self._endpoint = Endpoint(
-            pipeline.scrape.registry if pipeline.scrape else None,
-            self._health,
-            username=username,
-            password=password.reveal() if password else None,
-        )
         if pipeline.scrape is None:
+            return
+        self._endpoint.registry = pipeline.scrape.registry
+        if not config.endpoint_server:
             return
         server = Server(
             self._endpoint,
@@ -261,7 +263,9 @@ class Telemetry:
         self._sigterm.uninstall()
         self._unwatch_loop()
         pipeline.shutdown(timeout)
-        self._undo_instrumentation()
+        while self._undo:
+            self._undo.pop()()
+        self._endpoint.registry = None
         if _CURRENT.pipeline is pipeline:
             _CURRENT.pipeline = None
         if self._server is not None:

@@ -37,9 +37,10 @@ class _BusyError(TimeoutError):
 class Endpoint:
     """Answers requests about telemetry.
 
-    `registry` is what /metrics renders (None: there is no such page), `health` what /healthz says; its "status" is ok,
-    degraded or failed. With a username or a password, every path asks for both by basic authentication: /healthz too,
-    since it names hosts and errors. `wsgi_app` and `asgi_app` are the endpoint as applications, to serve or to mount.
+    `registry` is what /metrics renders (None: there is no such page) and may be replaced; `health` is what /healthz
+    says, its "status" being ok, degraded or failed. With a username or a password, every path asks for both by basic
+    authentication: /healthz too, since it names hosts and errors. `wsgi_app` and `asgi_app` are the
+    endpoint as applications, to serve or to mount.
     """
 
     def __init__(
@@ -50,13 +51,15 @@ class Endpoint:
         username: str | None,
         password: str | None,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._health = health
         open_to_all = username is None and password is None
         self._credentials = None if open_to_all else f"{username or ''}:{password or ''}".encode()
-        self._pages: dict[str, Callable[[Mapping[str, str]], Response]] = {"/": _index, "/healthz": self._healthz}
-        if registry is not None:
-            self._pages["/metrics"] = self._metrics
+        self._pages: dict[str, Callable[[Mapping[str, str]], Response]] = {
+            "/": _index,
+            "/healthz": self._healthz,
+            "/metrics": self._metrics,
+        }
         # A reader queues what it collects: two scrapes at once would mix.
         self._rendering = threading.Lock()
         self._failing = False
@@ -69,9 +72,10 @@ class Endpoint:
         if not self._is_authorized(headers.get("authorization", "")):
             challenge = ("WWW-Authenticate", 'Basic realm="otel-ha", charset="UTF-8"')
             return _plain(HTTPStatus.UNAUTHORIZED, "This needs a username and a password.", challenge)
-        page = self._pages.get(path.rstrip("/") or "/")
+        pages = {path: page for path, page in self._pages.items() if path != "/metrics" or self.registry is not None}
+        page = pages.get(path.rstrip("/") or "/")
         if page is None:
-            return _plain(HTTPStatus.NOT_FOUND, f"There is nothing here; try {', '.join(self._pages)}.")
+            return _plain(HTTPStatus.NOT_FOUND, f"There is nothing here; try {', '.join(pages)}.")
         if method not in {"GET", "HEAD"}:
             return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "This can be read and nothing else.", ("Allow", "GET, HEAD"))
         try:
@@ -126,13 +130,14 @@ class Endpoint:
 
     def _render(self, encode: Callable[[CollectorRegistry], bytes]) -> bytes:
         """Render the registry, one at a time; the first failure and the first success after it are logged."""
-        if self._registry is None:
+        registry = self.registry
+        if registry is None:
             return b""
         rendering = self._rendering
         if not rendering.acquire(timeout=PATIENCE):
             raise _BusyError(f"Another scrape has been running for {PATIENCE:g} s.")
         try:
-            body = encode(self._registry)
+            body = encode(registry)
         except Exception as error:
             if not self._failing:
                 _logger.error("the metrics cannot be rendered: %r", error)  # noqa: TRY400 - one line

@@ -82,7 +82,7 @@ _READINGS = (
     _Reading(instrument=runtime.PROCESS_CPU_TIME, parts=("user", "system"), keywords={"type": "mode"}),
     _Reading(instrument=runtime.PROCESS_MEMORY_USAGE),
     _Reading(instrument=runtime.PROCESS_MEMORY_VIRTUAL),
-    _Reading(instrument=runtime.PROCESS_THREADS),
+    _Reading(instrument=runtime.PROCESS_THREADS, key="process.thread.count"),
     _Reading(instrument=runtime.PROCESS_DESCRIPTORS, key="process.open_file_descriptor.count"),
     _Reading(
         instrument=runtime.PROCESS_CONTEXT_SWITCHES,

@@ -29,6 +29,9 @@ from otel_ha.vocabulary import runtime
 
 _logger = logging.getLogger("otel_ha")
 
+Observed = dict[Instrument, Observers | ExpiringSums]
+"""What the observable instruments on a provider are read from."""
+
 _EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
     "always_on": AlwaysOnExemplarFilter,
     "always_off": AlwaysOffExemplarFilter,
@@ -50,7 +53,9 @@ class Pipeline:
     """What measurements run through: built from a configuration and a catalog, connected to the declarations.
 
     `foreign` is a MeterProvider that the process had already: then instruments are made on it, and its Resource, Views,
-    readers and exporters apply in place of ours. `forked` is for the child of a process that had a pipeline.
+    readers and exporters apply in place of ours. An observable instrument can be made on a provider only once, so
+    `observed` keeps what it is read from, for the next pipeline on the same foreign provider. `forked` is for the child
+    of a process that had a pipeline.
     """
 
     def __init__(
@@ -59,13 +64,14 @@ class Pipeline:
         catalog: Catalog,
         *,
         foreign: metrics.MeterProvider | None = None,
+        observed: Observed | None = None,
         forked: bool = False,
     ) -> None:
         self._config = config
         self._catalog = catalog
         self._cut = Cut()
         self._problems = Problems(runtime.RECORDING_PROBLEMS.add)
-        self._observers: dict[Instrument, Observers] = {}
+        self._observed: Observed = {} if observed is None else observed
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
         self.provider = foreign or self._own_provider(forked=forked)
@@ -90,9 +96,10 @@ class Pipeline:
 
     def adopt(self, parent: Pipeline) -> None:
         """Go on observing what the parent of this forked process observed."""
-        for instrument, observers in self._observers.items():
-            if instrument in parent._observers:
-                observers.adopt(parent._observers[instrument])
+        for instrument, observers in self._observed.items():
+            of_parent = parent._observed.get(instrument)
+            if isinstance(observers, Observers) and isinstance(of_parent, Observers):
+                observers.adopt(of_parent)
 
     def abandon(self) -> None:
         """Stop pushing what is the parent's to push."""
@@ -108,10 +115,15 @@ class Pipeline:
 
     def shutdown(self, timeout: float) -> None:
         """Push a last time and stop, within `timeout` seconds. A foreign provider is its owner's to shut down."""
-        if not isinstance(self.provider, Provider):
-            return
+        if isinstance(self.provider, Provider):
+            self._shut_down(self.provider, timeout)
+        for observed in self._observed.values():
+            observed.clear()
+
+    @staticmethod
+    def _shut_down(provider: Provider, timeout: float) -> None:
         try:
-            self.provider.shutdown(timeout_millis=timeout * 1e3)
+            provider.shutdown(timeout_millis=timeout * 1e3)
         except Exception as error:  # noqa: BLE001 - the SDK gathers what its readers raised; the service is ending
             _logger.warning("shutdown: %s", error)
 
@@ -145,25 +157,36 @@ class Pipeline:
             ).record
         if isinstance(instrument, Counter):
             if instrument.expires:
-                sums = ExpiringSums(self._config.entity_expiry)
-                meter.create_observable_counter(instrument.name, callbacks=[sums.observe], **known)
-                return sums.add
+                return self._expiring(meter, instrument).add
             return meter.create_counter(instrument.name, **known).add
         if isinstance(instrument, Gauge):
             return meter.create_gauge(instrument.name, **known).set
         return meter.create_up_down_counter(instrument.name, **known).add
 
+    def _expiring(self, meter: metrics.Meter, instrument: Counter) -> ExpiringSums:
+        sums = self._observed.get(instrument)
+        if not isinstance(sums, ExpiringSums):
+            sums = self._observed[instrument] = ExpiringSums(self._config.entity_expiry)
+            self._observe(meter, instrument, sums.observe)
+        return sums
+
     def _observer(self, meter: metrics.Meter, instrument: Observable) -> Observers:
-        observers = self._observers[instrument] = Observers(instrument, self._problems)
+        observers = self._observed.get(instrument)
+        if not isinstance(observers, Observers):
+            observers = self._observed[instrument] = Observers(instrument, self._problems)
+            self._observe(meter, instrument, observers.callback)
+        return observers
+
+    @staticmethod
+    def _observe(meter: metrics.Meter, instrument: Instrument, callback: Callable[..., Any]) -> None:
         create: dict[str, Callable[..., object]] = {
             "counter": meter.create_observable_counter,
             "updowncounter": meter.create_observable_up_down_counter,
             "gauge": meter.create_observable_gauge,
         }
         create[type(instrument).kind](
-            instrument.name, callbacks=[observers.callback], unit=instrument.unit, description=instrument.description
+            instrument.name, callbacks=[callback], unit=instrument.unit, description=instrument.description
         )
-        return observers
 
 
 def _view(instrument: Instrument) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ class WatchedExporter(MetricExporter):
             self._delivery.succeeded()
         else:
             # The first message has the cause, the last one only that all attempts are used up.
-            self._delivery.failed(self._heard[0].partition(", retrying in")[0] if self._heard else "no reason given")
+            self._delivery.failed(_cause(self._heard[0]) if self._heard else "no reason given")
         return result
 
     def close_soon(self) -> None:
@@ -175,6 +176,12 @@ class WatchedExporter(MetricExporter):
         self._heard.append(message)
         if self._closing_since is not None and time.monotonic() - self._closing_since > _LAST_TRY:
             self.shutdown()
+
+
+def _cause(message: str) -> str:
+    """Return what an operator needs of an exporter's message: the system's error, where it is wrapped in others."""
+    system_error = re.search(r"\[Errno -?\d+\] [^\"')]+", message)
+    return system_error[0] if system_error else message.partition(", retrying in")[0]
 
 
 class PushReader(Consistent, PeriodicExportingMetricReader):

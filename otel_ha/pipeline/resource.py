@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from otel_ha.config import TelemetryConfig
 
 DISTRO = "otel-ha"
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.36.0"
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions that the names here and in the vocabularies follow."""
 
 

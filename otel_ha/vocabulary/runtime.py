@@ -4,6 +4,9 @@ Names follow the semantic conventions where these have one. The delay of an even
 made of the namespace that OpenTelemetry's own asyncio instrumentation uses (asyncio.process.duration) and of the words
 that the conventions have for the same thing in Node.js (nodejs.eventloop.delay.*).
 
+Two names end in "s" where the conventions have ".count" (process.thread.count, process.unix.file_descriptor.count): in
+Prometheus "_count" is a part of a histogram, and promtool refuses it anywhere else.
+
 CPU use is declared as time, not as utilization: the rate of a time is right over any window and for any number of
 readers, while a utilization is a mean since whoever read it last, and its first reading means nothing.
 """
@@ -54,7 +57,7 @@ PROBLEM = Attribute(
 ATTRIBUTE = Attribute("otel_ha.attribute", "The attribute that was wrong, where it was one.")
 
 # The watch records what is on time in milliseconds, and what is late as more than its period (see event_loop.py).
-LOOP_DELAY = (0.001, 0.0025, 0.005, 0.05, 0.1, 0.25, 0.5, 1.5, 5.5)
+LOOP_DELAY = (0.001, 0.0025, 0.005, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5)
 
 SYSTEM_CPU_TIME = ObservableCounter(
     "system.cpu.time",
@@ -139,13 +142,13 @@ PROCESS_MEMORY_VIRTUAL = ObservableUpDownCounter(
     group="system",
 )
 PROCESS_THREADS = ObservableUpDownCounter(
-    "process.thread.count",
+    "process.threads",
     unit="{thread}",
     description="Threads of this process.",
     group="system",
 )
 PROCESS_DESCRIPTORS = ObservableUpDownCounter(
-    "process.unix.file_descriptor.count",
+    "process.unix.file_descriptors",
     unit="{file_descriptor}",
     description="File descriptors that this process has open.",
     group="system",
@@ -174,7 +177,7 @@ GC_COLLECTED = ObservableCounter(
 EVENT_LOOP_DELAY = Histogram(
     "asyncio.eventloop.delay",
     unit="s",
-    description="How late the event loop is; what blocks it for more than 25 ms shows at its full length or more.",
+    description="How late the event loop is; what blocks it for more than 55 ms shows at its full length or more.",
     buckets=LOOP_DELAY,
     group="performance",
     series=1,

@@ -138,12 +138,14 @@ def test_a_dead_collector_does_not_hold_up_the_end():
 
 @pytest.mark.parametrize("end", ["signal", "exit"])
 def test_a_collector_that_hangs_does_not_hold_up_the_end(end):
-    with socket.create_server((HOST, 0)) as hanging:
-        with service("wait", f"http://{HOST}:{hanging.getsockname()[1]}") as process:
-            if end == "signal":
-                process.send_signal(signal.SIGTERM)
-            process.communicate("\n", timeout=20)
-            assert process.returncode == (-signal.SIGTERM if end == "signal" else 0)
+    with (
+        socket.create_server((HOST, 0)) as hanging,
+        service("wait", f"http://{HOST}:{hanging.getsockname()[1]}") as process,
+    ):
+        if end == "signal":
+            process.send_signal(signal.SIGTERM)
+        process.communicate("\n", timeout=20)
+        assert process.returncode == (-signal.SIGTERM if end == "signal" else 0)
 
 
 def test_a_grpc_collector_that_hangs_does_not_hold_up_the_end():

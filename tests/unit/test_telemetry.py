@@ -1,11 +1,15 @@
 import asyncio
+import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
 
 import pytest
 from opentelemetry import metrics
+from opentelemetry.sdk.metrics.export import ExponentialHistogram
 
 from otel_ha import (
     Attribute,
@@ -22,6 +26,7 @@ from otel_ha import (
 )
 from otel_ha.vocabulary import ingest
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
+from tests.servers.running import free_ports
 from tests.unit.conftest import config
 
 COLOUR = Attribute("test.colour", "A colour.")
@@ -56,7 +61,8 @@ def test_every_kind_of_instrument_is_found_in_a_scrape(ours):
     LEVEL.set(0.5)
     WAIT.record(0.7)
     DEPTH.observe(lambda: 4.5)
-    assert [line(ours, name) for name in ("test_load", "test_level_ratio", "test_wait_seconds_sum", "test_depth_meters")] == [2, 0.5, 0.7, 4.5]  # fmt: skip
+    names = ("test_load", "test_level_ratio", "test_wait_seconds_sum", "test_depth_meters")
+    assert [line(ours, name) for name in names] == [2, 0.5, 0.7, 4.5]
 
 
 def test_a_histogram_has_the_buckets_that_it_declares(ours):
@@ -225,3 +231,109 @@ def test_attributes_beyond_the_limit_are_folded_into_one_series():
         series = [line for line in telemetry.prometheus_text().splitlines() if line.startswith("test_few_total{")]
         assert len(series) == 3
         assert sum(float(line.rpartition(" ")[2]) for line in series) == 10
+
+
+def test_disabled_telemetry_can_be_mounted_and_has_nothing_to_show():
+    with setup_telemetry(config=config(enabled=False), catalog=OURS) as telemetry:
+        assert callable(telemetry.asgi_app)
+        assert callable(telemetry.wsgi_app)
+
+
+def test_no_port_is_opened_where_the_endpoint_is_mounted_elsewhere():
+    with setup_telemetry(config=config(endpoint_server=False), catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert telemetry.metrics_url is None
+        assert line(telemetry, "test_jobs_total") == 1
+
+
+def health(telemetry: Telemetry) -> dict:
+    with urllib.request.urlopen(telemetry.metrics_url.replace("/metrics", "/healthz")) as response:
+        return json.load(response)
+
+
+def test_healthz_says_that_all_is_well(ours):
+    assert health(ours)["status"] == "ok"
+
+
+def test_healthz_says_that_a_push_fails():
+    [port] = free_ports(1)
+    settings = config(
+        metrics_exporters=("otlp", "prometheus"), otlp_endpoint=f"http://127.0.0.1:{port}", otlp_timeout=1.5
+    )
+    with setup_telemetry(config=settings, catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert not telemetry.flush()
+        assert health(telemetry)["status"] == "degraded"
+        assert health(telemetry)["pushes"][0]["last_error"] == "[Errno 111] Connection refused"
+
+
+def test_a_taken_port_is_a_state_in_healthz(taken_port):
+    with setup_telemetry(config=config(prometheus_port=taken_port), catalog=OURS) as telemetry:
+        assert telemetry._health()["status"] == "degraded"
+        assert str(taken_port) in telemetry._health()["endpoint"]["problem"]
+
+
+def test_an_exponential_push_leaves_the_scrape_explicit():
+    settings = config(
+        metrics_exporters=("otlp", "prometheus"),
+        otlp_histogram_aggregation="base2_exponential_bucket_histogram",
+        otlp_endpoint="http://127.0.0.1:9",
+        otlp_timeout=0.1,
+        shutdown_timeout=0.1,
+    )
+    with setup_telemetry(config=settings, catalog=OURS) as telemetry:
+        WAIT.record(0.7)
+        (push,) = telemetry._pipeline.pushes
+        (metric,) = push._collect(push).resource_metrics[0].scope_metrics[0].metrics
+        assert isinstance(metric.data, ExponentialHistogram)
+        assert 'test_wait_seconds_bucket{le="1.5"' in telemetry.prometheus_text()
+
+
+# A provider that is there already. It stays for the whole process, so each test has a process of its own.
+
+FOREIGN = """
+import logging, sys
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics.export import ExponentialHistogram
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from otel_ha import setup_telemetry, TelemetryConfig
+from otel_ha.vocabulary import ingest
+from tests.unit.conftest import config
+logging.basicConfig(stream=sys.stdout, format="log: %(message)s")
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+def seen():
+    data = reader.get_metrics_data()
+    return {} if data is None else {
+        metric.name: metric.data.data_points[0].value
+        for of_scope in data.resource_metrics[0].scope_metrics for metric in of_scope.metrics
+        if metric.name.startswith("homeassistant")
+    }
+def run():
+    with setup_telemetry(config=config()) as telemetry:
+        ingest.RECEIVED.add(1, source="mqtt")
+        ingest.QUEUE_SIZE.observe(lambda: 5, queue="ingest")
+        print(sorted(seen().items()), telemetry.metrics_url)
+"""
+
+
+def in_a_process(code: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", FOREIGN + code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_a_provider_that_is_there_is_used_and_that_is_said():
+    warning, seen = in_a_process("run()")
+    assert warning.startswith("log: this process has a MeterProvider already (MeterProvider)")
+    assert seen == "[('homeassistant.event.received', 1), ('homeassistant.queue.size', 5)] None"
+
+
+def test_a_provider_that_is_there_is_observed_again_after_a_second_set_up():
+    assert (
+        in_a_process("run(); run()")[3] == "[('homeassistant.event.received', 2), ('homeassistant.queue.size', 5)] None"
+    )
+
+
+def test_a_provider_that_is_there_sees_no_more_of_what_was_observed_after_shutdown():
+    assert in_a_process("run(); print(seen())")[2] == "{'homeassistant.event.received': 1}"

@@ -1,0 +1,1 @@
+"""Examples of otel-ha: each one runs, and a test runs it."""

@@ -1,0 +1,100 @@
+"""A synthetic home, as data: its entities, what they say and how often. The same seed makes the same home."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+SENSORS: Final = 343
+"""With the others below, about 350 entities, 98 % of them sensors: what a large home has."""
+
+KINDS: Final = (
+    ("temperature", "°C", 21.0, 0.1),
+    ("humidity", "%", 45.0, 0.5),
+    ("power", "W", 120.0, 25.0),
+    ("energy", "kWh", 2000.0, 0.01),
+    ("voltage", "V", 230.0, 0.4),
+    ("illuminance", "lx", 300.0, 15.0),
+    ("carbon_dioxide", "ppm", 600.0, 8.0),
+    ("linkquality", "lqi", 120.0, 4.0),
+)
+ROOMS: Final = (
+    "kitchen",
+    "living_room",
+    "bedroom",
+    "bathroom",
+    "hall",
+    "office",
+    "cellar",
+    "attic",
+    "garage",
+    "garden",
+)
+OTHERS: Final = ("light", "light", "switch", "switch", "binary_sensor", "lock", "cover")
+SWITCHED: Final = {"lock": ("locked", "unlocked"), "cover": ("open", "closed")}
+
+TAIL: Final = 1.1
+"""The exponent of the rates' Pareto distribution: a few entities say most of what is said, as in real homes."""
+
+
+@dataclass
+class Entity:
+    """One entity, which publishes in the way of the statestream or of discovery."""
+
+    domain: str
+    object_id: str
+    weight: float
+    by_discovery: bool
+    unit: str | None = None
+    value: float = 0.0
+    step: float = 0.0
+    state: str = ""
+
+    def change(self, chance: random.Random) -> None:
+        """Take a new state: a step of a random walk, or the other one of two."""
+        if self.unit is not None:
+            self.value = max(0.0, self.value + chance.gauss(0.0, self.step))
+            self.state = f"{self.value:.2f}"
+        else:
+            on, off = SWITCHED.get(self.domain, ("on", "off"))
+            self.state = off if self.state == on else on
+
+    def topic(self, level: str = "state") -> str:
+        """Return one of its topics, below the base."""
+        return f"{self.domain}/{self.object_id}/{level}"
+
+    def payload(self) -> bytes:
+        """Return its state as it is published."""
+        if not self.by_discovery:
+            return self.state.encode()
+        attributes = {"unit_of_measurement": self.unit} if self.unit else {}
+        message = {"state": self.state, "attributes": attributes, "last_updated": datetime.now(UTC).isoformat()}
+        return json.dumps(message).encode()
+
+    def announcement(self) -> bytes:
+        """Return what it announces itself with, in discovery."""
+        return json.dumps({"name": self.object_id, "unit_of_measurement": self.unit}).encode()
+
+
+def furnish(chance: random.Random) -> list[Entity]:
+    """Return the entities of a home."""
+    entities = []
+    for number in range(SENSORS):
+        kind, unit, value, step = KINDS[number % len(KINDS)]
+        name = f"{ROOMS[number % len(ROOMS)]}_{number // len(ROOMS)}_{kind}"
+        by_discovery = chance.random() < 0.4  # noqa: PLR2004 - a share
+        weight = chance.paretovariate(TAIL)
+        entities.append(Entity("sensor", name, weight, by_discovery, unit, value * chance.uniform(0.8, 1.2), step))
+    for number, domain in enumerate(OTHERS):
+        entities.append(Entity(domain, f"{ROOMS[number]}_{domain}", chance.paretovariate(TAIL), by_discovery=False))
+    for entity in entities:
+        entity.change(chance)
+    return entities
+
+
+def malformed(chance: random.Random) -> bytes:
+    """Return a payload such as broken firmware sends."""
+    return chance.choice((b'{"state": 21.', b"\xff\xfe\x00", b'{"brightness": 3}', b"x" * 300))

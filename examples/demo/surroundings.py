@@ -1,0 +1,56 @@
+"""What the demo finds around it: a Collector that answers, a port that is free."""
+
+from __future__ import annotations
+
+import os
+import socket
+from urllib.parse import urlsplit
+
+import attrs
+from rich.console import Console
+
+from otel_ha import TelemetryConfig
+
+ANSWER_TIMEOUT = 0.5
+EXPORT_INTERVAL = 5.0
+
+
+def telemetry_config(port: int | None, console: Console) -> tuple[TelemetryConfig, str | None]:
+    """Return the configuration of telemetry, and where OTLP goes, or None if nobody answers there.
+
+    Environment variables have their say; but the demo reads its figures from what Prometheus would get.
+    """
+    config = TelemetryConfig()
+    url = config.otlp_metrics_url if answers(config.otlp_metrics_url) else None
+    if url is None:
+        console.print(f"No Collector answers at {config.otlp_metrics_url}: nothing is pushed.", highlight=False)
+    chosen = config.prometheus_port if port is None else port
+    if port is None and is_taken(config.prometheus_host, chosen):
+        console.print(f"Port {chosen} is taken: the metrics are at another one.", highlight=False)
+        chosen = 0
+    interval = config.export_interval if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else EXPORT_INTERVAL
+    exporters = ("otlp", "prometheus") if url else ("prometheus",)
+    config = attrs.evolve(
+        config, metrics_exporters=exporters, prometheus_port=chosen, export_interval=interval, enabled=True
+    )
+    return config, url
+
+
+def answers(url: str) -> bool:
+    """Whether anybody accepts connections at a URL."""
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), ANSWER_TIMEOUT):
+            return True
+    except OSError:
+        return False
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether somebody listens at a port already."""
+    try:
+        with socket.create_server((host, port)):
+            return False
+    except OSError:
+        return True

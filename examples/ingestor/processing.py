@@ -1,0 +1,60 @@
+"""Processor: what is done with each event between the queue and the sink."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from examples.ingestor.dedup import Deduplicator
+from examples.ingestor.event import Event
+from examples.ingestor.filter import Filter
+from examples.ingestor.intake import Intake
+from examples.ingestor.line_protocol import Point, to_point
+from examples.ingestor.sink import BatchSink
+from otel_ha import Discarded, measured
+from otel_ha.vocabulary import ingest
+
+logger = logging.getLogger(__name__)
+
+
+class Processor:
+    """Filters and de-duplicates events, makes points of them, and hands those to the sink.
+
+    An event is processed when its point is handed over; what the store says to the point is counted as points.
+    """
+
+    def __init__(self, intake: Intake, wanted: Filter, seen: Deduplicator, sink: BatchSink) -> None:
+        self._intake = intake
+        self._wanted = wanted
+        self._seen = seen
+        self._sink = sink
+
+    async def run(self) -> None:
+        """Process events until the intake is closed and empty."""
+        async for event in self._intake.events():
+            try:
+                await self.process(event)
+            except Exception:  # one event that cannot be processed must not end the service; it is counted as an error
+                logger.exception("%s could not be processed", event.entity_id)
+
+    @measured(
+        ingest.QUEUED_EVENT,
+        source=lambda _, event: event.source,
+        domain=lambda _, event: event.domain,
+        entity=lambda _, event: event.entity_id,
+        outcome_of=lambda given_up: given_up,
+    )
+    async def process(self, event: Event) -> Discarded | None:
+        """Process one event; return why it was discarded, if it was."""
+        if not self._wanted.wants(event):
+            return Discarded("filtered")
+        if self._seen.is_duplicate(event, time.monotonic()):
+            return Discarded("duplicate")
+        await self._sink.put(transform(event))
+        return None
+
+
+@measured(ingest.TRANSFORM, transformer="line_protocol")
+def transform(event: Event) -> Point:
+    """Return the point of an event."""
+    return to_point(event)

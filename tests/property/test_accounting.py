@@ -1,0 +1,188 @@
+"""received = processed + discarded + in flight, per source, at every collection, whatever happens in between."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from otel_ha import Discarded, measured
+from otel_ha.vocabulary import ingest
+from tests.recorded import Recorded, accounts, in_threads, unbalanced
+
+SOURCES = st.sampled_from(["mqtt", "websocket", "rest"])
+REASONS = st.sampled_from(["filtered", "duplicate", "overflow"])
+OUTCOMES = st.sampled_from(["ok", "error", "cancelled"]) | st.builds(Discarded, REASONS)
+
+
+class Accounting(RuleBasedStateMachine):
+    """Drives events of several sources through every way that they can go, and keeps accounts of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.recorded = Recorded(catalog=ingest.CATALOG, readers=2)
+        self.recorded.__enter__()
+        self.queued: list[str] = []
+        self.active: list[tuple[str, object]] = []
+        self.expected: dict[str, dict[str, int]] = {}
+        self.other = ThreadPoolExecutor(1)  # collects as well
+        self.collecting = False
+
+    def count(self, source, role, amount=1):
+        account = self.expected.setdefault(
+            source, dict.fromkeys(("received", "processed", "discarded", "in_flight"), 0)
+        )
+        account[role] += amount
+
+    @rule(source=SOURCES)
+    def receive(self, source):
+        ingest.EVENT.receive(source=source)
+        self.queued.append(source)
+        self.count(source, "received")
+        self.count(source, "in_flight")
+
+    @precondition(lambda self: self.queued)
+    @rule(reason=REASONS)
+    def discard_what_waits(self, reason):
+        source = self.queued.pop()
+        ingest.EVENT.discard(reason, source=source)
+        self.count(source, "discarded")
+        self.count(source, "in_flight", -1)
+
+    @precondition(lambda self: self.queued)
+    @rule()
+    def start_what_waits(self):
+        source = self.queued.pop(0)
+        measurement = measured(ingest.QUEUED_EVENT, source=source).start((), {})
+        self.active.append((source, measurement.__enter__()))
+
+    @rule(source=SOURCES)
+    def start_at_once(self, source):
+        measurement = measured(ingest.EVENT, source=source).start((), {})
+        self.active.append((source, measurement.__enter__()))
+        self.count(source, "received")
+        self.count(source, "in_flight")
+
+    @precondition(lambda self: self.active)
+    @rule(outcome=OUTCOMES, data=st.data())
+    def end(self, outcome, data):
+        source, measurement = self.active.pop(data.draw(st.integers(0, len(self.active) - 1)))
+        measurement.returned(None)
+        measurement._outcome = outcome
+        measurement.__exit__(None, None, None)
+        self.ended(source, outcome)
+
+    @precondition(lambda self: self.active)
+    @rule(error=st.sampled_from([ValueError(), KeyboardInterrupt(), GeneratorExit()]), source=SOURCES)
+    def end_with_an_exception(self, error, source):
+        started, measurement = self.active.pop()
+        measurement.set(source=source)  # too late, and therefore without effect
+        measurement.__exit__(type(error), error, None)
+        self.ended(started, "error")
+
+    def ended(self, source, outcome):
+        self.count(source, "discarded" if isinstance(outcome, Discarded) else "processed")
+        self.count(source, "in_flight", -1)
+
+    @precondition(lambda self: not self.collecting)
+    @rule()
+    def a_collection_begins(self):
+        self.other.submit(self.recorded.cut.begin).result(10)
+        self.collecting = True
+
+    @precondition(lambda self: self.collecting)
+    @rule()
+    def a_collection_ends(self):
+        self.other.submit(self.recorded.cut.end).result(10)
+        self.collecting = False
+
+    @invariant()
+    def the_accounts_add_up(self):
+        assert unbalanced(self.recorded.collect(1)) == {}
+
+    @precondition(lambda self: not self.collecting)
+    @rule()
+    def the_accounts_are_right(self):
+        assert accounts(self.recorded.collect()) == self.expected
+
+    def teardown(self):
+        if self.collecting:
+            self.a_collection_ends()
+        self.other.shutdown()
+        assert accounts(self.recorded.collect()) == self.expected
+        self.recorded.__exit__(None, None, None)
+
+
+TestAccounting = Accounting.TestCase
+TestAccounting.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def act(action, source):
+    """Do one thing to an event, from receipt to end."""
+    if action == "at once":
+        with measured(ingest.EVENT, source=source):
+            pass
+    elif action == "discarded":
+        with measured(ingest.EVENT, source=source) as measurement:
+            measurement.discard("filtered")
+    else:
+        ingest.EVENT.receive(source=source)
+        if action == "dropped":
+            ingest.EVENT.discard("overflow", source=source)
+        elif action == "queued":
+            with measured(ingest.QUEUED_EVENT, source=source):
+                pass
+
+
+ACTIONS = st.lists(
+    st.tuples(st.sampled_from(["at once", "discarded", "waits", "dropped", "queued"]), SOURCES), min_size=1
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(ACTIONS, min_size=1, max_size=4))
+def test_the_accounts_add_up_in_collections_that_run_meanwhile(work):
+    with Recorded(catalog=ingest.CATALOG, readers=2) as recorded:
+        stop, torn = threading.Event(), []
+
+        def read(reader):
+            while not stop.is_set():
+                torn.append(unbalanced(recorded.collect(reader)))
+
+        readers = [threading.Thread(target=read, args=(i,)) for i in range(2)]
+        for thread in readers:
+            thread.start()
+        in_threads(len(work), lambda i: [act(*each) for each in work[i]])
+        stop.set()
+        for thread in readers:
+            thread.join()
+        assert [each for each in torn if each] == []
+        final = accounts(recorded.collect())
+    done = [each for actions in work for each in actions]
+    for source, account in final.items():
+        assert account["received"] == sum(s == source for _, s in done)
+        assert account["in_flight"] == sum(s == source and a == "waits" for a, s in done)
+
+
+def test_the_accounts_add_up_under_load():
+    with Recorded(catalog=ingest.CATALOG, readers=2) as recorded:
+        stop, torn = threading.Event(), []
+
+        def read(reader):
+            while not stop.is_set():
+                torn.append(unbalanced(recorded.collect(reader)))
+
+        readers = [threading.Thread(target=read, args=(i,)) for i in range(2)]
+        for thread in readers:
+            thread.start()
+        every = [(a, s) for a in ("at once", "discarded", "waits", "dropped", "queued") for s in ("mqtt", "websocket")]
+        in_threads(8, lambda _: [act(*each) for _ in range(20) for each in every])
+        stop.set()
+        for thread in readers:
+            thread.join()
+        assert [each for each in torn if each] == []
+        assert accounts(recorded.collect()) == {
+            source: {"received": 800, "processed": 320, "discarded": 320, "in_flight": 160}
+            for source in ("mqtt", "websocket")
+        }

@@ -1,0 +1,134 @@
+"""Declarations recorded by the real SDK into memory, for tests of what records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, NamedTuple, Self
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+
+from otel_ha import Catalog, TelemetryConfig
+from otel_ha.instruments import Instrument
+from otel_ha.pipeline import Pipeline
+from otel_ha.pipeline.consistent import Consistent
+from otel_ha.recording import Cut
+from otel_ha.vocabulary import runtime
+
+
+class Distribution(NamedTuple):
+    """What a histogram holds for one set of attributes."""
+
+    count: int
+    total: float
+    buckets: tuple[int, ...]
+
+
+Points = dict[str, dict[frozenset[tuple[str, Any]], Any]]
+
+
+class MemoryReader(Consistent, InMemoryMetricReader):
+    """Collects into memory, and sees groups of measurements whole."""
+
+    def collected(self) -> Points:
+        """Collect, and return the values by instrument and attributes."""
+        data = self.get_metrics_data()
+        metrics = [] if data is None else data.resource_metrics[0].scope_metrics[0].metrics
+        return {
+            metric.name: {frozenset(point.attributes.items()): _value(point) for point in metric.data.data_points}
+            for metric in metrics
+        }
+
+
+class Recorded:
+    """Connects declarations to an SDK with in-memory readers, until the block ends."""
+
+    def __init__(self, *instruments: Instrument, readers: int = 1, catalog: Catalog | None = None) -> None:
+        self.readers = [MemoryReader() for _ in range(readers)]
+        self.provider = MeterProvider(self.readers, shutdown_on_exit=False)
+        everything = Catalog(*instruments, runtime.RECORDING_PROBLEMS) | (catalog or Catalog())
+        config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={})
+        self.pipeline = Pipeline(config, everything, foreign=self.provider)
+        for reader in self.readers:
+            reader.cut = self.cut
+
+    @property
+    def cut(self) -> Cut:
+        return self.pipeline._cut
+
+    def __enter__(self) -> Self:
+        self.pipeline.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pipeline.disconnect()
+        self.provider.shutdown()
+
+    def collect(self, reader: int = 0) -> Points:
+        """Return {name: {frozenset(attributes): value}} as one reader sees it now."""
+        return self.readers[reader].collected()
+
+    def series(self, instrument: Instrument) -> dict[frozenset[tuple[str, Any]], Any]:
+        """Return {frozenset(attributes): value} of one instrument."""
+        return self.collect().get(instrument.name, {})
+
+    def value(self, instrument: Instrument, /, **by_keyword: Any) -> Any:
+        """Return the value at exactly these attributes; 0 if there is none."""
+        names = {attribute.keyword: attribute.name for attribute in instrument.attributes}
+        return self.series(instrument).get(frozenset((names[k], v) for k, v in by_keyword.items()), 0)
+
+    def problems(self) -> dict[tuple[str, str, str | None], int]:
+        """Return how often each (instrument, reason, attribute) was reported."""
+        by_key = ((dict(key), count) for key, count in self.series(runtime.RECORDING_PROBLEMS).items())
+        return {
+            (a["otel_ha.instrument"], a["otel_ha.problem.reason"], a.get("otel_ha.attribute")): n for a, n in by_key
+        }
+
+
+_ROLES = {
+    "received": "homeassistant.event.received",
+    "processed": "homeassistant.event.process.duration",
+    "discarded": "homeassistant.event.discarded",
+    "in_flight": "homeassistant.event.in_flight",
+}
+
+
+def accounts(points: Points) -> dict[str, dict[str, int]]:
+    """Return {source: {received, processed, discarded, in_flight}} of the ingest vocabulary's instruments."""
+    found: dict[str, dict[str, int]] = {}
+    for role, name in _ROLES.items():
+        for attributes, value in points.get(name, {}).items():
+            source = dict(attributes).get("homeassistant.source", "")
+            account = found.setdefault(source, dict.fromkeys(_ROLES, 0))
+            account[role] += value.count if isinstance(value, Distribution) else value
+    return found
+
+
+def unbalanced(points: Points) -> dict[str, dict[str, int]]:
+    """Return the accounts in which received is not processed + discarded + in flight."""
+    return {
+        source: account
+        for source, account in accounts(points).items()
+        if account["received"] != account["processed"] + account["discarded"] + account["in_flight"]
+    }
+
+
+def in_threads(number: int, target: Callable[[int], object]) -> None:
+    """Run `target(0)` to `target(number - 1)` at once, and raise what one of them raised."""
+
+    barrier = Barrier(number)
+
+    def run(i: int) -> object:
+        barrier.wait(10)
+        return target(i)
+
+    with ThreadPoolExecutor(number) as pool:
+        list(pool.map(run, range(number)))
+
+
+def _value(point: Any) -> Any:
+    if isinstance(point, HistogramDataPoint):
+        return Distribution(point.count, point.sum, tuple(point.bucket_counts))
+    return point.value

@@ -1,0 +1,134 @@
+"""What becomes of an event between its source and its sink, in numbers."""
+
+import asyncio
+from pathlib import Path
+
+from examples.ingestor.accounting import Accounting, accounting, samples
+from examples.ingestor.event import Event
+from examples.ingestor.intake import Intake
+from examples.ingestor.service import Ingestor
+from examples.ingestor.settings import Settings
+from examples.ingestor.urls import Address
+from otel_ha import Telemetry
+
+
+def event(number: int, entity_id: str = "sensor.a") -> Event:
+    return Event("mqtt", entity_id, str(number), number)
+
+
+def account(telemetry: Telemetry) -> Accounting:
+    found = accounting(telemetry.prometheus_text())
+    assert found.adds_up, str(found)
+    return found
+
+
+def ingestor(path: Path, **settings: object) -> Ingestor:
+    """An ingestor whose broker is not there."""
+    return Ingestor(Settings(mqtt_url=Address("mqtt", "127.0.0.1", 1), file=path / "points", **settings))
+
+
+async def test_a_full_queue_discards_what_is_new(telemetry):
+    intake = Intake(2)
+    for number in range(5):
+        intake.put(event(number))
+    assert dict(account(telemetry).discarded) == {"overflow": 3}
+    assert account(telemetry).in_flight == 2
+
+
+async def test_what_waits_is_seen_with_its_age(telemetry):
+    intake = Intake(10)
+    intake.put(event(1))
+    await asyncio.sleep(0.05)
+    values = {s.name: s.value for s in samples(telemetry.prometheus_text()) if s.name.startswith("homeassistant_queue")}
+    assert values["homeassistant_queue_size"] == 1
+    assert values["homeassistant_queue_capacity"] == 10
+    assert 0.05 <= values["homeassistant_queue_oldest_item_age_seconds"] < 1
+
+
+async def test_an_empty_queue_has_no_age():
+    assert Intake(1).oldest_age() == 0
+
+
+async def test_a_closed_queue_ends_once_it_is_empty():
+    intake = Intake(1000)
+    for number in range(200):
+        intake.put(event(number))
+    intake.close()
+    assert [e.timestamp async for e in intake.events()] == list(range(200))
+
+
+async def test_a_long_queue_leaves_others_their_turn():
+    intake = Intake(1000)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    for number in range(1000):
+        intake.put(event(number))
+    intake.close()
+    others = asyncio.create_task(other())
+    async for _ in intake.events():
+        pass
+    others.cancel()
+    assert turns > 10
+
+
+async def test_what_is_left_without_time_is_discarded(telemetry):
+    intake = Intake(10)
+    for number in range(4):
+        intake.put(event(number))
+    intake.abandon()
+    assert dict(account(telemetry).discarded) == {"shutdown": 4}
+
+
+async def test_what_was_received_is_worked_off_and_written_at_the_end(telemetry, tmp_path):
+    service = ingestor(tmp_path, exclude=("light.*",), batch_size=7)
+    for number in range(100):
+        service._intake.put(event(number))
+    service._intake.put(event(99))
+    service._intake.put(event(0, "light.a"))
+    service.stop()
+    await service.run()
+    assert dict(account(telemetry).discarded) == {"duplicate": 1, "filtered": 1}
+    assert dict(account(telemetry).points) == {"ok": 100}
+    assert len((tmp_path / "points").read_text().splitlines()) == 100
+
+
+async def test_an_end_without_any_time_counts_everything(telemetry, tmp_path):
+    service = ingestor(tmp_path, drain_timeout=0.0, batch_size=1)
+    for number in range(100):
+        service._intake.put(event(number))
+    service.stop()
+    await service.run()
+    found = account(telemetry)
+    assert (found.received, found.in_flight) == (100, 0)
+    assert found.processed["ok"] == found.points.total()
+    assert found.discarded["shutdown"] > 0
+
+
+async def test_the_lag_is_measured_from_the_states_own_time(telemetry, tmp_path):
+    service = ingestor(tmp_path)
+    service._intake.put(event(0))
+    service.stop()
+    await service.run()
+    lags = {
+        s.name: s.value for s in samples(telemetry.prometheus_text()) if s.name.startswith("homeassistant_event_lag")
+    }
+    assert lags["homeassistant_event_lag_seconds_sum"] > 50 * 365 * 86_400
+
+
+async def test_an_event_that_cannot_be_processed_is_an_error_and_not_the_end(telemetry, tmp_path, monkeypatch):
+    def broken(_: Event) -> None:
+        raise ValueError("broken")
+
+    service = ingestor(tmp_path)
+    monkeypatch.setattr("examples.ingestor.processing.to_point", broken)
+    service._intake.put(event(0))
+    service._intake.put(event(1))
+    service.stop()
+    await service.run()
+    assert dict(account(telemetry).processed) == {"error": 2}

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from examples.ingestor.event import InvalidEventError
+from examples.ingestor.frames import RemovedError, messages, parse
+
+
+def changed(**state: object) -> dict:
+    new_state = {"state": "on", "attributes": {"a": 1}, "last_updated": "1970-01-01T00:00:01+00:00"} | state
+    return {"type": "event", "event": {"data": {"entity_id": "light.hall", "new_state": new_state}}}
+
+
+def test_a_frame_with_one_message_is_one_message():
+    assert messages('{"type": "auth_ok"}') == [{"type": "auth_ok"}]
+
+
+def test_a_coalesced_frame_is_many_messages():
+    assert messages('[{"id": 1}, {"id": 2}]') == [{"id": 1}, {"id": 2}]
+
+
+@pytest.mark.parametrize("frame", ["", "{", "1", "[1]", '"text"', "[" * 100_000])
+def test_a_frame_without_messages_is_invalid(frame):
+    with pytest.raises(InvalidEventError):
+        messages(frame)
+
+
+def test_a_state_changed_event_has_home_assistants_own_time():
+    event = parse(changed())
+    assert (event.source, event.entity_id, event.state, event.timestamp) == (
+        "websocket",
+        "light.hall",
+        "on",
+        1_000_000_000,
+    )
+
+
+def test_an_event_keeps_its_attributes():
+    assert parse(changed()).attributes == {"a": 1}
+
+
+def test_an_entity_that_was_removed_has_no_state():
+    message = changed()
+    message["event"]["data"]["new_state"] = None
+    with pytest.raises(RemovedError, match=r"light\.hall"):
+        parse(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"event": None},
+        {"event": {"data": {"entity_id": "light.hall"}}},
+        {"event": {"data": {"entity_id": 3, "new_state": {"state": "on"}}}},
+        {"event": {"data": {"entity_id": "light.hall", "new_state": "on"}}},
+        changed(state=None),
+        changed(attributes=[1]),
+    ],
+    ids=json.dumps,
+)
+def test_a_malformed_event_is_invalid(message):
+    with pytest.raises(InvalidEventError):
+        parse(message)

@@ -1,0 +1,168 @@
+import functools
+import threading
+
+import pytest
+
+from otel_ha import Attribute, Counter, Discarded, Histogram, Operation, UpDownCounter
+from otel_ha.vocabulary import ingest
+from tests.recorded import Recorded, accounts, unbalanced
+
+EVENT, QUEUED = ingest.EVENT, ingest.QUEUED_EVENT
+MQTT = {"source": "mqtt"}
+
+
+@pytest.fixture
+def recorded():
+    with Recorded(catalog=ingest.CATALOG) as recorded:
+        yield recorded
+
+
+def account(recorded):
+    """Return received, processed, discarded and in flight of the one source."""
+    return tuple(accounts(recorded.collect())["mqtt"].values())
+
+
+def test_what_is_received_is_in_flight_and_queued(recorded):
+    EVENT.receive(source="mqtt")
+    assert account(recorded) == (1, 0, 0, 1)
+    assert recorded.value(ingest.IN_FLIGHT, source="mqtt", state="queued") == 1
+
+
+def test_what_is_discarded_while_it_waits_is_no_longer_in_flight(recorded):
+    EVENT.receive(source="mqtt")
+    EVENT.discard("duplicate", source="mqtt")
+    assert account(recorded) == (1, 0, 1, 0)
+
+
+def test_what_is_discarded_has_its_reason(recorded):
+    EVENT.receive(source="mqtt")
+    EVENT.discard(reason="duplicate", source="mqtt")
+    assert recorded.value(ingest.DISCARDED, source="mqtt", reason="duplicate") == 1
+
+
+def test_a_discarded_event_is_not_processed(recorded):
+    EVENT.start(MQTT)
+    EVENT.end(Discarded("filtered"), 0.1, at_start=MQTT, at_end=MQTT)
+    assert recorded.series(ingest.EVENT_DURATION) == {}
+
+
+def test_what_starts_is_received_and_active(recorded):
+    EVENT.start(MQTT)
+    assert account(recorded) == (1, 0, 0, 1)
+    assert recorded.value(ingest.IN_FLIGHT, source="mqtt", state="active") == 1
+
+
+def test_what_was_queued_is_not_received_again_when_it_starts(recorded):
+    EVENT.receive(source="mqtt")
+    QUEUED.start(MQTT)
+    assert account(recorded) == (1, 0, 0, 1)
+
+
+def test_what_was_queued_is_active_when_it_starts(recorded):
+    EVENT.receive(source="mqtt")
+    QUEUED.start(MQTT)
+    assert [recorded.value(ingest.IN_FLIGHT, source="mqtt", state=s) for s in ("queued", "active")] == [0, 1]
+
+
+@pytest.mark.parametrize("outcome", ["ok", "error", "cancelled"])
+def test_what_ends_is_processed_with_its_outcome(recorded, outcome):
+    EVENT.start(MQTT)
+    EVENT.end(outcome, 0.25, at_start=MQTT, at_end=MQTT)
+    assert account(recorded) == (1, 1, 0, 0)
+    assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome=outcome)[:2] == (1, 0.25)
+
+
+def test_what_is_processed_occurs(recorded):
+    EVENT.end("ok", 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a", "domain": "light"})
+    assert recorded.value(ingest.ENTITY_EVENTS, entity="light.a", domain="light") == 1
+
+
+def test_what_is_discarded_does_not_occur(recorded):
+    EVENT.end(Discarded("filtered"), 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a"})
+    assert recorded.series(ingest.ENTITY_EVENTS) == {}
+
+
+def test_each_instrument_takes_the_attributes_that_it_declares(recorded):
+    EVENT.receive(source="mqtt", domain="light", entity="light.a")
+    assert recorded.value(ingest.RECEIVED, source="mqtt") == 1
+    assert recorded.problems() == {}
+
+
+@pytest.mark.parametrize("call", [EVENT.receive, functools.partial(EVENT.discard, "late")])
+def test_an_attribute_that_no_instrument_declares_is_counted_and_warned_of_once(recorded, caplog, call):
+    for _ in range(2):
+        call(source="mqtt", sorce="mqtt")
+    assert recorded.problems() == {("homeassistant.event.process.duration", "undeclared_attribute", "sorce"): 2}
+    assert len(caplog.records) == 1
+
+
+def test_an_attribute_that_no_instrument_declares_costs_nothing_else(recorded):
+    EVENT.receive(source="mqtt", sorce="mqtt")
+    assert account(recorded) == (1, 0, 0, 1)
+
+
+def test_work_without_accounts_has_a_duration_alone(recorded):
+    ingest.TRANSFORM.start({"transformer": "a"})
+    ingest.TRANSFORM.end("ok", 0.1, at_start={}, at_end={"transformer": "a"})
+    assert recorded.value(ingest.TRANSFORM_DURATION, transformer="a", outcome="ok").count == 1
+
+
+OUTCOME = Attribute("test.outcome", "How it ended.")
+WORK = Histogram("test.work", unit="s", description="Work.", attributes=(OUTCOME,))
+BUSY = UpDownCounter("test.busy", unit="1", description="Busy.")
+DONE = Counter("test.done", unit="1", description="Done.")
+
+
+def test_where_nothing_counts_what_is_discarded_it_is_an_outcome():
+    with Recorded(WORK) as recorded:
+        Operation(duration=WORK).end(Discarded("late"), 0.1, at_start={}, at_end={})
+        assert recorded.value(WORK, outcome="discarded").count == 1
+
+
+def test_an_operation_may_have_some_of_its_instruments():
+    operation = Operation(duration=WORK, in_flight=BUSY, occurrences=DONE)
+    with Recorded(WORK, BUSY, DONE) as recorded:
+        operation.receive()
+        operation.discard("late")
+        operation.start({})
+        operation.end("ok", 0.1, at_start={}, at_end={})
+        assert (recorded.value(DONE), recorded.value(BUSY)) == (1, 0)
+
+
+def test_an_operation_knows_its_instruments():
+    assert Operation(duration=WORK, in_flight=BUSY).instruments == (WORK, BUSY)
+
+
+def test_an_operation_is_inert_before_telemetry_and_after_it():
+    with Recorded(catalog=ingest.CATALOG):
+        pass
+    EVENT.receive(source="mqtt")
+    EVENT.discard("late", nonsense=1)
+    EVENT.start(MQTT)
+    EVENT.end("ok", 0.1, at_start=MQTT, at_end=MQTT)
+    with Recorded(catalog=ingest.CATALOG) as recorded:
+        assert recorded.collect() == {}
+
+
+def test_what_ends_in_a_finalizer_waits_for_the_next_collection(recorded):
+    EVENT.start(MQTT)
+    EVENT.end("cancelled", 0.1, at_start=MQTT, at_end=MQTT, later=True)
+    assert len(recorded.cut._deferred) == 1
+    assert account(recorded) == (1, 1, 0, 0)
+
+
+def test_the_steps_of_an_event_are_seen_whole(recorded):
+    stop = threading.Event()
+
+    def process():
+        while not stop.is_set():
+            EVENT.receive(source="mqtt")
+            QUEUED.start(MQTT)
+            EVENT.end("ok", 0.1, at_start=MQTT, at_end=MQTT)
+
+    thread = threading.Thread(target=process)
+    thread.start()
+    torn = [account for _ in range(30) if (account := unbalanced(recorded.collect()))]
+    stop.set()
+    thread.join()
+    assert torn == []

@@ -1,0 +1,412 @@
+"""Host and process: what is read, from which devices, and how long."""
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import metrics
+from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
+from opentelemetry.semconv._incubating import attributes as semconv_attributes
+from opentelemetry.semconv._incubating import metrics as semconv_metrics
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from otel_ha.instrumentation import filesystems
+from otel_ha.instrumentation.devices import real_disks, real_interfaces
+from otel_ha.instrumentation.filesystems import Mount, Readings, Space, local_mounts, space_of
+from otel_ha.instrumentation.system import instrument_system, observe_filesystems
+from otel_ha.pipeline import Pipeline
+from otel_ha.vocabulary import runtime
+from tests.unit.conftest import config
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Pipeline]:
+    """The runtime vocabulary, connected to a real SDK with a Prometheus reader."""
+    pipeline = Pipeline(config(system_metrics=True), runtime.CATALOG)
+    pipeline.connect()
+    yield pipeline
+    pipeline.disconnect()
+    pipeline.shutdown(1)
+
+
+@pytest.fixture
+def observed(pipeline: Pipeline) -> Iterator[Pipeline]:
+    undo = [instrument_system(), observe_filesystems()]
+    yield pipeline
+    for each in undo:
+        each()
+
+
+def scrape(pipeline: Pipeline) -> str:
+    return generate_latest(pipeline.scrape.registry).decode()
+
+
+def samples(pipeline: Pipeline, name: str) -> dict[tuple[str, ...], float]:
+    """Return the samples of one metric by the values of their own labels, in the order of the labels' names."""
+    return {
+        tuple(value for key, value in sorted(sample.labels.items()) if not key.startswith("otel_scope")): sample.value
+        for family in text_string_to_metric_families(scrape(pipeline))
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+# What is read
+
+
+def test_two_cpus_cost_at_most_60_series(observed):
+    runtime.EVENT_LOOP_DELAY.record(0.001)
+    fixed, per_device = 0, {}
+    for line in scrape(observed).splitlines():
+        if device := re.search(r'(cpu_logical_number|system_device|network_interface_name)="(.*?)"', line):
+            per_device.setdefault((device[1], line.startswith("system_filesystem")), {}).setdefault(
+                device[2], []
+            ).append(line)
+        elif not line.startswith(("#", "target_info")):
+            fixed += 1
+    cost = {kind: max(len(lines) for lines in devices.values()) for kind, devices in per_device.items()}
+    assert cost[("cpu_logical_number", False)] == 5
+    # Two CPUs, one disk, one network interface and two file systems.
+    assert fixed + 2 * 5 + 4 + 4 + 2 * 4 <= 60
+    assert max(cost.values()) <= 5
+
+
+def test_every_declaration_of_the_group_is_read(observed):
+    exposed = {family.name for family in text_string_to_metric_families(scrape(observed))}
+    declared = {i.prometheus_name.removesuffix("_total") for i in runtime.CATALOG if i.group == "system"}
+    # A container may have no disk to itself.
+    assert declared - exposed <= {"system_disk_io_bytes", "system_disk_operations"}
+
+
+def test_nothing_is_wrong_with_what_is_read(observed, caplog):
+    scrape(observed)
+    assert "otel_ha_recording_problems" not in scrape(observed)
+    assert caplog.records == []
+
+
+def conventions(package, names: list[str]) -> dict[str, str]:
+    """Return what the semantic conventions define, by name, with the documentation of each."""
+    found: dict[str, str] = {}
+    for name in names:
+        source = (Path(package.__path__[0]) / f"{name}.py").read_text()
+        found |= dict(re.findall(r'^[A-Z_0-9]+: Final = "(.+?)"\n"""(.*?)"""', source, re.MULTILINE | re.DOTALL))
+    return found
+
+
+# Names that promtool refuses: "_count" is a part of a histogram.
+OTHERWISE = {
+    "process.threads": "process.thread.count",
+    "process.unix.file_descriptors": "process.unix.file_descriptor.count",
+}
+
+
+def test_no_name_is_deprecated_by_the_semantic_conventions():
+    known = conventions(semconv_metrics, ["system_metrics", "process_metrics", "cpython_metrics"])
+    for instrument in runtime.CATALOG:
+        if instrument.group == "system":
+            name = OTHERWISE.get(instrument.name, instrument.name)
+            assert "Deprecated" not in known[name]
+            assert f"Unit: {instrument.unit}" in known[name]
+            assert f"Instrument: {type(instrument).kind}" in known[name]
+
+
+def test_no_attribute_is_deprecated_by_the_semantic_conventions():
+    names = [f"{name}_attributes" for name in ("system", "process", "cpython", "cpu", "disk", "network")]
+    known = conventions(semconv_attributes, names)
+    for instrument in runtime.CATALOG:
+        if instrument.group == "system":
+            for attribute in instrument.attributes:
+                assert "Deprecated" not in known[attribute.name]
+
+
+def test_the_cpu_is_counted_from_0(observed):
+    cpus = {cpu for cpu, _ in samples(observed, "system_cpu_time_seconds_total")}
+    assert cpus == {str(number) for number in range(len(psutil.cpu_times(percpu=True)))}
+
+
+def test_the_process_is_this_one(observed):
+    assert samples(observed, "process_threads") == {(): psutil.Process().num_threads()}
+
+
+def test_after_undo_nothing_is_read(pipeline):
+    undo = [instrument_system(), observe_filesystems()]
+    assert "system_cpu_time" in scrape(pipeline)
+    for each in undo:
+        each()
+    assert scrape(pipeline) == ""
+
+
+def test_undo_can_be_repeated(pipeline):
+    undo = instrument_system()
+    undo()
+    undo()
+
+
+def test_it_can_be_set_up_again(pipeline):
+    for _ in range(3):
+        undo = [instrument_system(), observe_filesystems()]
+        assert len(samples(pipeline, "process_cpu_time_seconds_total")) == 2
+        for each in undo:
+            each()
+
+
+def test_without_telemetry_nothing_happens():
+    instrument_system()()
+    observe_filesystems()()
+
+
+def test_the_services_own_instrumentor_is_left_alone(pipeline):
+    own = SystemMetricsInstrumentor(config={"process.thread.count": None})
+    own.instrument(meter_provider=metrics.NoOpMeterProvider())
+    try:
+        undo = instrument_system()
+        assert "system_cpu_time" in scrape(pipeline)
+        assert SystemMetricsInstrumentor() is own
+        assert own.is_instrumented_by_opentelemetry
+        undo()
+    finally:
+        own.uninstrument()
+        SystemMetricsInstrumentor._instance = None
+
+
+def test_a_forked_child_reads_its_own_process(observed):
+    assert samples(observed, "process_unix_file_descriptors")
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        for descriptor in held:
+            os.close(descriptor)
+        os.write(write, str(samples(observed, "process_unix_file_descriptors")[()]).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    in_child = float(os.read(read, 100))
+    in_parent = samples(observed, "process_unix_file_descriptors")[()]
+    for descriptor in (*held, read, write):
+        os.close(descriptor)
+    assert in_child < in_parent - 40
+
+
+# Disks
+
+
+def hardware(root: Path, *links: str) -> Path:
+    """Return a sysfs in which these have hardware behind them, or none where they end in "-"."""
+    for link in links:
+        (root / link.removesuffix("-")).mkdir(parents=True)
+        if not link.endswith("-"):
+            (root / link / "device").mkdir()
+    return root
+
+
+def test_a_disk_with_hardware_is_real_and_its_partitions_are_not(tmp_path):
+    sys = hardware(tmp_path, "block/sda", "block/nvme0n1", "block/loop0-", "block/dm-0-", "block/zram0-", "block/md0-")
+    names = ["sda", "sda1", "sda2", "nvme0n1", "nvme0n1p1", "loop0", "dm-0", "zram0", "md0"]
+    assert real_disks(names, sys) == {"sda", "nvme0n1"}
+
+
+def test_a_disk_whose_name_looks_like_a_partition_is_real_with_hardware(tmp_path):
+    assert real_disks(["xvda1"], hardware(tmp_path, "block/xvda1")) == {"xvda1"}
+
+
+def test_a_slash_in_a_disks_name_is_found(tmp_path):
+    assert real_disks(["cciss/c0d0"], hardware(tmp_path, "block/cciss!c0d0")) == {"cciss/c0d0"}
+
+
+def test_optical_drives_and_boot_areas_are_not_watched(tmp_path):
+    names = ["mmcblk0", "mmcblk0boot0", "mmcblk0boot1", "sr0", "fd0"]
+    assert real_disks(names, hardware(tmp_path, *(f"block/{name}" for name in names))) == {"mmcblk0"}
+
+
+def test_without_sysfs_names_tell_disks(tmp_path):
+    names = [
+        "sda",
+        "sda1",
+        "vda",
+        "nvme0n1",
+        "nvme0n1p2",
+        "mmcblk0",
+        "mmcblk0p1",
+        "loop3",
+        "ram0",
+        "zram0",
+        "dm-0",
+        "sr0",
+    ]
+    assert real_disks(names, tmp_path) == {"sda", "vda", "nvme0n1", "mmcblk0"}
+
+
+def test_the_disks_of_this_host_are_whole_ones(observed):
+    disks = {device for _, device in samples(observed, "system_disk_io_bytes_total")}
+    assert not [name for name in disks if re.match(r"loop|ram|zram|dm-", name)]
+    assert not [name for name in disks if any(name != other and name.startswith(other) for other in disks)]
+
+
+# Network interfaces
+
+
+def test_an_interface_with_hardware_is_real_and_what_is_built_on_it_is_not(tmp_path):
+    sys = hardware(tmp_path, *(f"class/net/{name}" for name in ("eth0", "wlan0", "lo-", "br0-", "bond0-", "eth0.10-")))
+    names = ["lo", "eth0", "wlan0", "br0", "bond0", "eth0.10", "docker0", "vethab12cd3", "hassio"]
+    assert real_interfaces(names, sys) == {"eth0", "wlan0"}
+
+
+def test_a_container_keeps_its_eth0(tmp_path):
+    sys = hardware(tmp_path, "class/net/eth0-", "class/net/lo-")
+    assert real_interfaces(["lo", "eth0", "tunl0"], sys) == {"eth0"}
+
+
+def test_a_rootless_container_keeps_its_tap0(tmp_path):
+    assert real_interfaces(["lo", "tap0"], tmp_path) == {"tap0"}
+
+
+def test_the_loopback_interface_is_never_real(tmp_path):
+    assert real_interfaces(["lo"], tmp_path) == frozenset()
+    assert real_interfaces(["lo0"], tmp_path) == frozenset()
+
+
+@given(
+    st.sets(st.sampled_from(["lo", "eth0", "enp3s0", "wlan0", "docker0", "veth1", "br-12ab", "virbr0", "tun0", "wg0"]))
+)
+def test_what_is_named_like_hardware_is_kept_before_what_is_not(names):
+    kept = real_interfaces(names, Path("/nowhere"))
+    named_like_hardware = names & {"eth0", "enp3s0", "wlan0"}
+    assert kept == (named_like_hardware or names - {"lo"})
+
+
+# File systems
+
+
+def partition(device: str, mountpoint: str, fstype: str = "ext4") -> SimpleNamespace:
+    return SimpleNamespace(device=device, mountpoint=mountpoint, fstype=fstype, opts="rw")
+
+
+@pytest.fixture
+def mounted(monkeypatch):
+    """Let the host have these mounts; those of the first list are on disks."""
+
+    def mount(on_disks: list[SimpleNamespace], others: list[SimpleNamespace] = ()) -> list[Mount]:
+        monkeypatch.setattr(psutil, "disk_partitions", lambda *, all: [*on_disks, *others] if all else on_disks)  # noqa: A006
+        return local_mounts()
+
+    return mount
+
+
+def test_a_device_is_listed_once_by_its_shortest_mount(mounted):
+    found = mounted(
+        [partition("/dev/sda1", "/var/lib/docker"), partition("/dev/sda1", "/"), partition("/dev/sda2", "/b")]
+    )
+    assert found == [
+        Mount("/dev/sda1", "ext4", ("/", "/var/lib/docker")),
+        Mount("/dev/sda2", "ext4", ("/b",)),
+    ]
+
+
+def test_images_and_loop_devices_are_no_file_systems(mounted):
+    images = [partition("/dev/loop1", "/snap/core", "squashfs"), partition("/dev/sr0", "/media/cd", "iso9660")]
+    assert mounted([*images, partition("/dev/loop2", "/mnt/image")]) == []
+
+
+def test_the_root_of_a_container_is_one(mounted):
+    others = [
+        partition("overlay", "/", "overlay"),
+        partition("overlay", "/var/lib/x", "overlay"),
+        partition("tmpfs", "/tmp", "tmpfs"),
+    ]
+    assert mounted([partition("/dev/sda1", "/etc/hosts")], others) == [
+        Mount("/dev/sda1", "ext4", ("/etc/hosts",)),
+        Mount("overlay", "overlay", ("/",)),
+    ]
+
+
+def test_network_file_systems_are_left_out(mounted):
+    assert mounted([], [partition("nas:/volume", "/mnt/nas", "nfs4"), partition("//nas/x", "/mnt/x", "cifs")]) == []
+
+
+def test_the_datasets_of_a_pool_are_one_file_system(mounted):
+    found = mounted([partition("rpool/ROOT/a", "/", "zfs"), partition("rpool/data", "/data", "zfs")])
+    assert found == [Mount("rpool", "zfs", ("/", "/data"))]
+
+
+def test_a_single_file_of_the_host_is_no_file_system(tmp_path):
+    (tmp_path / "hosts").touch()
+    assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "hosts"),))) is None
+    assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "hosts"), str(tmp_path)))).mountpoint == str(tmp_path)
+
+
+def test_a_mount_that_is_gone_is_no_file_system(tmp_path):
+    assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "gone"),))) is None
+
+
+def test_the_states_of_a_file_system_add_up_to_its_size(tmp_path):
+    space = space_of(Mount("/dev/sda1", "ext4", (str(tmp_path),)))
+    size = psutil.disk_usage(str(tmp_path)).total
+    assert space.used + space.free + space.reserved == size
+
+
+def test_utilization_is_the_share_of_what_everybody_can_use(pipeline, monkeypatch):
+    mount = Mount("/dev/sda1", "ext4", ("/",))
+    monkeypatch.setattr(
+        filesystems, "Readings", lambda: SimpleNamespace(spaces=lambda: [Space(mount, "/", 60, 20, 20)])
+    )
+    undo = observe_filesystems()
+    assert samples(pipeline, "system_filesystem_utilization_ratio") == {("/dev/sda1", "/", "ext4"): 0.75}
+    assert samples(pipeline, "system_filesystem_usage_bytes") == {
+        ("/dev/sda1", "/", "used", "ext4"): 60,
+        ("/dev/sda1", "/", "free", "ext4"): 20,
+        ("/dev/sda1", "/", "reserved", "ext4"): 20,
+    }
+    undo()
+
+
+FINE = Mount("/dev/sda1", "ext4", ("/",))
+HUNG = Mount("/dev/sdb1", "ext4", ("/mnt",))
+
+
+def test_a_file_system_that_hangs_does_not_hide_the_others():
+    asked, release = [], threading.Event()
+
+    def read(mount: Mount) -> Space:
+        asked.append(mount)
+        if mount is HUNG:
+            release.wait()
+        return Space(mount, mount.mountpoints[0], 1, 1, 0)
+
+    readings = Readings(lambda: [HUNG, FINE], read, patience=0.05, fresh=0)
+    assert [space.mount for space in readings.spaces()] == [FINE]
+    assert [space.mount for space in readings.spaces()] == [FINE]
+    assert asked.count(HUNG) == 1  # nobody asks again while the question is open
+    release.set()
+    for question in readings._asking.values():
+        question.join()
+    assert [space.mount for space in readings.spaces()] == [HUNG, FINE]
+
+
+def test_readings_at_about_the_same_time_are_one():
+    asked = []
+    readings = Readings(lambda: [FINE], asked.append, fresh=3600)
+    readings.spaces()
+    readings.spaces()
+    assert asked == [FINE]
+
+
+def test_where_no_thread_starts_any_more_the_last_reading_serves(monkeypatch):
+    readings = Readings(lambda: [FINE], lambda mount: Space(mount, "/", 1, 1, 0), fresh=0)
+    before = readings.spaces()
+    assert before
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert readings.spaces() == before
