@@ -135,11 +135,11 @@ class Measured:
         """Return `function` measured, with its own signature and kind."""
         if isinstance(function, staticmethod | classmethod):
             return cast("F", type(function)(self(function.__func__)))
-        if inspect.isasyncgenfunction(function):
+        if _is(inspect.isasyncgenfunction, function):
             wrapper = self._async_generator(function)
-        elif inspect.iscoroutinefunction(function):
+        elif _is(inspect.iscoroutinefunction, function):
             wrapper = self._coroutine(function)
-        elif inspect.isgeneratorfunction(function):
+        elif _is(inspect.isgeneratorfunction, function):
             wrapper = self._generator(function)
         else:
             wrapper = self._function(function)
@@ -237,6 +237,11 @@ class Measured:
                         step = generator.asend(sent)
 
         return wrapper
+
+
+def _is(kind: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
+    """Whether a function, or the __call__ of an object, is of this kind."""
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - not whether, but which
 
 
 def _check(keyword: str, value: Given, declared: dict[str, Attribute]) -> None:

@@ -17,9 +17,12 @@ _PREFIXES = ("da", *"YZEPTGMkhdcmunpfazy")
 _BINARY_PREFIXES = ("Ki", "Mi", "Gi", "Ti")
 # The metric symbols of UCUM that a measurement of software or of a home can need; each takes a prefix.
 _METRIC_ATOMS = frozenset(
-    "m s g rad K C cd mol sr Hz N Pa J W A V F Ohm S Wb Cel T H lm lx Bq Gy Sv l L t eV B bar bit By Bd".split()  # noqa: SIM905
+    "m s g rad K C cd mol sr Hz N Pa J W A V F Ohm S Wb Cel T H lm lx Bq Gy Sv l L t eV bar bit By Bd".split()  # noqa: SIM905
 )
-_OTHER_ATOMS = frozenset({"1", "%", "min", "h", "d", "wk", "mo", "a", "deg", "[degF]", "[pH]", "[ppm]", "[ppb]"})
+# The bel takes no prefix but deci: "kB" and "MB" are bytes misspelt, whose symbol is By.
+_OTHER_ATOMS = frozenset(
+    {"B", "dB", "1", "%", "min", "h", "d", "wk", "mo", "a", "deg", "[degF]", "[pH]", "[ppm]", "[ppb]"}
+)
 
 # Unit symbols that Prometheus spells out. Others go into the name as they are.
 _PROMETHEUS_UNITS = {

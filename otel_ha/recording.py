@@ -11,8 +11,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -79,74 +80,6 @@ class Problems:
                 self._counts.counting = False
 
 
-class Resolver:
-    """Turns the keywords of one instrument's measurements into OpenTelemetry attributes, within its limits."""
-
-    def __init__(self, instrument: Instrument, problems: Problems) -> None:
-        self._instrument = instrument
-        self._problems = problems
-        self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
-        self._kept: dict[str, set[AttributeValue]] = {a.keyword: set() for a in instrument.attributes if a.budget}
-        self._series: set[frozenset[tuple[str, AttributeValue]]] = set()
-
-    def resolve(self, attributes: Attributes) -> dict[str, AttributeValue]:
-        """Return the attributes by their full names, or OVERFLOW beyond the instrument's series."""
-        resolved: dict[str, AttributeValue] = {}
-        for keyword, value in attributes.items():
-            if value is None:
-                continue
-            attribute = self._attributes.get(keyword)
-            if attribute is None:
-                self._report("undeclared_attribute", keyword, f"has no attribute {keyword!r}; it is left out")
-            else:
-                resolved[attribute.name] = self._within_limits(attribute, value)
-        return resolved if self._is_within_series(resolved) else OVERFLOW
-
-    def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
-        if not isinstance(value, str | bool | int | float):
-            kind = type(value).__name__
-            self._report("invalid_value", attribute.name, f"{attribute.name} is text, a number or a bool, not {kind}")
-            return OTHER
-        if attribute.values and value not in attribute.values:
-            allowed = ", ".join(attribute.values)
-            what = f"{attribute.name} is one of {allowed}; not {shown(value)}"
-            self._report("undeclared_value", attribute.name, what)
-            return OTHER
-        if attribute.budget and not self._is_within_budget(attribute, value):
-            most = attribute.budget
-            what = f"{attribute.name} has more than {most} values; {shown(value)} is recorded as {OTHER}"
-            self._report("budget_exceeded", attribute.name, what)
-            return OTHER
-        return value
-
-    def _is_within_budget(self, attribute: Attribute, value: AttributeValue) -> bool:
-        kept = self._kept[attribute.keyword]
-        if value not in kept:
-            if len(kept) >= (attribute.budget or 0):
-                return False
-            kept.add(value)
-        return True
-
-    def _is_within_series(self, resolved: dict[str, AttributeValue]) -> bool:
-        series = frozenset(resolved.items())
-        if series not in self._series:
-            if len(self._series) >= self._instrument.series:
-                most = self._instrument.series
-                self._report(
-                    "series_exceeded", "", f"more than {most} attribute sets; further ones are folded into one"
-                )
-                return False
-            self._series.add(series)
-        return True
-
-    def forget(self, resolved: Mapping[str, AttributeValue]) -> None:
-        """Give the place of one attribute set back."""
-        self._series.discard(frozenset(resolved.items()))
-
-    def _report(self, reason: str, attribute: str, what: str) -> None:
-        self._problems.report(self._instrument, reason, what, attribute=attribute)
-
-
 class Cut:
     """Lets a collection see related measurements all together or not at all.
 
@@ -164,6 +97,12 @@ class Cut:
         self._collections = 0
         self._thread = threading.local()
         self._deferred: deque[tuple[Sequence[_Bound], Context]] = deque()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no group be recorded until the block ends."""
+        with self._lock:
+            yield
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Record a group of measurements as one."""
@@ -209,6 +148,84 @@ class Cut:
             _record(*self._deferred.popleft())
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the recorders of one pipeline have in common."""
+
+    problems: Problems
+    cut: Cut = field(default_factory=Cut)
+    kept: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
+    """The values within an attribute's budget: the same ones on every instrument, or their accounts would differ."""
+
+
+class Resolver:
+    """Turns the keywords of one instrument's measurements into OpenTelemetry attributes, within its limits."""
+
+    def __init__(self, instrument: Instrument, shared: Shared) -> None:
+        self._instrument = instrument
+        self._problems = shared.problems
+        self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
+        self._kept = shared.kept
+        self._series: set[frozenset[tuple[str, AttributeValue]]] = set()
+
+    def resolve(self, attributes: Attributes) -> dict[str, AttributeValue]:
+        """Return the attributes by their full names, or OVERFLOW beyond the instrument's series."""
+        resolved: dict[str, AttributeValue] = {}
+        for keyword, value in attributes.items():
+            if value is None:
+                continue
+            attribute = self._attributes.get(keyword)
+            if attribute is None:
+                self._report("undeclared_attribute", keyword, f"has no attribute {keyword!r}; it is left out")
+            else:
+                resolved[attribute.name] = self._within_limits(attribute, value)
+        return resolved if self._is_within_series(resolved) else OVERFLOW
+
+    def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
+        if not isinstance(value, str | bool | int | float):
+            kind = type(value).__name__
+            self._report("invalid_value", attribute.name, f"{attribute.name} is text, a number or a bool, not {kind}")
+            return OTHER
+        if attribute.values and value not in attribute.values:
+            allowed = ", ".join(attribute.values)
+            what = f"{attribute.name} is one of {allowed}; not {shown(value)}"
+            self._report("undeclared_value", attribute.name, what)
+            return OTHER
+        if attribute.budget and not self._is_within_budget(attribute, value):
+            most = attribute.budget
+            what = f"{attribute.name} has more than {most} values; {shown(value)} is recorded as {OTHER}"
+            self._report("budget_exceeded", attribute.name, what)
+            return OTHER
+        return value
+
+    def _is_within_budget(self, attribute: Attribute, value: AttributeValue) -> bool:
+        kept = self._kept.setdefault(attribute, set())
+        if value not in kept:
+            if len(kept) >= (attribute.budget or 0):
+                return False
+            kept.add(value)
+        return True
+
+    def _is_within_series(self, resolved: dict[str, AttributeValue]) -> bool:
+        series = frozenset(resolved.items())
+        if series not in self._series:
+            if len(self._series) >= self._instrument.series:
+                most = self._instrument.series
+                self._report(
+                    "series_exceeded", "", f"more than {most} attribute sets; further ones are folded into one"
+                )
+                return False
+            self._series.add(series)
+        return True
+
+    def forget(self, resolved: Mapping[str, AttributeValue]) -> None:
+        """Give the place of one attribute set back."""
+        self._series.discard(frozenset(resolved.items()))
+
+    def _report(self, reason: str, attribute: str, what: str) -> None:
+        self._problems.report(self._instrument, reason, what, attribute=attribute)
+
+
 def _bind(changes: Sequence[Change]) -> Sequence[_Bound]:
     """Return the changes with their recorders of now: what is deferred is recorded although telemetry is ending."""
     return [(instrument.recorder, amount, attributes) for instrument, amount, attributes in changes]
@@ -223,19 +240,19 @@ def _record(changes: Sequence[_Bound], context: Context | None) -> None:
 class SynchronousRecorder:
     """Records one synchronous instrument's measurements through the OpenTelemetry API."""
 
-    def __init__(self, instrument: Synchronous, write: Write, problems: Problems, cut: Cut) -> None:
-        self._cut = cut
+    def __init__(self, instrument: Synchronous, write: Write, shared: Shared) -> None:
+        self._cut = shared.cut
         self._instrument = instrument
         self._write = write
-        self._problems = problems
-        self._resolver = Resolver(instrument, problems)
+        self._problems = shared.problems
+        self.resolver = Resolver(instrument, shared)
         self._least = _least(instrument)
 
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Take one measurement; never raises."""
         try:
             if isinstance(amount, int | float) and self._least <= amount < _LIMIT:
-                self._write(amount, self._resolver.resolve(attributes), context)
+                self._write(amount, self.resolver.resolve(attributes), context)
             else:
                 self.report("invalid_amount", _no_amount(amount, self._instrument))
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
@@ -289,10 +306,10 @@ class ExpiringSums:
 class Observers:
     """Reads the sources of one observable instrument at every collection."""
 
-    def __init__(self, instrument: Instrument, problems: Problems) -> None:
+    def __init__(self, instrument: Instrument, shared: Shared) -> None:
         self._instrument = instrument
-        self._problems = problems
-        self._resolver = Resolver(instrument, problems)
+        self._problems = shared.problems
+        self._resolver = Resolver(instrument, shared)
         self._least = _least(instrument)
         self._sources: dict[object, tuple[Source, Attributes]] = {}
 

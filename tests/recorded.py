@@ -56,7 +56,7 @@ class Recorded:
 
     @property
     def cut(self) -> Cut:
-        return self.pipeline._cut
+        return self.pipeline._shared.cut
 
     def __enter__(self) -> Self:
         self.pipeline.connect()

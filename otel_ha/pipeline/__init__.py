@@ -24,7 +24,7 @@ from otel_ha.instruments import Counter, Gauge, Histogram, Instrument, Observabl
 from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
-from otel_ha.recording import OVERFLOW, Cut, ExpiringSums, Observers, Problems, SynchronousRecorder, Write
+from otel_ha.recording import OVERFLOW, ExpiringSums, Observers, Problems, Shared, SynchronousRecorder, Write
 from otel_ha.vocabulary import runtime
 
 _logger = logging.getLogger("otel_ha")
@@ -38,6 +38,7 @@ _EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
     "trace_based": TraceBasedExemplarFilter,
 }
 # 1.45.0 and 1.45.1 take no limit and have none of their own; the recorders keep the declared one on all of them.
+_ENOUGH = 1_000_000
 _TAKES_LIMIT = "aggregation_cardinality_limit" in inspect.signature(View).parameters
 
 
@@ -69,8 +70,7 @@ class Pipeline:
     ) -> None:
         self._config = config
         self._catalog = catalog
-        self._cut = Cut()
-        self._problems = Problems(runtime.RECORDING_PROBLEMS.add)
+        self._shared = Shared(Problems(runtime.RECORDING_PROBLEMS.add))
         self._observed: Observed = {} if observed is None else observed
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
@@ -79,14 +79,15 @@ class Pipeline:
     def connect(self) -> None:
         """Make the instruments of the groups that are on, and let their declarations record."""
         meter = self.provider.get_meter(DISTRO, schema_url=SCHEMA_URL)
-        for instrument in self._catalog:
-            if instrument.group not in self._config.groups:
-                continue
-            if isinstance(instrument, Observable):
-                connect(instrument, self._observer(meter, instrument))
-            elif isinstance(instrument, Synchronous):
-                write = self._write(meter, instrument)
-                connect(instrument, SynchronousRecorder(instrument, write, self._problems, self._cut))
+        on = [instrument for instrument in self._catalog if instrument.group in self._config.groups]
+        recorders = [(each, self._recorder(meter, each)) for each in on if isinstance(each, Synchronous)]
+        observers = [(each, self._observer(meter, each)) for each in on if isinstance(each, Observable)]
+        # In one go, once everything is made: work that starts meanwhile is accounted for by all of them or by none.
+        with self._shared.cut.held():
+            for synchronous, recorder in recorders:
+                connect(synchronous, recorder)
+            for observable, observer in observers:
+                connect(observable, observer)
 
     def disconnect(self) -> None:
         """Make the declarations inert."""
@@ -135,12 +136,12 @@ class Pipeline:
         config = self._config
         readers: list[Any] = []
         if "prometheus" in config.metrics_exporters:
-            self.scrape = ScrapeReader(self._cut)
+            self.scrape = ScrapeReader(self._shared.cut)
             readers.append(self.scrape)
         if "otlp" in config.metrics_exporters:
-            self.pushes.append(otlp_reader(config, self._cut))
+            self.pushes.append(otlp_reader(config, self._shared.cut))
         if "console" in config.metrics_exporters:
-            self.pushes.append(console_reader(config, self._cut))
+            self.pushes.append(console_reader(config, self._shared.cut))
         return Provider(
             metric_readers=[*readers, *self.pushes],
             resource=resource(config, forked=forked),
@@ -148,7 +149,16 @@ class Pipeline:
             views=[_view(instrument) for instrument in self._catalog],
         )
 
-    def _write(self, meter: metrics.Meter, instrument: Synchronous) -> Write:
+    def _recorder(self, meter: metrics.Meter, instrument: Synchronous) -> SynchronousRecorder:
+        if isinstance(instrument, Counter) and instrument.expires:
+            sums = self._expiring(meter, instrument)
+            recorder = SynchronousRecorder(instrument, sums.add, self._shared)
+            sums.forget = recorder.resolver.forget
+            return recorder
+        return SynchronousRecorder(instrument, self._write(meter, instrument), self._shared)
+
+    @staticmethod
+    def _write(meter: metrics.Meter, instrument: Synchronous) -> Write:
         known: dict[str, Any] = {"unit": instrument.unit, "description": instrument.description}
         if isinstance(instrument, Histogram):
             # Not in the View: there it would overrule an exporter that asks for exponential histograms.
@@ -156,8 +166,6 @@ class Pipeline:
                 instrument.name, explicit_bucket_boundaries_advisory=instrument.buckets, **known
             ).record
         if isinstance(instrument, Counter):
-            if instrument.expires:
-                return self._expiring(meter, instrument).add
             return meter.create_counter(instrument.name, **known).add
         if isinstance(instrument, Gauge):
             return meter.create_gauge(instrument.name, **known).set
@@ -173,7 +181,7 @@ class Pipeline:
     def _observer(self, meter: metrics.Meter, instrument: Observable) -> Observers:
         observers = self._observed.get(instrument)
         if not isinstance(observers, Observers):
-            observers = self._observed[instrument] = Observers(instrument, self._problems)
+            observers = self._observed[instrument] = Observers(instrument, self._shared)
             self._observe(meter, instrument, observers.callback)
         return observers
 
@@ -192,5 +200,9 @@ class Pipeline:
 def _view(instrument: Instrument) -> View:
     """Return the View of one declaration: its attributes and no others, its limit. The bounds are the instrument's."""
     keys = {attribute.name for attribute in instrument.attributes} | OVERFLOW.keys()
-    limit: dict[str, Any] = {"aggregation_cardinality_limit": instrument.series} if _TAKES_LIMIT else {}
+    limit: dict[str, Any] = {}
+    if _TAKES_LIMIT:
+        # The SDK's count includes series that have expired: there the recorder alone, which forgets them, keeps it.
+        expires = isinstance(instrument, Counter) and instrument.expires
+        limit["aggregation_cardinality_limit"] = _ENOUGH if expires else instrument.series
     return View(instrument_name=instrument.name, meter_name=DISTRO, attribute_keys=keys, **limit)

@@ -92,7 +92,6 @@ EVENT_DURATION = Histogram(
     description="Time to process one event; its count is the number of events processed.",
     attributes=(SOURCE, DOMAIN, OUTCOME, ERROR_TYPE),
     buckets=PROCESSING,
-    group="performance",
     series=500,
 )
 ENTITY_EVENTS = Counter(
@@ -144,7 +143,7 @@ WRITE_DURATION = Histogram(
     "db.client.operation.duration",
     unit="s",
     description="Time for one operation of a store's client, such as the write of a batch.",
-    attributes=(DB_SYSTEM, DB_OPERATION, SERVER_ADDRESS, ERROR_TYPE),
+    attributes=(DB_SYSTEM, DB_OPERATION, SERVER_ADDRESS, OUTCOME, ERROR_TYPE),
     buckets=SUB_SECOND,
     group="performance",
     series=64,

@@ -11,10 +11,12 @@ import signal
 import sys
 import time
 
-from otel_ha import Attribute, Catalog, Counter, setup_telemetry
+from otel_ha import Attribute, Catalog, Counter, ObservableUpDownCounter, setup_telemetry
 
 ROLE = Attribute("test.role", "Who counted.")
 JOBS = Counter("test.jobs", unit="{job}", description="Jobs.", attributes=(ROLE,))
+DEPTH = ObservableUpDownCounter("test.depth", unit="{job}", description="Jobs that wait.")
+CATALOG = Catalog(JOBS, DEPTH)
 
 
 def main(way: str) -> None:
@@ -28,7 +30,7 @@ def main(way: str) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
     if way == "ignored":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    telemetry = setup_telemetry("test-service", catalog=Catalog(JOBS))
+    telemetry = setup_telemetry("test-service", catalog=CATALOG)
     JOBS.add(3, role="parent")
     print("ready", telemetry.metrics_url, flush=True)
     {"fork": fork, "multiprocessing": in_process, "work": work}.get(way, wait)()
@@ -42,7 +44,7 @@ async def serve_asyncio(*, before: bool) -> None:
     loop = asyncio.get_running_loop()
     if before:
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    async with setup_telemetry("test-service", catalog=Catalog(JOBS)) as telemetry:
+    async with setup_telemetry("test-service", catalog=CATALOG) as telemetry:
         if not before:
             loop.add_signal_handler(signal.SIGTERM, stopping.set)
         JOBS.add(3, role="parent")
@@ -63,6 +65,7 @@ def work() -> None:
 
 
 def fork() -> None:
+    DEPTH.observe(lambda: 5)
     child = os.fork()
     JOBS.add(1 if child else 20, role="child" if not child else "parent")
     if child:

@@ -103,7 +103,7 @@ def test_the_invariant_holds_at_every_scrape_of_the_demo():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     output, log = process.communicate(timeout=20)
-    assert process.returncode == 0, log
+    assert process.returncode == 0, output + log
     assert json.loads(output)["adds_up"] is True
     assert [str(account) for account in seen if not account.adds_up] == []
     assert seen[-1].received > seen[0].received

@@ -129,6 +129,16 @@ def test_parent_and_child_of_a_fork_count_apart_under_instances_of_their_own(ote
     assert childs != parents
 
 
+@pytest.mark.servers
+def test_a_forked_child_observes_what_its_parent_did_and_its_own_process(otelcol):
+    with service("fork", otelcol.otlp_http_endpoint, OTEL_HA_SYSTEM_METRICS="true") as process:
+        assert ended(process)[0] == 0
+    page = get(otelcol.prometheus_url)
+    for name in ("test_depth", "process_threads", "system_filesystem_utilization_ratio"):
+        instances = set(re.findall(rf'^{name}\{{.*instance="([^"]+)"', page, re.MULTILINE))
+        assert len(instances) == 2, name
+
+
 def test_a_dead_collector_does_not_hold_up_the_end():
     [port] = free_ports(1)
     with service("wait", f"http://{HOST}:{port}") as process:

@@ -1364,3 +1364,13 @@ def test_mypy_sees_the_signature_that_was_decorated(tmp_path):
         "otel_ha.measure.Measurement",
     ]
     assert result.returncode == 0, result.stdout
+
+
+async def test_an_object_whose_call_is_a_coroutine_is_measured_to_its_end(recorded):
+    class Slow:
+        async def __call__(self):
+            await asyncio.sleep(0.05)
+
+    slow = Slow()
+    await measured(WORK)(slow)()
+    assert total(recorded) >= 0.049

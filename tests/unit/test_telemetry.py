@@ -223,6 +223,29 @@ def test_an_expiring_counter_keeps_entities_apart():
         assert telemetry.prometheus_text().count("homeassistant_entity_events_total{") == 2
 
 
+def test_an_entity_that_falls_silent_gives_its_place_to_another():
+    few = Counter("test.few", unit="{job}", description="Few.", attributes=(COLOUR,), series=2, expires=True)
+    with setup_telemetry(config=config(entity_expiry=1), catalog=Catalog(few)) as telemetry:
+        for generation in range(3):
+            for number in range(2):
+                few.add(1, colour=f"{generation}-{number}")
+            assert 'otel_metric_overflow="true"' not in telemetry.prometheus_text()
+            time.sleep(1.1)
+            assert "test_few_total{" not in telemetry.prometheus_text()
+
+
+def test_a_value_beyond_the_budget_is_beyond_it_on_every_instrument():
+    tight = Attribute("test.tight", "A few values.", budget=1)
+    ins = Counter("test.in", unit="{job}", description="In.", attributes=(tight,))
+    out = Counter("test.out", unit="{job}", description="Out.", attributes=(tight,))
+    with setup_telemetry(config=config(), catalog=Catalog(ins, out)) as telemetry:
+        ins.add(1, tight="a")
+        ins.add(1, tight="b")
+        out.add(1, tight="b")
+        (sample,) = [part for part in telemetry.prometheus_text().splitlines() if part.startswith("test_out_total{")]
+        assert 'test_tight="_OTHER"' in sample
+
+
 def test_attributes_beyond_the_limit_are_folded_into_one_series():
     few = Counter("test.few", unit="{job}", description="Few.", attributes=(COLOUR,), series=2)
     with setup_telemetry(config=config(), catalog=Catalog(few)) as telemetry:
