@@ -1,16 +1,18 @@
 # `make demo` and `make test` set up everything they need; the rest is for those who work on the package.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SERVERS ?= on
+PYTEST := -m pytest -n auto --maxprocesses 4
 
-.PHONY: help demo test floor check bench docs servers clean
+.PHONY: help demo test floor pythons check bench docs servers clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
 	@echo "make test     install what the tests need, then run them all (SERVERS=off: without building servers)"
 	@echo "make floor    run the tests on the oldest versions of the dependencies that are supported"
+	@echo "make pythons  run the tests on Python 3.12 and 3.13, where the machine has them"
 	@echo "make check    linters, types, import contracts, generated pages"
 	@echo "make servers  put the servers that the tests need into the cache"
 	@echo "make docs     render the reference pages anew"
@@ -34,7 +36,7 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo $(ARGS)
 
 test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 $(VENV)-floor/stamp: pyproject.toml constraints-floor.txt
 	@echo "Setting up $(VENV)-floor with the oldest supported dependencies ..."
@@ -43,7 +45,22 @@ $(VENV)-floor/stamp: pyproject.toml constraints-floor.txt
 	@touch $@
 
 floor: $(VENV)-floor/stamp
-	$(VENV)-floor/bin/python -m pytest tests/unit tests/property tests/e2e $(ARGS)
+	$(VENV)-floor/bin/python $(PYTEST) tests/unit tests/property tests/e2e $(ARGS)
+
+pythons:
+	@for version in 3.12 3.13; do \
+	  python=python$$version; \
+	  $$python --version >/dev/null 2>&1 || \
+	    python=$$(ls "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python$$version 2>/dev/null | tail -n 1); \
+	  if [ -z "$$python" ]; then echo "Python $$version is not on this machine: skipped"; continue; fi; \
+	  echo "Tests on $$($$python --version)"; \
+	  $$python -m venv $(VENV)-$$version && \
+	  $(VENV)-$$version/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' && \
+	  $(VENV)-$$version/bin/python $(PYTEST) tests/unit tests/property tests/e2e $(ARGS) || exit 1; \
+	done
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python -m benchmarks.recording $(ARGS)
 
 servers:
 	@$(PYTHON) tests/servers/install.py

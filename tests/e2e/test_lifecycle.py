@@ -134,7 +134,7 @@ def test_a_forked_child_observes_what_its_parent_did_and_its_own_process(otelcol
     with service("fork", otelcol.otlp_http_endpoint, OTEL_HA_SYSTEM_METRICS="true") as process:
         assert ended(process)[0] == 0
     page = get(otelcol.prometheus_url)
-    for name in ("test_depth", "process_threads", "system_filesystem_utilization_ratio"):
+    for name in ("test_depth", "process_threads", "system_memory_usage_bytes"):
         instances = set(re.findall(rf'^{name}\{{.*instance="([^"]+)"', page, re.MULTILINE))
         assert len(instances) == 2, name
 
