@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from otel_ha import naming
 from otel_ha.errors import CatalogError
@@ -30,6 +30,15 @@ Source = Callable[[], float | Iterable[Point] | None]
 
 Change = tuple["Synchronous", float, Attributes]
 """One measurement of a group that belongs together: on what, how much, with which attributes."""
+
+Prepared = tuple[float, Any, Sequence[Any]]
+"""A group of measurements, resolved: the first amount, which may be another each time, whose it is, and the rest."""
+
+Direct = tuple[Callable[[Prepared], None], list[Any], Callable[[], None]]
+"""What records a prepared group, what then holds it, and what makes that shorter when it is long."""
+
+LONG = 2_000
+"""Prepared groups that are long: memory stays bounded where nothing is collected."""
 
 GROUPS = ("system", "performance", "business", "operations", "entity")
 OTHER = "_OTHER"
@@ -54,6 +63,16 @@ class Recorder(Protocol):
 
         With `later` no lock is taken and the next collection sees them: for finalizers, which can interrupt anything.
         """
+
+    @property
+    def direct(self) -> Direct | None:
+        """The way of prepared groups, outside of spans; None where there is none."""
+
+    def prepare(self, changes: Sequence[Change]) -> Prepared | None:
+        """Return measurements that belong together as they can be recorded again and again; None where they cannot."""
+
+    def bind(self, attributes: Attributes) -> Callable[[float], None]:
+        """Return what records an amount with these attributes."""
 
     def report(self, reason: str, what: str, *, attribute: str = "") -> None:
         """Count something that is wrong with a measurement; the first of its kind is logged."""

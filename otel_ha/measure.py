@@ -11,8 +11,10 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
+from opentelemetry.context import get_current
+
 from otel_ha.errors import CatalogError
-from otel_ha.instruments import Attribute, AttributeValue, Histogram, shown
+from otel_ha.instruments import LONG, Attribute, AttributeValue, Direct, Histogram, Prepared, Recorder, shown
 from otel_ha.operation import Discarded, Operation, Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,6 +24,9 @@ Given = AttributeValue | Callable[..., AttributeValue | None] | None
 
 Expected = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
 """Exceptions that are no error: their types, or a predicate."""
+
+_MOST_PREPARED = 1_000
+"""Attribute sets of one measured() that are kept resolved."""
 
 _SET_BY_THE_MEASUREMENT = frozenset({"outcome", "error_type", "reason", "state"})
 
@@ -50,8 +55,11 @@ class Measurement:
 
     __slots__ = ("_at_end", "_at_start", "_measured", "_outcome", "_recorder", "_started")
 
-    def __init__(self, measured: Measured, attributes: dict[str, AttributeValue | None]) -> None:
+    def __init__(
+        self, measured: Measured, recorder: Recorder | None, attributes: dict[str, AttributeValue | None]
+    ) -> None:
         self._measured = measured
+        self._recorder = recorder
         self._at_start = self._at_end = attributes
         self._outcome: Outcome | Discarded = "ok"
 
@@ -80,10 +88,8 @@ class Measurement:
 
     def __enter__(self) -> Self:
         """Start."""
-        operation = self._measured.operation
-        self._recorder = operation.recorder
         if self._recorder is not None:
-            operation.start(self._at_start)
+            self._measured.operation.start(self._at_start)
         self._started = time.perf_counter()
         return self
 
@@ -94,19 +100,44 @@ class Measurement:
         # What started before telemetry did, or in the parent of a fork, was not counted then and is not counted now.
         if self._recorder is None or self._recorder is not operation.recorder:
             return
-        if error is not None:
-            self._raised(error)
+        self.ended_by(error, elapsed)
+
+    def ended_by(self, error: BaseException | None, elapsed: float) -> None:
+        """Record the end, by an exception or without."""
+        if error is not None and not self._measured.expects(error):
+            if isinstance(error, Exception):
+                self.fail(_qualified_name(type(error)))
+            else:
+                self.cancel()
         # A generator that is collected half-read is closed wherever the garbage collector happens to interrupt.
         later = isinstance(error, GeneratorExit)
+        operation = self._measured.operation
         operation.end(self._outcome, elapsed, at_start=self._at_start, at_end=self._at_end, later=later)
 
-    def _raised(self, error: BaseException) -> None:
-        if self._measured.expects(error):
-            return
-        if isinstance(error, Exception):
-            self.fail(_qualified_name(type(error)))
-        else:
-            self.cancel()
+
+class _Quick:
+    """The quick way of calls with the same attributes: two appends of what is resolved already."""
+
+    __slots__ = ("_attributes", "_measured", "append", "duration", "entries", "rest", "shorten", "started")
+
+    def __init__(
+        self,
+        measured: Measured,
+        direct: Direct,
+        attributes: dict[str, AttributeValue | None],
+        prepared: tuple[Prepared, Prepared],
+    ) -> None:
+        self._measured = measured
+        self._attributes = attributes
+        self.append, self.entries, self.shorten = direct
+        self.started, (_, self.duration, self.rest) = prepared
+
+    def raised(self, error: BaseException, elapsed: float) -> None:
+        """End a call that raised."""
+        operation = self._measured.operation
+        if operation.duration.recorder is self._measured.quick_for:
+            measurement = Measurement(self._measured, None, self._attributes)
+            measurement.ended_by(error, elapsed)
 
 
 class Measured:
@@ -127,6 +158,8 @@ class Measured:
             _check(keyword, value, declared)
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
+        self.quick_for: Recorder | None = None
+        self._quick: dict[tuple[AttributeValue | None, ...], _Quick] = {}
         self._open: dict[int, list[Measurement]] = {}
         # Reentrant: a generator that is collected half-read can leave its block wherever it interrupts.
         self._lock = threading.RLock()
@@ -167,11 +200,48 @@ class Measured:
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""
-        attributes: dict[str, AttributeValue | None] = dict(self._fixed)
-        if self._computed and self.operation.recorder is not None:
-            for keyword, compute in self._computed.items():
-                attributes[keyword] = self.asked(keyword, functools.partial(compute, *args, **kwargs))
-        return Measurement(self, attributes)
+        recorder = self.operation.recorder
+        return Measurement(self, recorder, self._attributes(args, kwargs) if recorder is not None else self._fixed)
+
+    def _attributes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, AttributeValue | None]:
+        if not self._computed:
+            return self._fixed
+        attributes = dict(self._fixed)
+        for keyword, compute in self._computed.items():
+            try:
+                attributes[keyword] = compute(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
+                attributes[keyword] = None
+                self._failed(keyword, error)
+        return attributes
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Quick | Measurement:
+        """Return the quick way of a call, if it can be taken: what a call in a span records may become an exemplar."""
+        recorder = self.operation.duration.recorder
+        if recorder is None or recorder.direct is None or self.outcome_of is not None or get_current():
+            return self.start(args, kwargs)
+        if recorder is not self.quick_for:
+            self._quick, self.quick_for = {}, recorder
+        if not self._computed:
+            return self._quick.get(()) or self._prepare(recorder, (), self._fixed)
+        attributes = self._attributes(args, kwargs)
+        key = tuple(attributes.values())
+        try:
+            return self._quick.get(key) or self._prepare(recorder, key, attributes)
+        except TypeError:  # a value that cannot be hashed is none that can be taken
+            return Measurement(self, recorder, attributes)
+
+    def _prepare(
+        self, recorder: Recorder, key: tuple[Any, ...], attributes: dict[str, AttributeValue | None]
+    ) -> _Quick | Measurement:
+        # Of values that equal others (1, 1.0 and True) the key would not say which.
+        plain = all(isinstance(value, str | None) for value in key)
+        if plain and recorder.direct is not None and len(self._quick) < _MOST_PREPARED:
+            prepared = self.operation.prepare(attributes)
+            if prepared is not None:
+                self._quick[key] = quick = _Quick(self, recorder.direct, attributes, prepared)
+                return quick
+        return Measurement(self, recorder, attributes)
 
     def expects(self, error: BaseException) -> bool:
         """Whether this exception is none that counts as an error."""
@@ -185,25 +255,56 @@ class Measured:
         try:
             return question()
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
-            if (recorder := self.operation.recorder) is not None:
-                recorder.report("function_failed", f"the function given as {what} failed: {shown(error)}")
+            self._failed(what, error)
             return None
+
+    def _failed(self, what: str, error: Exception) -> None:
+        if (recorder := self.operation.recorder) is not None:
+            recorder.report("function_failed", f"the function given as {what} failed: {shown(error)}")
+
+    # The next two are alike but for one word. A context manager that both shared would cost as much as all the rest.
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with self.start(args, kwargs) as measurement:
+            begun = self._begin(args, kwargs)
+            if isinstance(begun, Measurement):
+                with begun as measurement:
+                    result = function(*args, **kwargs)
+                    measurement.returned(result)
+                    return result
+            begun.append(begun.started)
+            start = time.perf_counter()
+            try:
                 result = function(*args, **kwargs)
-                measurement.returned(result)
-                return result
+            except BaseException as error:
+                begun.raised(error, time.perf_counter() - start)
+                raise
+            begun.append((time.perf_counter() - start, begun.duration, begun.rest))
+            if len(begun.entries) > LONG:
+                begun.shorten()
+            return result
 
         return wrapper
 
     def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with self.start(args, kwargs) as measurement:
+            begun = self._begin(args, kwargs)
+            if isinstance(begun, Measurement):
+                with begun as measurement:
+                    result = await function(*args, **kwargs)
+                    measurement.returned(result)
+                    return result
+            begun.append(begun.started)
+            start = time.perf_counter()
+            try:
                 result = await function(*args, **kwargs)
-                measurement.returned(result)
-                return result
+            except BaseException as error:
+                begun.raised(error, time.perf_counter() - start)
+                raise
+            begun.append((time.perf_counter() - start, begun.duration, begun.rest))
+            if len(begun.entries) > LONG:
+                begun.shorten()
+            return result
 
         return wrapper
 

@@ -13,6 +13,7 @@ from otel_ha.instruments import (
     Change,
     Counter,
     Histogram,
+    Prepared,
     Recorder,
     Synchronous,
     UpDownCounter,
@@ -54,6 +55,8 @@ class Operation:
     @property
     def recorder(self) -> Recorder | None:
         """What its measurements are handed to; None while all of its instruments are inert."""
+        if self.duration.recorder is not None:
+            return self.duration.recorder
         for instrument in self.instruments:
             if instrument.recorder is not None:
                 return instrument.recorder
@@ -72,9 +75,7 @@ class Operation:
 
     def start(self, attributes: Attributes) -> None:
         """Count work that starts."""
-        came_from = (self.in_flight, -1, attributes, "queued") if self.queued else (self.received, 1, attributes)
-        before = self._one(*came_from)
-        self._record([*before, *self._one(self.in_flight, 1, attributes, "active")])
+        self._record(self._starting(attributes))
 
     def end(
         self,
@@ -89,13 +90,35 @@ class Operation:
 
         With `later`, no lock is taken and the next collection sees it: for finalizers.
         """
+        self._record(self._ending(outcome, duration, at_start, at_end), later=later)
+
+    def prepare(self, attributes: Attributes) -> tuple[Prepared, Prepared] | None:
+        """Return start() and end() with these attributes and the outcome ok, resolved once and for all.
+
+        None where that cannot be: where something is wrong with the attributes, which is to be counted each time, or
+        where the recorders resolve nothing. The first amount of the end is the duration.
+        """
+        recorder = self.duration.recorder
+        if recorder is None:
+            return None
+        started = recorder.prepare(self._starting(attributes))
+        ended = recorder.prepare(self._ending("ok", 0.0, attributes, attributes))
+        return (started, ended) if started is not None and ended is not None else None
+
+    def _starting(self, attributes: Attributes) -> Sequence[Change]:
+        came_from = (self.in_flight, -1, attributes, "queued") if self.queued else (self.received, 1, attributes)
+        return [*self._one(*came_from), *self._one(self.in_flight, 1, attributes, "active")]
+
+    def _ending(
+        self, outcome: Outcome | Discarded, duration: float, at_start: Attributes, at_end: Attributes
+    ) -> Sequence[Change]:
         if isinstance(outcome, Discarded) and self.discarded is not None:
             ended = self._one(self.discarded, 1, {**at_end, "reason": outcome.reason})
         else:
             name = "discarded" if isinstance(outcome, Discarded) else outcome
             ended = self._one(self.duration, duration, {**at_end, "outcome": name})
             ended += self._one(self.occurrences, 1, at_end)
-        self._record([*ended, *self._one(self.in_flight, -1, at_start, "active")], later=later)
+        return [*ended, *self._one(self.in_flight, -1, at_start, "active")]
 
     def late(self, at_start: Attributes, attributes: Attributes) -> Attributes:
         """Return those of `attributes`, which are given after the start, that can still be taken.

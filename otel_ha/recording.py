@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -25,10 +26,12 @@ from otel_ha.instruments import (
     AttributeValue,
     Change,
     Counter,
+    Direct,
     Histogram,
     Instrument,
     ObservableCounter,
     Observing,
+    Prepared,
     Recorder,
     Source,
     Synchronous,
@@ -43,7 +46,7 @@ Write = Callable[[float, dict[str, AttributeValue], Context | None], None]
 OVERFLOW: dict[str, AttributeValue] = {"otel.metric.overflow": True}
 """The one attribute of the series that takes what is beyond an instrument's limit (metrics SDK specification)."""
 
-_LIMIT = 2**63
+LIMIT = 2**63
 """What an amount stays below: OTLP has 64 bits for an integer, and one that is larger would cost the whole push."""
 
 
@@ -64,11 +67,22 @@ class Problems:
 
     def report(self, instrument: Instrument, reason: str, what: str, *, attribute: str = "") -> None:
         """Count one problem; the first one of its kind is logged with `what`, which says what was wrong."""
+        if getattr(self._counts, "muted", False):
+            return
         self._count_once(instrument=instrument.name, reason=reason, attribute=attribute or None)
         kind, mine = (instrument.name, attribute, reason), object()
         # One step, so that of several threads one warns.
         if len(self._warned) < self.MOST_WARNINGS and self._warned.setdefault(kind, mine) is mine:
             _logger.warning("%s: %s (further ones are counted, not logged)", instrument.name, what)
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Count nothing in this thread until the block ends: what is only tried is not wrong yet."""
+        self._counts.muted = True
+        try:
+            yield
+        finally:
+            self._counts.muted = False
 
     def _count_once(self, **attributes: str | None) -> None:
         """Count, unless the problem is one of the counter's own: that would go round in circles."""
@@ -167,6 +181,7 @@ class Resolver:
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
         self._kept = shared.kept
         self._series: set[frozenset[tuple[str, AttributeValue]]] = set()
+        self.reports = 0
 
     def resolve(self, attributes: Attributes) -> dict[str, AttributeValue]:
         """Return the attributes by their full names, or OVERFLOW beyond the instrument's series."""
@@ -223,6 +238,7 @@ class Resolver:
         self._series.discard(frozenset(resolved.items()))
 
     def _report(self, reason: str, attribute: str, what: str) -> None:
+        self.reports += 1
         self._problems.report(self._instrument, reason, what, attribute=attribute)
 
 
@@ -251,16 +267,29 @@ class SynchronousRecorder:
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Take one measurement; never raises."""
         try:
-            if isinstance(amount, int | float) and self._least <= amount < _LIMIT:
+            if isinstance(amount, int | float) and self._least <= amount < LIMIT:
                 self._write(amount, self.resolver.resolve(attributes), context)
             else:
-                self.report("invalid_amount", _no_amount(amount, self._instrument))
+                self.report("invalid_amount", no_amount(amount, self._instrument))
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.report("failed", f"recording failed: {shown(error)}")
 
     def record_together(self, changes: Sequence[Change], *, later: bool) -> None:
         """Take measurements that belong together; see Recorder."""
         (self._cut.defer if later else self._cut.apply)(changes)
+
+    @property
+    def direct(self) -> Direct | None:
+        """None: every measurement takes the same way here."""
+        return None
+
+    def prepare(self, changes: Sequence[Change]) -> Prepared | None:  # noqa: ARG002 - the API resolves at each call
+        """Return None: nothing can be prepared here."""
+        return None
+
+    def bind(self, attributes: Attributes) -> Callable[[float], None]:
+        """Return what records with these attributes; see Recorder."""
+        return partial(self.record, attributes=attributes)
 
     def report(self, reason: str, what: str, *, attribute: str = "") -> None:
         """Count something that is wrong with a measurement."""
@@ -350,16 +379,17 @@ class Observers:
             return []
 
     def _is_amount(self, value: float) -> bool:
-        if isinstance(value, int | float) and self._least <= value < _LIMIT:
+        if isinstance(value, int | float) and self._least <= value < LIMIT:
             return True
-        self._problems.report(self._instrument, "invalid_amount", _no_amount(value, self._instrument))
+        self._problems.report(self._instrument, "invalid_amount", no_amount(value, self._instrument))
         return False
 
 
 def _least(instrument: Instrument) -> float:
     """Return the least amount that an instrument takes. Every comparison with NaN is false, so it is out as well."""
-    return 0.0 if isinstance(instrument, Counter | Histogram | ObservableCounter) else -_LIMIT
+    return 0.0 if isinstance(instrument, Counter | Histogram | ObservableCounter) else -LIMIT
 
 
-def _no_amount(value: object, instrument: Instrument) -> str:
+def no_amount(value: object, instrument: Instrument) -> str:
+    """Say that a value is none that can be recorded."""
     return f"{shown(value)} is no amount for a {type(instrument).__name__}; it is left out"

@@ -6,6 +6,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from opentelemetry import metrics
@@ -16,11 +17,23 @@ from opentelemetry.sdk.metrics import (
     MeterProvider,
     TraceBasedExemplarFilter,
 )
-from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.view import Aggregation, View
 
+from otel_ha.bound import BoundHistogram, BoundRecorder, BoundSum, Journal, is_supported, readers_of
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
-from otel_ha.instruments import Counter, Gauge, Histogram, Instrument, Observable, Synchronous, connect, disconnect
+from otel_ha.instruments import (
+    Counter,
+    Gauge,
+    Histogram,
+    Instrument,
+    Observable,
+    Synchronous,
+    UpDownCounter,
+    connect,
+    disconnect,
+)
 from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
@@ -48,6 +61,13 @@ class Provider(MeterProvider):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(shutdown_on_exit=False, **arguments)
         self._disabled = False
+        self.journal: Journal | None = None
+
+    def add_metric_reader(self, metric_reader: MetricReader) -> None:
+        """Let a reader join, which sees what is recorded from now on."""
+        if self.journal is not None:
+            self.journal.settle()
+        super().add_metric_reader(metric_reader)
 
 
 class Pipeline:
@@ -72,6 +92,7 @@ class Pipeline:
         self._catalog = catalog
         self._shared = Shared(Problems(runtime.RECORDING_PROBLEMS.add))
         self._observed: Observed = {} if observed is None else observed
+        self._journal = self._new_journal() if foreign is None else None
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
         self.provider = foreign or self._own_provider(forked=forked)
@@ -79,6 +100,8 @@ class Pipeline:
     def connect(self) -> None:
         """Make the instruments of the groups that are on, and let their declarations record."""
         meter = self.provider.get_meter(DISTRO, schema_url=SCHEMA_URL)
+        if self._journal is not None:
+            meter.create_observable_gauge("otel_ha.settling", callbacks=[self._journal.settle])
         on = [instrument for instrument in self._catalog if instrument.group in self._config.groups]
         recorders = [(each, self._recorder(meter, each)) for each in on if isinstance(each, Synchronous)]
         observers = [(each, self._observer(meter, each)) for each in on if isinstance(each, Observable)]
@@ -142,12 +165,35 @@ class Pipeline:
             self.pushes.append(otlp_reader(config, self._shared.cut))
         if "console" in config.metrics_exporters:
             self.pushes.append(console_reader(config, self._shared.cut))
-        return Provider(
+        provider = Provider(
             metric_readers=[*readers, *self.pushes],
             resource=resource(config, forked=forked),
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
-            views=[_view(instrument) for instrument in self._catalog],
+            views=[_view(instrument, self._aggregation(instrument)) for instrument in self._catalog],
         )
+        if self._journal is not None:
+            provider.journal = self._journal
+            self._journal.readers = partial(readers_of, provider)
+        return provider
+
+    def _new_journal(self) -> Journal | None:
+        """Return the journal of bound instruments; None where each measurement has to go through the SDK."""
+        if not is_supported():
+            _logger.warning("this OpenTelemetry SDK is not one that can be bound to: recording goes through its API")
+            return None
+        # Where every measurement may become an exemplar, the SDK has to see every one.
+        sampled = self._config.exemplar_filter
+        return None if sampled == "always_on" else Journal(exemplars=sampled != "always_off")
+
+    def _aggregation(self, instrument: Instrument) -> Aggregation | None:
+        """Return what makes aggregations that can be bound to, for an instrument that is."""
+        if self._journal is None:
+            return None
+        if isinstance(instrument, Histogram):
+            explicit = self._config.otlp_histogram_aggregation.startswith("explicit")
+            return BoundHistogram(instrument.buckets) if explicit else None
+        expires = isinstance(instrument, Counter) and instrument.expires
+        return BoundSum() if isinstance(instrument, Counter | UpDownCounter) and not expires else None
 
     def _recorder(self, meter: metrics.Meter, instrument: Synchronous) -> SynchronousRecorder:
         if isinstance(instrument, Counter) and instrument.expires:
@@ -155,7 +201,10 @@ class Pipeline:
             recorder = SynchronousRecorder(instrument, sums.add, self._shared)
             sums.forget = recorder.resolver.forget
             return recorder
-        return SynchronousRecorder(instrument, self._write(meter, instrument), self._shared)
+        write = self._write(meter, instrument)
+        if self._journal is not None and self._aggregation(instrument) is not None:
+            return BoundRecorder(instrument, write, self._shared, self._journal)
+        return SynchronousRecorder(instrument, write, self._shared)
 
     @staticmethod
     def _write(meter: metrics.Meter, instrument: Synchronous) -> Write:
@@ -197,7 +246,7 @@ class Pipeline:
         )
 
 
-def _view(instrument: Instrument) -> View:
+def _view(instrument: Instrument, aggregation: Aggregation | None) -> View:
     """Return the View of one declaration: its attributes and no others, its limit. The bounds are the instrument's."""
     keys = {attribute.name for attribute in instrument.attributes} | OVERFLOW.keys()
     limit: dict[str, Any] = {}
@@ -205,4 +254,6 @@ def _view(instrument: Instrument) -> View:
         # The SDK's count includes series that have expired: there the recorder alone, which forgets them, keeps it.
         expires = isinstance(instrument, Counter) and instrument.expires
         limit["aggregation_cardinality_limit"] = _ENOUGH if expires else instrument.series
-    return View(instrument_name=instrument.name, meter_name=DISTRO, attribute_keys=keys, **limit)
+    return View(
+        instrument_name=instrument.name, meter_name=DISTRO, attribute_keys=keys, aggregation=aggregation, **limit
+    )

@@ -1,0 +1,449 @@
+"""Bound instruments: recording is one append; a collection settles what was appended.
+
+Recording through the SDK validates and hashes the attributes once for every reader, at every call. Here an attribute
+set is resolved once, to a cell, and a measurement is an entry in a journal: an amount, a cell, and the rest of the
+group that it belongs to. Appending to a list takes no lock and is atomic, so a group is in the journal as a whole or
+not at all, whatever thread, signal or finalizer it interrupts.
+
+At the start of a collection the journal is settled: its entries go to their cells, and the cells to the aggregations
+that the SDK made for them, one for each reader. Those are the SDK's own, with a way in for many measurements at once;
+temporality, readers and exporters stay the SDK's. That an aggregation belongs to a cell is found out by a measurement
+of nothing through the public API, whose context names the cell.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry.context import Context, get_current
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation, _SumAggregation
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, SumAggregation, View
+from opentelemetry.trace import get_current_span
+
+from otel_ha.instruments import (
+    LONG,
+    Attributes,
+    AttributeValue,
+    Change,
+    Direct,
+    Histogram,
+    Prepared,
+    Synchronous,
+    shown,
+)
+from otel_ha.recording import LIMIT, Shared, SynchronousRecorder, Write, no_amount
+
+_logger = logging.getLogger("otel_ha")
+
+Entry = tuple[Any, "Cell | None", Iterable[tuple[float, "Cell"]]]
+"""An amount, its cell, and the (amount, cell) pairs that go with it; a context in place of the amount and no cell for a
+group that is to be replayed through the SDK."""
+
+_CELL = "otel_ha.cell"
+_FINEST = 1.06
+"""The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of the true."""
+
+
+class Journal:
+    """Takes what is recorded, and settles it when a collection starts."""
+
+    def __init__(self, *, exemplars: bool) -> None:
+        self.entries: list[Entry] = []
+        self.append = self.entries.append
+        self.direct: Direct = (self.append, self.entries, self.shorten)
+        self._exemplars = exemplars
+        self._sorting = threading.Lock()
+        self.nowhere = SumCell(lambda *_: None, {})
+        """The cell of a group that has nothing in it."""
+        self._taking: list[Cell] = []
+        self._dirty: list[Cell] = []
+        self._replays: list[tuple[Context, Iterable[tuple[float, Cell]]]] = []
+        self.readers: Callable[[], object] = lambda: None
+
+    def write(self, amount: float, cell: Cell, rest: Sequence[tuple[float, Cell]]) -> None:
+        """Take a measurement and those that belong to it."""
+        context = get_current()
+        if context and self._is_sampled(context):
+            # The SDK keeps exemplars; it is given these one by one when the journal is settled.
+            self.append((context, None, ((amount, cell), *rest)))
+        else:
+            self.append((amount, cell, rest))
+        if len(self.entries) > LONG:
+            self.shorten()
+
+    def _is_sampled(self, context: Context) -> bool:
+        return self._exemplars and get_current_span(context).get_span_context().trace_flags.sampled
+
+    def shorten(self) -> None:
+        """Sort the entries into their cells, unless somebody is at it."""
+        if self._sorting.acquire(blocking=False):
+            try:
+                self._sort()
+            finally:
+                self._sorting.release()
+
+    def settle(self, _: CallbackOptions | None = None) -> list[Observation]:
+        """Bring everything recorded so far to the SDK's aggregations. An observable's callback: it observes nothing."""
+        with self._sorting:
+            self._sort()
+            dirty, self._dirty = self._dirty, []
+            for cell in dirty:
+                cell.settle(self.readers())
+            replays, self._replays = self._replays, []
+            for context, changes in replays:
+                for amount, cell in changes:
+                    cell.write(amount, cell.attributes, context)
+        return []
+
+    def _sort(self) -> None:
+        # A prefix: others append meanwhile, and what they append stays.
+        count = len(self.entries)
+        entries = self.entries[:count]
+        del self.entries[:count]
+        # Most groups are prepared ones, whose rest is the same object each time.
+        rests: dict[int, list[Any]] = {}
+        for amount, cell, rest in entries:
+            if cell is None:
+                self._replays.append((amount, rest))
+                continue
+            cell.amounts.append(amount)
+            if len(cell.amounts) == 1:
+                self._taking.append(cell)
+            if rest:
+                rests.setdefault(id(rest), [rest, 0])[1] += 1
+        for rest, times in rests.values():
+            for amount, cell in rest:
+                cell.amounts.extend([amount] * times)
+                self._taking.append(cell)
+        self._take()
+
+    def _take(self) -> None:
+        for cell in self._taking:
+            if not cell.dirty:
+                cell.dirty = True
+                self._dirty.append(cell)
+            if cell.amounts:
+                cell.take()
+        self._taking.clear()
+
+
+class Cell:
+    """One attribute set of one instrument: what was recorded since it was last settled."""
+
+    __slots__ = ("_aggregations", "_readers", "amounts", "attributes", "dirty", "write")
+
+    def __init__(self, write: Callable[..., None], attributes: dict[str, AttributeValue]) -> None:
+        self.write = write
+        self.attributes = attributes
+        self.amounts: list[float] = []
+        self.dirty = False
+        self._aggregations: list[Any] = []
+        self._readers: object = None
+
+    def take(self) -> None:
+        """Add up the amounts that were sorted here."""
+        raise NotImplementedError
+
+    def settle(self, readers: object) -> None:
+        """Hand what was taken to the aggregation of each reader, and begin anew."""
+        self.dirty = False
+        if readers is not self._readers or any(aggregation.spent for aggregation in self._aggregations):
+            self.join_all(readers)
+        for aggregation in self._aggregations:
+            aggregation.absorb(self)
+        self._reset()
+
+    def join_all(self, readers: object) -> None:
+        """Find the aggregation of each reader, by a measurement of nothing."""
+        self._aggregations.clear()
+        self._readers = readers
+        self.write(0, self.attributes, Context({_CELL: self}))
+
+    def join(self, aggregation: Any) -> None:
+        """Settle to this aggregation, too; it calls this when the measurement of nothing reaches it."""
+        aggregation.spent = False
+        self._aggregations.append(aggregation)
+
+    def _reset(self) -> None:
+        raise NotImplementedError
+
+
+class SumCell(Cell):
+    """The sum of a counter's or an up-down counter's measurements."""
+
+    __slots__ = ("total",)
+
+    def __init__(self, write: Callable[..., None], attributes: dict[str, AttributeValue]) -> None:
+        super().__init__(write, attributes)
+        self.total: float = 0
+
+    def take(self) -> None:
+        """Add up the amounts that were sorted here."""
+        for amount in self.amounts:
+            self.total += amount
+        self.amounts.clear()
+
+    def _reset(self) -> None:
+        self.total = 0
+
+
+class HistogramCell(Cell):
+    """The distribution of a histogram's measurements, over bounds finer than those that are exported."""
+
+    __slots__ = ("counts", "highest", "lowest", "scale", "total")
+
+    def __init__(self, write: Callable[..., None], attributes: dict[str, AttributeValue], scale: Scale) -> None:
+        super().__init__(write, attributes)
+        self.scale = scale
+        self.counts: dict[int, int] = {}
+        self.total: float = 0
+        self.lowest = math.inf
+        self.highest = -math.inf
+
+    def take(self) -> None:
+        """Add up the amounts that were sorted here."""
+        bounds, counts = self.scale.bounds, self.counts
+        for amount in self.amounts:
+            index = bisect_left(bounds, amount)
+            counts[index] = counts.get(index, 0) + 1
+            self.total += amount
+        self.lowest = min(self.lowest, *self.amounts)
+        self.highest = max(self.highest, *self.amounts)
+        self.amounts.clear()
+
+    def _reset(self) -> None:
+        self.counts.clear()
+        self.total = 0
+        self.lowest = math.inf
+        self.highest = -math.inf
+
+
+class Scale:
+    """The bounds of a histogram and finer ones between, below and above them."""
+
+    def __init__(self, buckets: tuple[float, ...]) -> None:
+        positive = [bound for bound in buckets if bound > 0] or [1.0]
+        low, high = positive[0] / 1e3, positive[-1] * 1e3
+        steps = math.ceil(math.log(high / low, _FINEST))
+        self.bounds = sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))})
+        self.bucket_of = [bisect_left(buckets, bound) for bound in self.bounds] + [len(buckets)]
+        """The exported bucket of each inner one."""
+
+
+class _Bound:
+    """Mixed into an aggregation of the SDK: takes what cells settle, beside what comes one by one."""
+
+    spent = False
+    """Whether the SDK may have put it aside: it does so with those of a delta reader, which start anew each time."""
+
+    def aggregate(self, measurement: Any, should_sample_exemplar: bool = True) -> None:  # noqa: FBT001, FBT002 - the SDK's
+        """Take one measurement; the one of nothing that names a cell makes it settle here."""
+        cell = measurement.context.get(_CELL) if measurement.context else None
+        if isinstance(cell, Cell):
+            cell.join(self)
+        else:
+            super().aggregate(measurement, should_sample_exemplar)  # type: ignore[misc]
+
+    def collect(self, collection_aggregation_temporality: Any, collection_start_nano: int) -> Any:
+        """Return the SDK's own point."""
+        self.spent = collection_aggregation_temporality is AggregationTemporality.DELTA
+        return super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]
+
+
+class _BoundSum(_Bound, _SumAggregation):
+    _value: float | None  # type: ignore[assignment]
+
+    def absorb(self, cell: SumCell) -> None:
+        """Take what a cell has gained."""
+        with self._lock:
+            self._value = (self._value or 0) + cell.total
+
+
+class _BoundHistogram(_Bound, _ExplicitBucketHistogramAggregation):
+    _value: list[int] | None  # type: ignore[assignment]
+    _sum: float  # type: ignore[assignment]
+
+    def absorb(self, cell: HistogramCell) -> None:
+        """Take what a cell has gained, in the buckets that are exported."""
+        with self._lock:
+            if self._value is None:
+                self._value = self._get_empty_bucket_counts()
+            for index, count in cell.counts.items():
+                self._value[cell.scale.bucket_of[index]] += count
+            self._sum += cell.total
+            self._min = min(self._min, cell.lowest)
+            self._max = max(self._max, cell.highest)
+
+
+class BoundSum(SumAggregation):
+    """The SDK's sum, for a View, which cells can settle to."""
+
+    def _create_aggregation(self, instrument: Any, attributes: Any, reservoir_factory: Any, start: int) -> Any:
+        monotonic, reservoir = isinstance(instrument, metrics.Counter), reservoir_factory(_SumAggregation)
+        return _BoundSum(attributes, monotonic, AggregationTemporality.DELTA, start, reservoir)
+
+
+class BoundHistogram(ExplicitBucketHistogramAggregation):
+    """The SDK's explicit-bucket histogram, for a View, which cells can settle to."""
+
+    def _create_aggregation(self, _: Any, attributes: Any, reservoir_factory: Any, start: int) -> Any:
+        reservoir = reservoir_factory(_ExplicitBucketHistogramAggregation)
+        bounds = self._boundaries
+        return _BoundHistogram(attributes, AggregationTemporality.DELTA, start, reservoir, bounds)
+
+
+class BoundRecorder(SynchronousRecorder):
+    """Records one synchronous instrument's measurements as entries in a journal."""
+
+    MOST_KEYS = 10_000
+    """Attribute sets, as they are given, whose cell is looked up; beyond it they are resolved each time."""
+
+    def __init__(self, instrument: Synchronous, write: Write, shared: Shared, journal: Journal) -> None:
+        super().__init__(instrument, write, shared)
+        self.journal = journal
+        self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
+        self._given: dict[tuple[tuple[str, AttributeValue | None], ...], Cell] = {}
+        self._cells: dict[frozenset[tuple[str, AttributeValue, type]], Cell] = {}
+
+    def record(self, amount: float, attributes: Attributes, _: Context | None = None) -> None:
+        """Take one measurement; never raises."""
+        try:
+            if isinstance(amount, int | float) and self._least <= amount < LIMIT:
+                self.journal.write(amount, self.cell(attributes), ())
+            else:
+                self.report("invalid_amount", no_amount(amount, self._instrument))
+        except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
+            self.report("failed", f"recording failed: {shown(error)}")
+
+    def record_together(self, changes: Sequence[Change], *, later: bool) -> None:
+        """Take measurements that belong together, as one entry."""
+        try:
+            group = self._group(changes)
+            others = [change for change in changes if not isinstance(change[0].recorder, BoundRecorder)]
+        except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
+            self.report("failed", f"recording failed: {shown(error)}")
+            return
+        if group:
+            (amount, cell), *rest = group
+            self.journal.write(amount, cell, rest)
+        if others:
+            super().record_together(others, later=later)
+
+    def prepare(self, changes: Sequence[Change]) -> Prepared | None:
+        """Return the changes as an entry, if all of them can be resolved; see Recorder."""
+        connected = [change[0].recorder for change in changes if change[0].recorder is not None]
+        recorders = [recorder for recorder in connected if isinstance(recorder, BoundRecorder)]
+        if len(recorders) < len(connected):
+            return None
+        reports = [recorder.resolver.reports for recorder in recorders]
+        with self._problems.muted():
+            group = self._group(changes)
+        if reports != [recorder.resolver.reports for recorder in recorders]:
+            return None
+        if not group:
+            return 0, self.journal.nowhere, ()
+        (amount, cell), *rest = group
+        return amount, cell, tuple(rest)
+
+    @property
+    def direct(self) -> Direct:
+        """The way of prepared entries; see Recorder."""
+        return self.journal.direct
+
+    def bind(self, attributes: Attributes) -> Callable[[float], None]:
+        """Return what records with these attributes; see Recorder."""
+        cell, write, least = self.cell(attributes), self.journal.write, self._least
+
+        def record(amount: float) -> None:
+            if isinstance(amount, int | float) and least <= amount < LIMIT:
+                write(amount, cell, ())
+            else:
+                self.report("invalid_amount", no_amount(amount, self._instrument))
+
+        return record
+
+    def cell(self, attributes: Attributes) -> Cell:
+        """Return the cell of these attributes."""
+        key = tuple(attributes.items())
+        try:
+            cell = self._given.get(key)
+        except TypeError:  # a value that cannot be hashed is none that can be taken
+            cell = None
+        return cell or self._resolve(key, attributes)
+
+    def _resolve(self, key: tuple[tuple[str, AttributeValue | None], ...], attributes: Attributes) -> Cell:
+        reports = self.resolver.reports
+        resolved = self.resolver.resolve(attributes)
+        identity = frozenset((name, value, type(value)) for name, value in resolved.items())
+        cell = self._cells.get(identity)
+        if cell is None:
+            if self._scale is not None:
+                cell = HistogramCell(self._write, resolved, self._scale)
+            else:
+                cell = SumCell(self._write, resolved)
+            cell.join_all(self.journal.readers())
+            self._cells[identity] = cell
+        # What has to be counted each time as wrong is not kept, nor what equals other keys: 1, 1.0 and True.
+        plain = all(isinstance(value, str | None) for value in attributes.values())
+        if plain and reports == self.resolver.reports and len(self._given) < self.MOST_KEYS:
+            self._given[key] = cell
+        return cell
+
+    def _group(self, changes: Sequence[Change]) -> list[tuple[float, Cell]]:
+        found: list[tuple[float, Cell]] = []
+        for instrument, amount, attributes in changes:
+            recorder = instrument.recorder
+            if isinstance(recorder, BoundRecorder):
+                if isinstance(amount, int | float) and recorder._least <= amount < LIMIT:
+                    found.append((amount, recorder.cell(attributes)))
+                else:
+                    recorder.report("invalid_amount", no_amount(amount, instrument))
+        return found
+
+
+@functools.cache
+def is_supported() -> bool:
+    """Whether the SDK's inside is as this module expects: tried on a pipeline of its own, once a process."""
+    try:
+        return _exported_by_a_trial() == {"sum": 5, "histogram": (1, 1, 0)}
+    except Exception as error:  # noqa: BLE001 - whatever has changed, the public API is still there
+        _logger.debug("bound instruments: %r", error)
+        return False
+
+
+def _exported_by_a_trial() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    reader = InMemoryMetricReader()
+    views = [
+        View(instrument_name="sum", aggregation=BoundSum()),
+        View(instrument_name="histogram", aggregation=BoundHistogram((1.0, 2.0))),
+    ]
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    meter, journal = provider.get_meter("trial"), Journal(exemplars=False)
+    journal.readers = functools.partial(readers_of, provider)
+    meter.create_observable_gauge("settle", callbacks=[journal.settle])
+    sums = SumCell(meter.create_counter("sum").add, {})
+    distribution = HistogramCell(meter.create_histogram("histogram").record, {}, Scale((1.0, 2.0)))
+    journal.write(2, sums, [(0.5, distribution)])
+    journal.write(3, sums, [(1.5, distribution)])
+    data = reader.get_metrics_data()
+    for metric in data.resource_metrics[0].scope_metrics[0].metrics if data else ():
+        (point,) = metric.data.data_points
+        found[metric.name] = getattr(point, "bucket_counts", None) or getattr(point, "value", None)
+    provider.shutdown()
+    return found
+
+
+def readers_of(provider: MeterProvider) -> object:
+    """Return what the SDK replaces by another object whenever a reader joins or leaves."""
+    return provider._measurement_consumer._reader_storages
