@@ -74,6 +74,9 @@ class Recorder(Protocol):
     def bind(self, attributes: Attributes) -> Callable[[float], None]:
         """Return what records an amount with these attributes."""
 
+    def forget(self, attributes: Attributes) -> None:
+        """Give up series that have these attributes, where series can be."""
+
     def report(self, reason: str, what: str, *, attribute: str = "") -> None:
         """Count something that is wrong with a measurement; the first of its kind is logged."""
 
@@ -182,17 +185,30 @@ class Synchronous(Instrument):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Counter(Synchronous):
-    """A sum that only grows. With `expires`, a series unused for the configured time is given up (entity_expiry)."""
+    """A sum that only grows.
+
+    With `expires`, a series is given up that is not used for that many seconds; True stands for the time that is
+    configured (entity_expiry).
+    """
 
     kind: ClassVar[str] = "counter"
 
-    expires: bool = False
+    expires: bool | float = False
 
     def add(self, amount: float, /, **attributes: AttributeValue | None) -> None:
         """Add `amount` (at least 0) to the series of these attributes; never raises."""
         recorder = self.recorder
         if recorder is not None:
             recorder.record(amount, attributes)
+
+    def bind(self, **attributes: AttributeValue | None) -> BoundCounter:
+        """Return this counter with its attributes resolved, for a place that adds often."""
+        return BoundCounter(self, attributes)
+
+    def forget(self, **attributes: AttributeValue | None) -> None:
+        """Give up the series that have these attributes, if this counter's series expire; never raises."""
+        if self.recorder is not None:
+            self.recorder.forget(attributes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -207,6 +223,10 @@ class UpDownCounter(Synchronous):
         if recorder is not None:
             recorder.record(amount, attributes)
 
+    def bind(self, **attributes: AttributeValue | None) -> BoundCounter:
+        """Return this counter with its attributes resolved, for a place that adds often."""
+        return BoundCounter(self, attributes)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Gauge(Synchronous):
@@ -219,6 +239,10 @@ class Gauge(Synchronous):
         recorder = self.recorder
         if recorder is not None:
             recorder.record(amount, attributes)
+
+    def bind(self, **attributes: AttributeValue | None) -> BoundGauge:
+        """Return this gauge with its attributes resolved, for a place that sets it often."""
+        return BoundGauge(self, attributes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -235,12 +259,55 @@ class Histogram(Synchronous):
         if recorder is not None:
             recorder.record(amount, attributes)
 
+    def bind(self, **attributes: AttributeValue | None) -> BoundHistogram:
+        """Return this histogram with its attributes resolved, for a place that records often."""
+        return BoundHistogram(self, attributes)
+
     def _problems(self) -> Iterable[str]:
         yield from super()._problems()
         if not all(isinstance(bound, float) and math.isfinite(bound) for bound in self.buckets):
             yield f"bucket bounds are finite floats, not {self.buckets}"
         elif list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             yield f"bucket bounds ascend and there is at least one, not {self.buckets}"
+
+
+class _Bound:
+    """A declaration and attributes that are resolved when telemetry is set up, once; inert as the declaration is."""
+
+    __slots__ = ("_attributes", "_instrument", "_recorder", "_write")
+
+    def __init__(self, instrument: Synchronous, attributes: Attributes) -> None:
+        self._instrument = instrument
+        self._attributes = attributes
+        self._recorder: Recorder | None = None
+
+    def _take(self, amount: float, /) -> None:
+        """Take one measurement; never raises."""
+        recorder = self._instrument.recorder
+        if recorder is None:
+            return
+        if recorder is not self._recorder:
+            self._write = recorder.bind(self._attributes)
+            self._recorder = recorder
+        self._write(amount)
+
+
+class BoundCounter(_Bound):
+    """A Counter or an UpDownCounter with its attributes."""
+
+    add = _Bound._take
+
+
+class BoundGauge(_Bound):
+    """A Gauge with its attributes."""
+
+    set = _Bound._take
+
+
+class BoundHistogram(_Bound):
+    """A Histogram with its attributes."""
+
+    record = _Bound._take
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

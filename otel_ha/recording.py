@@ -183,7 +183,7 @@ class Resolver:
         self._series: set[frozenset[tuple[str, AttributeValue]]] = set()
         self.reports = 0
 
-    def resolve(self, attributes: Attributes) -> dict[str, AttributeValue]:
+    def resolve(self, attributes: Attributes, *, take_place: bool = True) -> dict[str, AttributeValue]:
         """Return the attributes by their full names, or OVERFLOW beyond the instrument's series."""
         resolved: dict[str, AttributeValue] = {}
         for keyword, value in attributes.items():
@@ -194,7 +194,7 @@ class Resolver:
                 self._report("undeclared_attribute", keyword, f"has no attribute {keyword!r}; it is left out")
             else:
                 resolved[attribute.name] = self._within_limits(attribute, value)
-        return resolved if self._is_within_series(resolved) else OVERFLOW
+        return resolved if not take_place or self._is_within_series(resolved) else OVERFLOW
 
     def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
         if not isinstance(value, str | bool | int | float):
@@ -233,9 +233,9 @@ class Resolver:
             self._series.add(series)
         return True
 
-    def forget(self, resolved: Mapping[str, AttributeValue]) -> None:
-        """Give the place of one attribute set back."""
-        self._series.discard(frozenset(resolved.items()))
+    def forget(self, gone: Iterable[Mapping[str, AttributeValue]]) -> None:
+        """Give the places of attribute sets back."""
+        self._series.difference_update(frozenset(resolved.items()) for resolved in gone)
 
     def _report(self, reason: str, attribute: str, what: str) -> None:
         self.reports += 1
@@ -291,6 +291,9 @@ class SynchronousRecorder:
         """Return what records with these attributes; see Recorder."""
         return partial(self.record, attributes=attributes)
 
+    def forget(self, attributes: Attributes) -> None:
+        """Do nothing: a series of the SDK's stays."""
+
     def report(self, reason: str, what: str, *, attribute: str = "") -> None:
         """Count something that is wrong with a measurement."""
         self._problems.report(self._instrument, reason, what, attribute=attribute)
@@ -307,7 +310,9 @@ class ExpiringSums:
         self._clock = clock
         self._lock = threading.Lock()
         self._sums: dict[frozenset[tuple[str, AttributeValue]], tuple[float, float]] = {}
-        self.forget: Callable[[Mapping[str, AttributeValue]], None] = lambda _: None
+        self._gone: list[dict[str, AttributeValue]] = []
+        self.release: Callable[[list[dict[str, AttributeValue]]], None] = lambda _: None
+        """Called, at a collection, with the attributes of series that are given up."""
 
     def add(self, amount: float, attributes: dict[str, AttributeValue], _: Context | None) -> None:
         """Add to the sum of these attributes."""
@@ -321,15 +326,40 @@ class ExpiringSums:
         with self._lock:
             self._sums.clear()
 
+    def forget(self, attributes: Mapping[str, AttributeValue]) -> None:
+        """Give up the sums that have these attributes, among others."""
+        with self._lock:
+            self._give_up([key for key in self._sums if attributes.items() <= dict(key).items()])
+
+    def _give_up(self, keys: list[frozenset[tuple[str, AttributeValue]]]) -> None:
+        for key in keys:
+            del self._sums[key]
+            self._gone.append(dict(key))
+
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
-        """Return the sums in use; drop those that are not."""
+        """Return the sums in use; give up those that are not."""
         oldest = self._clock() - self._expiry
         with self._lock:
-            expired = [key for key, (_, used) in self._sums.items() if used < oldest]
-            for key in expired:
-                del self._sums[key]
-                self.forget(dict(key))
+            self._give_up([key for key, (_, used) in self._sums.items() if used < oldest])
+            gone, self._gone = self._gone, []
+            if gone:
+                self.release(gone)
             return [Observation(total, dict(key)) for key, (total, _) in self._sums.items()]
+
+
+class ExpiringRecorder(SynchronousRecorder):
+    """Records a counter whose series end."""
+
+    def __init__(self, instrument: Synchronous, sums: ExpiringSums, shared: Shared) -> None:
+        super().__init__(instrument, sums.add, shared)
+        self._sums = sums
+
+    def forget(self, attributes: Attributes) -> None:
+        """Give up the series that have these attributes; their places are free from the next collection on."""
+        try:
+            self._sums.forget(self.resolver.resolve(attributes, take_place=False))
+        except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
+            self.report("failed", f"forgetting failed: {shown(error)}")
 
 
 class Observers:

@@ -12,12 +12,13 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 from opentelemetry import metrics
+from opentelemetry.sdk.metrics.view import View
 
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
@@ -38,13 +39,18 @@ _observed_on: weakref.WeakKeyDictionary[metrics.MeterProvider, Observed] = weakr
 
 
 def setup_telemetry(
-    service_name: str | None = None, *, config: TelemetryConfig | None = None, catalog: Catalog = ingest.CATALOG
+    service_name: str | None = None,
+    *,
+    config: TelemetryConfig | None = None,
+    catalog: Catalog = ingest.CATALOG,
+    views: Sequence[View] = (),
 ) -> Telemetry:
     """Start telemetry for this process and return it; never waits for the network.
 
-    `service_name` beats the one in `config`; without `config`, the environment decides (see TelemetryConfig). Where
-    telemetry runs already with the same settings, that one is returned. Raises ConfigError for a wrong setting, and
-    where telemetry runs with other settings, naming them.
+    `service_name` beats the one in `config`; without `config`, the environment decides (see TelemetryConfig). An
+    instrument that one of the SDK's `views` matches gets those in place of the one that follows from its declaration.
+    Where telemetry runs already with the same settings, that one is returned. Raises ConfigError for a wrong setting,
+    and where telemetry runs with other settings, naming them.
     """
     global _running  # noqa: PLW0603 - this module's purpose
     config = config or TelemetryConfig()
@@ -53,12 +59,12 @@ def setup_telemetry(
         config = attrs.evolve(config, service_name=service_name)
     with _lock:
         if _running is not None:
-            _running.check_same(config, catalog)
+            _running.check_same(config, catalog, views)
             return _running
         _set_hooks()
         for variable in unknown:
             _logger.warning("%s", variable)
-        telemetry = Telemetry(config, catalog)
+        telemetry = Telemetry(config, catalog, views)
         telemetry.start()
         _running = telemetry
         return telemetry
@@ -67,9 +73,10 @@ def setup_telemetry(
 class Telemetry:
     """Telemetry that runs, until shutdown() or the end of the process; a context manager, sync and async."""
 
-    def __init__(self, config: TelemetryConfig, catalog: Catalog) -> None:
+    def __init__(self, config: TelemetryConfig, catalog: Catalog, views: Sequence[View] = ()) -> None:
         self.config = config
         self.catalog = catalog
+        self.views = tuple(views)
         self._all = catalog | runtime.CATALOG
         self._pipeline: Pipeline | None = None
         self._server: Server | None = None
@@ -91,12 +98,14 @@ class Telemetry:
         if self.config.handle_sigterm:
             self._sigterm.install()
 
-    def check_same(self, config: TelemetryConfig, catalog: Catalog) -> None:
+    def check_same(self, config: TelemetryConfig, catalog: Catalog, views: Sequence[View]) -> None:
         """Raise a ConfigError that names what differs, if this telemetry was set up otherwise."""
         differences = self.config.differences(config)
         if set(self.catalog) != set(catalog):
             names = {instrument.name for instrument in set(self.catalog) ^ set(catalog)}
             differences.append(f"catalog: {', '.join(sorted(names))} in one of them only")
+        if self.views != tuple(views):
+            differences.append("views: others")
         if differences:
             raise ConfigError(f"telemetry is set up already, with other settings: {'; '.join(differences)}")
 
@@ -193,7 +202,7 @@ class Telemetry:
             )
         forked = forked_from is not None
         observed = None if foreign is None or forked else _observed_on.setdefault(foreign, {})
-        pipeline = Pipeline(self.config, self._all, foreign=foreign, observed=observed, forked=forked)
+        pipeline = Pipeline(self.config, self._all, foreign=foreign, observed=observed, views=self.views, forked=forked)
         self._pipeline = pipeline
         _CURRENT.pipeline = pipeline
         if foreign is None and metrics.get_meter_provider() is not _CURRENT:

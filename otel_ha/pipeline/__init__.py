@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,12 +19,12 @@ from opentelemetry.sdk.metrics import (
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
-from otel_ha.bound import BoundHistogram, BoundRecorder, BoundSum, Journal, is_supported, readers_of
+from otel_ha.bound import BoundRecorder, CellHistogram, CellSum, Journal, drop_series, is_supported, readers_of
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
 from otel_ha.instruments import (
+    AttributeValue,
     Counter,
-    Gauge,
     Histogram,
     Instrument,
     Observable,
@@ -37,7 +36,17 @@ from otel_ha.instruments import (
 from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
-from otel_ha.recording import OVERFLOW, ExpiringSums, Observers, Problems, Shared, SynchronousRecorder, Write
+from otel_ha.pipeline.views import make, matched_by, view_of
+from otel_ha.recording import (
+    ExpiringRecorder,
+    ExpiringSums,
+    Observers,
+    Problems,
+    Resolver,
+    Shared,
+    SynchronousRecorder,
+    Write,
+)
 from otel_ha.vocabulary import runtime
 
 _logger = logging.getLogger("otel_ha")
@@ -50,9 +59,7 @@ _EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
     "always_off": AlwaysOffExemplarFilter,
     "trace_based": TraceBasedExemplarFilter,
 }
-# 1.45.0 and 1.45.1 take no limit and have none of their own; the recorders keep the declared one on all of them.
-_ENOUGH = 1_000_000
-_TAKES_LIMIT = "aggregation_cardinality_limit" in inspect.signature(View).parameters
+_VERBS = {"counter": "add", "updowncounter": "add", "gauge": "set", "histogram": "record"}
 
 
 class Provider(MeterProvider):
@@ -74,9 +81,10 @@ class Pipeline:
     """What measurements run through: built from a configuration and a catalog, connected to the declarations.
 
     `foreign` is a MeterProvider that the process had already: then instruments are made on it, and its Resource, Views,
-    readers and exporters apply in place of ours. An observable instrument can be made on a provider only once, so
-    `observed` keeps what it is read from, for the next pipeline on the same foreign provider. `forked` is for the child
-    of a process that had a pipeline.
+    readers and exporters apply in place of ours. `views` are the user's: an instrument that one of them matches gets
+    those, and not the one that follows from its declaration. An observable instrument can be made on a provider only
+    once, so `observed` keeps what it is read from, for the next pipeline on the same foreign provider. `forked` is for
+    the child of a process that had a pipeline.
     """
 
     def __init__(
@@ -86,12 +94,15 @@ class Pipeline:
         *,
         foreign: metrics.MeterProvider | None = None,
         observed: Observed | None = None,
+        views: Sequence[View] = (),
         forked: bool = False,
     ) -> None:
         self._config = config
         self._catalog = catalog
         self._shared = Shared(Problems(runtime.RECORDING_PROBLEMS.add))
         self._observed: Observed = {} if observed is None else observed
+        self._views = views
+        self._viewed = matched_by(views, catalog)
         self._journal = self._new_journal() if foreign is None else None
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
@@ -169,7 +180,10 @@ class Pipeline:
             metric_readers=[*readers, *self.pushes],
             resource=resource(config, forked=forked),
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
-            views=[_view(instrument, self._aggregation(instrument)) for instrument in self._catalog],
+            views=[
+                *self._views,
+                *(view_of(each, self._aggregation(each)) for each in self._catalog if each not in self._viewed),
+            ],
         )
         if self._journal is not None:
             provider.journal = self._journal
@@ -187,73 +201,44 @@ class Pipeline:
 
     def _aggregation(self, instrument: Instrument) -> Aggregation | None:
         """Return what makes aggregations that can be bound to, for an instrument that is."""
-        if self._journal is None:
+        if self._journal is None or instrument in self._viewed:
             return None
         if isinstance(instrument, Histogram):
             explicit = self._config.otlp_histogram_aggregation.startswith("explicit")
-            return BoundHistogram(instrument.buckets) if explicit else None
+            return CellHistogram(instrument.buckets) if explicit else None
         expires = isinstance(instrument, Counter) and instrument.expires
-        return BoundSum() if isinstance(instrument, Counter | UpDownCounter) and not expires else None
+        return CellSum() if isinstance(instrument, Counter | UpDownCounter) and not expires else None
 
     def _recorder(self, meter: metrics.Meter, instrument: Synchronous) -> SynchronousRecorder:
         if isinstance(instrument, Counter) and instrument.expires:
             sums = self._expiring(meter, instrument)
-            recorder = SynchronousRecorder(instrument, sums.add, self._shared)
-            sums.forget = recorder.resolver.forget
-            return recorder
-        write = self._write(meter, instrument)
+            expiring = ExpiringRecorder(instrument, sums, self._shared)
+            sums.release = partial(self._release, instrument.name, expiring.resolver)
+            return expiring
+        write: Write = getattr(make(meter, instrument), _VERBS[instrument.kind])
         if self._journal is not None and self._aggregation(instrument) is not None:
             return BoundRecorder(instrument, write, self._shared, self._journal)
         return SynchronousRecorder(instrument, write, self._shared)
 
-    @staticmethod
-    def _write(meter: metrics.Meter, instrument: Synchronous) -> Write:
-        known: dict[str, Any] = {"unit": instrument.unit, "description": instrument.description}
-        if isinstance(instrument, Histogram):
-            # Not in the View: there it would overrule an exporter that asks for exponential histograms.
-            return meter.create_histogram(
-                instrument.name, explicit_bucket_boundaries_advisory=instrument.buckets, **known
-            ).record
-        if isinstance(instrument, Counter):
-            return meter.create_counter(instrument.name, **known).add
-        if isinstance(instrument, Gauge):
-            return meter.create_gauge(instrument.name, **known).set
-        return meter.create_up_down_counter(instrument.name, **known).add
+    def _release(self, name: str, resolver: Resolver, gone: list[dict[str, AttributeValue]]) -> None:
+        resolver.forget(gone)
+        if isinstance(self.provider, Provider):
+            drop_series(self.provider, name, gone)
 
     def _expiring(self, meter: metrics.Meter, instrument: Counter) -> ExpiringSums:
         sums = self._observed.get(instrument)
         if not isinstance(sums, ExpiringSums):
-            sums = self._observed[instrument] = ExpiringSums(self._config.entity_expiry)
-            self._observe(meter, instrument, sums.observe)
+            sums = self._observed[instrument] = ExpiringSums(_expiry(instrument, self._config))
+            make(meter, instrument, callbacks=[sums.observe])
         return sums
 
     def _observer(self, meter: metrics.Meter, instrument: Observable) -> Observers:
         observers = self._observed.get(instrument)
         if not isinstance(observers, Observers):
             observers = self._observed[instrument] = Observers(instrument, self._shared)
-            self._observe(meter, instrument, observers.callback)
+            make(meter, instrument, callbacks=[observers.callback])
         return observers
 
-    @staticmethod
-    def _observe(meter: metrics.Meter, instrument: Instrument, callback: Callable[..., Any]) -> None:
-        create: dict[str, Callable[..., object]] = {
-            "counter": meter.create_observable_counter,
-            "updowncounter": meter.create_observable_up_down_counter,
-            "gauge": meter.create_observable_gauge,
-        }
-        create[type(instrument).kind](
-            instrument.name, callbacks=[callback], unit=instrument.unit, description=instrument.description
-        )
 
-
-def _view(instrument: Instrument, aggregation: Aggregation | None) -> View:
-    """Return the View of one declaration: its attributes and no others, its limit. The bounds are the instrument's."""
-    keys = {attribute.name for attribute in instrument.attributes} | OVERFLOW.keys()
-    limit: dict[str, Any] = {}
-    if _TAKES_LIMIT:
-        # The SDK's count includes series that have expired: there the recorder alone, which forgets them, keeps it.
-        expires = isinstance(instrument, Counter) and instrument.expires
-        limit["aggregation_cardinality_limit"] = _ENOUGH if expires else instrument.series
-    return View(
-        instrument_name=instrument.name, meter_name=DISTRO, attribute_keys=keys, aggregation=aggregation, **limit
-    )
+def _expiry(instrument: Counter, config: TelemetryConfig) -> float:
+    return config.entity_expiry if isinstance(instrument.expires, bool) else instrument.expires

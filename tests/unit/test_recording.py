@@ -542,7 +542,7 @@ def test_a_sum_that_was_given_up_begins_anew(sums, clock):
 
 def test_a_sum_that_is_given_up_gives_its_place_back(sums, clock):
     given_back = []
-    sums.forget = given_back.append
+    sums.release = given_back.extend
     sums.add(1, {"shape": "round"}, None)
     clock.now = 11
     observed(sums)

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.export import ExponentialHistogram
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
 from otel_ha import (
     Attribute,
@@ -318,6 +319,7 @@ FOREIGN = """
 import logging, sys
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.export import ExponentialHistogram
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from otel_ha import setup_telemetry, TelemetryConfig
@@ -360,3 +362,113 @@ def test_a_provider_that_is_there_is_observed_again_after_a_second_set_up():
 
 def test_a_provider_that_is_there_sees_no_more_of_what_was_observed_after_shutdown():
     assert in_a_process("run(); print(seen())")[2] == "{'homeassistant.event.received': 1}"
+
+
+# Views of the user's
+
+
+def test_a_users_view_takes_the_place_of_the_one_of_the_declaration():
+    views = [
+        View(instrument_name="test.wait", name="test.waiting", aggregation=ExplicitBucketHistogramAggregation([0.5]))
+    ]
+    with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
+        WAIT.record(0.7)
+        JOBS.add(1)
+        assert 'test_waiting_seconds_bucket{le="0.5"' in telemetry.prometheus_text()
+        assert "test_wait_seconds" not in telemetry.prometheus_text()
+        assert line(telemetry, "test_jobs_total") == 1
+
+
+def test_a_users_view_can_drop_attributes():
+    views = [View(instrument_name="test.jobs", attribute_keys=set())]
+    with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
+        JOBS.add(1, colour="red")
+        JOBS.add(1, colour="blue")
+        assert line(telemetry, "test_jobs_total") == 2
+
+
+def test_other_views_in_a_second_call_are_an_error():
+    with (
+        setup_telemetry(config=config(), catalog=OURS),
+        pytest.raises(ConfigError, match="views"),
+    ):
+        setup_telemetry(config=config(), catalog=OURS, views=[View(instrument_name="test.jobs")])
+
+
+# Bound to attributes
+
+
+def test_what_is_bound_records_with_its_attributes(ours):
+    red, level, wait = JOBS.bind(colour="red"), LEVEL.bind(), WAIT.bind()
+    red.add(2)
+    level.set(0.25)
+    wait.record(0.7)
+    assert line(ours, "test_jobs_total") == 2
+    assert line(ours, "test_level_ratio") == 0.25
+    assert line(ours, "test_wait_seconds_sum") == 0.7
+
+
+def test_what_was_bound_before_telemetry_was_set_up_records_from_then_on():
+    red = JOBS.bind(colour="red")
+    red.add(1)
+    for value in (1, 2):
+        with setup_telemetry(config=config(), catalog=OURS) as telemetry:
+            red.add(value)
+            assert line(telemetry, "test_jobs_total") == value
+    red.add(1)
+
+
+def test_a_wrong_amount_to_what_is_bound_is_counted(ours, caplog):
+    JOBS.bind(colour="red").add(-1)
+    assert "invalid_amount" in ours.prometheus_text()
+
+
+def test_wrong_attributes_of_what_is_bound_are_counted_each_time(ours):
+    red = JOBS.bind(size="large")
+    red.add(1)
+    red.add(1)
+    assert line(ours, "otel_ha_recording_problems_total") == 2
+
+
+# Series that end
+
+
+def test_an_entity_that_is_forgotten_is_gone_and_begins_anew():
+    with setup_telemetry(config=config(entity_metrics=True)) as telemetry:
+        ingest.ENTITY_EVENTS.add(5, entity="light.a", domain="light")
+        ingest.ENTITY_EVENTS.add(1, entity="light.b", domain="light")
+        assert telemetry.prometheus_text().count("homeassistant_entity_events_total{") == 2
+        ingest.ENTITY_EVENTS.forget(entity="light.a")
+        assert telemetry.prometheus_text().count("homeassistant_entity_events_total{") == 1
+        ingest.ENTITY_EVENTS.add(1, entity="light.a", domain="light")
+        assert 'homeassistant_entity_id="light.a"' in telemetry.prometheus_text()
+
+
+def test_an_expiring_counter_can_have_a_time_of_its_own():
+    brief = Counter("test.brief", unit="{job}", description="Brief.", attributes=(COLOUR,), expires=0.3)
+    with setup_telemetry(config=config(), catalog=Catalog(brief)) as telemetry:
+        brief.add(1, colour="red")
+        assert "test_brief_total{" in telemetry.prometheus_text()
+        time.sleep(0.4)
+        assert "test_brief_total{" not in telemetry.prometheus_text()
+
+
+def test_under_churn_the_sdk_keeps_no_more_series_than_are_in_use():
+    churning = Counter("test.churn", unit="{job}", description="Churn.", attributes=(COLOUR,), expires=True, series=50)
+    with setup_telemetry(config=config(), catalog=Catalog(churning)) as telemetry:
+        for generation in range(20):
+            for number in range(50):
+                churning.add(1, colour=f"{generation}-{number}")
+            assert telemetry.prometheus_text().count("test_churn_total{") == 50
+            for number in range(50):
+                churning.forget(colour=f"{generation}-{number}")
+        telemetry.prometheus_text()
+        assert kept_by_the_sdk(telemetry, "test.churn") == 0
+
+
+def kept_by_the_sdk(telemetry: Telemetry, name: str) -> int:
+    storages = telemetry._pipeline.provider._measurement_consumer._reader_storages.values()
+    matches = [
+        m for s in storages for i, ms in s._instrument_view_instrument_matches.items() if i.name == name for m in ms
+    ]
+    return sum(len(match._attributes_aggregation) for match in matches)
