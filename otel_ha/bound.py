@@ -20,6 +20,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 from opentelemetry import metrics
@@ -111,20 +112,27 @@ class Journal:
         count = len(self.entries)
         entries = self.entries[:count]
         del self.entries[:count]
-        # Most groups are prepared ones, whose rest is the same object each time.
-        rests: dict[int, list[Any]] = {}
+        # Most groups are prepared ones, whose rest is the same object each time: those are counted.
+        rests: dict[int, Any] = {}
+        times: dict[int, int] = {}
         for amount, cell, rest in entries:
             if cell is None:
                 self._replays.append((amount, rest))
                 continue
-            cell.amounts.append(amount)
-            if len(cell.amounts) == 1:
+            amounts = cell.amounts
+            if not amounts:
                 self._taking.append(cell)
+            amounts.append(amount)
             if rest:
-                rests.setdefault(id(rest), [rest, 0])[1] += 1
-        for rest, times in rests.values():
+                key = id(rest)
+                if key in times:
+                    times[key] += 1
+                else:
+                    times[key] = 1
+                    rests[key] = rest
+        for key, rest in rests.items():
             for amount, cell in rest:
-                cell.amounts.extend([amount] * times)
+                cell.amounts.extend(repeat(amount, times[key]))
                 self._taking.append(cell)
         self._take()
 
@@ -190,8 +198,7 @@ class SumCell(Cell):
 
     def take(self) -> None:
         """Add up the amounts that were sorted here."""
-        for amount in self.amounts:
-            self.total += amount
+        self.total += sum(self.amounts)
         self.amounts.clear()
 
     def _reset(self) -> None:
@@ -217,9 +224,9 @@ class HistogramCell(Cell):
         for amount in self.amounts:
             index = bisect_left(bounds, amount)
             counts[index] = counts.get(index, 0) + 1
-            self.total += amount
-        self.lowest = min(self.lowest, *self.amounts)
-        self.highest = max(self.highest, *self.amounts)
+        self.total += sum(self.amounts)
+        self.lowest = min(self.lowest, min(self.amounts))  # noqa: PLW3301 - unpacking thousands costs more
+        self.highest = max(self.highest, max(self.amounts))  # noqa: PLW3301
         self.amounts.clear()
 
     def _reset(self) -> None:
@@ -312,6 +319,7 @@ class BoundRecorder(SynchronousRecorder):
     def __init__(self, instrument: Synchronous, write: Write, shared: Shared, journal: Journal) -> None:
         super().__init__(instrument, write, shared)
         self.journal = journal
+        self.direct = journal.direct
         self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
         self._given: dict[tuple[tuple[str, AttributeValue | None], ...], Cell] = {}
         self._cells: dict[frozenset[tuple[str, AttributeValue, type]], Cell] = {}
@@ -355,11 +363,6 @@ class BoundRecorder(SynchronousRecorder):
             return 0, self.journal.nowhere, ()
         (amount, cell), *rest = group
         return amount, cell, tuple(rest)
-
-    @property
-    def direct(self) -> Direct:
-        """The way of prepared entries; see Recorder."""
-        return self.journal.direct
 
     def bind(self, attributes: Attributes) -> Callable[[float], None]:
         """Return what records with these attributes; see Recorder."""

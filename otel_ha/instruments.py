@@ -64,9 +64,8 @@ class Recorder(Protocol):
         With `later` no lock is taken and the next collection sees them: for finalizers, which can interrupt anything.
         """
 
-    @property
-    def direct(self) -> Direct | None:
-        """The way of prepared groups, outside of spans; None where there is none."""
+    direct: Direct | None
+    """The way of prepared groups, outside of spans; None where there is none."""
 
     def prepare(self, changes: Sequence[Change]) -> Prepared | None:
         """Return measurements that belong together as they can be recorded again and again; None where they cannot."""

@@ -256,6 +256,8 @@ def _record(changes: Sequence[_Bound], context: Context | None) -> None:
 class SynchronousRecorder:
     """Records one synchronous instrument's measurements through the OpenTelemetry API."""
 
+    direct: Direct | None = None
+
     def __init__(self, instrument: Synchronous, write: Write, shared: Shared) -> None:
         self._cut = shared.cut
         self._instrument = instrument
@@ -277,11 +279,6 @@ class SynchronousRecorder:
     def record_together(self, changes: Sequence[Change], *, later: bool) -> None:
         """Take measurements that belong together; see Recorder."""
         (self._cut.defer if later else self._cut.apply)(changes)
-
-    @property
-    def direct(self) -> Direct | None:
-        """None: every measurement takes the same way here."""
-        return None
 
     def prepare(self, changes: Sequence[Change]) -> Prepared | None:  # noqa: ARG002 - the API resolves at each call
         """Return None: nothing can be prepared here."""

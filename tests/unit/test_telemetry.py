@@ -462,7 +462,7 @@ def test_under_churn_the_sdk_keeps_no_more_series_than_are_in_use():
             assert telemetry.prometheus_text().count("test_churn_total{") == 50
             for number in range(50):
                 churning.forget(colour=f"{generation}-{number}")
-        telemetry.prometheus_text()
+            telemetry.prometheus_text()
         assert kept_by_the_sdk(telemetry, "test.churn") == 0
 
 
