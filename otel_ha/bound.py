@@ -43,7 +43,7 @@ from otel_ha.instruments import (
     Synchronous,
     shown,
 )
-from otel_ha.recording import LIMIT, Shared, SynchronousRecorder, Write, no_amount
+from otel_ha.recording import LIMIT, Identity, Shared, SynchronousRecorder, Write, identity, no_amount
 
 _logger = logging.getLogger("otel_ha")
 
@@ -322,7 +322,7 @@ class BoundRecorder(SynchronousRecorder):
         self.direct = journal.direct
         self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
         self._given: dict[tuple[tuple[str, AttributeValue | None], ...], Cell] = {}
-        self._cells: dict[frozenset[tuple[str, AttributeValue, type]], Cell] = {}
+        self._cells: dict[Identity, Cell] = {}
 
     def record(self, amount: float, attributes: Attributes, _: Context | None = None) -> None:
         """Take one measurement; never raises."""
@@ -393,15 +393,15 @@ class BoundRecorder(SynchronousRecorder):
     def _resolve(self, key: tuple[tuple[str, AttributeValue | None], ...], attributes: Attributes) -> Cell:
         reports = self.resolver.reports
         resolved = self.resolver.resolve(attributes)
-        identity = frozenset((name, value, type(value)) for name, value in resolved.items())
-        cell = self._cells.get(identity)
+        same = identity(resolved)
+        cell = self._cells.get(same)
         if cell is None:
             if self._scale is not None:
                 cell = HistogramCell(self._write, resolved, self._scale)
             else:
                 cell = SumCell(self._write, resolved)
             cell.join_all(self.journal.readers())
-            self._cells[identity] = cell
+            self._cells[same] = cell
         # What has to be counted each time as wrong is not kept, nor what equals other keys: 1, 1.0 and True.
         plain = all(isinstance(value, str | None) for value in attributes.values())
         if plain and reports == self.resolver.reports and len(self._given) < self.MOST_KEYS:

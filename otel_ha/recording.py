@@ -172,6 +172,14 @@ class Shared:
     """The values within an attribute's budget: the same ones on every instrument, or their accounts would differ."""
 
 
+Identity = frozenset[tuple[str, type, AttributeValue]]
+
+
+def identity(attributes: Mapping[str, AttributeValue]) -> Identity:
+    """Return what tells attribute sets apart as the SDK does: 1, 1.0 and True are three values."""
+    return frozenset((name, type(value), value) for name, value in attributes.items())
+
+
 class Resolver:
     """Turns the keywords of one instrument's measurements into OpenTelemetry attributes, within its limits."""
 
@@ -180,7 +188,7 @@ class Resolver:
         self._problems = shared.problems
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
         self._kept = shared.kept
-        self._series: set[frozenset[tuple[str, AttributeValue]]] = set()
+        self._series: set[Identity] = set()
         self.reports = 0
 
     def resolve(self, attributes: Attributes, *, take_place: bool = True) -> dict[str, AttributeValue]:
@@ -222,7 +230,7 @@ class Resolver:
         return True
 
     def _is_within_series(self, resolved: dict[str, AttributeValue]) -> bool:
-        series = frozenset(resolved.items())
+        series = identity(resolved)
         if series not in self._series:
             if len(self._series) >= self._instrument.series:
                 most = self._instrument.series
@@ -235,7 +243,7 @@ class Resolver:
 
     def forget(self, gone: Iterable[Mapping[str, AttributeValue]]) -> None:
         """Give the places of attribute sets back."""
-        self._series.difference_update(frozenset(resolved.items()) for resolved in gone)
+        self._series.difference_update(map(identity, gone))
 
     def _report(self, reason: str, attribute: str, what: str) -> None:
         self.reports += 1

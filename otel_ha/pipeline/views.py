@@ -38,7 +38,8 @@ def view_of(instrument: Instrument, aggregation: Aggregation | None) -> View:
     limit: dict[str, Any] = {}
     if _TAKES_LIMIT:
         expires = isinstance(instrument, Counter) and instrument.expires
-        limit["aggregation_cardinality_limit"] = _ENOUGH if expires else instrument.series
+        # One more than the recorder lets through, for the set that takes the surplus.
+        limit["aggregation_cardinality_limit"] = _ENOUGH if expires else instrument.series + 1
     return View(
         instrument_name=instrument.name, meter_name=DISTRO, attribute_keys=keys, aggregation=aggregation, **limit
     )
