@@ -17,6 +17,7 @@ import functools
 import logging
 import math
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -149,13 +150,14 @@ class Journal:
 class Cell:
     """One attribute set of one instrument: what was recorded since it was last settled."""
 
-    __slots__ = ("_aggregations", "_readers", "amounts", "attributes", "dirty", "write")
+    __slots__ = ("_aggregations", "_created", "_readers", "amounts", "attributes", "dirty", "write")
 
     def __init__(self, write: Callable[..., None], attributes: dict[str, AttributeValue]) -> None:
         self.write = write
         self.attributes = attributes
         self.amounts: list[float] = []
         self.dirty = False
+        self._created: int | None = time.time_ns()
         self._aggregations: list[Any] = []
         self._readers: object = None
 
@@ -167,20 +169,19 @@ class Cell:
         """Hand what was taken to the aggregation of each reader, and begin anew."""
         self.dirty = False
         if readers is not self._readers or any(aggregation.spent for aggregation in self._aggregations):
-            self.join_all(readers)
+            self._aggregations.clear()
+            self._readers = readers
+            self.write(0, self.attributes, Context({_CELL: self}))
+            self._created = None
         for aggregation in self._aggregations:
             aggregation.absorb(self)
         self._reset()
 
-    def join_all(self, readers: object) -> None:
-        """Find the aggregation of each reader, by a measurement of nothing."""
-        self._aggregations.clear()
-        self._readers = readers
-        self.write(0, self.attributes, Context({_CELL: self}))
-
     def join(self, aggregation: Any) -> None:
         """Settle to this aggregation, too; it calls this when the measurement of nothing reaches it."""
         aggregation.spent = False
+        if self._created is not None:
+            aggregation.start_at(self._created)
         self._aggregations.append(aggregation)
 
     def _reset(self) -> None:
@@ -251,6 +252,7 @@ class Scale:
 class _Bound:
     """Mixed into an aggregation of the SDK: takes what cells settle, beside what comes one by one."""
 
+    _start_time_unix_nano: int
     spent = False
     """Whether the SDK may have put it aside: it does so with those of a delta reader, which start anew each time."""
 
@@ -261,6 +263,11 @@ class _Bound:
             cell.join(self)
         else:
             super().aggregate(measurement, should_sample_exemplar)  # type: ignore[misc]
+
+    def start_at(self, nanoseconds: int) -> None:
+        """Say that the series started then: before the collection that made the SDK make this."""
+        self._start_time_unix_nano = min(self._start_time_unix_nano, nanoseconds)
+        self._previous_collection_start_nano = self._start_time_unix_nano
 
     def collect(self, collection_aggregation_temporality: Any, collection_start_nano: int) -> Any:
         """Return the SDK's own point."""
@@ -400,7 +407,6 @@ class BoundRecorder(SynchronousRecorder):
                 cell = HistogramCell(self._write, resolved, self._scale)
             else:
                 cell = SumCell(self._write, resolved)
-            cell.join_all(self.journal.readers())
             self._cells[same] = cell
         # What has to be counted each time as wrong is not kept, nor what equals other keys: 1, 1.0 and True.
         plain = all(isinstance(value, str | None) for value in attributes.values())

@@ -1,11 +1,10 @@
 """What is recorded by appending is exported as the public API would have exported it."""
 
 import math
-import threading
 from contextlib import nullcontext
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.context import attach, detach
 from opentelemetry.sdk.metrics import Counter as SdkCounter
@@ -20,12 +19,19 @@ from opentelemetry.sdk.metrics.view import (
 )
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from otel_ha import Attribute, Catalog, Counter, Discarded, Histogram, Operation, TelemetryConfig, UpDownCounter, measured
-from otel_ha.bound import BoundRecorder, HistogramCell, Scale
+from otel_ha import (
+    Attribute,
+    Catalog,
+    Counter,
+    Discarded,
+    Histogram,
+    Operation,
+    TelemetryConfig,
+    UpDownCounter,
+    measured,
+)
 from otel_ha.pipeline import Pipeline
-from otel_ha.recording import SynchronousRecorder
-from otel_ha.vocabulary import ingest, runtime
-from tests.recorded import MemoryReader, in_threads, unbalanced
+from otel_ha.vocabulary import runtime
 
 DELTA = AggregationTemporality.DELTA
 TEMPORALITIES = {
@@ -54,9 +60,7 @@ DURATION = Histogram(
     "test.duration", unit="s", description="Time.", attributes=(SHAPE, OUTCOME, ERROR), series=5, buckets=(1e6,)
 )
 WORK = Operation(duration=DURATION, in_flight=IN_FLIGHT, received=RECEIVED, discarded=DISCARDED)
-CATALOG = Catalog(
-    COUNTER, UPDOWN, HISTOGRAM, RECEIVED, IN_FLIGHT, DISCARDED, DURATION, runtime.RECORDING_PROBLEMS
-)
+CATALOG = Catalog(COUNTER, UPDOWN, HISTOGRAM, RECEIVED, IN_FLIGHT, DISCARDED, DURATION, runtime.RECORDING_PROBLEMS)
 VERBS = {"counter": COUNTER.add, "updowncounter": UPDOWN.add, "histogram": HISTOGRAM.record}
 BOUND = {"counter": COUNTER.bind, "updowncounter": UPDOWN.bind, "histogram": HISTOGRAM.bind}
 CLOCKED = {DURATION.name}
@@ -72,26 +76,26 @@ VIEWS = {
     ],
     "exponential": [View(instrument_name="test.width", aggregation=ExponentialBucketHistogramAggregation())],
     "dropped": [View(instrument_name="test.level", aggregation=DropAggregation())],
-    "two": [View(instrument_name="test.things", name=f"test.{n}", attribute_keys=k) for n, k in
-            (("by_shape", {"test.shape"}), ("by_entity", {"test.entity"}))],
+    "two": [
+        View(instrument_name="test.things", name=f"test.{n}", attribute_keys=k)
+        for n, k in (("by_shape", {"test.shape"}), ("by_entity", {"test.entity"}))
+    ],
 }
 
 # What is done to both paths.
 VALUES = st.sampled_from(["a", "b", "c", "x", "queued", 1, 1.0, True, 0, 0.0, False, None, "", "é", [1], b"x", 10**30])
 ATTRIBUTES = st.dictionaries(st.sampled_from(["shape", "state", "entity", "undeclared"]), VALUES, max_size=3)
 AMOUNTS = st.one_of(
-    st.sampled_from([0, 0.0, 1, 1.0, 0.5, 2.5, True, 10**18, -1, -0.5, math.nan, math.inf, -math.inf, 2**63, "1", None]),
+    st.sampled_from(
+        [0, 0.0, 1, 1.0, 0.5, 2.5, True, 10**18, -1, -0.5, math.nan, math.inf, -math.inf, 2**63, "1", None]
+    ),
     st.integers(0, 1000),
     st.floats(0, 1e6),
 )
 READER = st.integers(0, 3)
 KINDS = st.sampled_from(list(VERBS))
-RECORD = st.tuples(
-    st.just("record"), KINDS, AMOUNTS, ATTRIBUTES, st.booleans()
-)
-BIND = st.tuples(
-    st.just("bind"), KINDS, st.lists(AMOUNTS, max_size=3), ATTRIBUTES
-)
+RECORD = st.tuples(st.just("record"), KINDS, AMOUNTS, ATTRIBUTES, st.booleans())
+BIND = st.tuples(st.just("bind"), KINDS, st.lists(AMOUNTS, max_size=3), ATTRIBUTES)
 SHAPES = st.fixed_dictionaries({}, optional={"shape": VALUES, "entity": VALUES, "undeclared": VALUES})
 OUTCOMES = st.sampled_from(["ok", "error", "cancelled", Discarded("full"), Discarded("late"), Discarded("old")])
 GROUP = st.tuples(
@@ -207,7 +211,9 @@ def exported(data):
             "kind": (type(metric.data).__name__, metric.unit, metric.description),
             "temporality": getattr(metric.data, "aggregation_temporality", None),
             "monotonic": getattr(metric.data, "is_monotonic", None),
-            "points": {key_of(point): point_of(point, clocked=metric.name in CLOCKED) for point in metric.data.data_points},
+            "points": {
+                key_of(point): point_of(point, clocked=metric.name in CLOCKED) for point in metric.data.data_points
+            },
             "number": len(metric.data.data_points),
         }
         for scope in scopes
