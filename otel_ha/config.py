@@ -13,10 +13,11 @@ specified, although the Python exporters, left to themselves, read it as seconds
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import attrs
 
@@ -83,7 +84,7 @@ class TelemetryConfig(Settings):
 
     What is not given is read from `environ` (the process's environment if None), then from the file `env_file` if one
     is named, when the instance is made. Times are in seconds. A wrong value, an unknown argument, or a combination that
-    cannot work is a ConfigError. ``attrs.evolve`` gives a copy with changes, the environment's values included.
+    cannot work is a ConfigError. ``named`` gives a copy with another service name.
     """
 
     prefix: ClassVar[str] = "OTEL_HA_"
@@ -107,8 +108,8 @@ class TelemetryConfig(Settings):
 
     metrics_exporters: tuple[str, ...] = _export(
         some_of("otlp", "prometheus", "console"), "OTEL_METRICS_EXPORTER", default=("otlp", "prometheus"),
-        help="The ways out: `otlp` pushes, `prometheus` is scraped, `console` prints. `none` (an empty tuple) measures "
-        "for the summary only.",
+        help="The ways out: `otlp` pushes, `prometheus` is scraped, `console` prints. `none` (an empty tuple) is "
+        "no way out.",
     )
     export_interval: float = _export(
         seconds(_SHORTEST, _DAY, milliseconds=True), "OTEL_METRIC_EXPORT_INTERVAL", default=30.0,
@@ -235,7 +236,7 @@ class TelemetryConfig(Settings):
 
     history_length: int = _life(
         whole(1, 100_000), "OTEL_HA_HISTORY_LENGTH", default=100,
-        help="How many collections are kept in memory for the summary.",
+        help="How many collections to keep in memory. Reserved: nothing keeps any yet.",
     )
     shutdown_timeout: float = _life(
         seconds(0, 3600), "OTEL_HA_SHUTDOWN_TIMEOUT", default=5.0,
@@ -246,6 +247,12 @@ class TelemetryConfig(Settings):
         help="Whether SIGTERM pushes the last measurements before it does what it did before.",
     )
     # fmt: on
+
+    def named(self, service_name: str) -> Self:
+        """Return a copy with this service name; everything else, found and derived, stays as it is."""
+        copied = copy.copy(self)
+        copied._put("service_name", service_name)
+        return copied
 
     @property
     def groups(self) -> frozenset[str]:

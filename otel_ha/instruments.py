@@ -92,8 +92,9 @@ class Attribute:
     """One attribute of a measurement.
 
     `keyword` is what Python code gives it by (default: the last part of the name). `values`, where given, is the closed
-    set of allowed values. `budget`, where given, is how many distinct values one instrument keeps apart; later ones are
-    recorded as "_OTHER". Raises CatalogError on a name that is no attribute key or a budget below 1.
+    set of allowed values. `budget`, where given, is how many distinct values are kept apart, on all instruments that
+    have the attribute together; later ones are recorded as "_OTHER". Raises CatalogError on a name that is no attribute
+    key or a budget below 1.
     """
 
     name: str
@@ -153,6 +154,11 @@ class Instrument:
         kind = type(self).kind
         return naming.prometheus_name(self.name, self.unit, counter=kind == "counter", gauge=kind == "gauge")
 
+    @property
+    def reserve(self) -> int:
+        """Attribute sets beyond `series` for those that are folded: a quarter as many."""
+        return self.series // 4
+
     def _problems(self) -> Iterable[str]:
         if not naming.is_name(self.name):
             yield "a name is a lower-case letter, then lower-case letters, digits, '_', '.', '-' or '/', 255 in all"
@@ -168,6 +174,9 @@ class Instrument:
             yield f"group {self.group!r} is none of {', '.join(GROUPS)}"
         if self.series < 1:
             yield f"series is at least 1, not {self.series}"
+        if not all(isinstance(attribute, Attribute) for attribute in self.attributes):
+            yield f"attributes are Attribute declarations, not {shown(self.attributes)}"
+            return
         yield from self._repeated("attribute", [a.prometheus_label for a in self.attributes])
         yield from self._repeated("keyword", [a.keyword for a in self.attributes])
 

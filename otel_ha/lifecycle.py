@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Protocol
 
@@ -29,13 +30,14 @@ class Sigterm:
     """Lets SIGTERM push the last measurements before it does what it would have done.
 
     The push runs in a thread of its own: the signal interrupts the main thread anywhere, perhaps where it holds a lock
-    that the push needs.
+    that the push needs. That thread waits from the start on: a process that is about to end may start none any more.
     """
 
     def __init__(self, telemetry: Flushable) -> None:
         self._telemetry = telemetry
         self._previous: Any = None
         self._ending = False
+        self._tasks: SimpleQueue[Callable[[], object]] = SimpleQueue()
 
     def install(self) -> bool:
         """Put itself before the handler that is there; False where that is not to be (ignored, not the main thread)."""
@@ -44,8 +46,14 @@ class Sigterm:
         self._previous = signal.getsignal(signal.SIGTERM)
         if self._previous in (signal.SIG_IGN, None):
             return False
+        self._start_thread()
         signal.signal(signal.SIGTERM, self._handle)
         return True
+
+    def after_fork_in_child(self) -> None:
+        """Start the thread anew, which the fork has left behind, if it is needed here as well."""
+        if signal.getsignal(signal.SIGTERM) == self._handle:
+            self._start_thread()
 
     def uninstall(self) -> None:
         """Put the former handler back, unless somebody else put one of their own in between."""
@@ -56,13 +64,13 @@ class Sigterm:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if callable(self._previous):
             # The service, or its event loop, ends in its own time; its normal exit pushes what comes until then.
-            self._in_thread(self._telemetry.flush)
+            self._tasks.put(self._telemetry.flush)
             self._previous(number, frame)
         elif self._ending:
             self._die()
         else:
             self._ending = True
-            self._in_thread(self._shut_down_and_end)
+            self._tasks.put(self._shut_down_and_end)
 
     def _shut_down_and_end(self) -> None:
         self._telemetry.shutdown()
@@ -75,9 +83,15 @@ class Sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    @staticmethod
-    def _in_thread(target: Callable[[], Any]) -> None:
-        threading.Thread(target=target, name="otel-ha-sigterm", daemon=True).start()
+    def _start_thread(self) -> None:
+        tasks: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._tasks = tasks
+
+        def work() -> None:
+            while True:
+                tasks.get()()
+
+        threading.Thread(target=work, name="otel-ha-sigterm", daemon=True).start()
 
 
 def at_end_of_multiprocessing_child(telemetry: Flushable) -> None:

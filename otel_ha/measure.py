@@ -150,6 +150,9 @@ class Measured:
         expected: Expected,
         attributes: dict[str, Given],
     ) -> None:
+        if not isinstance(what, Operation | Histogram):
+            given = shown(what)
+            raise CatalogError(f"measured() takes an Operation or a Histogram, as in @measured(HISTOGRAM); not {given}")
         self.operation = what if isinstance(what, Operation) else Operation(duration=what)
         self.outcome_of = outcome_of
         self._expected = expected
@@ -191,6 +194,8 @@ class Measured:
         """End the block; an exception passes through."""
         with self._lock:
             block = _block()
+            if not self._open:
+                return
             if block not in self._open:  # entered in one function by an ExitStack that is closed in another
                 block = list(self._open)[-1]
             measurement = self._open[block].pop()

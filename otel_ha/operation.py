@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from otel_ha.errors import CatalogError
 from otel_ha.instruments import (
     Attributes,
     AttributeValue,
@@ -45,6 +46,15 @@ class Operation:
     discarded: Counter | None = None
     occurrences: Counter | None = None
     queued: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that the instruments can hold what is recorded on them; raises CatalogError."""
+        name, unit = self.duration.name, self.duration.unit
+        if unit != "s":
+            raise CatalogError(f"{name!r} cannot measure durations: these are in seconds, its unit is {unit!r}")
+        for instrument, keyword in ((self.in_flight, "state"), (self.discarded, "reason")):
+            if instrument is not None and keyword not in self._keywords[instrument]:
+                raise CatalogError(f"{instrument.name!r} needs an attribute {keyword!r} in an operation")
 
     @functools.cached_property
     def instruments(self) -> tuple[Synchronous, ...]:

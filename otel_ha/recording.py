@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -172,6 +172,17 @@ class Shared:
     """The values within an attribute's budget: the same ones on every instrument, or their accounts would differ."""
 
 
+def _can_be_sent(value: object) -> bool:
+    """Whether an exporter can encode it: a lone surrogate would cost every scrape, a larger number every push."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+    return isinstance(value, bool | float) or (isinstance(value, int) and -LIMIT <= value < LIMIT)
+
+
 Identity = frozenset[tuple[str, type, AttributeValue]]
 
 
@@ -187,7 +198,7 @@ class Resolver:
         self._instrument = instrument
         self._problems = shared.problems
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
-        self._kept = shared.kept
+        self._kept = {a.keyword: shared.kept.setdefault(a, set()) for a in instrument.attributes}
         self._series: set[Identity] = set()
         self.reports = 0
 
@@ -199,15 +210,34 @@ class Resolver:
                 continue
             attribute = self._attributes.get(keyword)
             if attribute is None:
-                self._report("undeclared_attribute", keyword, f"has no attribute {keyword!r}; it is left out")
+                declared = ", ".join(self._attributes) or "none"
+                what = f"has no attribute {keyword!r} (declared: {declared}); the measurement is recorded without it"
+                self._report("undeclared_attribute", keyword, what)
             else:
                 resolved[attribute.name] = self._within_limits(attribute, value)
-        return resolved if not take_place or self._is_within_series(resolved) else OVERFLOW
+        if not take_place or self._is_within_series(resolved):
+            return resolved
+        folded = self._fold(resolved)
+        return folded if self._is_within_series(folded, reserve=True) else OVERFLOW
+
+    def _fold(self, resolved: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Return the attributes with the one that has the most values as "_OTHER": the others survive."""
+        return {**resolved, self._widest: OTHER} if self._widest in resolved else resolved
+
+    @cached_property
+    def _widest(self) -> str:
+        """The open attribute with the most values; asked for when the series are used up, and then left at that."""
+        values: dict[str, set[AttributeValue]] = {a.name: set() for a in self._attributes.values() if not a.values}
+        for series in self._series:
+            for name, _, value in series:
+                if name in values:
+                    values[name].add(value)
+        return max(values, key=lambda name: len(values[name]), default="")
 
     def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
-        if not isinstance(value, str | bool | int | float):
-            kind = type(value).__name__
-            self._report("invalid_value", attribute.name, f"{attribute.name} is text, a number or a bool, not {kind}")
+        if not _can_be_sent(value):
+            what = f"{attribute.name} is text in Unicode, a 64-bit number or a bool, not {shown(value)}"
+            self._report("invalid_value", attribute.name, what)
             return OTHER
         if attribute.values and value not in attribute.values:
             allowed = ", ".join(attribute.values)
@@ -222,21 +252,21 @@ class Resolver:
         return value
 
     def _is_within_budget(self, attribute: Attribute, value: AttributeValue) -> bool:
-        kept = self._kept.setdefault(attribute, set())
+        kept = self._kept[attribute.keyword]
         if value not in kept:
             if len(kept) >= (attribute.budget or 0):
                 return False
             kept.add(value)
         return True
 
-    def _is_within_series(self, resolved: dict[str, AttributeValue]) -> bool:
+    def _is_within_series(self, resolved: dict[str, AttributeValue], *, reserve: bool = False) -> bool:
         series = identity(resolved)
         if series not in self._series:
-            if len(self._series) >= self._instrument.series:
+            if len(self._series) >= self._instrument.series + (self._instrument.reserve if reserve else 0):
                 most = self._instrument.series
-                self._report(
-                    "series_exceeded", "", f"more than {most} attribute sets; further ones are folded into one"
-                )
+                if not reserve:
+                    what = f"more than {most} attribute sets; of further ones the attribute with most values is {OTHER}"
+                    self._report("series_exceeded", "", what)
                 return False
             self._series.add(series)
         return True

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import View
 
@@ -56,7 +55,7 @@ def setup_telemetry(
     config = config or TelemetryConfig()
     unknown = config.unknown_variables()
     if service_name is not None:
-        config = attrs.evolve(config, service_name=service_name)
+        config = config.named(service_name)
     with _lock:
         if _running is not None:
             _running.check_same(config, catalog, views)
@@ -94,7 +93,11 @@ class Telemetry:
         """Build the pipeline and connect the declarations; setup_telemetry's to call."""
         if not self.config.enabled:
             return
-        self._build()
+        try:
+            self._build()
+        except BaseException:
+            self.shutdown(timeout=0)  # half of it must not stay
+            raise
         if self.config.handle_sigterm:
             self._sigterm.install()
 
@@ -191,6 +194,7 @@ class Telemetry:
             self._server.after_fork_in_child()
             self._server = None
         self._build(forked_from=parent)
+        self._sigterm.after_fork_in_child()
         at_end_of_multiprocessing_child(self)
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
@@ -250,18 +254,21 @@ class Telemetry:
             return
         try:
             server.start()
-        except OSError as error:
-            self._endpoint_problem = f"cannot listen at {where}: {error.strerror or error}"
-            _logger.error("metrics endpoint: %s; the service goes on", self._endpoint_problem)  # noqa: TRY400 - one line
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._endpoint_problem = f"cannot listen at {where}: {why}"
+            hint = "OTEL_EXPORTER_PROMETHEUS_PORT names another port, 0 takes a free one"
+            _logger.error("no metrics endpoint: %s; the service goes on (%s)", self._endpoint_problem, hint)  # noqa: TRY400 - one line
         else:
             self._server, self._endpoint_problem = server, ""
 
     def _health(self) -> Mapping[str, object]:
         pipeline = self._pipeline
         deliveries = pipeline.deliveries() if pipeline else []
-        degraded = self._endpoint_problem or any(delivery["status"] == "failing" for delivery in deliveries)
+        failing = any(delivery["status"] == "failing" for delivery in deliveries)
+        status = "degraded" if self._endpoint_problem or failing else "ok"
         return {
-            "status": "failed" if pipeline is None else "degraded" if degraded else "ok",
+            "status": "disabled" if not self.config.enabled else "failed" if pipeline is None else status,
             "service": self.config.service_name,
             "endpoint": {"url": self.metrics_url, "problem": self._endpoint_problem or None},
             "pushes": deliveries,

@@ -18,13 +18,24 @@ class InvalidEventError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One state of one entity; `timestamp` is in nanoseconds since 1970, Home Assistant's own where it sent one."""
+    """One state of one entity; `timestamp` is in nanoseconds since 1970, Home Assistant's own where it sent one.
+
+    Raises InvalidEventError where the state, the entity's id or the unit cannot be written in UTF-8: JSON can spell
+    half of a surrogate pair.
+    """
 
     source: str
     entity_id: str
     state: str
     timestamp: int
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what is going to be written."""
+        try:
+            f"{self.entity_id} {self.state} {self.unit}".encode()
+        except UnicodeEncodeError as error:
+            raise InvalidEventError(f"no UTF-8: {error.reason}") from None
 
     @property
     def domain(self) -> str:

@@ -69,13 +69,21 @@ class HttpWriter:
         await self._http.close()
 
     async def _post(self, body: bytes, count: int) -> Answer:
-        """Send a batch once."""
+        """Send a batch once; raise TryAgainError if it is worth another attempt."""
+        no_answer: TryAgainError | None = None
         with measured(
             ingest.WRITE, system=self.name, operation="write", server_address=self._address.host
         ) as measurement:
-            status, text = await self._request(body)
-            if status >= HTTPStatus.BAD_REQUEST:
-                measurement.fail(str(status))
+            try:
+                status, text = await self._request(body)
+            except TryAgainError as failed:
+                no_answer = failed  # raised in here, it would be the type of the error instead of its cause
+                measurement.fail(failed.error_type)
+            else:
+                if status >= HTTPStatus.BAD_REQUEST:
+                    measurement.fail(str(status))
+        if no_answer is not None:
+            raise no_answer
         ingest.DATA_SENT.add(len(body), sink=self.name, type="line_protocol")
         return judge(status, text, count)
 

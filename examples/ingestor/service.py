@@ -48,6 +48,13 @@ class Ingestor:
 
     async def run(self) -> None:
         """Run until `stop` is called; an error in any part ends all of it."""
+        try:
+            await self._run()
+        finally:
+            self._intake.abandon()
+            self._sink.abandon()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             sources = [tasks.create_task(source.run(self._stopping)) for source in self._sources]
             work = [tasks.create_task(self._process()), tasks.create_task(self._sink.run())]
@@ -60,8 +67,6 @@ class Ingestor:
             except TimeoutError:
                 for task in sources + work:
                     task.cancel()
-        self._intake.abandon()
-        self._sink.abandon()
 
     async def _process(self) -> None:
         """Process what there is, then let the sink write the rest."""

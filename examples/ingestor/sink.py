@@ -108,8 +108,9 @@ class BatchSink:
         try:
             answer = await self._writer.write(batch)
         except WriteFailedError as failed:
-            self._count(batch, "error", failed.error_type)
-            self._report(failed.error_type, f"lost {len(batch)} points: {failed}")
+            self._fail(batch, failed.error_type, str(failed))
+        except Exception as error:  # noqa: BLE001 - one batch that cannot be written must not end the service
+            self._fail(batch, type(error).__name__, repr(error))
         except asyncio.CancelledError:
             self._lose(batch)
             raise
@@ -131,6 +132,11 @@ class BatchSink:
             self._add(len(batch) - answer.rejected, measurement, "ok", None)
             self._add(answer.rejected, measurement, "error", answer.error_type)
         self._report(answer.error_type, f"rejects {answer.rejected} of {len(batch)} points: {answer.message}")
+
+    def _fail(self, batch: list[Point], error_type: str, message: str) -> None:
+        """Count and report a batch that is lost to an error."""
+        self._count(batch, "error", error_type)
+        self._report(error_type, f"lost {len(batch)} points: {message}")
 
     def _lose(self, points: list[Point]) -> None:
         """Count points that there was no time to write, and say so."""

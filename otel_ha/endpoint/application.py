@@ -38,9 +38,9 @@ class Endpoint:
     """Answers requests about telemetry.
 
     `registry` is what /metrics renders (None: there is no such page) and may be replaced; `health` is what /healthz
-    says, its "status" being ok, degraded or failed. With a username or a password, every path asks for both by basic
-    authentication: /healthz too, since it names hosts and errors. `wsgi_app` and `asgi_app` are the
-    endpoint as applications, to serve or to mount.
+    says, its "status" being ok, degraded, disabled or failed. With a username or a password, every path asks for both
+    by basic authentication: /healthz too, since it names hosts and errors. `wsgi_app` and `asgi_app` are the endpoint
+    as applications, to serve or to mount.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Endpoint:
 
     def _healthz(self, _: Mapping[str, str]) -> Response:
         health = self._health()
-        alive = health.get("status") in {"ok", "degraded"}
+        alive = health.get("status") in {"ok", "degraded", "disabled"}
         body = json.dumps(dict(health), indent=2, default=str).encode() + b"\n"
         status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")], body)

@@ -169,6 +169,13 @@ class _Listener(ThreadingMixIn, WSGIServer):
             # Tells the client that the answer is whole.
             connection.unwrap()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; in this one where Python starts none any more, as when the main thread has ended."""
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            self.process_request_thread(request, client_address)
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as in BaseServer
         """Say at debug level that a connection broke: what clients do is their affair."""
         _logger.debug("connection from %s ended early: %r", client_address, sys.exc_info()[1])

@@ -144,9 +144,8 @@ class Pipeline:
     def flush(self, timeout: float) -> bool:
         """Push everything now, within `timeout` seconds; returns whether it arrived. A scrape is not affected."""
         deadline = time.monotonic() + timeout
-        for reader in self.pushes:
-            reader.force_flush(timeout_millis=max(deadline - time.monotonic(), 0.0) * 1e3)
-        return all(not reader.delivery.failures for reader in self.pushes)
+        arrived = [reader.flush(deadline - time.monotonic()) for reader in self.pushes]
+        return all(arrived)
 
     def shutdown(self, timeout: float) -> None:
         """Push a last time and stop, within `timeout` seconds. A foreign provider is its owner's to shut down."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.sdk.metrics import (
     Counter,
     Histogram,
+    MetricsTimeoutError,
     ObservableCounter,
     ObservableGauge,
     ObservableUpDownCounter,
@@ -27,6 +29,7 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
+from opentelemetry.util.re import parse_env_headers
 
 from otel_ha.config import TelemetryConfig
 from otel_ha.errors import ConfigError
@@ -54,6 +57,8 @@ _CHATTY = (
 # Seconds into a shutdown after which an attempt that fails was the last one. The exporters wait about a second before
 # the second attempt, two before the third: a service without a receiver ends after one second, not after five.
 _LAST_TRY = 0.5
+# Seconds that a collection has for its callbacks at the least.
+_LEAST = 0.1
 
 
 @dataclass
@@ -81,13 +86,18 @@ class Delivery:
             _logger.warning("push to %s works again, after %d failed ones", self.target, self.failures)
         self.last_success, self.failures, self.last_error = time.time(), 0, ""
 
-    def failed(self, why: str) -> None:
+    def failed(self, why: str, *, closing: bool) -> None:
         """Note a push that failed; the first one of an outage is logged."""
         self.failures += 1
         self.last_error = why
-        if self.failures == 1:
+        if self.failures == 1 and closing:
+            _logger.warning("the last push to %s failed: %s", self.target, why)
+        elif self.failures == 1:
             _logger.warning(
-                "push to %s fails: %s; it is tried again every interval, and logged when it works", self.target, why
+                "push to %s fails: %s; it is tried again every interval, and logged when it works "
+                "(OTEL_EXPORTER_OTLP_ENDPOINT says where to, OTEL_METRICS_EXPORTER=prometheus turns it off)",
+                self.target,
+                why,
             )
 
 
@@ -129,12 +139,14 @@ class WatchedExporter(MetricExporter):
         delivery: Delivery,
         temporality: dict[type, AggregationTemporality],
         aggregation: dict[type, Aggregation],
+        last_try: float = _LAST_TRY,
     ) -> None:
         super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
         self._exporter = exporter
         self._delivery = delivery
         self._heard: list[str] = []
         self._closing_since: float | None = None
+        self._last_try = last_try
         self._is_shut_down = False
         self.abandoned = False
         for name in _CHATTY:
@@ -155,7 +167,8 @@ class WatchedExporter(MetricExporter):
             self._delivery.succeeded()
         else:
             # The first message has the cause, the last one only that all attempts are used up.
-            self._delivery.failed(_cause(self._heard[0]) if self._heard else "no reason given")
+            why = _cause(self._heard[0]) if self._heard else "no reason given"
+            self._delivery.failed(why, closing=self._closing_since is not None)
         return result
 
     def close_soon(self) -> None:
@@ -174,7 +187,7 @@ class WatchedExporter(MetricExporter):
 
     def _hear(self, message: str) -> None:
         self._heard.append(message)
-        if self._closing_since is not None and time.monotonic() - self._closing_since > _LAST_TRY:
+        if self._closing_since is not None and time.monotonic() - self._closing_since > self._last_try:
             self.shutdown()
 
 
@@ -202,6 +215,25 @@ class PushReader(Consistent, PeriodicExportingMetricReader):
         self._watched.close_soon()
         super().shutdown(timeout_millis=timeout_millis, **kwargs)
 
+    def flush(self, timeout: float) -> bool:
+        """Push now; returns whether it arrived within `timeout` seconds. Beyond them it goes on in the background."""
+        arrived: list[bool] = []
+
+        def push() -> None:
+            with suppress(MetricsTimeoutError):
+                self.force_flush(timeout_millis=max(timeout, _LEAST) * 1e3)
+                arrived.append(not self.delivery.failures)
+
+        # The exporters keep to a timeout of their own, which is another.
+        thread = threading.Thread(target=push, name="otel-ha-flush", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends, and starts no threads any more
+            push()
+        else:
+            thread.join(max(timeout, 0))
+        return arrived == [True]
+
     def abandon(self) -> None:
         """Push nothing any more and stop, without waiting: in a forked child, where this is the parent's."""
         self._watched.abandoned = True
@@ -222,33 +254,27 @@ def otlp_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
         aggregation[Histogram] = ExponentialBucketHistogramAggregation()
     # Every kind is named: what is left out the exporter would take from the environment, and an argument comes first.
     temporality = dict.fromkeys(_KINDS, AggregationTemporality.CUMULATIVE) | _TEMPORALITY[config.otlp_temporality]
-    return _reader(exporter, config.otlp_metrics_url, config, cut, temporality, aggregation)
+    target = config.otlp_metrics_url.partition("?")[0]  # what follows may be a token
+    delivery = Delivery(target)
+    # The gRPC exporter reports the same failure only once, so its first one is the last try.
+    last_try = 0.0 if config.otlp_protocol == "grpc" else _LAST_TRY
+    watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try)
+    return PushReader(watched, delivery, config, cut)
 
 
 def console_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
     """Return the reader that prints."""
     from opentelemetry.sdk.metrics.export import ConsoleMetricExporter  # noqa: PLC0415 - only when chosen
 
-    return _reader(ConsoleMetricExporter(), "the console", config, cut, {}, {})
-
-
-def _reader(
-    exporter: MetricExporter,
-    target: str,
-    config: TelemetryConfig,
-    cut: Cut,
-    temporality: dict[type, AggregationTemporality],
-    aggregation: dict[type, Aggregation],
-) -> PushReader:
-    delivery = Delivery(target)
-    return PushReader(WatchedExporter(exporter, delivery, temporality, aggregation), delivery, config, cut)
+    delivery = Delivery("the console")
+    return PushReader(WatchedExporter(ConsoleMetricExporter(), delivery, {}, {}), delivery, config, cut)
 
 
 def _http_exporter(config: TelemetryConfig) -> MetricExporter:
     from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415 - only when chosen
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
 
-    return OTLPMetricExporter(
+    exporter = OTLPMetricExporter(
         endpoint=config.otlp_metrics_url,
         certificate_file=str(config.otlp_certificate) if config.otlp_certificate else None,
         client_key_file=str(config.otlp_client_key) if config.otlp_client_key else None,
@@ -257,6 +283,18 @@ def _http_exporter(config: TelemetryConfig) -> MetricExporter:
         timeout=config.otlp_timeout,
         compression=Compression(config.otlp_compression),
     )
+    # The exporter adds the environment's headers to those that it is given. Those of the configuration are all there
+    # are: the environment's are among them, unless an argument says otherwise.
+    sent = exporter._client._headers
+    for name in _headers_of_the_environment() - config.otlp_request_headers.keys():
+        sent.pop(name, None)
+    return exporter
+
+
+def _headers_of_the_environment() -> set[str]:
+    variables = ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+    given = next((os.environ[name] for name in variables if os.environ.get(name)), "")
+    return set(parse_env_headers(given, liberal=True))
 
 
 def _grpc_exporter(config: TelemetryConfig) -> MetricExporter:

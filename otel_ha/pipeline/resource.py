@@ -12,6 +12,7 @@ from pathlib import Path
 
 from opentelemetry.sdk.resources import Resource
 
+import otel_ha
 from otel_ha.config import TelemetryConfig
 
 DISTRO = "otel-ha"
@@ -37,7 +38,7 @@ def resource(config: TelemetryConfig, *, forked: bool = False) -> Resource:
         "telemetry.sdk.language": "python",
         "telemetry.sdk.version": metadata.version("opentelemetry-sdk"),
         "telemetry.distro.name": DISTRO,
-        "telemetry.distro.version": metadata.version(DISTRO),
+        "telemetry.distro.version": otel_ha.__version__,
         "host.name": socket.gethostname(),
         "host.arch": platform.machine(),
         "os.type": sys.platform,

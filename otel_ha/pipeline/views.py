@@ -38,8 +38,9 @@ def view_of(instrument: Instrument, aggregation: Aggregation | None) -> View:
     limit: dict[str, Any] = {}
     if _TAKES_LIMIT:
         expires = isinstance(instrument, Counter) and instrument.expires
-        # One more than the recorder lets through, for the set that takes the surplus.
-        limit["aggregation_cardinality_limit"] = _ENOUGH if expires else instrument.series + 1
+        # What the recorder lets through, and one more: the set that takes the surplus.
+        let_through = instrument.series + instrument.reserve + 1
+        limit["aggregation_cardinality_limit"] = _ENOUGH if expires else let_through
     return View(
         instrument_name=instrument.name, meter_name=DISTRO, attribute_keys=keys, aggregation=aggregation, **limit
     )

@@ -11,6 +11,8 @@ efficiency are not declared: they follow from these.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from otel_ha.catalog import Catalog, Objective
 from otel_ha.instruments import (
     SUB_SECOND,
@@ -247,14 +249,7 @@ EVENT = Operation(
 )
 """An event that is received when its processing starts; `receive()` and `discard()` count one that a queue holds."""
 
-QUEUED_EVENT = Operation(
-    duration=EVENT_DURATION,
-    in_flight=IN_FLIGHT,
-    received=RECEIVED,
-    discarded=DISCARDED,
-    occurrences=ENTITY_EVENTS,
-    queued=True,
-)
+QUEUED_EVENT = replace(EVENT, queued=True)
 """An event that `EVENT.receive()` counted when it was put into the queue from which it now comes."""
 
 TRANSFORM = Operation(duration=TRANSFORM_DURATION)

@@ -84,10 +84,11 @@ def test_what_was_received_is_accounted_for_at_every_scrape_under_load(home, ser
     assert [balance(found) for found in scrapes] == [0] * len(scrapes)
 
 
-def test_sigterm_in_mid_stream_loses_neither_events_nor_counts(home, servers, mosquitto, tmp_path):
+def test_sigterm_in_mid_stream_loses_neither_events_nor_counts(home, servers, sink, mosquitto):
     prometheus, collector = servers
     collector.start()
-    with ingestor(mosquitto, collector.otlp_http_endpoint, f"--file={tmp_path / 'points'}") as service:
+    name, options, count = sink
+    with ingestor(mosquitto, collector.otlp_http_endpoint, *options) as service:
         load = threading.Thread(target=home.publish, args=(N,))
         load.start()
         eventually(lambda: figures_at(service.metrics_url)["received", "mqtt", ""] > N / 4)
@@ -96,7 +97,7 @@ def test_sigterm_in_mid_stream_loses_neither_events_nor_counts(home, servers, mo
     found = figures_at(collector.prometheus_url)
     assert balance(found) == 0
     assert found["in flight", "mqtt", ""] == 0
-    assert found["processed", "mqtt", "ok"] == found["points", "file", "ok"] == lines(tmp_path / "points")
+    assert found["processed", "mqtt", "ok"] == found["points", name, "ok"] == count()
     assert found["received", "mqtt", ""] < home.expected.total()
     agree(found, None, collector, prometheus)
 
@@ -125,13 +126,14 @@ def prometheus_is_away_for_a_while(home, prometheus, collector) -> None:
 @pytest.mark.parametrize(
     "outage", [collector_starts_late, collector_is_killed_and_restarted, prometheus_is_away_for_a_while]
 )
-def test_after_an_outage_every_way_agrees_again(home, servers, mosquitto, tmp_path, outage):
+def test_after_an_outage_every_way_agrees_again(home, servers, sink, mosquitto, outage):
     prometheus, collector = servers
-    with ingestor(mosquitto, collector.otlp_http_endpoint, f"--file={tmp_path / 'points'}") as service:
+    name, options, count = sink
+    with ingestor(mosquitto, collector.otlp_http_endpoint, *options) as service:
         watch(prometheus, service)
         outage(home, prometheus, collector)
-        agree(home.figures("file"), service, collector, prometheus)
-        assert lines(tmp_path / "points") == home.expected["processed", "ok"]
+        agree(home.figures(name), service, collector, prometheus)
+        assert count() == home.expected["processed", "ok"]
 
 
 def test_promtool_accepts_the_metrics_page(home, servers, mosquitto, tmp_path, promtool):

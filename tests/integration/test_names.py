@@ -15,14 +15,18 @@ from otel_ha import (
     Counter,
     Gauge,
     Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
     TelemetryConfig,
     UpDownCounter,
     setup_telemetry,
 )
-from otel_ha.instruments import Synchronous
+from otel_ha.instruments import Instrument, Observable
 from tests.servers.prometheus import Scrape
 from tests.servers.running import eventually, get
 
+KINDS = (Counter, UpDownCounter, Gauge, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 UNITS = ("s", "ms", "By", "KiBy", "1", "%", "m", "Cel", "Hz", "V", "W", "{event}", "By/s", "{event}/s", "m/s", "d", "g")
 ATTRIBUTE = Attribute("test.some_key", "An attribute.")
 
@@ -36,8 +40,8 @@ names = st.builds(
 
 
 @st.composite
-def declarations(draw: st.DrawFn) -> Synchronous | None:
-    kind = draw(st.sampled_from([Counter, UpDownCounter, Gauge, Histogram]))
+def declarations(draw: st.DrawFn) -> Instrument | None:
+    kind = draw(st.sampled_from(KINDS))
     try:
         return kind(draw(names), unit=draw(st.sampled_from(UNITS)), description="Made up.", attributes=(ATTRIBUTE,))
     except CatalogError:
@@ -56,7 +60,10 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     return catalog
 
 
-def record(instrument: Synchronous) -> None:
+def record(instrument: Instrument) -> None:
+    if isinstance(instrument, Observable):
+        instrument.observe(lambda: 1, some_key="value")
+        return
     verb = {Counter: "add", UpDownCounter: "add", Gauge: "set", Histogram: "record"}[type(instrument)]
     getattr(instrument, verb)(1, some_key="value")
 

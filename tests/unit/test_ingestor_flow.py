@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from examples.ingestor.accounting import Accounting, accounting, samples
 from examples.ingestor.event import Event
 from examples.ingestor.intake import Intake
@@ -132,3 +134,20 @@ async def test_an_event_that_cannot_be_processed_is_an_error_and_not_the_end(tel
     service.stop()
     await service.run()
     assert dict(account(telemetry).processed) == {"error": 2}
+
+
+async def test_what_is_left_when_a_part_fails_is_accounted_for(telemetry, tmp_path):
+    class Broken:
+        async def run(self, _: asyncio.Event) -> None:
+            raise ValueError("broken")
+
+    service = ingestor(tmp_path, batch_size=1)
+    service._sources = [Broken()]
+    for number in range(100):
+        service._intake.put(event(number))
+    with pytest.raises(ExceptionGroup):
+        await service.run()
+    found = account(telemetry)
+    assert (found.received, found.in_flight) == (100, 0)
+    assert found.processed["ok"] == found.points.total()
+    assert found.discarded["shutdown"] > 0

@@ -62,3 +62,17 @@ def test_an_entity_that_was_removed_has_no_state():
 def test_a_malformed_event_is_invalid(message):
     with pytest.raises(InvalidEventError):
         parse(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        changed(state="\ud800"),
+        changed(attributes={"unit_of_measurement": "\ud800"}),
+        {"event": {"data": {"entity_id": "light.\ud800", "new_state": {"state": "on"}}}},
+    ],
+    ids=["state", "unit", "entity_id"],
+)
+def test_half_of_a_surrogate_pair_is_invalid(message):
+    with pytest.raises(InvalidEventError, match="no UTF-8"):
+        parse(message)

@@ -126,6 +126,12 @@ async def test_a_failed_write_is_an_error_for_each_of_its_points(telemetry):
     assert written(telemetry) == {"ok": 15, "error": 10}
 
 
+async def test_whatever_a_writer_raises_is_an_error_for_its_batch_and_not_the_end(telemetry, caplog):
+    await write(Store(ValueError("odd")), 25, size=10)
+    assert written(telemetry) == {"ok": 15, "error": 10}
+    assert "store: lost 10 points: ValueError('odd')" in caplog.messages
+
+
 async def test_rejected_points_are_counted_as_what_they_are(telemetry):
     await write(Store(Answer(3, "partial_write", "dropped")), 10)
     assert written(telemetry) == {"ok": 7, "error": 3}
@@ -227,9 +233,21 @@ async def test_a_store_that_is_not_there_is_an_error_by_its_name():
     assert failed.value.error_type == "ClientConnectorError"
 
 
+def attempts(telemetry: Telemetry) -> dict[str, float]:
+    """How many attempts to write were measured, by the type of their error."""
+    name = "db_client_operation_duration_seconds_count"
+    return {s.labels["error_type"]: s.value for s in samples(telemetry.prometheus_text()) if s.name == name}
+
+
 async def test_each_attempt_is_measured_with_its_status(telemetry):
     async with store_at(503) as (writer, _):
         await writer.write([point()])
-    name = "db_client_operation_duration_seconds_count"
-    counts = {s.labels["error_type"]: s.value for s in samples(telemetry.prometheus_text()) if s.name == name}
-    assert counts == {"503": 1, "": 1}
+    assert attempts(telemetry) == {"503": 1, "": 1}
+
+
+async def test_an_attempt_without_an_answer_is_measured_with_its_cause(telemetry):
+    writer = HttpWriter("influxdb", Address("http", "127.0.0.1", 1), "home", retries=0, timeout=5)
+    with pytest.raises(WriteFailedError):
+        await writer.write([point()])
+    await writer.close()
+    assert attempts(telemetry) == {"ClientConnectorError": 1}

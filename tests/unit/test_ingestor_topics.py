@@ -99,3 +99,11 @@ def test_a_time_without_a_zone_is_not_believed():
 def test_a_malformed_payload_is_an_invalid_event(payload):
     with pytest.raises(InvalidEventError):
         parsed(payload)
+
+
+@pytest.mark.parametrize(
+    "payload", [{"state": "\ud800"}, {"state": "1", "attributes": {"unit_of_measurement": "\ud800"}}]
+)
+def test_half_of_a_surrogate_pair_is_an_invalid_event(payload):
+    with pytest.raises(InvalidEventError, match="no UTF-8"):
+        parsed(payload)

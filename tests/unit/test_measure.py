@@ -1374,3 +1374,11 @@ async def test_an_object_whose_call_is_a_coroutine_is_measured_to_its_end(record
     slow = Slow()
     await measured(WORK)(slow)()
     assert total(recorded) >= 0.049
+
+
+def test_measured_without_parentheses_says_how_it_is_used():
+    with pytest.raises(CatalogError, match=r"as in @measured\(HISTOGRAM\)"):
+
+        @measured
+        def work():
+            pass

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from otel_ha import Attribute, Counter, Discarded, Histogram, Operation, UpDownCounter
+from otel_ha import Attribute, CatalogError, Counter, Discarded, Histogram, Operation, UpDownCounter
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded, accounts, unbalanced
 
@@ -109,8 +109,19 @@ def test_work_without_accounts_has_a_duration_alone(recorded):
 
 OUTCOME = Attribute("test.outcome", "How it ended.")
 WORK = Histogram("test.work", unit="s", description="Work.", attributes=(OUTCOME,))
-BUSY = UpDownCounter("test.busy", unit="1", description="Busy.")
+STATE = Attribute("test.state", "Where it is.")
+BUSY = UpDownCounter("test.busy", unit="1", description="Busy.", attributes=(STATE,))
 DONE = Counter("test.done", unit="1", description="Done.")
+
+
+def test_an_operation_in_another_unit_than_seconds_is_refused():
+    with pytest.raises(CatalogError, match="in seconds"):
+        Operation(duration=Histogram("test.slow", unit="ms", description="Slow."))
+
+
+def test_a_number_in_flight_without_a_state_is_refused():
+    with pytest.raises(CatalogError, match="'state'"):
+        Operation(duration=WORK, in_flight=UpDownCounter("test.lost", unit="1", description="Lost."))
 
 
 def test_where_nothing_counts_what_is_discarded_it_is_an_outcome():

@@ -126,11 +126,37 @@ def test_values_beyond_a_budget_are_warned_of_once_with_attribute_and_value(reco
     assert "test.few has more than 2 values; 'c' is recorded as _OTHER" in warning
 
 
-def test_attribute_sets_beyond_the_series_overflow(recorded):
+def test_beyond_the_series_the_attribute_with_most_values_is_folded(recorded):
     for i in range(7):
         THINGS.add(1, shape=str(i))
-    series = recorded.series(THINGS)
-    assert (len(series), series[OVERFLOW]) == (5, 3)
+    assert recorded.value(THINGS, shape="_OTHER") == 3
+    assert len(recorded.series(THINGS)) == 5
+
+
+WIDE = Counter(
+    "test.wide",
+    unit="{thing}",
+    description="Two attributes.",
+    attributes=(Attribute("test.kind", "A few."), Attribute("test.part", "Many.")),
+    series=8,
+)
+
+
+def test_the_other_attributes_survive_a_fold():
+    with Recorded(WIDE) as recorded:
+        for i in range(20):
+            WIDE.add(1, kind=f"kind {i % 2}", part=str(i))
+        folded = {kind: recorded.value(WIDE, kind=kind, part="_OTHER") for kind in ("kind 0", "kind 1")}
+        assert folded == {"kind 0": 6, "kind 1": 6}
+
+
+def test_what_is_too_much_even_when_folded_overflows():
+    with Recorded(WIDE) as recorded:
+        for i in range(20):
+            WIDE.add(1, kind=str(i), part=str(i))
+        assert recorded.series(WIDE)[OVERFLOW] >= 1
+        assert len(recorded.series(WIDE)) <= 8 + WIDE.reserve + 1
+        assert sum(recorded.series(WIDE).values()) == 20
 
 
 def test_attribute_sets_within_the_series_are_kept_apart_after_an_overflow(recorded):
@@ -221,7 +247,7 @@ def test_problems_of_the_problems_own_counter_end():
     with Recorded(THINGS) as recorded:
         for i in range(runtime.RECORDING_PROBLEMS.series + 5):
             THINGS.add(1, **{f"undeclared_{i}": 1})
-        assert recorded.series(runtime.RECORDING_PROBLEMS)[OVERFLOW] >= 5
+        assert sum(recorded.series(runtime.RECORDING_PROBLEMS).values()) >= runtime.RECORDING_PROBLEMS.series + 5
 
 
 def test_the_kinds_that_are_warned_of_are_bounded(recorded, caplog):

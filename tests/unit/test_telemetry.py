@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -472,3 +473,51 @@ def kept_by_the_sdk(telemetry: Telemetry, name: str) -> int:
         m for s in storages for i, ms in s._instrument_view_instrument_matches.items() if i.name == name for m in ms
     ]
     return sum(len(match._attributes_aggregation) for match in matches)
+
+
+# What comes from outside
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70])
+def test_a_value_that_no_exporter_can_encode_costs_no_scrape(ours, value):
+    JOBS.add(1, colour=value)
+    assert 'test_colour="_OTHER"' in ours.prometheus_text()
+
+
+def test_a_flush_keeps_its_time_and_says_that_nothing_arrived():
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        endpoint = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        settings = config(metrics_exporters=("otlp",), otlp_endpoint=endpoint, shutdown_timeout=0.1)
+        with setup_telemetry(config=settings, catalog=OURS) as telemetry:
+            JOBS.add(1)
+            assert not telemetry.flush(timeout=0.2)
+
+
+def test_headers_that_an_argument_leaves_out_are_not_taken_from_the_environment(monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret,x-other=1")
+    settings = config(metrics_exporters=("otlp",), otlp_headers={"x-mine": "2"}, shutdown_timeout=0.1)
+    with setup_telemetry(config=settings, catalog=OURS) as telemetry:
+        (push,) = telemetry._pipeline.pushes
+        sent = push._watched._exporter._client._headers
+        assert "authorization" not in sent
+        assert sent["x-mine"] == "2"
+
+
+def test_a_token_in_the_endpoints_query_is_not_told():
+    settings = config(
+        metrics_exporters=("otlp",), otlp_endpoint="http://127.0.0.1:9/v1/metrics?key=hunter2", shutdown_timeout=0.1
+    )
+    with setup_telemetry(config=settings, catalog=OURS) as telemetry:
+        assert "hunter2" not in str(telemetry._health())
+
+
+def test_an_address_that_is_none_is_a_problem_of_the_endpoint_alone(caplog):
+    with setup_telemetry(config=config(prometheus_host="a" * 70 + ".example"), catalog=OURS) as telemetry:
+        JOBS.add(1)
+        assert line(telemetry, "test_jobs_total") == 1
+        assert telemetry._health()["status"] == "degraded"
+
+
+def test_disabled_telemetry_is_no_reason_to_end_a_service():
+    with setup_telemetry(config=config(enabled=False), catalog=OURS) as telemetry:
+        assert telemetry._endpoint.respond("GET", "/healthz", {}).status == 200
