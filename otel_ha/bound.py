@@ -21,11 +21,12 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, get_current, set_value
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation, _SumAggregation
@@ -53,12 +54,17 @@ Entry = tuple[Any, "Cell | None", Iterable[tuple[float, "Cell"]]]
 group that is to be replayed through the SDK."""
 
 _CELL = "otel_ha.cell"
+_TIME = "otel_ha.time"
+_LEAST, _MOST = 1e-18, float(LIMIT)
 _FINEST = 1.06
 """The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of the true."""
 
 
 class Journal:
     """Takes what is recorded, and settles it when a collection starts."""
+
+    MOST_REPLAYS = 10_000
+    """Groups in sampled spans that wait for a collection; of more, the SDK is given no exemplars."""
 
     def __init__(self, *, exemplars: bool) -> None:
         self.entries: list[Entry] = []
@@ -78,7 +84,7 @@ class Journal:
         context = get_current()
         if context and self._is_sampled(context):
             # The SDK keeps exemplars; it is given these one by one when the journal is settled.
-            self.append((context, None, ((amount, cell), *rest)))
+            self.append((set_value(_TIME, time.time_ns(), context), None, ((amount, cell), *rest)))
         else:
             self.append((amount, cell, rest))
         if len(self.entries) > LONG:
@@ -116,10 +122,8 @@ class Journal:
         # Most groups are prepared ones, whose rest is the same object each time: those are counted.
         rests: dict[int, Any] = {}
         times: dict[int, int] = {}
-        for amount, cell, rest in entries:
-            if cell is None:
-                self._replays.append((amount, rest))
-                continue
+        for entry in entries:
+            amount, cell, rest = entry if entry[1] is not None else self._replayed(entry)
             amounts = cell.amounts
             if not amounts:
                 self._taking.append(cell)
@@ -136,6 +140,15 @@ class Journal:
                 cell.amounts.extend(repeat(amount, times[key]))
                 self._taking.append(cell)
         self._take()
+
+    def _replayed(self, entry: Entry) -> Any:
+        """Put a group in a sampled span aside for the SDK; of too many, return it as one like any other."""
+        context, _, changes = entry
+        if len(self._replays) < self.MOST_REPLAYS:
+            self._replays.append((context, changes))
+            return 0, self.nowhere, ()
+        (amount, cell), *rest = changes
+        return amount, cell, rest
 
     def _take(self) -> None:
         for cell in self._taking:
@@ -242,8 +255,8 @@ class Scale:
 
     def __init__(self, buckets: tuple[float, ...]) -> None:
         positive = [bound for bound in buckets if bound > 0] or [1.0]
-        low, high = positive[0] / 1e3, positive[-1] * 1e3
-        steps = math.ceil(math.log(high / low, _FINEST))
+        low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
+        steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1
         self.bounds = sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))})
         self.bucket_of = [bisect_left(buckets, bound) for bound in self.bounds] + [len(buckets)]
         """The exported bucket of each inner one."""
@@ -262,6 +275,8 @@ class _Bound:
         if isinstance(cell, Cell):
             cell.join(self)
         else:
+            if measurement.context and (taken := measurement.context.get(_TIME)):
+                measurement = replace(measurement, time_unix_nano=taken)
             super().aggregate(measurement, should_sample_exemplar)  # type: ignore[misc]
 
     def start_at(self, nanoseconds: int) -> None:
@@ -344,28 +359,26 @@ class BoundRecorder(SynchronousRecorder):
     def record_together(self, changes: Sequence[Change], *, later: bool) -> None:
         """Take measurements that belong together, as one entry."""
         try:
-            group = self._group(changes)
-            others = [change for change in changes if not isinstance(change[0].recorder, BoundRecorder)]
+            if any(not isinstance(change[0].recorder, BoundRecorder | None) for change in changes):
+                # Not all of them are in the journal: a collection has to be held back.
+                super().record_together(changes, later=later)
+            elif group := self._group(changes):
+                (amount, cell), *rest = group
+                self.journal.write(amount, cell, rest)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.report("failed", f"recording failed: {shown(error)}")
-            return
-        if group:
-            (amount, cell), *rest = group
-            self.journal.write(amount, cell, rest)
-        if others:
-            super().record_together(others, later=later)
 
     def prepare(self, changes: Sequence[Change]) -> Prepared | None:
-        """Return the changes as an entry, if all of them can be resolved; see Recorder."""
-        connected = [change[0].recorder for change in changes if change[0].recorder is not None]
-        recorders = [recorder for recorder in connected if isinstance(recorder, BoundRecorder)]
-        if len(recorders) < len(connected):
-            return None
-        reports = [recorder.resolver.reports for recorder in recorders]
-        with self._problems.muted():
-            group = self._group(changes)
-        if reports != [recorder.resolver.reports for recorder in recorders]:
-            return None
+        """Return the changes as an entry, if all of them were recorded before and have cells; see Recorder."""
+        group: list[tuple[float, Cell]] = []
+        for instrument, amount, attributes in changes:
+            recorder = instrument.recorder
+            if recorder is not None:
+                given = recorder._given if isinstance(recorder, BoundRecorder) else {}
+                cell = given.get(tuple(attributes.items()))
+                if cell is None:
+                    return None
+                group.append((amount, cell))
         if not group:
             return 0, self.journal.nowhere, ()
         (amount, cell), *rest = group
@@ -373,18 +386,20 @@ class BoundRecorder(SynchronousRecorder):
 
     def bind(self, attributes: Attributes) -> Callable[[float], None]:
         """Return what records with these attributes; see Recorder."""
-        reports = self.resolver.reports
-        with self._problems.muted():
-            cell = self.cell(attributes)
-        if reports != self.resolver.reports:  # what is wrong with them is to be counted each time
-            return super().bind(attributes)
-        write, least = self.journal.write, self._least
+        write, least, cell = self.journal.write, self._least, None
 
         def record(amount: float) -> None:
-            if isinstance(amount, int | float) and least <= amount < LIMIT:
+            nonlocal cell
+            if not (isinstance(amount, int | float) and least <= amount < LIMIT):
+                self.report("invalid_amount", no_amount(amount, self._instrument))
+            elif cell is not None:
                 write(amount, cell, ())
             else:
-                self.report("invalid_amount", no_amount(amount, self._instrument))
+                reports = self.resolver.reports
+                self.record(amount, attributes)
+                if reports == self.resolver.reports:  # what is wrong with them is to be counted each time
+                    with suppress(Exception):
+                        cell = self.cell(attributes)
 
         return record
 

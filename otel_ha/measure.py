@@ -233,7 +233,7 @@ class Measured:
         key = tuple(attributes.values())
         try:
             return self._quick.get(key) or self._prepare(recorder, key, attributes)
-        except TypeError:  # a value that cannot be hashed is none that can be taken
+        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
             return Measurement(self, recorder, attributes)
 
     def _prepare(
@@ -271,6 +271,8 @@ class Measured:
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if self.operation.recorder is None:
+                return function(*args, **kwargs)
             begun = self._begin(args, kwargs)
             if isinstance(begun, Measurement):
                 with begun as measurement:
@@ -293,6 +295,8 @@ class Measured:
 
     def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if self.operation.recorder is None:
+                return await function(*args, **kwargs)
             begun = self._begin(args, kwargs)
             if isinstance(begun, Measurement):
                 with begun as measurement:

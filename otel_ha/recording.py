@@ -67,22 +67,11 @@ class Problems:
 
     def report(self, instrument: Instrument, reason: str, what: str, *, attribute: str = "") -> None:
         """Count one problem; the first one of its kind is logged with `what`, which says what was wrong."""
-        if getattr(self._counts, "muted", False):
-            return
         self._count_once(instrument=instrument.name, reason=reason, attribute=attribute or None)
         kind, mine = (instrument.name, attribute, reason), object()
         # One step, so that of several threads one warns.
         if len(self._warned) < self.MOST_WARNINGS and self._warned.setdefault(kind, mine) is mine:
             _logger.warning("%s: %s (further ones are counted, not logged)", instrument.name, what)
-
-    @contextmanager
-    def muted(self) -> Iterator[None]:
-        """Count nothing in this thread until the block ends: what is only tried is not wrong yet."""
-        self._counts.muted = True
-        try:
-            yield
-        finally:
-            self._counts.muted = False
 
     def _count_once(self, **attributes: str | None) -> None:
         """Count, unless the problem is one of the counter's own: that would go round in circles."""

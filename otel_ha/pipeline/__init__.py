@@ -73,7 +73,8 @@ class Provider(MeterProvider):
     def add_metric_reader(self, metric_reader: MetricReader) -> None:
         """Let a reader join, which sees what is recorded from now on."""
         if self.journal is not None:
-            self.journal.settle()
+            with self._measurement_consumer._lock:  # no collection meanwhile
+                self.journal.settle()
         super().add_metric_reader(metric_reader)
 
 

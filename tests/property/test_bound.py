@@ -1,6 +1,7 @@
 """What is recorded by appending is exported as the public API would have exported it."""
 
 import math
+from bisect import bisect_left
 from contextlib import nullcontext
 
 import pytest
@@ -30,6 +31,7 @@ from otel_ha import (
     UpDownCounter,
     measured,
 )
+from otel_ha.bound import HistogramCell, Scale
 from otel_ha.pipeline import Pipeline
 from otel_ha.vocabulary import runtime
 
@@ -265,3 +267,40 @@ def test_what_is_recorded_by_appending_is_exported_as_by_the_public_api(steps, t
 @given(STEPS, st.sampled_from(list(VIEWS)))
 def test_with_views_of_the_user_it_is_exported_as_by_the_public_api(steps, views):
     assert_both_paths_export_the_same(steps, ["cumulative", "delta"], VIEWS[views])
+
+
+BUCKETS = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20, unique=True).map(sorted).map(tuple)
+
+
+@settings(deadline=None)
+@given(BUCKETS, st.lists(st.floats(0, 1), min_size=1, max_size=50), st.data())
+def test_a_quantile_of_the_inner_buckets_is_within_three_per_cent(buckets, places, data):
+    scale = Scale(buckets)
+    low, high = math.log(buckets[0] / 1e3 * 1.0001), math.log(buckets[-1] * 1e3 / 1.0001)
+    amounts = [math.exp(low + place * (high - low)) for place in places]
+    cell = HistogramCell(lambda *_: None, {}, scale)
+    cell.amounts.extend(amounts)
+    cell.take()
+    rank = data.draw(st.integers(1, len(amounts)))
+    seen = 0
+    for index in sorted(cell.counts):
+        seen += cell.counts[index]
+        if seen >= rank:
+            break
+    estimate = math.sqrt(scale.bounds[index - 1] * scale.bounds[index])
+    assert math.isclose(estimate, sorted(amounts)[rank - 1], rel_tol=0.03)
+
+
+@settings(deadline=None)
+@given(BUCKETS, st.lists(st.floats(0, 1e12) | st.integers(0, 2**62), max_size=50), st.data())
+def test_the_inner_buckets_add_up_to_the_exported_ones(buckets, amounts, data):
+    amounts += data.draw(st.lists(st.sampled_from(buckets), max_size=5))
+    scale = Scale(buckets)
+    cell = HistogramCell(lambda *_: None, {}, scale)
+    cell.amounts.extend(amounts)
+    if amounts:
+        cell.take()
+    counts = [0] * (len(buckets) + 1)
+    for index, count in cell.counts.items():
+        counts[scale.bucket_of[index]] += count
+    assert counts == [sum(bisect_left(buckets, a) == i for a in amounts) for i in range(len(buckets) + 1)]
