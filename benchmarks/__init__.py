@@ -1,1 +1,1 @@
-"""Measurements side by side with peers; ratios, since machines differ."""
+"""Measurements side by side with peers: `python -m benchmarks` runs them, `benchmarks.report` renders what they found."""
