@@ -1,1 +1,1 @@
-"""Measurements side by side with peers: `python -m benchmarks` runs them, `benchmarks.report` renders what they found."""
+"""Measurements side by side with peers: `python -m benchmarks` takes them, `benchmarks.report` renders them."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import aiomqtt
 
+from benchmarks.figures import quantile
 from examples.demo.household import furnish, malformed
 from examples.ingestor.dedup import Deduplicator
 from examples.ingestor.event import Event
@@ -29,8 +30,6 @@ from examples.ingestor.processing import Processor
 from examples.ingestor.sink import BatchSink
 from examples.ingestor.topics import Layout
 from examples.ingestor.urls import Address
-
-from benchmarks.figures import quantile
 
 BASE = "homeassistant"
 MESSAGES = 20_000

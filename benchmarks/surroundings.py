@@ -22,7 +22,7 @@ SCRAPE_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape: when it began and ended (monotonic clock, seconds), and the bytes of the text and as they were sent."""
+    """One scrape: when it began and ended (monotonic clock, seconds), the bytes of the text, and as they were sent."""
 
     began: float
     ended: float
