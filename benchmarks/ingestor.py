@@ -30,7 +30,7 @@ Runs = dict[tuple[int, str], list[dict[str, float]]]
 
 def measure(receiver: str, *, quick: bool) -> list[Table]:
     """Return the tables."""
-    repeats, seconds = (1, 3.0) if quick else (5, 5.0)
+    repeats, seconds = (1, 3.0) if quick else (6, 4.0)
     runs: Runs = defaultdict(list)
     for repeat in range(repeats):
         for rate in RATES:

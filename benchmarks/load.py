@@ -84,7 +84,7 @@ async def run(rate: float, seconds: float) -> dict[str, float]:
             sent = await feed(source, messages, rate, seconds)
             elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
             found = {"cpu": cpu / elapsed, "rate": (sent - len(intake._events)) / elapsed}
-            found["p99"] = quantile(sink.taken, 0.99)
+            found["p99"] = quantile(sink.taken or [0.0], 0.99)
             intake.close()
             await work
             await sink.close()

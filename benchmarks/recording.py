@@ -65,7 +65,7 @@ def _beside_peers(found: dict[str, Samples]) -> Table:
         for peer in VERSUS:
             samples = found[readers]
             table.put(f"measured() / {peer}", readers, ratios(_flat(samples[ways.OURS]), _flat(samples[peer])))
-    growth = "measured(), 1 reader = 1"
+    growth = "measured() / itself with 1 reader"
     single = [statistics.median(block) for block in _by_wrapper(found[READERS[1]])]
     for readers in READERS[1:]:
         table.put(growth, readers, ratios((statistics.median(block) for block in _by_wrapper(found[readers])), single))
