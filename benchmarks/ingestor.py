@@ -30,7 +30,7 @@ Runs = dict[tuple[int, str], list[dict[str, float]]]
 
 def measure(receiver: str, *, quick: bool) -> list[Table]:
     """Return the tables."""
-    repeats, seconds = (1, 3.0) if quick else (6, 4.0)
+    repeats, seconds = (1, 3.0) if quick else (5, 4.0)
     runs: Runs = defaultdict(list)
     for repeat in range(repeats):
         for rate in RATES:
@@ -47,8 +47,10 @@ def one_run(receiver: str, mode: str, rate: int, seconds: float, **settings: str
     process = children.start("ingestor", mode, rate, seconds, **environ)
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())
-    with scraping(url) if url else nullcontext():
+    with scraping(url) if url else nullcontext() as scrapes:
         found: dict[str, float] = children.finish(process)
+    if scrapes is not None and len(scrapes) < seconds / 2:
+        raise RuntimeError(f"{len(scrapes)} scrapes in {seconds:g} s: telemetry was hardly on")
     return found
 
 

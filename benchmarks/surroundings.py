@@ -6,7 +6,7 @@ import gzip
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import Request, urlopen
@@ -42,12 +42,13 @@ def scrape(url: str) -> Scrape:
 
 @contextmanager
 def scraping(url: str, every: float = 1.0) -> Iterator[list[Scrape]]:
-    """Scrape in a thread until the block ends."""
+    """Scrape in a thread until the block ends, or nobody listens any more."""
     ending, done = threading.Event(), list[Scrape]()
 
     def keep_scraping() -> None:
-        while not ending.wait(every):
-            done.append(scrape(url))
+        with suppress(OSError):
+            while not ending.wait(every):
+                done.append(scrape(url))
 
     thread = threading.Thread(target=keep_scraping, daemon=True)
     thread.start()
