@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.figures import Spread, Table, quantile, ratios, shown
 from benchmarks.report import render
+from benchmarks.scrape import waited
 from benchmarks.targets import TARGETS, judged
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +81,9 @@ def test_ratios_and_quantiles():
     assert ratios([1.0, 4.0], [2.0, 2.0]) == [0.5, 2.0]
     assert quantile(range(100), 0.99) == 99
     assert quantile([7.0], 0.99) == 7.0
+
+
+def test_a_delay_counts_by_the_time_that_it_lasts():
+    assert waited([0.0] * 100) == 0
+    assert waited([0.05] * 10) == pytest.approx(0.0495, rel=1e-2)
+    assert waited([0.0] * 95 + [0.05]) > 0.04  # one tick in a hundred, a third of the time
