@@ -60,7 +60,8 @@ pythons:
 	done
 
 bench: $(VENV)/dev.stamp
-	@$(BIN)/python -m benchmarks.recording $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
 
 servers:
 	@$(PYTHON) tests/servers/install.py
@@ -74,6 +75,7 @@ check: $(VENV)/dev.stamp
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render.settings > docs/reference/settings.md
+	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
 
 clean:
 	rm -rf $(VENV)* dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,1 +1,1 @@
-"""Measurements side by side with peers; ratios, since machines differ."""
+"""Measurements side by side with peers: `python -m benchmarks` takes them, `benchmarks.report` renders them."""

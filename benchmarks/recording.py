@@ -1,178 +1,189 @@
-"""What recording costs, side by side with its peers in one run: `python -m benchmarks.recording [--seconds N]`.
+"""What recording costs, side by side with its peers.
 
-Every row is timed in turn, round after round, so that a machine whose speed drifts slows all of them alike; the figures
-are medians of the rounds, and ratios to the first row of their table. Trust the ratios, not the microseconds.
+All ways are timed in turn, round after round, so that a machine whose speed drifts slows all of them alike; ratios are
+taken within a round. Since a process has one telemetry at a time, blocks of rounds with 0, 1, 2 and 3 readers take
+turns as well. Run as a module, it measures in its own process and prints the samples.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
 
-import prometheus_client
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-
-from otel_ha import TelemetryConfig, measured, setup_telemetry
-from otel_ha.vocabulary import ingest
+from benchmarks import children, ways
+from benchmarks.figures import Table, ratios
+from otel_ha import TelemetryConfig, setup_telemetry
+from otel_ha.telemetry import Telemetry
 
 CALLS = 500
-READERS = (1, 2, 3)
+CALLS_TO_COLLECT = 5000
+DAY = 86_400.0
+EXPORTERS = ("prometheus", "otlp", "console")
+"""One reader each; between two blocks none of them collects by itself."""
+
+READERS = ("inert", "1 reader", "2 readers", "3 readers")
+COLLECTED = "otel-ha: measured(), with its share of a collection"
+VERSUS = (ways.OTEL, ways.OTEL_USUAL, ways.PROMETHEUS, ways.PROMETHEUS_USUAL)
+
+Samples = dict[str, list[list[float]]]
+"""Microseconds a call by way: a list for each block, of one figure a round."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One way to do the work; `run` does it CALLS times."""
-
-    name: str
-    run: Callable[[], object]
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long to measure (default 10)")
-    seconds = parser.parse_args().seconds
-    rows = [Row("a bare call", repeated(bare)), Row("one that reads the clock twice", repeated(clocked))]
-    rows += [Row("inert: measured()", repeated(ours)), Row("inert: a counter", repeated(add))]
-    rows += peers()
-    config = TelemetryConfig(environ={}, metrics_exporters=("prometheus",), prometheus_port=0, system_metrics=False)
-    inert = rounds(rows[2:4], seconds / 10)
-    with setup_telemetry("benchmark", config=config):
-        live = [
-            Row("otel-ha: a counter", repeated(add)),
-            Row("otel-ha: measured(), all of an event", repeated(ours)),
-            Row("otel-ha: measured(), a coroutine", ours_async),
-        ]
-        timed = rounds(rows[:2] + rows[4:] + live, seconds)
-    show({**timed, **inert})
+def measure(receiver: str, *, quick: bool) -> list[Table]:
+    """Return the tables."""
+    blocks, seconds = (2, 1.2) if quick else (6, 3.0)
+    found: dict[str, Samples] = children.run("recording", receiver, blocks, seconds)
+    return [_times_the_wrapper(found), _beside_peers(found), _microseconds(found)]
 
 
-def rounds(rows: list[Row], seconds: float) -> dict[str, list[float]]:
-    """Return microseconds a call, one figure a round, of each row."""
-    found: dict[str, list[float]] = {row.name: [] for row in rows}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or not found[rows[-1].name]:
-        for row in rows:
-            start = time.perf_counter()
-            row.run()
-            found[row.name].append((time.perf_counter() - start) / CALLS * 1e6)
+def _times_the_wrapper(found: dict[str, Samples]) -> Table:
+    about = (
+        "Ratios to a decorator that does nothing but read the clock before and after the call, which is the limit; "
+        f"taken within rounds of {CALLS} calls each. An event measured in full is counted as received, in flight, with "
+        "its duration by outcome, and no longer in flight. Inert is without telemetry. What a call puts off until the "
+        "metrics are collected is in the row that says so."
+    )
+    table = Table("recording", "Recording, in times the wrapper", about, READERS)
+    for readers, samples in found.items():
+        for way, blocks in samples.items():
+            if way == COLLECTED:
+                wrappers = [statistics.median(block) for block in samples[ways.WRAPPER]]
+                table.put(way, readers, ratios((block[0] for block in blocks), wrappers))
+            else:
+                table.put(way, readers, ratios(_flat(blocks), _flat(samples[ways.WRAPPER])))
+    return table
+
+
+def _beside_peers(found: dict[str, Samples]) -> Table:
+    about = "An event measured in full: otel-ha's time divided by the peer's in the same round."
+    table = Table("peers", "Recording, as a part of what peers take", about, READERS[1:])
+    for readers in READERS[1:]:
+        for peer in VERSUS:
+            samples = found[readers]
+            table.put(f"measured() / {peer}", readers, ratios(_flat(samples[ways.OURS]), _flat(samples[peer])))
+    growth = "measured() / itself with 1 reader"
+    single = [statistics.median(block) for block in _by_wrapper(found[READERS[1]])]
+    for readers in READERS[1:]:
+        table.put(growth, readers, ratios((statistics.median(block) for block in _by_wrapper(found[readers])), single))
+    return table
+
+
+def _microseconds(found: dict[str, Samples]) -> Table:
+    about = f"Of this machine; the loop around the calls, about what {ways.BARE} takes, is in all of them."
+    table = Table("microseconds", "Recording, in microseconds a call", about, READERS)
+    for readers, samples in found.items():
+        for way, blocks in samples.items():
+            table.put(way, readers, _flat(blocks))
+    added = "added to a bare call by inert"
+    inert = found[READERS[0]]
+    for way in (ways.OURS, ways.OURS_COUNTER):
+        pairs = zip(_flat(inert[way]), _flat(inert[ways.BARE]), strict=True)
+        table.put(f"{added} {way.removeprefix('otel-ha: ')}", READERS[0], [max(a - b, 0.0) for a, b in pairs])
+    return table
+
+
+def _by_wrapper(samples: Samples) -> list[list[float]]:
+    return [ratios(*pair) for pair in zip(samples[ways.OURS], samples[ways.WRAPPER], strict=True)]
+
+
+def _flat(blocks: list[list[float]]) -> list[float]:
+    return [figure for block in blocks for figure in block]
+
+
+def samples_of(receiver: str, blocks: int, seconds: float) -> dict[str, Samples]:
+    """Measure in this process: that many blocks for each number of readers, each of that many seconds."""
+    found: dict[str, Samples] = {readers: defaultdict(list) for readers in READERS}
+    peers = [{}, *({**ways.opentelemetry(n), **ways.prometheus()} for n in range(1, len(READERS)))]
+    for block in range(blocks):
+        children.progress(f"recording: block {block + 1} of {blocks}")
+        for count, readers in enumerate(READERS):
+            with _telemetry(receiver, count) as telemetry:
+                timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds)
+                if telemetry is not None:
+                    timed[COLLECTED] = [with_collection(ways.ours()[ways.OURS], telemetry)]
+            for way, figures in timed.items():
+                found[readers][way].append(figures)
     return found
 
 
-def show(found: dict[str, list[float]]) -> None:
-    """Print medians, the ratio to the bare call, and the spread."""
-    base = statistics.median(found["a bare call"])
-    print(f"{'':44}{'µs':>9}{'ratio':>9}{'10 %-90 %':>18}")
-    for name, figures in found.items():
-        middle = statistics.median(figures)
-        low, *_, high = statistics.quantiles(figures, n=10) if len(figures) > 1 else (middle, middle)
-        print(f"{name:44}{middle:9.3f}{middle / base:9.1f}{low:9.2f}-{high:.2f}")
+def _telemetry(receiver: str, readers: int) -> Telemetry | nullcontext[None]:
+    if not readers:
+        return nullcontext()
+    config = TelemetryConfig(
+        environ={},
+        metrics_exporters=EXPORTERS[:readers],
+        otlp_endpoint=receiver,
+        export_interval=DAY,
+        prometheus_port=0,
+        system_metrics=False,
+    )
+    return setup_telemetry("benchmark", config=config)
 
 
-def repeated(work: Callable[[], object]) -> Callable[[], None]:
-    """Return a function that does the work CALLS times."""
+def rounds(known: ways.Ways, seconds: float) -> dict[str, list[float]]:
+    """Return microseconds a call of each way, one figure a round; the first round warms up."""
+    runs = {name: repeated_coroutine(way) if name in ways.COROUTINES else repeated(way) for name, way in known.items()}
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    end = time.perf_counter() + seconds
+    order = deque(runs.items())
+    while time.perf_counter() < end:
+        for name, run in order:
+            found[name].append(_timed(run) / CALLS)
+        # What one way leaves behind, such as cold caches or work put off, must not always meet the same other one.
+        order.rotate(1)
+    return found
+
+
+def with_collection(way: Callable[[], object], telemetry: Telemetry) -> float:
+    """Return the microseconds a call of a way, together with what it adds to the collection that follows."""
+    run = repeated(way, CALLS_TO_COLLECT)
+    collections = [_timed(telemetry.prometheus_text) for _ in range(5)]
+    calls = [_timed(run) + _timed(telemetry.prometheus_text) for _ in range(3)]
+    return (statistics.median(calls) - statistics.median(collections)) / CALLS_TO_COLLECT
+
+
+def _timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return (time.perf_counter() - started) * 1e6
+
+
+def repeated(way: Callable[[], object], calls: int = CALLS) -> Callable[[], object]:
+    """Return a function that calls a way many times."""
 
     def run() -> None:
-        for _ in range(CALLS):
-            work()
+        for _ in range(calls):
+            way()
 
     return run
 
 
-def bare() -> None:
-    """Stand for the work."""
+def repeated_coroutine(way: Callable[[], object]) -> Callable[[], object]:
+    """Return a function that awaits a way many times. Nothing waits in it, so it needs no event loop."""
 
-
-def clocked() -> float:
-    """Take the time of a bare call."""
-    start = time.perf_counter()
-    bare()
-    return time.perf_counter() - start
-
-
-def add() -> None:
-    """Count one thing with two attributes."""
-    ingest.DISCARDED.add(1, source="mqtt", reason="duplicate")
-
-
-@measured(ingest.EVENT, source="mqtt", domain="light")
-def ours() -> None:
-    """Stand for the work, measured in full."""
-
-
-@measured(ingest.EVENT, source="mqtt", domain="light")
-async def ours_coroutine() -> None:
-    """Stand for the work, measured in full."""
-
-
-def ours_async() -> None:
-    """Await the measured coroutine CALLS times."""
-
-    async def run() -> None:
+    async def awaited() -> None:
         for _ in range(CALLS):
-            await ours_coroutine()
-
-    asyncio.run(run())
-
-
-def peers() -> list[Row]:
-    """Return the same by hand: with the SDK and 1, 2, 3 readers, with prometheus_client by labels() and held."""
-    rows = [Row(f"OpenTelemetry by hand, {n} reader{'s' * (n > 1)}", repeated(by_hand(n))) for n in READERS]
-    registry = prometheus_client.CollectorRegistry()
-    names = ("source", "domain", "outcome")
-    duration = prometheus_client.Histogram("duration", "", names, registry=registry, buckets=ingest.PROCESSING)
-    received = prometheus_client.Counter("received", "", names[:1], registry=registry)
-    in_flight = prometheus_client.Gauge("in_flight", "", names[:1], registry=registry)
-
-    def labelled() -> None:
-        start = time.perf_counter()
-        received.labels("mqtt").inc()
-        in_flight.labels("mqtt").inc()
-        bare()
-        duration.labels("mqtt", "light", "ok").observe(time.perf_counter() - start)
-        in_flight.labels("mqtt").dec()
-
-    held_received, held_in_flight = received.labels("mqtt"), in_flight.labels("mqtt")
-    held_duration = duration.labels("mqtt", "light", "ok")
-
-    def held() -> None:
-        start = time.perf_counter()
-        held_received.inc()
-        held_in_flight.inc()
-        bare()
-        held_duration.observe(time.perf_counter() - start)
-        held_in_flight.dec()
-
-    return [
-        *rows,
-        Row("prometheus_client, labels()", repeated(labelled)),
-        Row("prometheus_client, children held", repeated(held)),
-    ]
-
-
-def by_hand(readers: int) -> Callable[[], None]:
-    """Return an event measured in full with the SDK, its attributes made once."""
-    provider = MeterProvider([InMemoryMetricReader() for _ in range(readers)], shutdown_on_exit=False)
-    meter = provider.get_meter("benchmark")
-    duration = meter.create_histogram("duration", explicit_bucket_boundaries_advisory=ingest.PROCESSING)
-    received, in_flight = meter.create_counter("received"), meter.create_up_down_counter("in_flight")
-    source, ended = {"source": "mqtt"}, {"source": "mqtt", "domain": "light", "outcome": "ok"}
+            await way()  # type: ignore[misc]  # it is one that returns a coroutine
 
     def run() -> None:
-        start = time.perf_counter()
-        received.add(1, source)
-        in_flight.add(1, source)
-        bare()
-        duration.record(time.perf_counter() - start, ended)
-        in_flight.add(-1, source)
+        try:
+            awaited().send(None)
+        except StopIteration:
+            return
 
     return run
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("receiver")
+    parser.add_argument("blocks", type=int)
+    parser.add_argument("seconds", type=float)
+    arguments = parser.parse_args()
+    children.say(samples_of(arguments.receiver, arguments.blocks, arguments.seconds))

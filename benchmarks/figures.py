@@ -1,0 +1,82 @@
+"""Figures: samples as a median with its spread, in tables that JSON can hold."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of samples, the values below which 10 % and 90 % of them lie, and how many there were."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of(cls, samples: Iterable[float]) -> Self:
+        """Return the spread of samples, of which there is at least one."""
+        known = sorted(samples)
+        deciles = statistics.quantiles(known, n=10, method="inclusive") if len(known) > 1 else known
+        return cls(statistics.median(known), deciles[0], deciles[-1], len(known))
+
+    def __str__(self) -> str:
+        """Return the median, and the spread in brackets where there is one."""
+        if self.count == 1:
+            return shown(self.median)
+        return f"{shown(self.median)} ({shown(self.low)} to {shown(self.high)})"
+
+
+@dataclass
+class Table:
+    """Figures of one kind; the units stand in the names of the columns. A cell may be missing."""
+
+    key: str
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, Spread]] = field(default_factory=dict)
+
+    def put(self, row: str, column: str, samples: Iterable[float]) -> None:
+        """Fill a cell."""
+        self.rows.setdefault(row, {})[column] = Spread.of(samples)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the table that `to_json` made this of."""
+        rows = {name: {column: Spread(**cell) for column, cell in row.items()} for name, row in data["rows"].items()}
+        return cls(data["key"], data["title"], data["about"], tuple(data["columns"]), rows)
+
+    def cells(self) -> list[list[str]]:
+        """Return the table as text: the head, then the rows."""
+        lines = [["", *self.columns]]
+        for name, row in self.rows.items():
+            lines.append([name, *(str(row[column]) if column in row else "" for column in self.columns)])
+        return lines
+
+
+def shown(value: float) -> str:
+    """Return a figure with three significant digits, without exponent."""
+    if value == 0 or abs(value) >= 100:  # noqa: PLR2004 - three digits before the point
+        return f"{value:,.0f}"
+    text = f"{value:.3g}"
+    return text if "e" not in text else f"{value:.5f}"
+
+
+def ratios(of: Iterable[float], to: Iterable[float]) -> list[float]:
+    """Return the ratios of what was measured in the same round."""
+    return [one / other for one, other in zip(of, to, strict=True)]
+
+
+def quantile(samples: Iterable[float], share: float) -> float:
+    """Return the smallest sample that at least this share of them does not exceed."""
+    known = sorted(samples)
+    return known[min(int(len(known) * share), len(known) - 1)]

@@ -1,0 +1,106 @@
+"""Holders: the same histogram with many series in otel-ha, in the SDK alone, and in prometheus_client."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import prometheus_client
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import View
+
+from otel_ha import SUB_SECOND, Attribute, Catalog, Histogram, TelemetryConfig, setup_telemetry
+
+OURS, SDK, CLIENT = "otel-ha", "OpenTelemetry's SDK and exporters", "prometheus_client"
+LIBRARIES = {"otel_ha": OURS, "sdk": SDK, "client": CLIENT}
+DAY = 86_400.0
+SHARED = 10
+"""How many values the first two attributes have."""
+
+Values = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A histogram of 14 bounds and 3 attributes: how to record to it, render it, push it if it can be, and serve it."""
+
+    record: Callable[[float, Values], None]
+    render: Callable[[], object]
+    push: Callable[[], object]
+    serve: Callable[[], str]
+
+
+def fill(holder: Holder, count: int) -> None:
+    """Record to `count` series, in several buckets each."""
+    for number in range(count):
+        values = (f"room-{number % SHARED}", f"kind-{number // SHARED % SHARED}", f"name-{number // SHARED**2}")
+        for amount in (0.0004, 0.003, 0.003, 0.04, 0.3, 2.2):
+            holder.record(amount, values)
+
+
+def holder(library: str, receiver: str) -> Holder:
+    """Return the holder of one library, with nothing in it; what pushes does so to `receiver`, when told to."""
+    return {"otel_ha": _ours, "sdk": _sdk, "client": _client}[library](receiver)
+
+
+def _ours(receiver: str) -> Holder:
+    keys = tuple(Attribute(f"acme.{key}", f"The {key}.") for key in ("room", "kind", "name"))
+    duration = Histogram("acme.work.duration", unit="s", description="Time.", attributes=keys, series=100_000)
+    config = TelemetryConfig(
+        environ={},
+        otlp_endpoint=receiver,
+        export_interval=DAY,
+        prometheus_port=0,
+        system_metrics=False,
+        performance_metrics=False,
+        operations_metrics=False,
+    )
+    telemetry = setup_telemetry("benchmark", config=config, catalog=Catalog(duration))
+
+    def record(amount: float, values: Values) -> None:
+        duration.record(amount, room=values[0], kind=values[1], name=values[2])
+
+    return Holder(record, telemetry.prometheus_text, telemetry.flush, lambda: str(telemetry.metrics_url))
+
+
+def _sdk(receiver: str) -> Holder:
+    registry = prometheus_client.CollectorRegistry()
+    exporter = OTLPMetricExporter(endpoint=f"{receiver}/v1/metrics")
+    pushing = PeriodicExportingMetricReader(exporter, export_interval_millis=DAY * 1e3)
+    limit: dict[str, Any] = {}
+    if "aggregation_cardinality_limit" in inspect.signature(View).parameters:
+        limit["aggregation_cardinality_limit"] = 100_000
+    views = [View(instrument_name="acme.work.duration", **limit)]
+    provider = MeterProvider([PrometheusMetricReader(registry=registry), pushing], views=views)
+    create = provider.get_meter("benchmark").create_histogram
+    duration = create("acme.work.duration", unit="s", explicit_bucket_boundaries_advisory=SUB_SECOND)
+
+    def record(amount: float, values: Values) -> None:
+        duration.record(amount, {"acme.room": values[0], "acme.kind": values[1], "acme.name": values[2]})
+
+    render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - as short as what it measures
+    return Holder(record, render, pushing.force_flush, lambda: _served(registry))
+
+
+def _client(_: str) -> Holder:
+    registry = prometheus_client.CollectorRegistry()
+    names = ("acme_room", "acme_kind", "acme_name")
+    duration = prometheus_client.Histogram(
+        "acme_work_duration_seconds", "Time.", names, registry=registry, buckets=SUB_SECOND
+    )
+
+    def record(amount: float, values: Values) -> None:
+        duration.labels(*values).observe(amount)
+
+    render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - as short as what it measures
+    return Holder(record, render, lambda: None, lambda: _served(registry))
+
+
+def _served(registry: prometheus_client.CollectorRegistry) -> str:
+    server, _ = prometheus_client.start_http_server(0, "127.0.0.1", registry)
+    return f"http://127.0.0.1:{server.server_port}/metrics"

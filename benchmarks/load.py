@@ -1,0 +1,120 @@
+"""Load: the example ingestor at work within one event loop, without a broker.
+
+Messages of the demo's synthetic home are given to the MQTT source as its client library would give them; they go
+through parsing, intake, filter, de-duplication, line protocol and batches to a file. Every millisecond it is given what
+is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiomqtt
+
+from benchmarks.figures import quantile
+from examples.demo.household import furnish, malformed
+from examples.ingestor.dedup import Deduplicator
+from examples.ingestor.event import Event
+from examples.ingestor.file_sink import FileWriter
+from examples.ingestor.filter import Filter
+from examples.ingestor.intake import Intake
+from examples.ingestor.line_protocol import Point
+from examples.ingestor.mqtt import MqttSource
+from examples.ingestor.processing import Processor
+from examples.ingestor.sink import BatchSink
+from examples.ingestor.topics import Layout
+from examples.ingestor.urls import Address
+
+BASE = "homeassistant"
+MESSAGES = 20_000
+WARM_UP = 1.0
+TICK = 0.001
+MALFORMED, UNAVAILABLE, REPEATED = 0.01, 0.01, 0.04
+"""Shares of the messages, as in the demo."""
+
+
+class TimedIntake(Intake):
+    """The intake, which notes when an event came."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.came: dict[int, float] = {}
+
+    def put(self, event: Event) -> None:
+        """Take an event in."""
+        self.came[id(event)] = time.perf_counter()
+        super().put(event)
+
+
+class TimedSink(BatchSink):
+    """The sink, which notes how long an event took from the intake to here."""
+
+    def __init__(self, path: Path, intake: TimedIntake) -> None:
+        super().__init__(FileWriter(path), 500, 1.0)
+        self._intake = intake
+        self.taken: list[float] = []
+
+    async def put(self, point: Point) -> None:
+        """Hand over a point."""
+        await super().put(point)
+        self.taken.append(time.perf_counter() - self._intake.came.pop(id(point.event)))
+
+
+async def run(rate: float, seconds: float) -> dict[str, float]:
+    """Feed the ingestor after a second of warming up; return CPU, throughput and latency of the seconds after that."""
+    with tempfile.TemporaryDirectory() as directory:
+        intake = TimedIntake(10_000)
+        sink = TimedSink(Path(directory) / "points", intake)
+        wanted = Filter((), (), frozenset({"unknown", "unavailable"}))
+        processor = Processor(intake, wanted, Deduplicator(1.0), sink)
+        source = MqttSource(Address("mqtt", "127.0.0.1", 1883), Layout(BASE, BASE), 0, intake)
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(processor.run())
+            tasks.create_task(sink.run())
+            messages = stream()
+            await feed(source, messages, rate, WARM_UP)
+            sink.taken.clear()
+            began, cpu = time.perf_counter(), time.process_time()
+            sent = await feed(source, messages, rate, seconds)
+            elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
+            found = {"cpu": cpu / elapsed, "rate": (sent - len(intake._events)) / elapsed}
+            found["p99"] = quantile(sink.taken or [0.0], 0.99)
+            intake.close()
+            await work
+            await sink.close()
+    return found
+
+
+async def feed(source: MqttSource, messages: Iterator[aiomqtt.Message], rate: float, seconds: float) -> int:
+    """Give the source messages at a rate; return how many."""
+    sent, began = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < seconds:
+        while sent < elapsed * rate:
+            source._take(next(messages))
+            sent += 1
+        await asyncio.sleep(TICK)
+    return sent
+
+
+def stream(seed: int = 1) -> Iterator[aiomqtt.Message]:
+    """Return messages without end, made beforehand."""
+    chance = random.Random(seed)
+    entities = furnish(chance)
+    weights = [entity.weight for entity in entities]
+    messages: list[aiomqtt.Message] = []
+    for number, entity in enumerate(chance.choices(entities, weights, k=MESSAGES)):
+        entity.change(chance)
+        fate, payload = chance.random(), entity.payload()
+        if fate < MALFORMED:
+            payload = malformed(chance)
+        elif fate < MALFORMED + UNAVAILABLE:
+            payload = b"unavailable"
+        message = aiomqtt.Message(f"{BASE}/{entity.topic()}", payload, 0, False, number, None)  # noqa: FBT003 - retain
+        messages += [message] * (2 if fate > 1 - REPEATED else 1)
+    return itertools.cycle(messages)

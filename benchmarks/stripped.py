@@ -1,0 +1,78 @@
+"""Stripped: the example ingestor as it would be without telemetry, from the same sources.
+
+An import hook takes out of its modules every `@measured(...)`, every `with measured(...)` around a block, and every
+statement that is a call on the vocabulary, such as `ingest.RECEIVED.add(1)`; nothing is left of them, not even a call
+that does nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Any
+
+PACKAGE = "examples.ingestor"
+MEASURED, VOCABULARY = "measured", "ingest"
+
+
+def strip() -> None:
+    """Import the ingestor stripped from now on; raises RuntimeError where it is imported already."""
+    if PACKAGE in sys.modules:
+        raise RuntimeError(f"{PACKAGE} is imported already")
+    sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(PathFinder):
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return where a module of the ingestor is, to be loaded stripped."""
+        if not fullname.startswith(f"{PACKAGE}."):
+            return None
+        spec = super().find_spec(fullname, path, target)
+        if spec is not None and spec.origin is not None:
+            spec.loader = _Loader(fullname, spec.origin)
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the stripped source; what is cached is not."""
+        path = self.get_filename(fullname)
+        tree = _Stripper().visit(ast.parse(self.get_data(path), path))
+        code: CodeType = compile(ast.fix_missing_locations(tree), path, "exec")
+        return code
+
+
+class _Stripper(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
+        """Take out a statement that records."""
+        return None if _is_call(node.value, VOCABULARY) else node
+
+    def visit_With(self, node: ast.With) -> Any:
+        """Leave of a measured block the block."""
+        self.generic_visit(node)
+        return node.body if all(_is_call(item.context_expr, MEASURED) for item in node.items) else node
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Take out decorators that measure, and what is left of loops and functions around nothing."""
+        super().generic_visit(node)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.decorator_list = [each for each in node.decorator_list if not _is_call(each, MEASURED)]
+        if isinstance(body := getattr(node, "body", None), list) and not body and not isinstance(node, ast.Module):
+            body.append(ast.Pass())
+        return node
+
+
+def _is_call(node: ast.expr, name: str) -> bool:
+    """Whether it is a call of what has this name, or of something reached through it."""
+    if not isinstance(node, ast.Call):
+        return False
+    called: ast.expr = node.func
+    while isinstance(called, ast.Attribute):
+        called = called.value
+    return isinstance(called, ast.Name) and called.id == name

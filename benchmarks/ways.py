@@ -1,0 +1,143 @@
+"""The ways to measure a call, each in its best honest form: by hand, with peers, with otel-ha."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import prometheus_client
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from otel_ha import measured
+from otel_ha.vocabulary import ingest
+
+Ways = dict[str, Callable[[], object]]
+"""By name: a function to call, or one that returns a coroutine to await."""
+
+BARE = "a bare call"
+WRAPPER = "a wrapper that reads the clock twice"
+BARE_COROUTINE = "a bare coroutine"
+OURS = "otel-ha: measured()"
+OURS_COMPUTED = "otel-ha: measured(), one attribute computed"
+OURS_COROUTINE = "otel-ha: measured(), a coroutine"
+OURS_COUNTER = "otel-ha: a counter"
+OURS_BOUND = "otel-ha: a counter, bound"
+OTEL = "OpenTelemetry by hand, attributes made once"
+OTEL_USUAL = "OpenTelemetry by hand, attributes made per call"
+OTEL_COUNTER = "OpenTelemetry: a counter, attributes made once"
+PROMETHEUS = "prometheus_client, children held"
+PROMETHEUS_USUAL = "prometheus_client, labels()"
+PROMETHEUS_COUNTER = "prometheus_client: a counter, labels()"
+COROUTINES = frozenset({BARE_COROUTINE, OURS_COROUTINE})
+
+
+def bare() -> None:
+    """Stand for the work."""
+
+
+async def bare_coroutine() -> None:
+    """Stand for the work."""
+
+
+def clocked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` timed, and the time thrown away: the limit for any decorator that measures a duration."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _ = time.perf_counter() - started
+
+    return wrapper
+
+
+def limits() -> Ways:
+    """Return what nothing can be cheaper than."""
+    return {BARE: bare, WRAPPER: clocked(bare), BARE_COROUTINE: bare_coroutine}
+
+
+def ours() -> Ways:
+    """Return the ways of otel-ha: with the telemetry that runs, or inert where none does."""
+    both = measured(ingest.EVENT, source="mqtt", domain="light")
+    computed: Callable[[str], None] = measured(ingest.EVENT, source="mqtt", domain=lambda domain: domain)(_of_domain)
+    discarded = ingest.DISCARDED
+
+    def count() -> None:
+        discarded.add(1, source="mqtt", reason="duplicate")
+
+    found: Ways = {OURS: both(bare), OURS_COMPUTED: functools.partial(computed, "light")}
+    found |= {OURS_COROUTINE: both(bare_coroutine), OURS_COUNTER: count}
+    if hasattr(discarded, "bind"):
+        held = discarded.bind(source="mqtt", reason="duplicate")
+        add = getattr(held, "add", held)
+        found[OURS_BOUND] = lambda: add(1)
+    return found
+
+
+def _of_domain(domain: str) -> None:
+    """Stand for the work."""
+
+
+def opentelemetry(readers: int) -> Ways:
+    """Return an event measured in full with the SDK: received, in flight, duration by outcome, no longer in flight."""
+    provider = MeterProvider([InMemoryMetricReader() for _ in range(readers)], shutdown_on_exit=False)
+    meter = provider.get_meter("benchmark")
+    duration = meter.create_histogram("duration", explicit_bucket_boundaries_advisory=ingest.PROCESSING)
+    received, in_flight = meter.create_counter("received"), meter.create_up_down_counter("in_flight")
+    discarded = meter.create_counter("discarded")
+    source, why = {"source": "mqtt"}, {"source": "mqtt", "reason": "duplicate"}
+    active, ended = {"source": "mqtt", "state": "active"}, {"source": "mqtt", "domain": "light", "outcome": "ok"}
+
+    def held() -> None:
+        start = time.perf_counter()
+        received.add(1, source)
+        in_flight.add(1, active)
+        bare()
+        duration.record(time.perf_counter() - start, ended)
+        in_flight.add(-1, active)
+
+    def usual() -> None:
+        start = time.perf_counter()
+        received.add(1, {"source": "mqtt"})
+        in_flight.add(1, {"source": "mqtt", "state": "active"})
+        bare()
+        duration.record(time.perf_counter() - start, {"source": "mqtt", "domain": "light", "outcome": "ok"})
+        in_flight.add(-1, {"source": "mqtt", "state": "active"})
+
+    return {OTEL: held, OTEL_USUAL: usual, OTEL_COUNTER: lambda: discarded.add(1, why)}
+
+
+def prometheus() -> Ways:
+    """Return the same with prometheus_client, which knows no readers."""
+    registry = prometheus_client.CollectorRegistry()
+    names, states = ("source", "domain", "outcome"), ("source", "state")
+    duration = prometheus_client.Histogram("duration", "", names, registry=registry, buckets=ingest.PROCESSING)
+    received = prometheus_client.Counter("received", "", names[:1], registry=registry)
+    in_flight = prometheus_client.Gauge("in_flight", "", states, registry=registry)
+    held_received, held_in_flight = received.labels("mqtt"), in_flight.labels("mqtt", "active")
+    held_duration = duration.labels("mqtt", "light", "ok")
+    discarded = prometheus_client.Counter("discarded", "", ("source", "reason"), registry=registry)
+
+    def held() -> None:
+        start = time.perf_counter()
+        held_received.inc()
+        held_in_flight.inc()
+        bare()
+        held_duration.observe(time.perf_counter() - start)
+        held_in_flight.dec()
+
+    def usual() -> None:
+        start = time.perf_counter()
+        received.labels("mqtt").inc()
+        in_flight.labels("mqtt", "active").inc()
+        bare()
+        duration.labels("mqtt", "light", "ok").observe(time.perf_counter() - start)
+        in_flight.labels("mqtt", "active").dec()
+
+    count = lambda: discarded.labels("mqtt", "duplicate").inc()  # noqa: E731 - as short as what it measures
+    return {PROMETHEUS: held, PROMETHEUS_USUAL: usual, PROMETHEUS_COUNTER: count}
