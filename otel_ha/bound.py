@@ -123,7 +123,9 @@ class Journal:
         rests: dict[int, Any] = {}
         times: dict[int, int] = {}
         for entry in entries:
-            amount, cell, rest = entry if entry[1] is not None else self._replayed(entry)
+            amount, cell, rest = entry
+            if cell is None:
+                amount, cell, rest = self._replayed(entry)
             amounts = cell.amounts
             if not amounts:
                 self._taking.append(cell)
@@ -141,7 +143,7 @@ class Journal:
                 self._taking.append(cell)
         self._take()
 
-    def _replayed(self, entry: Entry) -> Any:
+    def _replayed(self, entry: Entry) -> tuple[float, Cell, Any]:
         """Put a group in a sampled span aside for the SDK; of too many, return it as one like any other."""
         context, _, changes = entry
         if len(self._replays) < self.MOST_REPLAYS:
