@@ -24,11 +24,10 @@ from otel_ha.instruments import (
 )
 from otel_ha.measure import Measurement, measured
 from otel_ha.operation import Discarded, Operation
+from otel_ha.version import __version__
 
 if TYPE_CHECKING:
     from otel_ha.telemetry import Telemetry, setup_telemetry
-
-__version__ = "0.1.0"
 
 __all__ = [
     "SUB_SECOND",
@@ -50,6 +49,7 @@ __all__ = [
     "TelemetryConfig",
     "TelemetryError",
     "UpDownCounter",
+    "__version__",
     "measured",
     "setup_telemetry",
     "state_set",

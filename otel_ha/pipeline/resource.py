@@ -12,8 +12,8 @@ from pathlib import Path
 
 from opentelemetry.sdk.resources import Resource
 
-import otel_ha
 from otel_ha.config import TelemetryConfig
+from otel_ha.version import __version__
 
 DISTRO = "otel-ha"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
@@ -38,7 +38,7 @@ def resource(config: TelemetryConfig, *, forked: bool = False) -> Resource:
         "telemetry.sdk.language": "python",
         "telemetry.sdk.version": metadata.version("opentelemetry-sdk"),
         "telemetry.distro.name": DISTRO,
-        "telemetry.distro.version": otel_ha.__version__,
+        "telemetry.distro.version": __version__,
         "host.name": socket.gethostname(),
         "host.arch": platform.machine(),
         "os.type": sys.platform,
