@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 
 from otel_ha import Attribute, Catalog, Counter, ObservableUpDownCounter, setup_telemetry
@@ -28,12 +29,14 @@ def main(way: str) -> None:
         return
     if way == "handler":
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    if way == "thread":
+        signal.signal(signal.SIGTERM, lambda *_: None)
     if way == "ignored":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     telemetry = setup_telemetry("test-service", catalog=CATALOG)
     JOBS.add(3, role="parent")
     print("ready", telemetry.metrics_url, flush=True)
-    {"fork": fork, "multiprocessing": in_process, "work": work}.get(way, wait)()
+    {"fork": fork, "multiprocessing": in_process, "work": work, "thread": in_thread}.get(way, wait)()
     if way == "return":
         JOBS.add(1, role="late")
 
@@ -62,6 +65,19 @@ def work() -> None:
     """Record without a pause: a signal then often interrupts the SDK where it holds a lock."""
     while True:
         JOBS.add(0, role="parent")
+
+
+def in_thread() -> None:
+    """Go on in a thread after the main one has ended, until the service's own handler says so."""
+    stopping = threading.Event()
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: object) -> None:
+        stopping.set()
+        previous(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=stopping.wait).start()
 
 
 def fork() -> None:

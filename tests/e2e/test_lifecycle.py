@@ -43,6 +43,7 @@ def service(way: str, endpoint: str, **environment: str) -> Iterator[subprocess.
             if not line.startswith("ready"):
                 process.kill()
                 raise ServerError(process.stderr.read())
+            process.metrics_url = line.split()[1]
             yield process
         finally:
             process.kill()
@@ -107,6 +108,17 @@ def test_a_handler_that_was_there_is_called_and_the_last_interval_is_pushed(otel
     with service("handler", otelcol.otlp_http_endpoint) as process:
         process.send_signal(signal.SIGTERM)
         assert ended(process)[0] == 7
+    assert counts(otelcol) == {"parent": 3}
+
+
+@pytest.mark.servers
+def test_a_service_that_lives_in_a_thread_is_scraped_and_ends_at_sigterm(otelcol):
+    # From Python 3.12 on, a process whose main thread has ended starts no threads any more.
+    with service("thread", otelcol.otlp_http_endpoint) as process:
+        time.sleep(0.5)
+        assert "test_jobs_total" in get(process.metrics_url)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
     assert counts(otelcol) == {"parent": 3}
 
 
