@@ -241,7 +241,7 @@ def _endpoint(value: object) -> str:
 
 
 def _shown_endpoint(value: object) -> str:
-    return _shown(value) if isinstance(value, str) and harmless(value) else MASK
+    return _shown(value) if isinstance(value, str) and harmless(value) and "?" not in value else MASK
 
 
 def _user(value: object) -> str:

@@ -60,7 +60,14 @@ def setting(
     known = Setting(
         kind=kind, default=default, variables=variables, help=help, section=section, default_text=default_text
     )
-    return attrs.field(default=NOT_GIVEN, metadata={_KEY: known})
+    return attrs.field(default=NOT_GIVEN, repr=shown_value, metadata={_KEY: known})
+
+
+def shown_value(value: object) -> str:
+    """Return a value's repr; of a URL without its query, which may hold a token."""
+    if isinstance(value, str) and "://" in value and "?" in value:
+        return repr(f"{value.partition('?')[0]}?{MASK}")
+    return repr(value)
 
 
 def settings(cls: type) -> dict[str, Setting]:
@@ -181,7 +188,9 @@ class Settings:
     def differences(self, other: Self) -> list[str]:
         """Return a sentence for each setting whose value is another in `other`, secrets masked."""
         return [
-            f"{name}: {MASK} and another {MASK}" if one.kind.secret else f"{name}: {mine!r} and {theirs!r}"
+            f"{name}: {MASK} and another {MASK}"
+            if one.kind.secret
+            else f"{name}: {shown_value(mine)} and {shown_value(theirs)}"
             for name, one in settings(type(self)).items()
             if (mine := getattr(self, name)) != (theirs := getattr(other, name))
         ]

@@ -582,3 +582,12 @@ def test_a_secret_survives_pickling() -> None:
     again = pickle.loads(pickle.dumps(config))
     assert again == config
     assert again.otlp_request_headers == {"a": "b"}
+
+
+def test_a_token_in_the_query_of_an_endpoint_is_not_shown() -> None:
+    one, other = (configured(otlp_endpoint=f"https://host/v1/metrics?key={word}") for word in ("hunter2", "hunter3"))
+    assert "hunter" not in repr(one)
+    assert "hunter" not in str(one.differences(other))
+    with pytest.raises(ConfigError) as refused:
+        configured(otlp_endpoint="htp://host/?key=hunter2")
+    assert "hunter" not in str(refused.value)
