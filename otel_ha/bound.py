@@ -19,11 +19,11 @@ import math
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import metrics
 from opentelemetry.context import Context, get_current, set_value
@@ -60,6 +60,15 @@ _FINEST = 1.06
 """The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of the true."""
 
 
+class Gain(NamedTuple):
+    """What the fine buckets of one histogram's attribute set gained: counts by the index of their upper bound."""
+
+    instrument: str
+    attributes: Mapping[str, AttributeValue]
+    bounds: Sequence[float]
+    counts: Mapping[int, int]
+
+
 class Journal:
     """Takes what is recorded, and settles it when a collection starts."""
 
@@ -78,6 +87,7 @@ class Journal:
         self._dirty: list[Cell] = []
         self._replays: list[tuple[Context, Iterable[tuple[float, Cell]]]] = []
         self.readers: Callable[[], object] = lambda: None
+        self._gains: dict[HistogramCell, dict[int, int]] | None = None
 
     def write(self, amount: float, cell: Cell, rest: Sequence[tuple[float, Cell]]) -> None:
         """Take a measurement and those that belong to it."""
@@ -107,12 +117,37 @@ class Journal:
             self._sort()
             dirty, self._dirty = self._dirty, []
             for cell in dirty:
+                self._note_gains(cell)
                 cell.settle(self.readers())
             replays, self._replays = self._replays, []
             for context, changes in replays:
                 for amount, cell in changes:
                     cell.write(amount, cell.attributes, context)
+                    self._note_gain_of_one(cell, amount)
         return []
+
+    def keep_gains(self) -> None:
+        """Keep from now on what the fine buckets gain, for gains() to return."""
+        self._gains = {}
+
+    def gains(self) -> list[Gain]:
+        """Return what the fine buckets of each histogram cell gained since this was last called."""
+        with self._sorting:
+            if self._gains is None:
+                return []
+            gains, self._gains = self._gains, {}
+        return [Gain(cell.scale.instrument, cell.attributes, cell.scale.bounds, of) for cell, of in gains.items()]
+
+    def _note_gains(self, cell: Cell) -> None:
+        if self._gains is not None and isinstance(cell, HistogramCell):
+            kept = self._gains.setdefault(cell, {})
+            for index, count in cell.counts.items():
+                kept[index] = kept.get(index, 0) + count
+
+    def _note_gain_of_one(self, cell: Cell, amount: float) -> None:
+        if self._gains is not None and isinstance(cell, HistogramCell):
+            kept, index = self._gains.setdefault(cell, {}), bisect_left(cell.scale.bounds, amount)
+            kept[index] = kept.get(index, 0) + 1
 
     def _sort(self) -> None:
         # A prefix: others append meanwhile, and what they append stays.
@@ -255,7 +290,8 @@ class HistogramCell(Cell):
 class Scale:
     """The bounds of a histogram and finer ones between, below and above them."""
 
-    def __init__(self, buckets: tuple[float, ...]) -> None:
+    def __init__(self, buckets: tuple[float, ...], instrument: str = "") -> None:
+        self.instrument = instrument
         positive = [bound for bound in buckets if bound > 0] or [1.0]
         low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
         steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1
@@ -344,7 +380,7 @@ class BoundRecorder(SynchronousRecorder):
         super().__init__(instrument, write, shared)
         self.journal = journal
         self.direct = journal.direct
-        self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
+        self._scale = Scale(instrument.buckets, instrument.name) if isinstance(instrument, Histogram) else None
         self._given: dict[tuple[tuple[str, AttributeValue | None], ...], Cell] = {}
         self._cells: dict[Identity, Cell] = {}
 

@@ -235,8 +235,12 @@ class TelemetryConfig(Settings):
     )
 
     history_length: int = _life(
-        whole(1, 100_000), "OTEL_HA_HISTORY_LENGTH", default=100,
-        help="How many collections to keep in memory. Reserved: nothing keeps any yet.",
+        whole(0, 100_000), "OTEL_HA_HISTORY_LENGTH", default=100,
+        help="How many collections to keep in memory, for the summary; 0 keeps no history.",
+    )
+    history_interval: float = _life(
+        seconds(_SHORTEST, _DAY), "OTEL_HA_HISTORY_INTERVAL", default=30.0,
+        help="The time between two collections for the history.",
     )
     shutdown_timeout: float = _life(
         seconds(0, 3600), "OTEL_HA_SHUTDOWN_TIMEOUT", default=5.0,

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,10 +23,13 @@ from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
 from otel_ha.endpoint import Endpoint, Server
 from otel_ha.errors import ConfigError, TelemetryError
+from otel_ha.health import endpoint_state, health
+from otel_ha.history import History
 from otel_ha.instrumentation.event_loop import watch_event_loop
 from otel_ha.instrumentation.system import instrument_system, observe_filesystems
 from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
 from otel_ha.pipeline import Observed, Pipeline
+from otel_ha.summary import summary
 from otel_ha.vocabulary import ingest, runtime
 
 _logger = logging.getLogger("otel_ha")
@@ -86,8 +89,9 @@ class Telemetry:
         self._sigterm = Sigterm(self)
         username, password = config.endpoint_credentials or (None, None)
         self._endpoint = Endpoint(
-            None, self._health, username=username, password=password.reveal() if password else None
+            None, self.health, self.summary, username=username, password=password.reveal() if password else None
         )
+        self._history: History | None = None
 
     def start(self) -> None:
         """Build the pipeline and connect the declarations; setup_telemetry's to call."""
@@ -122,6 +126,33 @@ class Telemetry:
         if self._pipeline is None or self._pipeline.scrape is None:
             raise TelemetryError("there is nothing to scrape: metrics_exporters does not name prometheus, or is off")
         return self._endpoint.text()
+
+    @property
+    def history(self) -> History | None:
+        """The last collections of this process; None where telemetry, or its history, is off.
+
+        So it is as well where the process had a MeterProvider already that is none of the SDK's.
+        """
+        return self._history
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of now, of the last collections, and rolled up: what /summary shows, ready for JSON.
+
+        It takes a collection and some milliseconds: in an event loop, call it by ``asyncio.to_thread``.
+        """
+        return summary(self._history, service=self.config.service_name, groups=self.config.groups)
+
+    def health(self) -> dict[str, Any]:
+        """Return the state of telemetry and of each reader: what /healthz shows, ready for JSON."""
+        pipeline = self._pipeline
+        scrapes = pipeline is not None and pipeline.scrape is not None
+        return health(
+            self.config.service_name,
+            enabled=self.config.enabled,
+            running=pipeline is not None,
+            endpoint=endpoint_state(url=self.metrics_url, problem=self._endpoint_problem, scrapes=scrapes),
+            deliveries=[*([self._endpoint.delivery] if scrapes else []), *(pipeline.deliveries if pipeline else [])],
+        )
 
     @property
     def wsgi_app(self) -> Callable[..., Any]:
@@ -206,7 +237,12 @@ class Telemetry:
             )
         forked = forked_from is not None
         observed = None if foreign is None or forked else _observed_on.setdefault(foreign, {})
-        pipeline = Pipeline(self.config, self._all, foreign=foreign, observed=observed, views=self.views, forked=forked)
+        length, interval = self.config.history_length, self.config.history_interval
+        keeper = History(self._all, length=length, interval=interval) if length else None
+        pipeline = Pipeline(
+            self.config, self._all, foreign=foreign, observed=observed, views=self.views, forked=forked, keeper=keeper
+        )
+        self._history = keeper if pipeline.history is not None else None
         self._pipeline = pipeline
         _CURRENT.pipeline = pipeline
         if foreign is None and metrics.get_meter_provider() is not _CURRENT:
@@ -261,18 +297,6 @@ class Telemetry:
             _logger.error("no metrics endpoint: %s; the service goes on (%s)", self._endpoint_problem, hint)  # noqa: TRY400 - one line
         else:
             self._server, self._endpoint_problem = server, ""
-
-    def _health(self) -> Mapping[str, object]:
-        pipeline = self._pipeline
-        deliveries = pipeline.deliveries() if pipeline else []
-        failing = any(delivery["status"] == "failing" for delivery in deliveries)
-        status = "degraded" if self._endpoint_problem or failing else "ok"
-        return {
-            "status": "disabled" if not self.config.enabled else "failed" if pipeline is None else status,
-            "service": self.config.service_name,
-            "endpoint": {"url": self.metrics_url, "problem": self._endpoint_problem or None},
-            "pushes": deliveries,
-        }
 
     def _tear_down(self, pipeline: Pipeline, timeout: float) -> None:
         pipeline.disconnect()

@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import choose_encoder
 
+from otel_ha.delivery import Delivery
 from otel_ha.endpoint.interfaces import AsgiApplication, Response, WsgiApplication
 
 _logger = logging.getLogger("otel_ha.endpoint")
@@ -27,6 +28,7 @@ _INDEX = """otel-ha
 
 metrics   what Prometheus scrapes, as text or OpenMetrics
 healthz   the state of telemetry, as JSON: 200 when it is ok or degraded, 503 when it has failed
+summary   the figures of now, of the last collections and of minutes and hours, as JSON
 """
 
 
@@ -38,31 +40,35 @@ class Endpoint:
     """Answers requests about telemetry.
 
     `registry` is what /metrics renders (None: there is no such page) and may be replaced; `health` is what /healthz
-    says, its "status" being ok, degraded, disabled or failed. With a username or a password, every path asks for both
-    by basic authentication: /healthz too, since it names hosts and errors. `wsgi_app` and `asgi_app` are the endpoint
-    as applications, to serve or to mount.
+    says, its "status" being ok, degraded, disabled or failed; `summary` is what /summary says. With a username or a
+    password, every path asks for both by basic authentication: /healthz too, since it names hosts and errors.
+    `wsgi_app` and `asgi_app` are the endpoint as applications, to serve or to mount.
     """
 
     def __init__(
         self,
         registry: CollectorRegistry | None,
         health: Callable[[], Mapping[str, object]],
+        summary: Callable[[], Mapping[str, object]],
         *,
         username: str | None,
         password: str | None,
     ) -> None:
         self.registry = registry
         self._health = health
+        self._summary = summary
         open_to_all = username is None and password is None
         self._credentials = None if open_to_all else f"{username or ''}:{password or ''}".encode()
         self._pages: dict[str, Callable[[Mapping[str, str]], Response]] = {
             "/": _index,
             "/healthz": self._healthz,
             "/metrics": self._metrics,
+            "/summary": self._summarize,
         }
         # A reader queues what it collects: two scrapes at once would mix.
         self._rendering = threading.Lock()
-        self._failing = False
+        self.delivery = Delivery("prometheus", "whoever scrapes")
+        """How the rendering of the metrics goes."""
         self.wsgi_app = WsgiApplication(self.respond)
         self.asgi_app = AsgiApplication(self.respond)
 
@@ -110,9 +116,10 @@ class Endpoint:
     def _healthz(self, _: Mapping[str, str]) -> Response:
         health = self._health()
         alive = health.get("status") in {"ok", "degraded", "disabled"}
-        body = json.dumps(dict(health), indent=2, default=str).encode() + b"\n"
-        status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
-        return Response(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")], body)
+        return _json(HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, health)
+
+    def _summarize(self, _: Mapping[str, str]) -> Response:
+        return _json(HTTPStatus.OK, self._summary())
 
     def _metrics(self, headers: Mapping[str, str]) -> Response:
         encode, content_type = _encoder(headers.get("accept", ""))
@@ -139,14 +146,12 @@ class Endpoint:
         try:
             body = encode(registry)
         except Exception as error:
-            if not self._failing:
+            if self.delivery.failed(repr(error)):
                 _logger.error("the metrics cannot be rendered: %r", error)  # noqa: TRY400 - one line
-            self._failing = True
             raise
         else:
-            if self._failing:
+            if self.delivery.succeeded():
                 _logger.warning("the metrics can be rendered again")
-            self._failing = False
             return body
         finally:
             rendering.release()
@@ -154,6 +159,11 @@ class Endpoint:
 
 def _plain(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> Response:
     return Response(status, [("Content-Type", _TEXT), *headers], f"{text}\n".encode())
+
+
+def _json(status: HTTPStatus, data: Mapping[str, object]) -> Response:
+    body = json.dumps(dict(data), indent=2, default=str).encode() + b"\n"
+    return Response(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")], body)
 
 
 def _index(_: Mapping[str, str]) -> Response:

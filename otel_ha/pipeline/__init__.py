@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,15 +13,16 @@ from opentelemetry.sdk.metrics import (
     AlwaysOffExemplarFilter,
     AlwaysOnExemplarFilter,
     ExemplarFilter,
-    MeterProvider,
     TraceBasedExemplarFilter,
 )
+from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
 from otel_ha.bound import BoundRecorder, CellHistogram, CellSum, Journal, drop_series, is_supported, readers_of
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
+from otel_ha.delivery import Delivery
 from otel_ha.instruments import (
     AttributeValue,
     Counter,
@@ -33,6 +34,7 @@ from otel_ha.instruments import (
     connect,
     disconnect,
 )
+from otel_ha.pipeline.keep import Keeper, KeepingReader
 from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
@@ -62,7 +64,7 @@ _EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
 _VERBS = {"counter": "add", "updowncounter": "add", "gauge": "set", "histogram": "record"}
 
 
-class Provider(MeterProvider):
+class Provider(SdkMeterProvider):
     """The SDK's MeterProvider, which asks no environment whether it is enabled: the configuration has decided that."""
 
     def __init__(self, **arguments: Any) -> None:
@@ -85,7 +87,7 @@ class Pipeline:
     readers and exporters apply in place of ours. `views` are the user's: an instrument that one of them matches gets
     those, and not the one that follows from its declaration. An observable instrument can be made on a provider only
     once, so `observed` keeps what it is read from, for the next pipeline on the same foreign provider. `forked` is for
-    the child of a process that had a pipeline.
+    the child of a process that had a pipeline. `keeper` is what collections are kept in.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Pipeline:
         observed: Observed | None = None,
         views: Sequence[View] = (),
         forked: bool = False,
+        keeper: Keeper | None = None,
     ) -> None:
         self._config = config
         self._catalog = catalog
@@ -107,6 +110,7 @@ class Pipeline:
         self._journal = self._new_journal() if foreign is None else None
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
+        self.history = self._keeping_reader(keeper, foreign) if keeper is not None else None
         self.provider = foreign or self._own_provider(forked=forked)
 
     def connect(self) -> None:
@@ -123,6 +127,10 @@ class Pipeline:
                 connect(synchronous, recorder)
             for observable, observer in observers:
                 connect(observable, observer)
+        if self.history is not None:
+            if isinstance(self.provider, SdkMeterProvider) and not isinstance(self.provider, Provider):
+                self.provider.add_metric_reader(self.history)
+            self.history.start()
 
     def disconnect(self) -> None:
         """Make the declarations inert."""
@@ -152,6 +160,9 @@ class Pipeline:
         """Push a last time and stop, within `timeout` seconds. A foreign provider is its owner's to shut down."""
         if isinstance(self.provider, Provider):
             self._shut_down(self.provider, timeout)
+        elif isinstance(self.provider, SdkMeterProvider) and self.history is not None:
+            self.history.shutdown(timeout_millis=timeout * 1e3)
+            self.provider.remove_metric_reader(self.history)
         for observed in self._observed.values():
             observed.clear()
 
@@ -162,9 +173,11 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the SDK gathers what its readers raised; the service is ending
             _logger.warning("shutdown: %s", error)
 
-    def deliveries(self) -> list[Mapping[str, object]]:
-        """Return how each push goes."""
-        return [reader.delivery.state() for reader in self.pushes]
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """How the pushes and the history fare; a scrape's delivery is the endpoint's affair."""
+        kept = [self.history.delivery] if self.history is not None else []
+        return [*(reader.delivery for reader in self.pushes), *kept]
 
     def _own_provider(self, *, forked: bool) -> Provider:
         config = self._config
@@ -177,7 +190,7 @@ class Pipeline:
         if "console" in config.metrics_exporters:
             self.pushes.append(console_reader(config, self._shared.cut))
         provider = Provider(
-            metric_readers=[*readers, *self.pushes],
+            metric_readers=[*readers, *self.pushes, *([self.history] if self.history else [])],
             resource=resource(config, forked=forked),
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
             views=[
@@ -189,6 +202,15 @@ class Pipeline:
             provider.journal = self._journal
             self._journal.readers = partial(readers_of, provider)
         return provider
+
+    def _keeping_reader(self, keeper: Keeper, foreign: metrics.MeterProvider | None) -> KeepingReader | None:
+        """Return the reader of the history; None where the provider is a foreign one that takes no reader."""
+        if foreign is not None and not isinstance(foreign, SdkMeterProvider):
+            return None
+        if self._journal is None:
+            return KeepingReader(keeper, self._shared.cut, list)
+        self._journal.keep_gains()
+        return KeepingReader(keeper, self._shared.cut, self._journal.gains)
 
     def _new_journal(self) -> Journal | None:
         """Return the journal of bound instruments; None where each measurement has to go through the SDK."""

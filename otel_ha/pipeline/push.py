@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.sdk.metrics import (
@@ -32,6 +31,7 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 from opentelemetry.util.re import parse_env_headers
 
 from otel_ha.config import TelemetryConfig
+from otel_ha.delivery import Delivery
 from otel_ha.errors import ConfigError
 from otel_ha.pipeline.consistent import Consistent
 from otel_ha.recording import Cut
@@ -59,46 +59,6 @@ _CHATTY = (
 _LAST_TRY = 0.5
 # Seconds that a collection has for its callbacks at the least.
 _LEAST = 0.1
-
-
-@dataclass
-class Delivery:
-    """How the pushes go: when the last one succeeded (epoch seconds), how many failed since, and why."""
-
-    target: str
-    last_success: float | None = None
-    failures: int = 0
-    last_error: str = ""
-
-    def state(self) -> dict[str, object]:
-        """Return it as what /healthz shows."""
-        return {
-            "target": self.target,
-            "status": "failing" if self.failures else "ok" if self.last_success else "waiting",
-            "last_success": self.last_success,
-            "consecutive_failures": self.failures,
-            "last_error": self.last_error,
-        }
-
-    def succeeded(self) -> None:
-        """Note a push that arrived; the first one after an outage is logged."""
-        if self.failures:
-            _logger.warning("push to %s works again, after %d failed ones", self.target, self.failures)
-        self.last_success, self.failures, self.last_error = time.time(), 0, ""
-
-    def failed(self, why: str, *, closing: bool) -> None:
-        """Note a push that failed; the first one of an outage is logged."""
-        self.failures += 1
-        self.last_error = why
-        if self.failures == 1 and closing:
-            _logger.warning("the last push to %s failed: %s", self.target, why)
-        elif self.failures == 1:
-            _logger.warning(
-                "push to %s fails: %s; it is tried again every interval, and logged when it works "
-                "(OTEL_EXPORTER_OTLP_ENDPOINT says where to, OTEL_METRICS_EXPORTER=prometheus turns it off)",
-                self.target,
-                why,
-            )
 
 
 class _Hush(logging.Filter):
@@ -164,12 +124,31 @@ class WatchedExporter(MetricExporter):
                 self._heard.append(repr(error))
                 result = MetricExportResult.FAILURE
         if result is MetricExportResult.SUCCESS:
-            self._delivery.succeeded()
+            self._succeeded()
         else:
             # The first message has the cause, the last one only that all attempts are used up.
-            why = _cause(self._heard[0]) if self._heard else "no reason given"
-            self._delivery.failed(why, closing=self._closing_since is not None)
+            self._failed(_cause(self._heard[0]) if self._heard else "no reason given")
         return result
+
+    def _succeeded(self) -> None:
+        """Note a push that arrived; the first one after an outage is logged."""
+        failures = self._delivery.succeeded()
+        if failures:
+            _logger.warning("push to %s works again, after %d failed ones", self._delivery.target, failures)
+
+    def _failed(self, why: str) -> None:
+        """Note a push that failed; the first one of an outage is logged."""
+        if not self._delivery.failed(why):
+            return
+        if self._closing_since is not None:
+            _logger.warning("the last push to %s failed: %s", self._delivery.target, why)
+        else:
+            _logger.warning(
+                "push to %s fails: %s; it is tried again every interval, and logged when it works "
+                "(OTEL_EXPORTER_OTLP_ENDPOINT says where to, OTEL_METRICS_EXPORTER=prometheus turns it off)",
+                self._delivery.target,
+                why,
+            )
 
     def close_soon(self) -> None:
         """Try no more than once again from now on when a push fails: the service wants to end."""
@@ -255,7 +234,7 @@ def otlp_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
     # Every kind is named: what is left out the exporter would take from the environment, and an argument comes first.
     temporality = dict.fromkeys(_KINDS, AggregationTemporality.CUMULATIVE) | _TEMPORALITY[config.otlp_temporality]
     target = config.otlp_metrics_url.partition("?")[0]  # what follows may be a token
-    delivery = Delivery(target)
+    delivery = Delivery("otlp", target)
     # The gRPC exporter reports the same failure only once, so its first one is the last try.
     last_try = 0.0 if config.otlp_protocol == "grpc" else _LAST_TRY
     watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try)
@@ -266,7 +245,7 @@ def console_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
     """Return the reader that prints."""
     from opentelemetry.sdk.metrics.export import ConsoleMetricExporter  # noqa: PLC0415 - only when chosen
 
-    delivery = Delivery("the console")
+    delivery = Delivery("console", "the console")
     return PushReader(WatchedExporter(ConsoleMetricExporter(), delivery, {}, {}), delivery, config, cut)
 
 

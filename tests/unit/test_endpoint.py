@@ -43,7 +43,7 @@ HEALTHY = {"status": "ok", "service": "test"}
 def endpoint(
     registry: CollectorRegistry | None = None, health=lambda: HEALTHY, username=None, password=None
 ) -> Endpoint:
-    return Endpoint(registry or CollectorRegistry(), health, username=username, password=password)
+    return Endpoint(registry or CollectorRegistry(), health, dict, username=username, password=password)
 
 
 def basic(username: str, password: str) -> dict[str, str]:
@@ -201,7 +201,7 @@ def test_an_unknown_path_is_not_found():
 
 
 def test_without_a_registry_there_is_no_page_of_metrics():
-    served = Endpoint(None, lambda: HEALTHY, username=None, password=None)
+    served = Endpoint(None, lambda: HEALTHY, dict, username=None, password=None)
     assert served.respond("GET", "/metrics", {}).status == 404
     assert served.respond("GET", "/healthz", {}).status == 200
     assert served.text() == ""

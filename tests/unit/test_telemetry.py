@@ -289,13 +289,13 @@ def test_healthz_says_that_a_push_fails():
         JOBS.add(1)
         assert not telemetry.flush()
         assert health(telemetry)["status"] == "degraded"
-        assert health(telemetry)["pushes"][0]["last_error"] == "[Errno 111] Connection refused"
+        assert health(telemetry)["readers"][1]["last_error"] == "[Errno 111] Connection refused"
 
 
 def test_a_taken_port_is_a_state_in_healthz(taken_port):
     with setup_telemetry(config=config(prometheus_port=taken_port), catalog=OURS) as telemetry:
-        assert telemetry._health()["status"] == "degraded"
-        assert str(taken_port) in telemetry._health()["endpoint"]["problem"]
+        assert telemetry.health()["status"] == "degraded"
+        assert str(taken_port) in telemetry.health()["endpoint"]["problem"]
 
 
 def test_an_exponential_push_leaves_the_scrape_explicit():
@@ -508,14 +508,14 @@ def test_a_token_in_the_endpoints_query_is_not_told():
         metrics_exporters=("otlp",), otlp_endpoint="http://127.0.0.1:9/v1/metrics?key=hunter2", shutdown_timeout=0.1
     )
     with setup_telemetry(config=settings, catalog=OURS) as telemetry:
-        assert "hunter2" not in str(telemetry._health())
+        assert "hunter2" not in str(telemetry.health())
 
 
 def test_an_address_that_is_none_is_a_problem_of_the_endpoint_alone(caplog):
     with setup_telemetry(config=config(prometheus_host="a" * 70 + ".example"), catalog=OURS) as telemetry:
         JOBS.add(1)
         assert line(telemetry, "test_jobs_total") == 1
-        assert telemetry._health()["status"] == "degraded"
+        assert telemetry.health()["status"] == "degraded"
 
 
 def test_disabled_telemetry_is_no_reason_to_end_a_service():

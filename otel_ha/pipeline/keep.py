@@ -1,0 +1,98 @@
+"""The way into the history: a reader that hands each collection to what keeps it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
+
+from otel_ha.delivery import Delivery
+from otel_ha.pipeline.consistent import Consistent
+from otel_ha.pipeline.resource import DISTRO
+from otel_ha.recording import Cut
+
+_logger = logging.getLogger("otel_ha")
+
+_FIRST = 1.0
+"""Seconds after which it collects for the first time: what the host counts can then be compared with something."""
+
+
+class Keeper(Protocol):
+    """What collections are kept in."""
+
+    look: Callable[[], object]
+    interval: float
+
+    def take(self, metrics: Iterable[Any], gains: Iterable[Any], *, provisional: bool) -> None:
+        """Keep a collection."""
+
+
+class KeepingReader(Consistent, MetricReader):
+    """Collects every interval, and when it is asked to, into a keeper.
+
+    `gains` returns what fine buckets gained since it was last called.
+    """
+
+    def __init__(self, keeper: Keeper, cut: Cut, gains: Callable[[], Iterable[Any]]) -> None:
+        super().__init__()
+        self.cut = cut
+        self.delivery = Delivery("history", "this process's memory")
+        self._keeper = keeper
+        self._gains = gains
+        self._provisional = False
+        self._received: Sequence[Metric] = ()
+        self._one_at_a_time = threading.Lock()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="otel-ha-history", daemon=True)
+
+    def start(self) -> None:
+        """Collect every interval from now on."""
+        self._keeper.look = self.look
+        self._thread.start()
+
+    def look(self) -> None:
+        """Collect now, into a place that the next collection takes."""
+        self._keep(provisional=True)
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Collect a last time and stop, within the time given."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_millis / 1e3)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
+        """Do nothing: there is nobody to flush to."""
+        return True
+
+    def _work(self) -> None:
+        self._ending.wait(min(_FIRST, self._keeper.interval))
+        while not self._ending.is_set():
+            self._keep()
+            self._ending.wait(self._keeper.interval)
+        self._keep()
+
+    def _keep(self, *, provisional: bool = False) -> None:
+        with self._one_at_a_time:
+            self._received = ()
+            try:
+                self.collect()
+                # Another reader may have settled more since this one read: of the fine buckets that counts as of now.
+                self._keeper.take(self._received, self._gains(), provisional=provisional)
+            except Exception as error:  # noqa: BLE001 - the next collection is to be tried as usual
+                if self.delivery.failed(str(error) or type(error).__name__):
+                    _logger.warning("the history misses a collection: %r", error)
+            else:
+                self.delivery.succeeded()
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as in MetricReader
+        self.cut.end()
+        self._received = [
+            metric
+            for of_resource in metrics_data.resource_metrics
+            for of_scope in of_resource.scope_metrics
+            if of_scope.scope.name == DISTRO
+            for metric in of_scope.metrics
+        ]
