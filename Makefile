@@ -69,9 +69,13 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m otel_ha.render.settings | diff - docs/reference/settings.md
+	$(BIN)/python -m otel_ha.summary.reference | diff - docs/reference/summary.md
+	$(BIN)/python -m otel_ha.summary.reference schema | diff - docs/reference/summary.schema.json
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render.settings > docs/reference/settings.md
+	$(BIN)/python -m otel_ha.summary.reference > docs/reference/summary.md
+	$(BIN)/python -m otel_ha.summary.reference schema > docs/reference/summary.schema.json
 	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
 
 clean:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -42,11 +41,19 @@ class History:
     the newest collection, and is as long as what is kept, at the most.
     """
 
-    def __init__(self, instruments: Iterable[Instrument], *, length: int, interval: float) -> None:
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        *,
+        length: int,
+        interval: float,
+        now: Callable[[], Moment] = Moment.now,
+    ) -> None:
         self.length = length
         self.interval = interval
+        self._now = now
         self._names = {instrument.name for instrument in instruments}
-        self._kept = Kept(instruments, length, _now())
+        self._kept = Kept(instruments, length, now())
         self._lock = threading.Lock()
         self.look: Callable[[], object] = lambda: None
         """Makes a reader collect now, and give what it finds to take(); the pipeline's to set."""
@@ -54,7 +61,7 @@ class History:
     def take(self, metrics: Iterable[Any], gains: Iterable[Gain], *, provisional: bool) -> None:
         """Keep a collection; the reader's to call."""
         with self._lock:
-            self._kept.take(_now(), metrics, gains, provisional=provisional)
+            self._kept.take(self._now(), metrics, gains, provisional=provisional)
 
     def collect(self) -> None:
         """Collect now. The regular collections go on as they would: the next one takes the place of this one."""
@@ -194,7 +201,3 @@ class History:
         if unknown:
             declared = ", ".join(sorted(keywords)) or "none"
             raise TelemetryError(f"{instrument.name!r} has no attribute {unknown[0]!r} (declared: {declared})")
-
-
-def _now() -> Moment:
-    return Moment(time.time(), time.monotonic())

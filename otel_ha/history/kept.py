@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from otel_ha.bound import Gain
 from otel_ha.history.distribution import packed, unpacked
@@ -20,6 +21,11 @@ class Moment(NamedTuple):
 
     timestamp: float
     clock: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """Return the present one."""
+        return cls(time.time(), time.monotonic())
 
 
 class Series:

@@ -17,11 +17,16 @@ __all__ = ["BusinessMetrics", "PerformanceMetrics", "SystemMetrics"]
 class SystemMetrics:
     """The host: CPU and what is used of it, and what went through disks and network.
 
-    cpu_percent: share of all CPUs that was busy, in %. memory_percent: share of the memory that is in use, in %.
-    memory_used_mb, memory_available_mb: MB. disk_usage_percent: share of the file system at "/" (or of the fullest,
-    where that is not among the local ones) that is used, in %. disk_io_read_mb, disk_io_write_mb, network_io_sent_mb,
-    network_io_recv_mb: MB of all disks and interfaces, since the host started or, over a window, within it.
-    timestamp: seconds since the epoch.
+    cpu_percent: share of the time of all CPUs that was neither idle nor waiting for a disk, in %
+    memory_percent: share of the memory that could not be had without swapping, in %
+    memory_used_mb: memory that could not be had without swapping, in MB
+    memory_available_mb: memory that could be had without swapping, in MB
+    disk_usage_percent: use of the file system at "/", or of the fullest where that is not a local one, in %
+    disk_io_read_mb: read from all disks since the host started or, over a window, within it, in MB
+    disk_io_write_mb: written to all disks, likewise, in MB
+    network_io_sent_mb: sent by all network interfaces, likewise, in MB
+    network_io_recv_mb: received by all network interfaces, likewise, in MB
+    timestamp: end of the window, in seconds since the epoch
     """
 
     cpu_percent: float = 0.0
@@ -40,11 +45,17 @@ class SystemMetrics:
 class PerformanceMetrics:
     """The work over a window: how much, how quick, how well.
 
-    event_processing_rate: events processed per second. average_processing_time, p50_…, p95_…, p99_processing_time:
-    milliseconds. queue_depth: items that wait in all queues. active_connections: connections that are up. error_rate:
-    share of the events processed that ended in an error. throughput_points_per_second: points that sinks acknowledged
-    per second. timestamp: seconds since the epoch, the end of the window. events_in_flight: events received and neither
-    processed nor discarded yet. Depths and numbers are those at the end of the window.
+    event_processing_rate: events processed per second
+    average_processing_time: mean time to process an event, in milliseconds
+    p95_processing_time: time that 95 % of the events did not exceed, within 3 %, in milliseconds
+    p99_processing_time: time that 99 % of the events did not exceed, within 3 %, in milliseconds
+    queue_depth: items that wait in all queues at the end of the window
+    active_connections: connections that are up at the end of the window
+    error_rate: share of the events processed that ended in an error, from 0 to 1
+    throughput_points_per_second: points that sinks acknowledged per second
+    timestamp: end of the window, in seconds since the epoch
+    p50_processing_time: time that half of the events did not exceed, within 3 %, in milliseconds
+    events_in_flight: events received and neither processed nor discarded yet, at the end of the window
     """
 
     event_processing_rate: float = 0.0
@@ -62,13 +73,20 @@ class PerformanceMetrics:
 
 @dataclass(frozen=True, slots=True)
 class BusinessMetrics:
-    """The events: how many, from where, and what became of them; since telemetry started or, over a window, within it.
+    """The events: how many, from where, and what became of them.
 
-    total_events_processed, events_by_domain, events_by_entity (where entity metrics are on, and the entity has not been
-    silent for too long), events_by_source: events. data_points_written: points that sinks acknowledged.
-    data_volume_mb: MB received from sources. deduplication_rate: share of the events received that were duplicates.
-    filter_efficiency: share of the events received that a filter kept out. transformation_success_rate: share of the
-    transformations that succeeded. timestamp: seconds since the epoch.
+    Since telemetry started or, over a window, within it.
+
+    total_events_processed: events processed, with whatever outcome
+    events_by_domain: the same by the entity's domain
+    events_by_entity: the same by entity, where entity metrics are on and the entity has not been silent for too long
+    events_by_source: the same by source
+    data_points_written: points that sinks acknowledged
+    data_volume_mb: received from all sources, in MB
+    deduplication_rate: share of the events received that were duplicates, from 0 to 1
+    filter_efficiency: share of the events received that a filter kept out, from 0 to 1
+    transformation_success_rate: share of the transformations that succeeded, from 0 to 1
+    timestamp: end of the window, in seconds since the epoch
     """
 
     total_events_processed: int = 0

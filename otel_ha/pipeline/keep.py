@@ -42,7 +42,6 @@ class KeepingReader(Consistent, MetricReader):
         self.delivery = Delivery("history", "this process's memory")
         self._keeper = keeper
         self._gains = gains
-        self._provisional = False
         self._received: Sequence[Metric] = ()
         self._one_at_a_time = threading.Lock()
         self._ending = threading.Event()
@@ -53,9 +52,23 @@ class KeepingReader(Consistent, MetricReader):
         self._keeper.look = self.look
         self._thread.start()
 
+    def keep(self, *, provisional: bool = False) -> None:
+        """Collect now; a collection that fails is noted."""
+        with self._one_at_a_time:
+            self._received = ()
+            try:
+                self.collect()
+                # Another reader may have settled more since this one read: of the fine buckets that counts as of now.
+                self._keeper.take(self._received, self._gains(), provisional=provisional)
+            except Exception as error:  # noqa: BLE001 - the next collection is to be tried as usual
+                if self.delivery.failed(str(error) or type(error).__name__):
+                    _logger.warning("the history misses a collection: %r", error)
+            else:
+                self.delivery.succeeded()
+
     def look(self) -> None:
         """Collect now, into a place that the next collection takes."""
-        self._keep(provisional=True)
+        self.keep(provisional=True)
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         """Collect a last time and stop, within the time given."""
@@ -70,22 +83,9 @@ class KeepingReader(Consistent, MetricReader):
     def _work(self) -> None:
         self._ending.wait(min(_FIRST, self._keeper.interval))
         while not self._ending.is_set():
-            self._keep()
+            self.keep()
             self._ending.wait(self._keeper.interval)
-        self._keep()
-
-    def _keep(self, *, provisional: bool = False) -> None:
-        with self._one_at_a_time:
-            self._received = ()
-            try:
-                self.collect()
-                # Another reader may have settled more since this one read: of the fine buckets that counts as of now.
-                self._keeper.take(self._received, self._gains(), provisional=provisional)
-            except Exception as error:  # noqa: BLE001 - the next collection is to be tried as usual
-                if self.delivery.failed(str(error) or type(error).__name__):
-                    _logger.warning("the history misses a collection: %r", error)
-            else:
-                self.delivery.succeeded()
+        self.keep()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as in MetricReader
         self.cut.end()

@@ -1,0 +1,380 @@
+"""The figures of the history agree with what can be computed from the raw events."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_ha import TelemetryConfig
+from otel_ha.history import History
+from otel_ha.history.kept import Moment
+from otel_ha.instruments import Observable
+from otel_ha.pipeline import Pipeline
+from otel_ha.vocabulary import ingest, runtime
+
+SOURCES, DOMAINS = ("mqtt", "websocket"), ("light", "sensor")
+MB = 1024 * 1024
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> Moment:
+        return Moment(1e9 + self.seconds, self.seconds)
+
+
+class Run:
+    """A pipeline of the real SDK with a history whose collections are taken by hand."""
+
+    def __init__(self, length: int, **settings: Any) -> None:
+        self.clock = Clock()
+        catalog = ingest.CATALOG | runtime.CATALOG
+        self.history = History(catalog, length=length, interval=3600, now=self.clock)
+        config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={}, **settings)
+        self.pipeline = Pipeline(config, catalog, keeper=self.history)
+
+    def collect(self, seconds: float) -> None:
+        """Take a regular collection so many seconds after the last one."""
+        self.clock.seconds += seconds
+        assert self.pipeline.history is not None
+        self.pipeline.history.keep()
+
+
+@contextmanager
+def run(length: int = 100, **settings: Any) -> Iterator[Run]:
+    made = Run(length, **settings)
+    made.pipeline.connect()
+    try:
+        yield made
+    finally:
+        made.pipeline.disconnect()
+        made.pipeline.shutdown(5)
+
+
+@dataclass(frozen=True)
+class Processed:
+    source: str
+    domain: str
+    seconds: float
+    outcome: str
+
+    def record(self) -> None:
+        ingest.RECEIVED.add(1, source=self.source)
+        ingest.EVENT_DURATION.record(self.seconds, source=self.source, domain=self.domain, outcome=self.outcome)
+        ingest.ENTITY_EVENTS.add(1, entity=f"{self.domain}.one", domain=self.domain)
+
+
+@dataclass(frozen=True)
+class Discarded:
+    source: str
+    reason: str
+
+    def record(self) -> None:
+        ingest.RECEIVED.add(1, source=self.source)
+        ingest.DISCARDED.add(1, source=self.source, reason=self.reason)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    source: str
+
+    def record(self) -> None:
+        ingest.EVENT.receive(source=self.source)
+
+
+@dataclass(frozen=True)
+class Written:
+    points: int
+    outcome: str
+
+    def record(self) -> None:
+        ingest.POINTS_WRITTEN.add(self.points, sink="file", measurement="light", outcome=self.outcome)
+
+
+@dataclass(frozen=True)
+class Transformed:
+    outcome: str
+
+    def record(self) -> None:
+        ingest.TRANSFORM_DURATION.record(0.001, transformer="line_protocol", outcome=self.outcome)
+
+
+@dataclass(frozen=True)
+class Came:
+    size: int
+
+    def record(self) -> None:
+        ingest.DATA_RECEIVED.add(self.size, source="mqtt", type="state")
+
+
+@dataclass(frozen=True)
+class Connected:
+    change: int
+
+    def record(self) -> None:
+        ingest.CONNECTIONS.add(self.change, kind="mqtt")
+
+
+OUTCOMES = st.sampled_from(("ok", "error", "cancelled"))
+DURATIONS = st.floats(1e-6, 1e3)
+EVENTS = st.one_of(
+    st.builds(Processed, st.sampled_from(SOURCES), st.sampled_from(DOMAINS), DURATIONS, OUTCOMES),
+    st.builds(Discarded, st.sampled_from(SOURCES), st.sampled_from(("filtered", "duplicate", "invalid"))),
+    st.builds(Waiting, st.sampled_from(SOURCES)),
+    st.builds(Written, st.integers(0, 1000), st.sampled_from(("ok", "error"))),
+    st.builds(Transformed, OUTCOMES),
+    st.builds(Came, st.integers(0, 10 * MB)),
+    st.builds(Connected, st.integers(-2, 3)),
+)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What happened between two collections, which are so many seconds apart; `looks` says where it was looked at."""
+
+    seconds: int
+    events: list[Any]
+    looks: set[int] = field(default_factory=set)
+
+    def happen(self, to: Run) -> None:
+        for number, event in enumerate(self.events):
+            if number in self.looks:
+                to.history.collect()
+            event.record()
+        to.collect(self.seconds)
+
+
+INTERVALS = st.lists(
+    st.builds(Interval, st.integers(1, 60), st.lists(EVENTS, max_size=30), st.sets(st.integers(0, 30), max_size=2)),
+    min_size=1,
+    max_size=5,
+)
+
+
+def of(kind: type, intervals: list[Interval]) -> list[Any]:
+    return [event for interval in intervals for event in interval.events if isinstance(event, kind)]
+
+
+def share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def rank(values: list[float], quantile: float) -> float:
+    """Return the exact quantile: the value of rank ceil(quantile * count)."""
+    return sorted(values)[max(math.ceil(quantile * len(values)), 1) - 1] if values else 0.0
+
+
+@given(INTERVALS, st.integers(1, 6))
+def test_performance_is_that_of_the_raw_events(intervals: list[Interval], last: int) -> None:
+    with run() as recorded:
+        for interval in intervals:
+            interval.happen(recorded)
+        window = intervals[-last:]
+        seconds = sum(interval.seconds for interval in window)
+        found = recorded.history.performance(seconds)
+
+    times = [event.seconds for event in of(Processed, window)]
+    points = sum(event.points for event in of(Written, window) if event.outcome == "ok")
+    errors = sum(event.outcome == "error" for event in of(Processed, window))
+    assert found.event_processing_rate == pytest.approx(len(times) / seconds)
+    assert found.average_processing_time == pytest.approx(1e3 * share(sum(times), len(times)))
+    assert found.p50_processing_time == pytest.approx(1e3 * rank(times, 0.50), rel=0.03)
+    assert found.p95_processing_time == pytest.approx(1e3 * rank(times, 0.95), rel=0.03)
+    assert found.p99_processing_time == pytest.approx(1e3 * rank(times, 0.99), rel=0.03)
+    assert found.error_rate == pytest.approx(share(errors, len(times)))
+    assert found.throughput_points_per_second == pytest.approx(points / seconds)
+    assert found.events_in_flight == len(of(Waiting, intervals))
+    assert found.active_connections == sum(event.change for event in of(Connected, intervals))
+    assert found.timestamp == 1e9 + sum(interval.seconds for interval in intervals)
+
+
+def business_of(events: list[Interval]) -> dict[str, Any]:
+    """Return the figures, computed from the raw events alone."""
+    processed, discarded, transformed = of(Processed, events), of(Discarded, events), of(Transformed, events)
+    received = len(processed) + len(discarded) + len(of(Waiting, events))
+    return {
+        "total_events_processed": len(processed),
+        "events_by_domain": dict(Counter(event.domain for event in processed)),
+        "events_by_source": dict(Counter(event.source for event in processed)),
+        "data_points_written": sum(event.points for event in of(Written, events) if event.outcome == "ok"),
+        "data_volume_mb": sum(event.size for event in of(Came, events)) / MB,
+        "deduplication_rate": share(sum(event.reason == "duplicate" for event in discarded), received),
+        "filter_efficiency": share(sum(event.reason == "filtered" for event in discarded), received),
+        "transformation_success_rate": share(sum(event.outcome == "ok" for event in transformed), len(transformed)),
+    }
+
+
+def agrees(metrics: Any, expected: dict[str, Any]) -> bool:
+    """Assert that the metrics have these figures."""
+    for name, value in expected.items():
+        found = getattr(metrics, name)
+        assert found == (pytest.approx(value) if isinstance(value, float) else value), name
+    return True
+
+
+@given(INTERVALS, st.integers(1, 6))
+def test_business_is_that_of_the_raw_events(intervals: list[Interval], last: int) -> None:
+    with run() as recorded:
+        for interval in intervals:
+            interval.happen(recorded)
+        window = intervals[-last:]
+        since_start = recorded.history.business()
+        windowed = recorded.history.business(sum(interval.seconds for interval in window))
+
+    for found, happened in ((since_start, intervals), (windowed, window)):
+        expected = business_of(happened)
+        assert agrees(found, expected)
+        assert found.events_by_entity == {f"{d}.one": n for d, n in expected["events_by_domain"].items()}
+
+
+@given(INTERVALS)
+def test_each_interval_has_its_own_figures(intervals: list[Interval]) -> None:
+    with run() as recorded:
+        for interval in intervals:
+            interval.happen(recorded)
+        kept = recorded.history.intervals()
+
+    assert len(kept) == len(intervals)
+    for number, (figures, interval) in enumerate(zip(kept, intervals, strict=True), start=1):
+        times = [event.seconds for event in of(Processed, [interval])]
+        expected = business_of(intervals[:number])
+        assert figures.end - figures.start == interval.seconds
+        assert figures.performance.event_processing_rate == pytest.approx(len(times) / interval.seconds)
+        assert figures.performance.p95_processing_time == pytest.approx(1e3 * rank(times, 0.95), rel=0.03)
+        assert agrees(figures.business, expected)
+
+
+@given(INTERVALS, st.sampled_from((60, 300, 3600)))
+def test_roll_ups_are_those_of_the_raw_events_of_each_period(intervals: list[Interval], period: int) -> None:
+    with run() as recorded:
+        for interval in intervals:
+            interval.happen(recorded)
+        rolled_up = recorded.history.roll_up(period)
+
+    by_period: dict[float, list[Interval]] = {}
+    taken = 1e9
+    for interval in intervals:
+        taken += interval.seconds
+        by_period.setdefault(taken // period, []).append(interval)
+    assert len(rolled_up) == len(by_period)
+    for figures, of_period in zip(rolled_up, by_period.values(), strict=True):
+        expected = business_of(of_period)
+        times = [event.seconds for event in of(Processed, of_period)]
+        seconds = sum(interval.seconds for interval in of_period)
+        assert figures.end - figures.start == seconds
+        assert agrees(figures.business, expected)
+        assert figures.performance.event_processing_rate == pytest.approx(len(times) / seconds)
+        assert figures.performance.p99_processing_time == pytest.approx(1e3 * rank(times, 0.99), rel=0.03)
+
+
+@given(INTERVALS, st.integers(1, 3))
+def test_what_is_older_than_the_length_is_forgotten_and_nothing_else(intervals: list[Interval], length: int) -> None:
+    with run(length) as recorded:
+        for interval in intervals:
+            interval.happen(recorded)
+        found = recorded.history.performance()
+        totals = recorded.history.business()
+
+    kept = intervals[-length:]
+    times = [event.seconds for event in of(Processed, kept)]
+    seconds = sum(interval.seconds for interval in kept)
+    assert found.event_processing_rate == pytest.approx(len(times) / seconds)
+    assert found.p99_processing_time == pytest.approx(1e3 * rank(times, 0.99), rel=0.03)
+    assert agrees(totals, business_of(intervals))
+
+
+@given(st.lists(DURATIONS, min_size=1), st.floats(0, 1))
+def test_a_quantile_is_within_three_per_cent_of_the_exact_one(times: list[float], quantile: float) -> None:
+    with run() as recorded:
+        for seconds in times:
+            ingest.EVENT_DURATION.record(seconds, source="mqtt", domain="light", outcome="ok")
+        recorded.history.collect()
+        found = recorded.history.quantile(quantile, ingest.EVENT_DURATION, source="mqtt")
+    assert found == pytest.approx(rank(times, quantile), rel=0.03)
+
+
+@given(st.lists(DURATIONS, min_size=1), st.floats(0, 1))
+def test_through_the_api_a_quantile_lies_in_the_exported_bucket_of_the_exact_one(
+    times: list[float], quantile: float
+) -> None:
+    with run(exemplar_filter="always_on") as recorded:
+        for seconds in times:
+            ingest.EVENT_DURATION.record(seconds, source="mqtt", domain="light", outcome="ok")
+        recorded.history.collect()
+        found = recorded.history.quantile(quantile, ingest.EVENT_DURATION)
+    exact = rank(times, quantile)
+    below = max((bound for bound in ingest.PROCESSING if bound < exact), default=0.0)
+    above = min((bound for bound in ingest.PROCESSING if bound >= exact), default=below)
+    assert below <= found <= above
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=10))
+def test_what_a_counter_gains_is_right_across_resets(readings: list[int]) -> None:
+    with run() as recorded:
+        now = [0]
+        runtime.SYSTEM_DISK_IO.observe(lambda: now[0], device="sda", direction="read")
+        for reading in readings:
+            now[0] = reading
+            recorded.collect(10)
+        gained = recorded.history.increase(runtime.SYSTEM_DISK_IO, direction="read")
+        rate = recorded.history.rate(runtime.SYSTEM_DISK_IO, direction="read")
+
+    # What the host had counted before the first reading is not gained; after a reset everything is.
+    expected = sum(now - before if now >= before else now for before, now in pairwise(readings))
+    assert gained == {"": expected}
+    assert rate == pytest.approx(expected / (10 * len(readings)))
+
+
+CPU_TIMES = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 30), st.integers(1, 30)), min_size=1, max_size=5)
+
+
+@given(CPU_TIMES, st.floats(0.01, 0.99), st.floats(0, 1))
+def test_system_metrics_are_those_of_the_host_s_readings(
+    readings: list[tuple[float, float, int]], memory: float, disk: float
+) -> None:
+    total = 8192 * MB
+    now = {"idle": 1e6, "iowait": 1e3, "user": 1e5, "seconds": 1}
+    observed: tuple[tuple[Observable, Any], ...] = (
+        (runtime.SYSTEM_CPU_TIME, lambda: [(now[m], {"mode": m, "logical_number": 0}) for m in ("idle", "iowait")]),
+        (runtime.SYSTEM_MEMORY_USAGE, lambda: [(memory * total, {"state": "used"})]),
+        (runtime.SYSTEM_MEMORY_UTILIZATION, lambda: [(memory, {"state": "used"})]),
+        (runtime.SYSTEM_FILESYSTEM_UTILIZATION, lambda: [(disk, {"mountpoint": "/"}), (1.0, {"mountpoint": "/full"})]),
+        (runtime.SYSTEM_NETWORK_IO, lambda: [(3 * MB, {"interface": "eth0", "direction": "transmit"})]),
+        (runtime.SYSTEM_DISK_IO, lambda: [(5 * MB, {"device": "sda", "direction": "write"})]),
+    )
+    with run() as recorded:
+        for instrument, source in observed:
+            instrument.observe(source)
+        recorded.collect(1)
+        for idle, iowait, seconds in readings:
+            now["idle"] += idle
+            now["iowait"] += iowait
+            recorded.collect(seconds)
+        found = recorded.history.system(sum(seconds for _, _, seconds in readings))
+        current = recorded.history.system()
+
+    idle = sum(i + w for i, w, _ in readings)
+    busy = 100 * (1 - idle / sum(seconds for _, _, seconds in readings))
+    assert found.cpu_percent == pytest.approx(min(max(busy, 0), 100), abs=1e-4)
+    last_idle, last_iowait, last_seconds = readings[-1]
+    assert current.cpu_percent == pytest.approx(
+        min(max(100 * (1 - (last_idle + last_iowait) / last_seconds), 0), 100), abs=1e-4
+    )
+    assert current.memory_percent == pytest.approx(100 * memory)
+    assert current.memory_used_mb == pytest.approx(memory * 8192)
+    assert current.memory_available_mb == pytest.approx((1 - memory) * 8192)
+    assert current.disk_usage_percent == pytest.approx(100 * disk)
+    assert (current.network_io_sent_mb, current.disk_io_write_mb) == pytest.approx((3, 5))
+    assert (found.network_io_sent_mb, found.disk_io_write_mb) == (0, 0)
