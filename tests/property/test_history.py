@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -14,53 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ha import TelemetryConfig
-from otel_ha.history import History
-from otel_ha.history.kept import Moment
 from otel_ha.instruments import Observable
-from otel_ha.pipeline import Pipeline
 from otel_ha.vocabulary import ingest, runtime
+from tests.history import Run, run
 
 SOURCES, DOMAINS = ("mqtt", "websocket"), ("light", "sensor")
 MB = 1024 * 1024
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> Moment:
-        return Moment(1e9 + self.seconds, self.seconds)
-
-
-class Run:
-    """A pipeline of the real SDK with a history whose collections are taken by hand."""
-
-    def __init__(self, length: int, **settings: Any) -> None:
-        self.clock = Clock()
-        catalog = ingest.CATALOG | runtime.CATALOG
-        self.history = History(catalog, length=length, interval=3600, now=self.clock)
-        config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={}, **settings)
-        self.pipeline = Pipeline(config, catalog, keeper=self.history)
-
-    def collect(self, seconds: float) -> None:
-        """Take a regular collection so many seconds after the last one."""
-        self.clock.seconds += seconds
-        assert self.pipeline.history is not None
-        self.pipeline.history.keep()
-
-
-@contextmanager
-def run(length: int = 100, **settings: Any) -> Iterator[Run]:
-    made = Run(length, **settings)
-    made.pipeline.connect()
-    try:
-        yield made
-    finally:
-        made.pipeline.disconnect()
-        made.pipeline.shutdown(5)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+"""A history of the real SDK's collections, which are taken by hand and at times that are set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from otel_ha import Catalog, TelemetryConfig
+from otel_ha.history import History
+from otel_ha.history.kept import Moment
+from otel_ha.pipeline import Pipeline
+from otel_ha.vocabulary import ingest, runtime
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> Moment:
+        return Moment(1e9 + self.seconds, self.seconds)
+
+
+class Run:
+    """A pipeline of the real SDK with a history whose collections are taken by hand."""
+
+    def __init__(self, length: int, catalog: Catalog, **settings: Any) -> None:
+        self.clock = Clock()
+        self.history = History(catalog, length=length, interval=3600, now=self.clock)
+        config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={}, **settings)
+        self.pipeline = Pipeline(config, catalog, keeper=self.history)
+
+    def collect(self, seconds: float) -> None:
+        """Take a regular collection so many seconds after the last one."""
+        self.clock.seconds += seconds
+        assert self.pipeline.history is not None
+        self.pipeline.history.keep()
+
+
+@contextmanager
+def run(length: int = 100, catalog: Catalog = ingest.CATALOG | runtime.CATALOG, **settings: Any) -> Iterator[Run]:
+    """Connect a catalog to a pipeline until the block ends."""
+    made = Run(length, catalog, **settings)
+    made.pipeline.connect()
+    try:
+        yield made
+    finally:
+        made.pipeline.disconnect()
+        made.pipeline.shutdown(5)

@@ -1,0 +1,273 @@
+import asyncio
+import gc
+import json
+import threading
+import tracemalloc
+import urllib.request
+
+import pytest
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.trace import TracerProvider
+
+from otel_ha import Attribute, Catalog, Counter, Histogram, ObservableGauge, TelemetryError, setup_telemetry
+from otel_ha.history import PerformanceMetrics
+from otel_ha.vocabulary import ingest
+from tests.history import run
+from tests.unit.conftest import config
+
+ROOM = Attribute("test.room", "A room.")
+SYNCS = Counter("test.syncs", unit="{sync}", description="Syncs.", attributes=(ROOM,))
+SYNC_TIME = Histogram("test.sync.duration", unit="s", description="Time to sync.", attributes=(ROOM,))
+DEPTH = ObservableGauge("test.depth", unit="m", description="Depth.")
+OURS = Catalog(SYNCS, SYNC_TIME, DEPTH)
+
+
+@pytest.fixture
+def kept():
+    with run(catalog=OURS) as recorded:
+        yield recorded
+
+
+def test_metrics_of_a_users_own_are_kept_as_well(kept):
+    SYNCS.add(2, room="kitchen")
+    SYNC_TIME.record(0.2, room="kitchen")
+    kept.collect(10)
+    SYNC_TIME.record(0.4, room="kitchen")
+    kept.collect(10)
+    assert kept.history.totals(SYNCS, ROOM) == {"kitchen": 2}
+    assert kept.history.totals(SYNC_TIME) == {"": 2}
+    assert kept.history.rate(SYNC_TIME) == 0.1
+    assert kept.history.mean(SYNC_TIME, room="kitchen") == pytest.approx(0.3)
+    assert kept.history.quantile(1, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
+
+
+def test_series_are_told_apart_by_their_attributes(kept):
+    SYNCS.add(2, room="kitchen")
+    SYNCS.add(3, room="hall")
+    kept.collect(1)
+    assert kept.history.totals(SYNCS, ROOM) == {"kitchen": 2, "hall": 3}
+    assert kept.history.totals(SYNCS, room="hall") == {"": 3}
+    assert kept.history.totals(SYNCS) == {"": 5}
+
+
+def test_a_window_that_is_shorter_than_an_interval_is_that_interval(kept):
+    SYNCS.add(4)
+    kept.collect(20)
+    assert kept.history.rate(SYNCS, 1) == 0.2
+
+
+def test_a_window_is_as_long_as_what_is_kept_at_the_most(kept):
+    kept.collect(20)
+    assert kept.history.seconds(3600) == 20
+
+
+def test_before_the_first_collection_everything_is_zero(kept):
+    figures = kept.history.performance()
+    assert figures == PerformanceMetrics(timestamp=figures.timestamp)
+    assert kept.history.totals(SYNCS) == {}
+    assert kept.history.intervals() == kept.history.roll_up(60) == []
+
+
+def test_looking_does_not_make_the_history_shorter():
+    with run(2, catalog=OURS) as recorded:
+        for _ in range(2):
+            recorded.collect(10)
+        for _ in range(5):
+            recorded.history.collect()
+        assert len(recorded.history.timestamps) == 4  # the start, two collections and the one that looks
+        recorded.collect(10)
+        assert recorded.history.seconds() == 20
+
+
+def test_an_instrument_that_is_not_kept_is_a_clear_error(kept):
+    with pytest.raises(TelemetryError, match=r"'homeassistant.event.received' is not in the catalog"):
+        kept.history.totals(ingest.RECEIVED)
+
+
+@pytest.mark.parametrize("ask", [{"by": ingest.SOURCE}, {"source": "mqtt"}])
+def test_an_attribute_that_is_not_declared_is_a_clear_error(kept, ask):
+    with pytest.raises(TelemetryError, match=r"'test.syncs' has no attribute 'source' \(declared: room\)"):
+        kept.history.totals(SYNCS, **ask)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_quantile_beyond_a_share_is_a_clear_error(kept, share):
+    with pytest.raises(TelemetryError, match="a share from 0 to 1"):
+        kept.history.quantile(share, SYNC_TIME)
+
+
+@pytest.mark.parametrize("period", [0, -1, float("nan")])
+def test_a_roll_up_over_no_time_is_a_clear_error(kept, period):
+    with pytest.raises(TelemetryError, match="longer than 0 s"):
+        kept.history.roll_up(period)
+
+
+def test_what_a_sampled_span_records_is_in_the_quantiles(kept):
+    with TracerProvider().get_tracer("test").start_as_current_span("work"):
+        SYNC_TIME.record(0.2, room="hall")
+    kept.collect(1)
+    assert kept.history.quantile(0.5, SYNC_TIME) == pytest.approx(0.2, rel=0.03)
+
+
+def test_a_users_view_that_makes_another_metric_of_it_leaves_it_out_of_the_history():
+    views = [View(instrument_name="test.sync.duration", name="test.other")]
+    with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
+        SYNC_TIME.record(1)
+        telemetry.history.collect()
+        assert telemetry.history.totals(SYNC_TIME) == {}
+
+
+def test_a_users_view_with_other_buckets_is_kept_by_those():
+    views = [View(instrument_name="test.sync.duration", aggregation=ExplicitBucketHistogramAggregation([1, 2, 4]))]
+    with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
+        SYNC_TIME.record(3)
+        telemetry.history.collect()
+        assert 2 <= telemetry.history.quantile(0.5, SYNC_TIME) <= 4
+
+
+def test_queues_are_added_up():
+    with run() as recorded:
+        ingest.QUEUE_SIZE.observe(lambda: 5, queue="ingest")
+        ingest.QUEUE_SIZE.observe(lambda: 2, queue="points")
+        recorded.collect(1)
+        assert recorded.history.performance().queue_depth == 7
+
+
+def test_an_entity_that_expires_leaves_the_history_once_no_collection_has_it():
+    with run(2, entity_expiry=3600) as recorded:
+        ingest.ENTITY_EVENTS.add(1, entity="light.hall", domain="light")
+        recorded.collect(1)
+        assert recorded.history.business().events_by_entity == {"light.hall": 1}
+        ingest.ENTITY_EVENTS.forget(entity="light.hall")
+        for _ in range(4):
+            recorded.collect(1)
+        assert recorded.history.business().events_by_entity == {}
+        assert recorded.history._kept.chosen(ingest.ENTITY_EVENTS, {}) == []
+
+
+def test_memory_stays_as_it_is_once_the_history_is_full():
+    with run(10) as recorded:
+
+        def work():
+            for number in range(200):
+                ingest.EVENT_DURATION.record(number / 1e3, source="mqtt", domain="light", outcome="ok")
+                ingest.ENTITY_EVENTS.add(1, entity=f"light.{number % 20}", domain="light")
+            recorded.collect(30)
+            recorded.history.collect()
+
+        for _ in range(15):
+            work()
+        tracemalloc.start()
+        try:
+            work()
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(30):
+                work()
+            gc.collect()
+            grown = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert grown < 30_000  # a collection more is some 4,000
+
+
+# As a part of telemetry
+
+
+def test_a_history_adds_nothing_to_what_is_scraped():
+    texts = {}
+    for length in (0, 100):
+        with setup_telemetry("test", config=config(history_length=length), catalog=OURS) as telemetry:
+            SYNCS.add(1, room="hall")
+            SYNC_TIME.record(0.2, room="hall")
+            DEPTH.observe(lambda: 4)
+            if telemetry.history is not None:
+                telemetry.history.collect()
+                telemetry.summary()
+            samples = [line for line in telemetry.prometheus_text().splitlines() if line.startswith("test_")]
+            texts[length] = samples
+    assert texts[0] == texts[100]
+    assert len(texts[0]) > 3
+
+
+def test_the_history_goes_on_by_itself():
+    settings = config(history_interval=0.1)
+    collected = threading.Event()
+    with setup_telemetry(config=settings, catalog=OURS) as telemetry:
+        readings = iter(range(1_000_000))
+
+        def read():
+            reading = next(readings)
+            if reading >= 2:
+                collected.set()
+            return reading
+
+        DEPTH.observe(read)
+        assert collected.wait(20)
+        assert len(telemetry.history.timestamps) > 2
+
+
+async def test_regular_collections_leave_the_event_loop_alone():
+    read_in = []
+    collected = threading.Event()
+
+    def read():
+        read_in.append(threading.current_thread())
+        collected.set()
+        return 1
+
+    async with setup_telemetry(config=config(history_interval=0.1), catalog=OURS):
+        DEPTH.observe(read)
+        assert await asyncio.to_thread(collected.wait, 20)
+    assert threading.main_thread() not in read_in
+
+
+def test_a_history_is_left_out_where_its_length_is_zero():
+    with setup_telemetry(config=config(history_length=0), catalog=OURS) as telemetry:
+        assert telemetry.history is None
+        assert telemetry.summary()["current"] is None
+
+
+def test_telemetry_that_is_off_has_no_history():
+    with setup_telemetry(config=config(enabled=False)) as telemetry:
+        assert telemetry.history is None
+        assert telemetry.summary()["history"] is None
+
+
+def test_what_was_kept_can_be_read_after_shutdown():
+    with setup_telemetry(config=config(), catalog=OURS) as telemetry:
+        SYNCS.add(3)
+    assert telemetry.history.totals(SYNCS) == {"": 3}  # taken at the end
+    assert telemetry.summary()["current"] is not None
+
+
+def test_each_set_up_begins_a_history_of_its_own():
+    with setup_telemetry(config=config(), catalog=OURS):
+        SYNCS.add(3)
+    with setup_telemetry(config=config(), catalog=OURS) as telemetry:
+        SYNCS.add(1)
+        telemetry.history.collect()
+        assert telemetry.history.totals(SYNCS) == {"": 1}
+
+
+def test_a_collection_that_fails_is_a_state_and_the_next_one_is_taken(caplog):
+    with run(catalog=OURS) as recorded:
+        reader = recorded.pipeline.history
+        take, reader._keeper.take = reader._keeper.take, None
+        recorded.collect(1)
+        recorded.collect(1)
+        assert reader.delivery.state()["consecutive_failures"] == 2
+        assert caplog.text.count("the history misses a collection") == 1
+        reader._keeper.take = take
+        recorded.collect(1)
+        assert reader.delivery.state()["status"] == "ok"
+        assert len(recorded.history.timestamps) == 2
+
+
+def test_summary_is_answered_over_http(telemetry):
+    ingest.RECEIVED.add(1, source="mqtt")
+    with urllib.request.urlopen(telemetry.metrics_url.replace("/metrics", "/summary")) as response:
+        assert response.headers["Content-Type"] == "application/json"
+        summary = json.load(response)
+    assert summary["service"] == "test"
+    assert len(summary["history"]["system"]) == 1

@@ -1,0 +1,80 @@
+"""The summary: it is what its schema says, and the reference is what the code says."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from otel_ha import measured, setup_telemetry
+from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
+from otel_ha.summary import SCHEMA_VERSION
+from otel_ha.summary.reference import _meanings, render_page, render_schema
+from otel_ha.vocabulary import ingest
+from tests.unit.conftest import config
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+METRICS = (SystemMetrics, PerformanceMetrics, BusinessMetrics)
+
+
+@measured(ingest.EVENT, source="mqtt", domain="light", entity=lambda: "light.hall")
+def handle() -> None:
+    """Do nothing."""
+
+
+def valid(summary: dict) -> dict:
+    """Return a summary that is valid, as a reader of JSON gets it."""
+    sent = json.loads(json.dumps(summary))
+    jsonschema.Draft202012Validator(json.loads(render_schema())).validate(sent)
+    return sent
+
+
+def test_a_summary_is_what_its_schema_says():
+    settings = config(system_metrics=True, entity_metrics=True, history_interval=0.1)
+    with setup_telemetry("test", config=settings) as telemetry:
+        handle()
+        summary = valid(telemetry.summary())
+        assert summary["schema_version"] == SCHEMA_VERSION
+        assert summary["current"]["business"]["events_by_entity"] == {"light.hall": 1}
+        assert summary["current"]["system"]["memory_percent"] > 0
+        assert [of_minute["business"]["total_events_processed"] for of_minute in summary["roll_ups"]["1h"]] == [1]
+
+
+def test_a_summary_without_a_history_is_what_its_schema_says():
+    with setup_telemetry("test", config=config(history_length=0)) as telemetry:
+        assert valid(telemetry.summary())["roll_ups"] is None
+
+
+def test_a_summary_says_which_groups_are_on():
+    with setup_telemetry(config=config(business_metrics=False)) as telemetry:
+        assert telemetry.summary()["groups"] == ["operations", "performance"]
+
+
+def test_a_summary_of_another_shape_is_refused_by_the_schema():
+    with setup_telemetry(config=config()) as telemetry:
+        summary = telemetry.summary()
+    del summary["current"]["system"]["cpu_percent"]
+    with pytest.raises(jsonschema.ValidationError, match="not valid"):
+        valid(summary)
+
+
+@pytest.mark.parametrize("cls", METRICS)
+def test_the_docstring_says_what_each_figure_is(cls):
+    assert list(_meanings(cls)) == [field.name for field in fields(cls)]
+
+
+def test_the_page_on_disk_is_what_is_rendered():
+    assert (REFERENCE / "summary.md").read_text(encoding="utf-8") == render_page(), "run `make docs`"
+
+
+def test_the_schema_on_disk_is_what_is_rendered():
+    assert (REFERENCE / "summary.schema.json").read_text(encoding="utf-8") == render_schema(), "run `make docs`"
+
+
+@pytest.mark.parametrize(("arguments", "rendered"), [((), render_page), (("schema",), render_schema)])
+def test_running_the_module_prints_the_reference(arguments, rendered):
+    command = [sys.executable, "-m", "otel_ha.summary.reference", *arguments]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == rendered()
