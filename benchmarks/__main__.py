@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingestor, memory, recording, scrape, startup, surroundings
+from benchmarks import history, ingestor, memory, recording, scrape, startup, surroundings
 from benchmarks.children import progress
 from benchmarks.figures import Table
 from benchmarks.machine import machine, versions
@@ -20,6 +20,7 @@ PARTS = {
     "ingestor": ingestor.measure,
     "scrape": scrape.measure,
     "memory": memory.measure,
+    "history": history.measure,
     "startup": startup.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")

@@ -168,7 +168,7 @@ def test_memory_stays_as_it_is_once_the_history_is_full():
             grown = tracemalloc.get_traced_memory()[0] - before
         finally:
             tracemalloc.stop()
-        assert grown < 30_000  # a collection more is some 4,000
+        assert grown < 30_000  # without a bound it is about 42,000
 
 
 # As a part of telemetry
