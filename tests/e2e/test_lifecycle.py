@@ -198,3 +198,25 @@ def test_an_outage_is_one_warning_and_one_notice_of_recovery(make_otelcol: Calla
         _, log = ended(process)
     lines = log.splitlines()
     assert [("fails" in line, "works again" in line) for line in lines] == [(True, False), (False, True)], log
+
+
+def test_a_forked_child_keeps_a_history_of_its_own():
+    code = """
+import os
+from tests.e2e.service import CATALOG, JOBS
+from otel_ha import TelemetryConfig, setup_telemetry
+
+config = TelemetryConfig(metrics_exporters=("prometheus",), prometheus_port=0, system_metrics=False)
+telemetry = setup_telemetry("test", config=config, catalog=CATALOG)
+JOBS.add(3, role="parent")
+telemetry.history.collect()
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+else:
+    JOBS.add(20, role="child")
+telemetry.history.collect()
+print(telemetry.history.totals(JOBS), len(telemetry.history.timestamps), flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == ["{'': 20.0} 2", "{'': 3.0} 2"]

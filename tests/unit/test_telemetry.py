@@ -365,6 +365,28 @@ def test_a_provider_that_is_there_sees_no_more_of_what_was_observed_after_shutdo
     assert in_a_process("run(); print(seen())")[2] == "{'homeassistant.event.received': 1}"
 
 
+def test_a_provider_that_is_there_is_read_into_the_history_until_shutdown():
+    code = """
+with setup_telemetry(config=config()) as telemetry:
+    ingest.RECEIVED.add(3, source="mqtt")
+    telemetry.history.collect()
+    print(telemetry.history.totals(ingest.RECEIVED), len(metrics.get_meter_provider()._all_metric_readers))
+print(len(metrics.get_meter_provider()._all_metric_readers))
+"""
+    assert in_a_process(code)[1:] == ["{'': 3.0} 2", "1"]
+
+
+def test_a_provider_that_takes_no_reader_leaves_no_history():
+    code = """
+class Other(metrics.NoOpMeterProvider):
+    pass
+metrics._internal._METER_PROVIDER = Other()
+with setup_telemetry(config=config()) as telemetry:
+    print(telemetry.history, telemetry.summary()["current"], [r["reader"] for r in telemetry.health()["readers"]])
+"""
+    assert in_a_process(code)[1] == "None None []"
+
+
 # Views of the user's
 
 
