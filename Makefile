@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 SERVERS ?= on
 PYTEST := -m pytest -n auto --maxprocesses 4
 
-.PHONY: help demo test floor pythons check bench docs servers clean
+.PHONY: help demo test floor newest pythons check bench docs servers clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
 	@echo "make test     install what the tests need, then run them all (SERVERS=off: without building servers)"
 	@echo "make floor    run the tests on the oldest versions of the dependencies that are supported"
+	@echo "make newest   run the tests that meet OpenTelemetry's inside on its newest version in range"
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, where the machine has them"
 	@echo "make check    linters, types, import contracts, generated pages"
 	@echo "make servers  put the servers that the tests need into the cache"
@@ -46,6 +47,13 @@ $(VENV)-floor/stamp: pyproject.toml constraints-floor.txt
 
 floor: $(VENV)-floor/stamp
 	$(VENV)-floor/bin/python $(PYTEST) tests/unit tests/property tests/e2e $(ARGS)
+
+newest:
+	@echo "Setting up $(VENV)-newest with the newest OpenTelemetry that is supported ..."
+	@$(PYTHON) -m venv $(VENV)-newest
+	@grep -v '^opentelemetry' constraints.txt > $(VENV)-newest/constraints.txt
+	@$(VENV)-newest/bin/pip install --quiet --disable-pip-version-check --upgrade -c $(VENV)-newest/constraints.txt -e '.[test]'
+	$(VENV)-newest/bin/python $(PYTEST) tests/unit/test_bound.py tests/unit/test_telemetry.py tests/property $(ARGS)
 
 pythons:
 	@for version in 3.12 3.13; do \

@@ -326,7 +326,7 @@ def test_a_forked_child_does_not_wait_for_the_parents_scrape(monkeypatch, regist
 # Authentication
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/summary", "/nothing"])
 def test_every_path_asks_for_the_credentials(path):
     response = endpoint(username="prometheus", password="s3cret").respond("GET", path, {})
     assert response.status == 401

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import jsonschema
@@ -11,9 +11,10 @@ import pytest
 
 from otel_ha import measured, setup_telemetry
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.summary import SCHEMA_VERSION
+from otel_ha.summary import SCHEMA_VERSION, summary
 from otel_ha.summary.reference import _meanings, render_page, render_schema
 from otel_ha.vocabulary import ingest
+from tests.history import run
 from tests.unit.conftest import config
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -51,6 +52,27 @@ def test_a_summary_without_a_history_is_what_its_schema_says():
 def test_a_summary_says_which_groups_are_on():
     with setup_telemetry(config=config(business_metrics=False)) as telemetry:
         assert telemetry.summary()["groups"] == ["operations", "performance"]
+
+
+def test_each_part_of_a_summary_is_what_the_history_says():
+    with run() as recorded:
+        for _ in range(3):
+            handle()
+            recorded.collect(100)
+        handle()
+        found = summary(recorded.history, service="test", groups=["business"])
+        history = recorded.history
+        assert found["current"] == {
+            "window": 300,
+            "system": asdict(history.system()),
+            "performance": asdict(history.performance(300)),
+            "business": asdict(history.business()),
+        }
+        for part in ("system", "performance", "business"):
+            assert found["history"][part] == [asdict(getattr(each, part)) for each in history.intervals()]
+        for name, period in (("1min", 60), ("5min", 300), ("1h", 3600)):
+            assert found["roll_ups"][name] == [asdict(each) for each in history.roll_up(period)]
+        assert found["current"]["business"]["total_events_processed"] == 4
 
 
 def test_a_summary_of_another_shape_is_refused_by_the_schema():
