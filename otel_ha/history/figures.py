@@ -126,12 +126,14 @@ def system(span: Span, cpu: Span) -> SystemMetrics:
 
 
 def _cpu_percent(span: Span) -> float:
-    """Return the share of the CPUs' time that was neither idle nor waiting for a disk, in %."""
-    cpus = len(span.values(runtime.SYSTEM_CPU_TIME, runtime.CPU_NUMBER))
-    if not cpus or span.seconds <= 0:  # nothing to compare with
-        return 0.0
-    idle = sum(span.gained(runtime.SYSTEM_CPU_TIME, mode=mode) for mode in ("idle", "iowait"))
-    return min(max(100 * (1 - idle / (cpus * span.seconds)), 0.0), 100.0)
+    """Return the share of the CPUs' time that was neither idle nor waiting for a disk, in %.
+
+    Of the time that the host counted, not of the span: a reading may be somewhat older than its collection.
+    """
+    by_mode = span.of(runtime.SYSTEM_CPU_TIME, runtime.CPU_MODE)
+    waiting = by_mode.get("idle", 0.0) + by_mode.get("iowait", 0.0)
+    whole = sum(by_mode.values())
+    return 100 * (1 - waiting / whole) if whole else 0.0
 
 
 def _disk_usage(span: Span) -> float:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from otel_ha.instruments import Observable
@@ -294,17 +294,25 @@ def test_what_a_counter_gains_is_right_across_resets(readings: list[int]) -> Non
     assert rate == pytest.approx(expected / (10 * len(readings)))
 
 
-CPU_TIMES = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 30), st.integers(1, 30)), min_size=1, max_size=5)
+MODES = ("idle", "iowait", "user", "system", "steal")
+CPU_TIMES = st.lists(st.fixed_dictionaries(dict.fromkeys(MODES, st.floats(0, 30))), min_size=1, max_size=5)
+
+
+def busy_percent(spent: list[dict[str, float]]) -> float:
+    """Return the share of all that was spent that was neither idle nor waiting for a disk, in %."""
+    waiting = sum(of["idle"] + of["iowait"] for of in spent)
+    return 100 * (1 - share(waiting, whole)) if (whole := sum(sum(of.values()) for of in spent)) else 0.0
 
 
 @given(CPU_TIMES, st.floats(0.01, 0.99), st.floats(0, 1))
 def test_system_metrics_are_those_of_the_host_s_readings(
-    readings: list[tuple[float, float, int]], memory: float, disk: float
+    spent: list[dict[str, float]], memory: float, disk: float
 ) -> None:
+    assume(all(sum(of.values()) > 0.01 for of in spent))
     total = 8192 * MB
-    now = {"idle": 1e6, "iowait": 1e3, "user": 1e5, "seconds": 1}
+    now = dict.fromkeys(MODES, 1000.0)
     observed: tuple[tuple[Observable, Any], ...] = (
-        (runtime.SYSTEM_CPU_TIME, lambda: [(now[m], {"mode": m, "logical_number": 0}) for m in ("idle", "iowait")]),
+        (runtime.SYSTEM_CPU_TIME, lambda: [(now[mode], {"mode": mode, "logical_number": 0}) for mode in MODES]),
         (runtime.SYSTEM_MEMORY_USAGE, lambda: [(memory * total, {"state": "used"})]),
         (runtime.SYSTEM_MEMORY_UTILIZATION, lambda: [(memory, {"state": "used"})]),
         (runtime.SYSTEM_FILESYSTEM_UTILIZATION, lambda: [(disk, {"mountpoint": "/"}), (1.0, {"mountpoint": "/full"})]),
@@ -315,20 +323,15 @@ def test_system_metrics_are_those_of_the_host_s_readings(
         for instrument, source in observed:
             instrument.observe(source)
         recorded.collect(1)
-        for idle, iowait, seconds in readings:
-            now["idle"] += idle
-            now["iowait"] += iowait
-            recorded.collect(seconds)
-        found = recorded.history.system(sum(seconds for _, _, seconds in readings))
+        for of in spent:
+            for mode in MODES:
+                now[mode] += of[mode]
+            recorded.collect(10)
+        found = recorded.history.system(10 * len(spent))
         current = recorded.history.system()
 
-    idle = sum(i + w for i, w, _ in readings)
-    busy = 100 * (1 - idle / sum(seconds for _, _, seconds in readings))
-    assert found.cpu_percent == pytest.approx(min(max(busy, 0), 100), abs=1e-4)
-    last_idle, last_iowait, last_seconds = readings[-1]
-    assert current.cpu_percent == pytest.approx(
-        min(max(100 * (1 - (last_idle + last_iowait) / last_seconds), 0), 100), abs=1e-4
-    )
+    assert found.cpu_percent == pytest.approx(busy_percent(spent), abs=1e-3)
+    assert current.cpu_percent == pytest.approx(busy_percent(spent[-1:]), abs=1e-3)
     assert current.memory_percent == pytest.approx(100 * memory)
     assert current.memory_used_mb == pytest.approx(memory * 8192)
     assert current.memory_available_mb == pytest.approx((1 - memory) * 8192)
