@@ -72,6 +72,7 @@ class KeepingReader(Consistent, MetricReader):
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         """Collect a last time and stop, within the time given."""
+        self._keeper.look = lambda: None  # what is kept stays as it was at the end
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(timeout_millis / 1e3)
