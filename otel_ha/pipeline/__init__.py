@@ -23,7 +23,6 @@ from otel_ha.bound import BoundRecorder, CellHistogram, CellSum, Journal, drop_s
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
 from otel_ha.instruments import (
-    AttributeValue,
     Counter,
     Histogram,
     Instrument,
@@ -37,6 +36,7 @@ from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
 from otel_ha.pipeline.views import make, matched_by, view_of
+from otel_ha.recorder import AttributeValue
 from otel_ha.recording import (
     ExpiringRecorder,
     ExpiringSums,
@@ -119,16 +119,11 @@ class Pipeline:
         observers = [(each, self._observer(meter, each)) for each in on if isinstance(each, Observable)]
         # In one go, once everything is made: work that starts meanwhile is accounted for by all of them or by none.
         with self._shared.cut.held():
-            for synchronous, recorder in recorders:
-                connect(synchronous, recorder)
-            for observable, observer in observers:
-                connect(observable, observer)
+            connect([*recorders, *observers])
 
     def disconnect(self) -> None:
         """Make the declarations inert."""
-        for instrument in self._catalog:
-            if isinstance(instrument, Observable | Synchronous):
-                disconnect(instrument)
+        disconnect(each for each in self._catalog if isinstance(each, Observable | Synchronous))
 
     def adopt(self, parent: Pipeline) -> None:
         """Go on observing what the parent of this forked process observed."""

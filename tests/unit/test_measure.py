@@ -24,9 +24,9 @@ SHAPE = Attribute("test.shape", "A shape.")
 WORK = Histogram("test.work", unit="s", description="Work.", attributes=(OUTCOME, ERROR_TYPE, COLOUR, SHAPE))
 
 
-@pytest.fixture
-def recorded():
-    with Recorded(WORK, catalog=ingest.CATALOG) as recorded:
+@pytest.fixture(params=["through the API", "bound"])
+def recorded(request):
+    with Recorded(WORK, catalog=ingest.CATALOG, bound=request.param == "bound") as recorded:
         yield recorded
 
 
@@ -822,11 +822,12 @@ def test_a_generator_that_is_closed_is_a_cancellation(recorded):
     assert counts(recorded) == {CANCELLED: 1}
 
 
-def test_a_generator_that_is_closed_takes_no_lock_and_waits_for_the_next_collection(recorded):
-    made = measured(WORK)(numbers)()
-    next(made)
-    made.close()
-    assert len(recorded.cut._deferred) == 1
+def test_a_generator_that_is_closed_takes_no_lock_and_waits_for_the_next_collection():
+    with Recorded(WORK) as recorded:
+        made = measured(WORK)(numbers)()
+        next(made)
+        made.close()
+        assert len(recorded.cut._deferred) == 1
 
 
 def test_closing_a_generator_runs_its_clean_up(recorded):

@@ -11,9 +11,9 @@ EVENT, QUEUED = ingest.EVENT, ingest.QUEUED_EVENT
 MQTT = {"source": "mqtt"}
 
 
-@pytest.fixture
-def recorded():
-    with Recorded(catalog=ingest.CATALOG) as recorded:
+@pytest.fixture(params=["through the API", "bound"])
+def recorded(request):
+    with Recorded(catalog=ingest.CATALOG, bound=request.param == "bound") as recorded:
         yield recorded
 
 
