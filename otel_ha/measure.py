@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Attribute, Histogram
-from otel_ha.operation import Discarded, Operation, Outcome
+from otel_ha.operation import OK, Discarded, Operation, Outcome
 from otel_ha.recorder import GENERATION, Attributes, AttributeValue, shown
 from otel_ha.track import Track, Tracks
 
@@ -57,7 +57,7 @@ class Measurement:
         self._measured = measured
         self._track = track
         self._at_end: Attributes = track.attributes
-        self._outcome: Outcome | Discarded = "ok"
+        self._outcome: Outcome | Discarded = OK
         self._by_append = False
 
     def set(self, /, **attributes: AttributeValue | None) -> None:
@@ -136,12 +136,11 @@ class Measured:
         self.operation = what if isinstance(what, Operation) else _alone(what)
         self._outcome_of = outcome_of
         self._expected = expected
-        declared = {a.keyword: a for instrument in self.operation.instruments for a in instrument.attributes}
         for keyword, value in attributes.items():
-            _check(keyword, value, declared)
-        fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
-        computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
-        self._tracks = Tracks(self.operation, fixed, computed, self._failed)
+            _check(keyword, value, self.operation.attributes)
+        self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
+        self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
+        self._tracks = self._look_up()
         self._open: dict[int, list[Measurement]] = {}
         # Reentrant: a generator that is collected half-read can leave its block wherever it interrupts.
         self._lock = threading.RLock()
@@ -184,17 +183,25 @@ class Measured:
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""
-        return Measurement(self, self._tracks.of(args, kwargs))
+        tracks = self._tracks
+        if tracks.generation is not GENERATION.current:
+            tracks = self._look_up()
+        return Measurement(self, tracks.of(args, kwargs))
+
+    def _look_up(self) -> Tracks:
+        """Begin anew with the recorders of now."""
+        self._tracks = Tracks(self.operation, self._fixed, self._computed, self._failed)
+        return self._tracks
 
     def judged(self, result: object) -> Outcome | Discarded:
         """Return the outcome of a call that returned this."""
         if self._outcome_of is None:
-            return "ok"
+            return OK
         try:
-            return self._outcome_of(result) or "ok"
+            return self._outcome_of(result) or OK
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self._failed("outcome_of", error)
-            return "ok"
+            return OK
 
     def expects(self, error: BaseException) -> bool:
         """Whether this exception is none that counts as an error."""
@@ -213,11 +220,12 @@ class Measured:
     # The next two are alike but for one word. What they share in calls would cost as much as all the rest.
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        tracks, judges = self._tracks, self._outcome_of is not None
+        judges = self._outcome_of is not None
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            tracks = self._tracks
             if tracks.generation is not GENERATION.current:
-                tracks.look_up()
+                tracks = self._look_up()
             if tracks.inert:
                 return function(*args, **kwargs)
             track = tracks.only or tracks.of(args, kwargs)
@@ -237,8 +245,8 @@ class Measured:
                 Measurement(self, track).ended_by(error, perf_counter() - begun)
                 raise
             elapsed = perf_counter() - begun
-            if judges:
-                track.end(self.judged(result), elapsed)
+            if judges and (outcome := self.judged(result)) is not OK:
+                track.end(outcome, elapsed)
             else:
                 track.end_well(elapsed)
             return result
@@ -246,11 +254,12 @@ class Measured:
         return wrapper
 
     def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        tracks, judges = self._tracks, self._outcome_of is not None
+        judges = self._outcome_of is not None
 
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            tracks = self._tracks
             if tracks.generation is not GENERATION.current:
-                tracks.look_up()
+                tracks = self._look_up()
             if tracks.inert:
                 return await function(*args, **kwargs)
             track = tracks.only or tracks.of(args, kwargs)
@@ -270,8 +279,8 @@ class Measured:
                 Measurement(self, track).ended_by(error, perf_counter() - begun)
                 raise
             elapsed = perf_counter() - begun
-            if judges:
-                track.end(self.judged(result), elapsed)
+            if judges and (outcome := self.judged(result)) is not OK:
+                track.end(outcome, elapsed)
             else:
                 track.end_well(elapsed)
             return result
@@ -321,7 +330,7 @@ def _is(kind: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
     return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - not whether, but which
 
 
-def _check(keyword: str, value: Given, declared: dict[str, Attribute]) -> None:
+def _check(keyword: str, value: Given, declared: Mapping[str, Attribute]) -> None:
     """Refuse, when the decorator is applied, what could only be warned of when it records."""
     if keyword in _SET_BY_THE_MEASUREMENT:
         raise CatalogError(f"measured(): {keyword!r} is set by the measurement itself")

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
-from otel_ha.instruments import Counter, Histogram, Synchronous, UpDownCounter
+from otel_ha.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Change, Group, Recorder, Step
 
 Outcome = Literal["ok", "error", "cancelled"]
+OK: Outcome = "ok"
 
 MOST_PREPARED = 1_000
 """Attribute sets of one operation that are kept resolved, for each of its steps."""
@@ -28,11 +29,14 @@ class Discarded:
 class Prepared:
     """What of an operation was resolved for its recorders of now."""
 
-    __slots__ = ("generation", "groups", "recorder", "tracks")
+    __slots__ = ("generation", "groups", "recorded", "recorder", "tracks")
 
     def __init__(self, operation: Operation) -> None:
         self.generation = GENERATION.current  # before the recorders: if they change meanwhile, this is out of date
         self.recorder = operation.recorder
+        on = (i for i in operation.instruments if i.recorder is not None)
+        self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
+        """The attributes that tell anything apart now, by keyword: those of instruments that are on."""
         self.groups: dict[tuple[AttributeValue | None, ...], Group] = {}
         self.tracks: dict[tuple[AttributeValue | None, ...], Any] = {}
         """Those of measured() on this operation, wherever it stands (see otel_ha.track)."""
@@ -70,6 +74,11 @@ class Operation:
         every = (self.duration, self.in_flight, self.received, self.discarded, self.occurrences)
         return tuple(instrument for instrument in every if instrument is not None)
 
+    @functools.cached_property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """The attributes that its instruments declare, by keyword."""
+        return {attribute.keyword: attribute for instrument in self.instruments for attribute in instrument.attributes}
+
     @property
     def recorder(self) -> Recorder | None:
         """What its measurements are handed to; None while all of its instruments are inert."""
@@ -82,18 +91,16 @@ class Operation:
 
     def receive(self, /, **attributes: AttributeValue | None) -> None:
         """Count work that was received and now waits in a queue; never raises."""
-        key = (*attributes, *attributes.values())
-        if not self._recorded_again(key):
+        if not self._recorded_again((), attributes):
             changes = [*self._one(self.received, 1, attributes), *self._one(self.in_flight, 1, attributes, "queued")]
-            self._record_first(key, attributes, changes, "received")
+            self._record_first((), attributes, changes, "received")
 
     def discard(self, /, reason: str, **attributes: AttributeValue | None) -> None:
         """Count work that `receive()` counted and that is given up while it still waits; never raises."""
-        key = (reason, *attributes, *attributes.values())
-        if not self._recorded_again(key):
+        if not self._recorded_again((reason,), attributes):
             discarded = self._one(self.discarded, 1, {**attributes, "reason": reason})
             changes = [*discarded, *self._one(self.in_flight, -1, attributes, "queued")]
-            self._record_first(key, attributes, changes, "ended")
+            self._record_first((reason,), attributes, changes, "ended")
 
     def start(self, attributes: Attributes) -> None:
         """Count work that starts."""
@@ -149,7 +156,7 @@ class Operation:
 
         Those that just one instrument has are left out of the others.
         """
-        undeclared = attributes.keys() - self._declared
+        undeclared = attributes.keys() - self.attributes.keys()
         for keyword in undeclared:
             self._report(
                 "undeclared_attribute", keyword, f"an operation on it has no attribute {keyword!r}; it is left out"
@@ -177,28 +184,33 @@ class Operation:
         if recorder is not None:
             recorder.record_together(changes, step, later=later)
 
-    def _recorded_again(self, key: tuple[AttributeValue | None, ...]) -> bool:
+    def _recorded_again(self, reason: tuple[()] | tuple[str], attributes: Attributes) -> bool:
         """Record a step with attributes that it was recorded with before, if it was; or nothing, while inert."""
-        prepared = self.prepared()
+        prepared = self._prepared
+        if prepared.generation is not GENERATION.current:
+            prepared = self.prepared()
         if prepared.recorder is None:
             return True
         try:
-            group = prepared.groups.get(key)
+            group = prepared.groups.get((*reason, *attributes, *attributes.values()))
         except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
             return False
         if group is None or ((context := current_context()) and prepared.recorder.samples(context)):
             return False
-        group.record(1)
+        if len(group.amounts) > group.limit:
+            group.shorten()
+        group.amounts.append(1)
         return True
 
     def _record_first(
-        self, key: tuple[AttributeValue | None, ...], attributes: Attributes, changes: Sequence[Change], step: Step
+        self, reason: tuple[()] | tuple[str], attributes: Attributes, changes: Sequence[Change], step: Step
     ) -> None:
         prepared = self.prepared()
         declared = self._check(attributes)
         self._record(changes, step)
         # Of values that equal others (1, 1.0 and True) the key would not say which.
-        plain = all(isinstance(value, str | None) for value in key)
+        key = (*reason, *attributes, *attributes.values())
+        plain = all(isinstance(part, str | None) for part in key)
         if declared and plain and prepared.recorder is not None and len(prepared.groups) < MOST_PREPARED:
             group = prepared.recorder.prepare(changes, step, varies=False)
             if group is not None:
@@ -218,10 +230,6 @@ class Operation:
     @functools.cached_property
     def _keywords(self) -> Mapping[Synchronous, frozenset[str]]:
         return {i: frozenset(attribute.keyword for attribute in i.attributes) for i in self.instruments}
-
-    @functools.cached_property
-    def _declared(self) -> frozenset[str]:
-        return frozenset().union(*self._keywords.values())
 
     @functools.cached_property
     def _fixed(self) -> frozenset[str]:

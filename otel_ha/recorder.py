@@ -60,9 +60,6 @@ class Group(Protocol):
     limit: int
     """How long `amounts` may be before it is to be shortened, where nothing is collected."""
 
-    def record(self, amount: float) -> None:
-        """Take an amount, and shorten what waits if that is long."""
-
     def shorten(self) -> None:
         """Add up what waits, unless somebody is at it."""
 

@@ -9,8 +9,8 @@ from typing import Any
 from opentelemetry.context import Context
 
 from otel_ha.context import current_context
-from otel_ha.operation import MOST_PREPARED, Discarded, Operation, Outcome
-from otel_ha.recorder import GENERATION, AttributeValue, Change, Group, Recorder
+from otel_ha.operation import MOST_PREPARED, OK, Discarded, Operation, Outcome
+from otel_ha.recorder import AttributeValue, Change, Group, Recorder
 
 
 class Track:
@@ -32,7 +32,7 @@ class Track:
         self.kept = False
         self.started: list[Any] | None = None
         self.limit = 0
-        self.end_well: Callable[[float], object] = partial(self.end_at_first, "ok")
+        self.end_well: Callable[[float], object] = partial(self.end_at_first, OK)
         self._ends: dict[Outcome | Discarded, Callable[[float], object]] = {}
         self._groups: list[Group] = []
 
@@ -97,7 +97,7 @@ class Track:
             self.limit, self.started = started.limit, started.amounts
         self._groups.append(ended)
         self._ends[outcome] = end = _end(ended, apart)
-        if outcome == "ok":
+        if outcome == OK:
             self.end_well = end
 
 
@@ -117,60 +117,36 @@ def _end(ended: Group, apart: Sequence[Change]) -> Callable[[float], object]:
 
 
 class Tracks:
-    """The tracks of one measured(): one for each set of attributes, for as long as the recorders stay the same."""
+    """The tracks of one measured(), one for each set of attributes, while all recorders stay as they are.
 
-    __slots__ = (
-        "_computed",
-        "_failed",
-        "_fixed",
-        "_kept",
-        "_shared",
-        "generation",
-        "inert",
-        "only",
-        "operation",
-        "recorder",
-    )
+    `only` is the track of every call, where no attribute has to be computed; `inert` is whether nothing is recorded.
+    """
+
+    __slots__ = ("_computed", "_failed", "_fixed", "_kept", "_operation", "_prepared", "generation", "inert", "only")
 
     def __init__(
         self,
         operation: Operation,
-        fixed: dict[str, AttributeValue | None],
+        fixed: Mapping[str, AttributeValue | None],
         computed: Mapping[str, Callable[..., AttributeValue | None]],
         failed: Callable[[str, Exception], None],
     ) -> None:
-        self.operation = operation
-        self._fixed = fixed
-        self._computed = tuple(computed.items())
+        self._prepared = operation.prepared()
+        # What no instrument that is on has as an attribute need not be computed, nor is it a reason for another track.
+        recorded = self._prepared.recorded
+        self._fixed = {keyword: value for keyword, value in fixed.items() if keyword in recorded}
+        self._computed = tuple((keyword, compute) for keyword, compute in computed.items() if keyword in recorded)
+        self._operation = operation
         self._failed = failed
         self._kept: dict[tuple[AttributeValue | None, ...], Track] = {}
-        self._shared: dict[tuple[AttributeValue | None, ...], Track] = {}
-        self.only: Track | None = None
-        """The track of each call, where no attribute is computed."""
-        self.recorder: Recorder | None = None
-        self.inert = True
-        """Whether nothing is recorded."""
-        self.generation: object = None
-        self.look_up()
-
-    def look_up(self) -> None:
-        """Begin anew with the recorders of now."""
-        prepared = self.operation.prepared()
-        self.recorder = prepared.recorder
-        self._shared = prepared.tracks
-        self._kept = {}
-        self.only = None if self._computed else self._find(())
-        self.inert = self.recorder is None
-        self.generation = prepared.generation
+        self.generation = self._prepared.generation
+        self.inert = self._prepared.recorder is None
+        self.only = None if self._computed else self._track(())
 
     def of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Track:
-        """Return the track of a call with these arguments; while inert, no attribute is computed."""
-        if self.generation is not GENERATION.current:
-            self.look_up()
+        """Return the track of a call with these arguments."""
         if self.only is not None:
             return self.only
-        if self.inert:
-            return Track(self.operation, None, self._fixed)
         values: list[AttributeValue | None] = []
         for keyword, compute in self._computed:
             try:
@@ -178,23 +154,25 @@ class Tracks:
             except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
                 values.append(None)
                 self._failed(keyword, error)
-        key = tuple(values)
-        try:
-            return self._kept.get(key) or self._find(key)
-        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
-            return self._made(key)
+        return self._track(tuple(values))
 
-    def _find(self, values: tuple[AttributeValue | None, ...]) -> Track:
-        """Return the track with these computed attributes, the same one for every measured() on the operation."""
-        track = self._made(values)
-        key = (*track.attributes, *track.attributes.values())
+    def _track(self, computed: tuple[AttributeValue | None, ...]) -> Track:
+        try:
+            return self._kept.get(computed) or self._find(computed)
+        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
+            return Track(self._operation, self._prepared.recorder, self._attributes(computed))
+
+    def _find(self, computed: tuple[AttributeValue | None, ...]) -> Track:
+        """Return the track with these attributes, the same one for every measured() on the operation."""
+        attributes, shared = self._attributes(computed), self._prepared.tracks
+        track = Track(self._operation, self._prepared.recorder, attributes)
+        key = (*attributes, *attributes.values())
         # Of values that equal others (1, 1.0 and True) the key would not say which.
-        if len(self._shared) < MOST_PREPARED and all(isinstance(value, str | None) for value in key):
-            track = self._shared.setdefault(key, track)
+        if all(isinstance(part, str | None) for part in key) and (key in shared or len(shared) < MOST_PREPARED):
+            track = self._kept[computed] = shared.setdefault(key, track)
             track.kept = True
-            self._kept[values] = track
         return track
 
-    def _made(self, values: tuple[AttributeValue | None, ...]) -> Track:
+    def _attributes(self, computed: tuple[AttributeValue | None, ...]) -> dict[str, AttributeValue | None]:
         keywords = (keyword for keyword, _ in self._computed)
-        return Track(self.operation, self.recorder, {**self._fixed, **dict(zip(keywords, values, strict=True))})
+        return {**self._fixed, **dict(zip(keywords, computed, strict=True))}

@@ -50,12 +50,6 @@ class Group:
         self.constants = constants
         self._journal = journal
 
-    def record(self, amount: float) -> None:
-        """Take an amount, and shorten what waits if that is long."""
-        if len(self.amounts) > self.limit:
-            self.shorten()
-        self.amounts.append(amount)
-
     def shorten(self) -> None:
         """Add up what waits, unless somebody is at it."""
         self._journal.shorten(self)

@@ -31,15 +31,28 @@ class BoundRecorder(SynchronousRecorder):
     def record(self, amount: float, attributes: Attributes, _: Context | None = None) -> None:
         """Take one measurement; never raises."""
         try:
-            if not self.takes(amount):
-                self.report("invalid_amount", no_amount(amount, self.instrument))
-            elif (context := current_context()) and self.samples(context):
+            cell = self._given.get((*attributes, *attributes.values()))
+        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
+            cell = None
+        kind = type(amount)
+        if (
+            cell is None
+            or not ((kind is int or kind is float) and self._least <= amount < LIMIT)
+            or ((context := current_context()) and self.journal.samples(context))
+        ):
+            self._record_with_care(amount, attributes)
+            return
+        if len(cell.amounts) > cell.limit:
+            self.journal.shorten(cell)
+        cell.amounts.append(amount)
+
+    def _record_with_care(self, amount: float, attributes: Attributes) -> None:
+        """Take a measurement that is the first of its kind, or in a span, or that something may be wrong with."""
+        try:
+            if self.takes(amount):
                 self.journal.write(((amount, self.cell(attributes)),))
             else:
-                cell = self.cell(attributes)
-                if len(cell.amounts) > cell.limit:
-                    self.journal.shorten(cell)
-                cell.amounts.append(amount)
+                self.report("invalid_amount", no_amount(amount, self.instrument))
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.report("failed", f"recording failed: {shown(error)}")
 
