@@ -44,8 +44,9 @@ def _times_the_wrapper(found: dict[str, Samples]) -> Table:
     about = (
         "Ratios to a decorator that does nothing but read the clock before and after the call, which is the limit; "
         f"taken within rounds of {CALLS} calls each. An event measured in full is counted as received, in flight, with "
-        "its duration by outcome, and no longer in flight. Inert is without telemetry. What a call puts off until the "
-        "metrics are collected is in the row that says so."
+        "its duration by outcome, and no longer in flight. Inert is without telemetry. Between rounds the metrics are "
+        "collected, and nobody is timed; what a call puts off until then is in the row that says so. (Where nothing is "
+        "collected, every two-thousandth call or so adds up what waits, which made rounds of two kinds.)"
     )
     table = Table("recording", "Recording, in times the wrapper", about, READERS)
     for readers, samples in found.items():
@@ -102,7 +103,8 @@ def samples_of(receiver: str, blocks: int, seconds: float) -> dict[str, Samples]
         children.progress(f"recording: block {block + 1} of {blocks}")
         for count, readers in enumerate(READERS):
             with _telemetry(receiver, count) as telemetry:
-                timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds)
+                collect = telemetry.prometheus_text if telemetry is not None else lambda: ""
+                timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds, collect)
                 if telemetry is not None:
                     timed[COLLECTED] = [with_collection(ways.ours()[ways.OURS], telemetry)]
             for way, figures in timed.items():
@@ -124,17 +126,19 @@ def _telemetry(receiver: str, readers: int) -> Telemetry | nullcontext[None]:
     return setup_telemetry("benchmark", config=config)
 
 
-def rounds(known: ways.Ways, seconds: float) -> dict[str, list[float]]:
-    """Return microseconds a call of each way, one figure a round; the first round warms up."""
+def rounds(known: ways.Ways, seconds: float, collect: Callable[[], object]) -> dict[str, list[float]]:
+    """Return microseconds a call of each way, one figure a round; the first warms up, and after each is collected."""
     runs = {name: repeated_coroutine(way) if name in ways.COROUTINES else repeated(way) for name, way in known.items()}
     found: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
+    collect()
     end = time.perf_counter() + seconds
     order = deque(runs.items())
     while time.perf_counter() < end:
         for name, run in order:
             found[name].append(_timed(run) / CALLS)
+        collect()
         # What one way leaves behind, such as cold caches or work put off, must not always meet the same other one.
         order.rotate(1)
     return found

@@ -141,7 +141,9 @@ class Tracks:
         self._kept: dict[tuple[AttributeValue | None, ...], Track] = {}
         self.generation = self._prepared.generation
         self.inert = self._prepared.recorder is None
-        self.only = None if self._computed else self._track(())
+        self.only: Track | None = None
+        if not self._computed:
+            self.only = self.of((), {})
 
     def of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Track:
         """Return the track of a call with these arguments."""
@@ -154,9 +156,7 @@ class Tracks:
             except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
                 values.append(None)
                 self._failed(keyword, error)
-        return self._track(tuple(values))
-
-    def _track(self, computed: tuple[AttributeValue | None, ...]) -> Track:
+        computed = tuple(values)
         try:
             return self._kept.get(computed) or self._find(computed)
         except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken

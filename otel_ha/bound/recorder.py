@@ -26,7 +26,6 @@ class BoundRecorder(SynchronousRecorder):
         self.journal = journal
         self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
         self._given: dict[tuple[AttributeValue | None, ...], Cell] = {}
-        self._cells: dict[Identity, Cell] = {}
 
     def record(self, amount: float, attributes: Attributes, _: Context | None = None) -> None:
         """Take one measurement; never raises."""
@@ -121,19 +120,22 @@ class BoundRecorder(SynchronousRecorder):
     def _resolve(self, key: tuple[AttributeValue | None, ...], attributes: Attributes) -> Cell:
         reports = self.resolver.reports
         same = identity(self.resolver.resolve(attributes))
-        cell = self._cells.get(same)
-        if cell is None:
-            if self._scale is not None:
-                cell = HistogramCell(self.write, same, self._scale)
-            else:
-                cell = SumCell(self.write, same)
-            self.journal.add(cell)
-            # Another thread may have been faster; what both cells hold adds up.
-            self._cells[same] = cell
+        kept = self.resolver.series.get(same, same)
+        # Another thread may be faster; what both cells hold adds up.
+        cell = kept if isinstance(kept, Cell) else self._new_cell(kept)
+        self.resolver.series[same] = cell
         # What has to be counted each time as wrong is not kept, nor what equals other keys: 1, 1.0 and True.
         plain = all(isinstance(value, str | None) for value in attributes.values())
         if plain and reports == self.resolver.reports and len(self._given) < self.MOST_KEYS:
             self._given[key] = cell
+        return cell
+
+    def _new_cell(self, same: Identity) -> Cell:
+        if self._scale is not None:
+            cell: Cell = HistogramCell(self.write, same, self._scale)
+        else:
+            cell = SumCell(self.write, same)
+        self.journal.add(cell)
         return cell
 
     def _resolved(self, change: Change) -> tuple[float, Cell]:

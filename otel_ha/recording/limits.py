@@ -67,7 +67,8 @@ class Resolver:
         self._problems = shared.problems
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
         self._kept = {a.keyword: shared.kept.setdefault(a, set()) for a in instrument.attributes}
-        self._series: set[Identity] = set()
+        self.series: dict[Identity, Any] = {}
+        """The attribute sets that are kept apart, each with what the recorder keeps for it; at first, with itself."""
         self.reports = 0
 
     def resolve(self, attributes: Attributes, *, take_place: bool = True) -> dict[str, AttributeValue]:
@@ -96,7 +97,7 @@ class Resolver:
     def _widest(self) -> str:
         """The open attribute with the most values; asked for when the series are used up, and then left at that."""
         values: dict[str, set[AttributeValue]] = {a.name: set() for a in self._attributes.values() if not a.values}
-        for series in self._series:
+        for series in list(self.series):
             for name, value in attributes_of(series).items():
                 if name in values:
                     values[name].add(value)
@@ -129,19 +130,20 @@ class Resolver:
 
     def _is_within_series(self, resolved: dict[str, AttributeValue], *, reserve: bool = False) -> bool:
         series = identity(resolved)
-        if series not in self._series:
-            if len(self._series) >= self._instrument.series + (self._instrument.reserve if reserve else 0):
+        if series not in self.series:
+            if len(self.series) >= self._instrument.series + (self._instrument.reserve if reserve else 0):
                 most = self._instrument.series
                 if not reserve:
                     what = f"more than {most} attribute sets; of further ones the attribute with most values is {OTHER}"
                     self._report("series_exceeded", "", what)
                 return False
-            self._series.add(series)
+            self.series[series] = series
         return True
 
     def forget(self, gone: Iterable[Mapping[str, AttributeValue]]) -> None:
         """Give the places of attribute sets back."""
-        self._series.difference_update(map(identity, gone))
+        for attributes in gone:
+            self.series.pop(identity(attributes), None)
 
     def _report(self, reason: str, attribute: str, what: str) -> None:
         self.reports += 1
