@@ -49,11 +49,16 @@ class Recorded:
     """
 
     def __init__(
-        self, *instruments: Instrument, readers: int = 1, catalog: Catalog | None = None, bound: bool = False
+        self,
+        *instruments: Instrument,
+        readers: int = 1,
+        catalog: Catalog | None = None,
+        bound: bool = False,
+        entity_metrics: bool = True,
     ) -> None:
         self.readers = [MemoryReader() for _ in range(readers)]
         everything = Catalog(*instruments, runtime.RECORDING_PROBLEMS) | (catalog or Catalog())
-        config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={})
+        config = TelemetryConfig(metrics_exporters=(), entity_metrics=entity_metrics, environ={})
         foreign = None if bound else MeterProvider(self.readers, shutdown_on_exit=False)
         self.pipeline = Pipeline(config, everything, foreign=foreign)
         self.provider = self.pipeline.provider

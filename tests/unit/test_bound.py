@@ -16,11 +16,12 @@ import pytest
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import Counter as SdkCounter
+from opentelemetry.sdk.metrics import ExemplarReservoir
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from prometheus_client import generate_latest
 
 import otel_ha.pipeline
@@ -38,6 +39,7 @@ from otel_ha import (
 )
 from otel_ha.bound import BoundRecorder, is_supported
 from otel_ha.bound.journal import LONG
+from otel_ha.operation import MOST_PREPARED
 from otel_ha.pipeline import Pipeline
 from otel_ha.vocabulary import ingest, runtime
 from tests.recorded import MemoryReader, accounts, in_threads, unbalanced
@@ -338,6 +340,37 @@ def test_there_are_no_exemplars_outside_of_spans():
         assert (point.value, list(point.exemplars)) == (2, [])
 
 
+def test_work_in_a_span_that_is_not_sampled_is_counted_and_has_no_exemplar():
+    work = measured(WORK)(lambda: None)
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    with Running() as running, provider.get_tracer("test").start_as_current_span("work"):
+        for _ in range(3):
+            work()
+        [point] = running.points()[WORK.name]
+        assert (point.count, list(point.exemplars)) == (3, [])
+    provider.shutdown()
+
+
+def test_a_reservoir_of_exemplars_is_made_for_the_first_one(tracer):
+    with Running() as running:
+        before = number_of_reservoirs()
+        for shape in ("a", "b", "c"):
+            THINGS.add(1, shape=shape)
+            WIDTH.record(1, shape=shape)
+        running.collect()
+        assert number_of_reservoirs() == before
+        with tracer.start_as_current_span("work"):
+            THINGS.add(1, shape="a")
+            WIDTH.record(1, shape="b")
+        running.collect()
+        assert number_of_reservoirs() == before + 2
+
+
+def number_of_reservoirs():
+    gc.collect()
+    return sum(isinstance(each, ExemplarReservoir) for each in gc.get_objects())
+
+
 def test_there_are_no_exemplars_where_they_are_off(tracer):
     with Running(exemplar_filter="always_off") as running:
         with tracer.start_as_current_span("work"):
@@ -494,6 +527,46 @@ def test_measured_calls_that_nobody_collects_are_kept_short():
             work()
             assert len(running.journal) <= 2 * (LONG + 2)
         assert running.collect()[WORK.name][frozenset({(OUTCOME.name, "ok")})].count == 100_000
+
+
+def test_series_that_nobody_collects_are_kept_short_all_together():
+    many = Counter("test.many", unit="{thing}", description="Many.", attributes=(SHAPE,), series=2_000)
+    with Running(catalog=Catalog(many, runtime.RECORDING_PROBLEMS)) as running:
+        for n in range(200_000):
+            many.add(1, shape=str(n % 2_000))
+        assert len(running.journal) < 60 * LONG
+        assert sum(running.collect()[many.name].values()) == 200_000
+
+
+def test_receipts_and_discards_that_nobody_collects_are_kept_short():
+    with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
+        for _ in range(10_000):
+            ingest.EVENT.receive(source="mqtt")
+            ingest.EVENT.discard("filtered", source="mqtt")
+        assert len(running.journal) <= 2 * (LONG + 2)
+        assert accounts(running.collect()) == {
+            "mqtt": {"received": 10_000, "processed": 0, "discarded": 10_000, "in_flight": 0}
+        }
+
+
+def test_work_of_more_attribute_sets_than_are_kept_resolved_is_all_counted():
+    wide = Histogram("test.wide", unit="s", description="Wide.", attributes=(SHAPE, OUTCOME), series=5_000)
+    work = measured(wide, shape=lambda shape: shape)(lambda _: None)
+    with Running(catalog=Catalog(wide, runtime.RECORDING_PROBLEMS)) as running:
+        for _ in range(3):
+            for n in range(MOST_PREPARED + 100):
+                work(str(n))
+        found = running.collect()[wide.name]
+        assert (len(found), {v.count for v in found.values()}) == (MOST_PREPARED + 100, {3})
+
+
+def test_measured_that_is_made_anew_for_each_block_keeps_no_more_than_one():
+    with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
+        for _ in range(100):
+            with measured(ingest.EVENT, source="mqtt"):
+                pass
+        assert sum(map(len, running.journal._groups.values())) == 2
+        assert accounts(running.collect())["mqtt"]["processed"] == 100
 
 
 def test_records_in_spans_that_nobody_collects_are_kept_short(tracer):
