@@ -1,6 +1,5 @@
 """received = processed + discarded + in flight, per source, at every collection, whatever happens in between."""
 
-import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -175,38 +174,6 @@ def test_the_accounts_add_up_in_collections_that_run_meanwhile(bound, work):
     for source, account in final.items():
         assert account["received"] == sum(s == source for _, s in done)
         assert account["in_flight"] == sum(s == source and a == "waits" for a, s in done)
-
-
-def test_nothing_is_in_flight_a_negative_number_of_times_while_threads_measure():
-    quickly = measured(ingest.EVENT, source="mqtt")(lambda: None)
-    queued = measured(ingest.QUEUED_EVENT, source="mqtt", outcome_of=lambda outcome: outcome)(lambda outcome: outcome)
-
-    def work(i):
-        for number in range(999):
-            quickly()
-            ingest.EVENT.receive(source="mqtt")
-            queued((None, "error", Discarded("filtered"))[(i + number) % 3])
-            with contextlib.suppress(ZeroDivisionError), measured(ingest.EVENT, source="mqtt"):
-                _ = 1 / (number % 2)
-
-    with Recorded(catalog=ingest.CATALOG, readers=2, bound=True) as recorded:
-        stop, seen = threading.Event(), []
-
-        def read(reader):
-            while not stop.is_set():
-                seen.extend(recorded.collect(reader).get(ingest.IN_FLIGHT.name, {}).values())
-
-        readers = [threading.Thread(target=read, args=(i,)) for i in range(2)]
-        for thread in readers:
-            thread.start()
-        in_threads(4, work)
-        stop.set()
-        for thread in readers:
-            thread.join()
-        assert min(seen) >= 0
-        assert accounts(recorded.collect()) == {
-            "mqtt": {"received": 11_988, "processed": 10_656, "discarded": 1_332, "in_flight": 0}
-        }
 
 
 @pytest.mark.parametrize("bound", [False, True])

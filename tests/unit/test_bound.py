@@ -37,7 +37,7 @@ from otel_ha import (
     measured,
     setup_telemetry,
 )
-from otel_ha.bound import BoundRecorder, is_supported
+from otel_ha.bound import BoundRecorder, SumCell, is_supported
 from otel_ha.bound.journal import LONG
 from otel_ha.operation import MOST_PREPARED
 from otel_ha.pipeline import Pipeline
@@ -275,6 +275,36 @@ def test_the_accounts_add_up_at_every_collection_while_threads_measure(views):
             "mqtt": {"received": 3_000, "processed": 1_000, "discarded": 2_000, "in_flight": 0},
             "rest": {"received": 1_000, "processed": 1_000, "discarded": 0, "in_flight": 0},
         }
+
+
+@pytest.mark.parametrize("moment", range(10))
+def test_an_event_in_the_middle_of_a_collection_leaves_nothing_in_flight_less_than_no_times(monkeypatch, moment):
+    def event():
+        ingest.EVENT.receive(source="mqtt")
+        process()
+
+    process = measured(ingest.QUEUED_EVENT, source="mqtt")(lambda: None)
+    take, taken = SumCell.take_alike, []
+
+    def interrupted(cell, amount, times):
+        take(cell, amount, times)
+        taken.append(amount)
+        if len(taken) == moment:
+            event()
+
+    with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
+        event()
+        event()
+        running.collect()
+        event()
+        monkeypatch.setattr(SumCell, "take_alike", interrupted)
+        points = running.collect()
+        assert len(taken) >= 5
+        assert unbalanced(points) == {}
+        assert min(points[ingest.IN_FLIGHT.name].values()) == 0
+        monkeypatch.undo()
+        ended = accounts(running.collect())["mqtt"]
+        assert ended["received"] == ended["processed"] == (4 if 0 < moment <= len(taken) else 3)
 
 
 @pytest.mark.parametrize("views", VIEWS)
