@@ -21,6 +21,7 @@ from otel_ha.telemetry import Telemetry
 
 CALLS = 500
 CALLS_TO_COLLECT = 5000
+ROUNDS_TO_COLLECT = 15
 DAY = 86_400.0
 EXPORTERS = ("prometheus", "otlp", "console")
 """One reader each; between two blocks none of them collects by itself."""
@@ -51,11 +52,10 @@ def _times_the_wrapper(found: dict[str, Samples]) -> Table:
     table = Table("recording", "Recording, in times the wrapper", about, READERS)
     for readers, samples in found.items():
         for way, blocks in samples.items():
-            if way == COLLECTED:
-                wrappers = [statistics.median(block) for block in samples[ways.WRAPPER]]
-                table.put(way, readers, ratios((block[0] for block in blocks), wrappers))
-            else:
-                table.put(way, readers, ratios(_flat(blocks), _flat(samples[ways.WRAPPER])))
+            wrapped = samples[ways.WRAPPER]
+            if way == COLLECTED:  # in rounds of its own
+                wrapped = [[statistics.median(block)] * len(own) for block, own in zip(wrapped, blocks, strict=True)]
+            table.put(way, readers, ratios(_flat(blocks), _flat(wrapped)))
     return table
 
 
@@ -106,7 +106,7 @@ def samples_of(receiver: str, blocks: int, seconds: float) -> dict[str, Samples]
                 collect = telemetry.prometheus_text if telemetry is not None else lambda: ""
                 timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds, collect)
                 if telemetry is not None:
-                    timed[COLLECTED] = [with_collection(ways.ours()[ways.OURS], telemetry)]
+                    timed[COLLECTED] = with_collections(ways.ours()[ways.OURS], telemetry)
             for way, figures in timed.items():
                 found[readers][way].append(figures)
     return found
@@ -144,12 +144,14 @@ def rounds(known: ways.Ways, seconds: float, collect: Callable[[], object]) -> d
     return found
 
 
-def with_collection(way: Callable[[], object], telemetry: Telemetry) -> float:
-    """Return the microseconds a call of a way, together with what it adds to the collection that follows."""
+def with_collections(way: Callable[[], object], telemetry: Telemetry) -> list[float]:
+    """Return the microseconds a call of a way, each time with what it adds to the collection that follows."""
     run = repeated(way, CALLS_TO_COLLECT)
-    collections = [_timed(telemetry.prometheus_text) for _ in range(5)]
-    calls = [_timed(run) + _timed(telemetry.prometheus_text) for _ in range(3)]
-    return (statistics.median(calls) - statistics.median(collections)) / CALLS_TO_COLLECT
+    found = []
+    for _ in range(ROUNDS_TO_COLLECT):
+        calls = _timed(run) + _timed(telemetry.prometheus_text)
+        found.append((calls - _timed(telemetry.prometheus_text)) / CALLS_TO_COLLECT)
+    return found
 
 
 def _timed(run: Callable[[], object]) -> float:

@@ -140,7 +140,7 @@ class Measured:
             _check(keyword, value, self.operation.attributes)
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
-        self._tracks = self._look_up()
+        self._tracks: Tracks | None = None
         self._open: dict[int, list[Measurement]] = {}
         # Reentrant: a generator that is collected half-read can leave its block wherever it interrupts.
         self._lock = threading.RLock()
@@ -183,14 +183,12 @@ class Measured:
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""
-        tracks = self._tracks
-        if tracks.generation is not GENERATION.current:
-            tracks = self._look_up()
-        return Measurement(self, tracks.of(args, kwargs))
+        return Measurement(self, self._look_up().of(args, kwargs))
 
     def _look_up(self) -> Tracks:
-        """Begin anew with the recorders of now."""
-        self._tracks = Tracks(self.operation, self._fixed, self._computed, self._failed)
+        """Return the tracks with the recorders of now."""
+        if self._tracks is None or self._tracks.generation is not GENERATION.current:
+            self._tracks = Tracks(self.operation, self._fixed, self._computed, self._failed)
         return self._tracks
 
     def judged(self, result: object) -> Outcome | Discarded:
@@ -220,14 +218,16 @@ class Measured:
     # The next two are alike but for one word. What they share in calls would cost as much as all the rest.
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        judges = self._outcome_of is not None
+        tracks, judges = self._look_up(), self._outcome_of is not None
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            tracks = self._tracks
+            nonlocal tracks
+            if tracks.idle is GENERATION.current:
+                return function(*args, **kwargs)
             if tracks.generation is not GENERATION.current:
                 tracks = self._look_up()
-            if tracks.inert:
-                return function(*args, **kwargs)
+                if tracks.idle is not None:
+                    return function(*args, **kwargs)
             track = tracks.only or tracks.of(args, kwargs)
             started = track.started
             if started is None or ((context := current_context()) and track.samples(context)):
@@ -254,14 +254,16 @@ class Measured:
         return wrapper
 
     def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        judges = self._outcome_of is not None
+        tracks, judges = self._look_up(), self._outcome_of is not None
 
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            tracks = self._tracks
+            nonlocal tracks
+            if tracks.idle is GENERATION.current:
+                return await function(*args, **kwargs)
             if tracks.generation is not GENERATION.current:
                 tracks = self._look_up()
-            if tracks.inert:
-                return await function(*args, **kwargs)
+                if tracks.idle is not None:
+                    return await function(*args, **kwargs)
             track = tracks.only or tracks.of(args, kwargs)
             started = track.started
             if started is None or ((context := current_context()) and track.samples(context)):

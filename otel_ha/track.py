@@ -119,10 +119,11 @@ def _end(ended: Group, apart: Sequence[Change]) -> Callable[[float], object]:
 class Tracks:
     """The tracks of one measured(), one for each set of attributes, while all recorders stay as they are.
 
-    `only` is the track of every call, where no attribute has to be computed; `inert` is whether nothing is recorded.
+    `only` is the track of every call, where no attribute has to be computed. `idle` is the generation as well where
+    nothing is recorded in it, so that an inert call makes one comparison.
     """
 
-    __slots__ = ("_computed", "_failed", "_fixed", "_kept", "_operation", "_prepared", "generation", "inert", "only")
+    __slots__ = ("_computed", "_failed", "_fixed", "_kept", "_operation", "_prepared", "generation", "idle", "only")
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class Tracks:
         self._failed = failed
         self._kept: dict[tuple[AttributeValue | None, ...], Track] = {}
         self.generation = self._prepared.generation
-        self.inert = self._prepared.recorder is None
+        self.idle = self.generation if self._prepared.recorder is None else None
         self.only: Track | None = None
         if not self._computed:
             self.only = self.of((), {})
