@@ -138,6 +138,12 @@ class Synchronous(Instrument):
 
     recorder: Recorder | None = field(default=None, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Check the declaration."""
+        super().__post_init__()
+        # Found on the instance, as while telemetry runs: on the class, an inert call would take a quarter longer.
+        object.__setattr__(self, "recorder", None)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Counter(Synchronous):

@@ -9,22 +9,20 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Attribute, Histogram
-from otel_ha.operation import OK, Discarded, Operation, Outcome
-from otel_ha.recorder import GENERATION, Attributes, AttributeValue, shown
-from otel_ha.track import Track, Tracks
+from otel_ha.measurement import Expected, Judge, Measurement, OutcomeOf
+from otel_ha.operation import OK, Operation
+from otel_ha.recorder import GENERATION, AttributeValue, shown
+from otel_ha.track import Tracks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 Given = AttributeValue | Callable[..., AttributeValue | None] | None
 """What `measured` takes for an attribute: its value, or a function of the measured call's arguments."""
-
-Expected = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
-"""Exceptions that are no error: their types, or a predicate."""
 
 _SET_BY_THE_MEASUREMENT = frozenset({"outcome", "error_type", "reason", "state"})
 
@@ -33,7 +31,7 @@ def measured(
     what: Operation | Histogram,
     /,
     *,
-    outcome_of: Callable[[Any], Outcome | Discarded | None] | None = None,
+    outcome_of: OutcomeOf | None = None,
     expected: Expected = (),
     **attributes: Given,
 ) -> Measured:
@@ -48,85 +46,13 @@ def measured(
     return Measured(what, outcome_of, expected, attributes)
 
 
-class Measurement:
-    """One piece of work that is being measured; the body of a `with measured(...)` may say how it ended."""
-
-    __slots__ = ("_at_end", "_begun", "_by_append", "_measured", "_outcome", "_track")
-
-    def __init__(self, measured: Measured, track: Track) -> None:
-        self._measured = measured
-        self._track = track
-        self._at_end: Attributes = track.attributes
-        self._outcome: Outcome | Discarded = OK
-        self._by_append = False
-
-    def set(self, /, **attributes: AttributeValue | None) -> None:
-        """Give attributes that became known only now; those that work in flight is told apart by cannot change."""
-        track = self._track
-        self._at_end = {**self._at_end, **track.operation.late(track.attributes, attributes)}
-
-    def discard(self, reason: str) -> None:
-        """Say that the work was given up for this reason: it counts as discarded, not as processed."""
-        self._outcome = Discarded(reason)
-
-    def fail(self, error_type: str) -> None:
-        """Say that the work failed although no exception leaves the block."""
-        self._outcome = "error"
-        self._at_end = {**self._at_end, "error_type": error_type}
-
-    def cancel(self) -> None:
-        """Say that the work was cancelled."""
-        self._outcome = "cancelled"
-
-    def returned(self, result: object) -> None:
-        """Judge what the measured call returned."""
-        self._outcome = self._measured.judged(result)
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self._by_append = self._track.start()
-        self._begun = perf_counter()
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        """End; an exception passes through."""
-        elapsed = perf_counter() - self._begun
-        track = self._track
-        if error is not None:
-            self.ended_by(error, elapsed)
-        elif self._at_end is not track.attributes:
-            self._end(elapsed)
-        elif self._by_append:
-            track.end(self._outcome, elapsed)
-        else:
-            track.end_at_first(self._outcome, elapsed)
-
-    def ended_by(self, error: BaseException, elapsed: float) -> None:
-        """Record the end by an exception."""
-        # What started before telemetry did, or in the parent of a fork, was not counted then and is not counted now.
-        if not self._track.is_current():
-            return
-        if not self._measured.expects(error):
-            if isinstance(error, Exception):
-                self.fail(_qualified_name(type(error)))
-            else:
-                self.cancel()
-        # A generator that is collected half-read is closed wherever the garbage collector happens to interrupt.
-        self._end(elapsed, later=isinstance(error, GeneratorExit))
-
-    def _end(self, elapsed: float, *, later: bool = False) -> None:
-        track = self._track
-        if track.is_current():
-            track.operation.end(self._outcome, elapsed, at_start=track.attributes, at_end=self._at_end, later=later)
-
-
 class Measured:
     """What measured() returns: decorates any kind of function, and measures blocks, also several at a time."""
 
     def __init__(
         self,
         what: Operation | Histogram,
-        outcome_of: Callable[[Any], Outcome | Discarded | None] | None,
+        outcome_of: OutcomeOf | None,
         expected: Expected,
         attributes: dict[str, Given],
     ) -> None:
@@ -134,8 +60,7 @@ class Measured:
             given = shown(what)
             raise CatalogError(f"measured() takes an Operation or a Histogram, as in @measured(HISTOGRAM); not {given}")
         self.operation = what if isinstance(what, Operation) else _alone(what)
-        self._outcome_of = outcome_of
-        self._expected = expected
+        self._judge = Judge(self.operation, outcome_of, expected)
         for keyword, value in attributes.items():
             _check(keyword, value, self.operation.attributes)
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
@@ -183,42 +108,19 @@ class Measured:
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""
-        return Measurement(self, self._look_up().of(args, kwargs))
+        return Measurement(self._judge, self._look_up().of(args, kwargs))
 
     def _look_up(self) -> Tracks:
         """Return the tracks with the recorders of now."""
         if self._tracks is None or self._tracks.generation is not GENERATION.current:
-            self._tracks = Tracks(self.operation, self._fixed, self._computed, self._failed)
+            self._tracks = Tracks(self.operation, self._fixed, self._computed, self._judge.failed)
         return self._tracks
-
-    def judged(self, result: object) -> Outcome | Discarded:
-        """Return the outcome of a call that returned this."""
-        if self._outcome_of is None:
-            return OK
-        try:
-            return self._outcome_of(result) or OK
-        except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
-            self._failed("outcome_of", error)
-            return OK
-
-    def expects(self, error: BaseException) -> bool:
-        """Whether this exception is none that counts as an error."""
-        if isinstance(self._expected, type | tuple):
-            return isinstance(error, self._expected)
-        try:
-            return bool(self._expected(error))
-        except Exception as failure:  # noqa: BLE001 - recording never raises into the measured code
-            self._failed("expected", failure)
-            return False
-
-    def _failed(self, what: str, error: Exception) -> None:
-        if (recorder := self.operation.recorder) is not None:
-            recorder.report("function_failed", f"the function given as {what} failed: {shown(error)}")
 
     # The next two are alike but for one word. What they share in calls would cost as much as all the rest.
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        tracks, judges = self._look_up(), self._outcome_of is not None
+        judge, tracks = self._judge, self._look_up()
+        judges = judge.looks_at_results
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             nonlocal tracks
@@ -231,7 +133,7 @@ class Measured:
             track = tracks.only or tracks.of(args, kwargs)
             started = track.started
             if started is None or ((context := current_context()) and track.samples(context)):
-                with Measurement(self, track) as measurement:
+                with Measurement(judge, track) as measurement:
                     result = function(*args, **kwargs)
                     measurement.returned(result)
                     return result
@@ -242,10 +144,10 @@ class Measured:
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                Measurement(self, track).ended_by(error, perf_counter() - begun)
+                Measurement(judge, track).ended_by(error, perf_counter() - begun)
                 raise
             elapsed = perf_counter() - begun
-            if judges and (outcome := self.judged(result)) is not OK:
+            if judges and (outcome := judge.judged(result)) is not OK:
                 track.end(outcome, elapsed)
             else:
                 track.end_well(elapsed)
@@ -254,7 +156,8 @@ class Measured:
         return wrapper
 
     def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        tracks, judges = self._look_up(), self._outcome_of is not None
+        judge, tracks = self._judge, self._look_up()
+        judges = judge.looks_at_results
 
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
             nonlocal tracks
@@ -267,7 +170,7 @@ class Measured:
             track = tracks.only or tracks.of(args, kwargs)
             started = track.started
             if started is None or ((context := current_context()) and track.samples(context)):
-                with Measurement(self, track) as measurement:
+                with Measurement(judge, track) as measurement:
                     result = await function(*args, **kwargs)
                     measurement.returned(result)
                     return result
@@ -278,10 +181,10 @@ class Measured:
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
-                Measurement(self, track).ended_by(error, perf_counter() - begun)
+                Measurement(judge, track).ended_by(error, perf_counter() - begun)
                 raise
             elapsed = perf_counter() - begun
-            if judges and (outcome := self.judged(result)) is not OK:
+            if judges and (outcome := judge.judged(result)) is not OK:
                 track.end(outcome, elapsed)
             else:
                 track.end_well(elapsed)
@@ -349,8 +252,3 @@ def _block() -> int:
     while frame.f_globals.get("__name__") == "contextlib" and frame.f_back is not None:
         frame = frame.f_back
     return id(frame)
-
-
-def _qualified_name(kind: type) -> str:
-    """Return a class's name with its module, as error.type is spelled (semantic conventions, error attributes)."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
