@@ -21,6 +21,7 @@ from otel_ha.telemetry import Telemetry
 
 CALLS = 500
 CALLS_TO_COLLECT = 5000
+ROUNDS_TO_COLLECT = 15
 DAY = 86_400.0
 EXPORTERS = ("prometheus", "otlp", "console")
 """One reader each; between two blocks none of them collects by itself."""
@@ -44,17 +45,17 @@ def _times_the_wrapper(found: dict[str, Samples]) -> Table:
     about = (
         "Ratios to a decorator that does nothing but read the clock before and after the call, which is the limit; "
         f"taken within rounds of {CALLS} calls each. An event measured in full is counted as received, in flight, with "
-        "its duration by outcome, and no longer in flight. Inert is without telemetry. What a call puts off until the "
-        "metrics are collected is in the row that says so."
+        "its duration by outcome, and no longer in flight. Inert is without telemetry. Between rounds the metrics are "
+        "collected, and nobody is timed; what a call puts off until then is in the row that says so. (Where nothing is "
+        "collected, every two-thousandth call or so adds up what waits, which made rounds of two kinds.)"
     )
     table = Table("recording", "Recording, in times the wrapper", about, READERS)
     for readers, samples in found.items():
         for way, blocks in samples.items():
-            if way == COLLECTED:
-                wrappers = [statistics.median(block) for block in samples[ways.WRAPPER]]
-                table.put(way, readers, ratios((block[0] for block in blocks), wrappers))
-            else:
-                table.put(way, readers, ratios(_flat(blocks), _flat(samples[ways.WRAPPER])))
+            wrapped = samples[ways.WRAPPER]
+            if way == COLLECTED:  # in rounds of its own
+                wrapped = [[statistics.median(block)] * len(own) for block, own in zip(wrapped, blocks, strict=True)]
+            table.put(way, readers, ratios(_flat(blocks), _flat(wrapped)))
     return table
 
 
@@ -102,9 +103,10 @@ def samples_of(receiver: str, blocks: int, seconds: float) -> dict[str, Samples]
         children.progress(f"recording: block {block + 1} of {blocks}")
         for count, readers in enumerate(READERS):
             with _telemetry(receiver, count) as telemetry:
-                timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds)
+                collect = telemetry.prometheus_text if telemetry is not None else lambda: ""
+                timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds, collect)
                 if telemetry is not None:
-                    timed[COLLECTED] = [with_collection(ways.ours()[ways.OURS], telemetry)]
+                    timed[COLLECTED] = with_collections(ways.ours()[ways.OURS], telemetry)
             for way, figures in timed.items():
                 found[readers][way].append(figures)
     return found
@@ -124,28 +126,32 @@ def _telemetry(receiver: str, readers: int) -> Telemetry | nullcontext[None]:
     return setup_telemetry("benchmark", config=config)
 
 
-def rounds(known: ways.Ways, seconds: float) -> dict[str, list[float]]:
-    """Return microseconds a call of each way, one figure a round; the first round warms up."""
+def rounds(known: ways.Ways, seconds: float, collect: Callable[[], object]) -> dict[str, list[float]]:
+    """Return microseconds a call of each way, one figure a round; the first warms up, and after each is collected."""
     runs = {name: repeated_coroutine(way) if name in ways.COROUTINES else repeated(way) for name, way in known.items()}
     found: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
+    collect()
     end = time.perf_counter() + seconds
     order = deque(runs.items())
     while time.perf_counter() < end:
         for name, run in order:
             found[name].append(_timed(run) / CALLS)
+        collect()
         # What one way leaves behind, such as cold caches or work put off, must not always meet the same other one.
         order.rotate(1)
     return found
 
 
-def with_collection(way: Callable[[], object], telemetry: Telemetry) -> float:
-    """Return the microseconds a call of a way, together with what it adds to the collection that follows."""
+def with_collections(way: Callable[[], object], telemetry: Telemetry) -> list[float]:
+    """Return the microseconds a call of a way, each time with what it adds to the collection that follows."""
     run = repeated(way, CALLS_TO_COLLECT)
-    collections = [_timed(telemetry.prometheus_text) for _ in range(5)]
-    calls = [_timed(run) + _timed(telemetry.prometheus_text) for _ in range(3)]
-    return (statistics.median(calls) - statistics.median(collections)) / CALLS_TO_COLLECT
+    found = []
+    for _ in range(ROUNDS_TO_COLLECT):
+        calls = _timed(run) + _timed(telemetry.prometheus_text)
+        found.append((calls - _timed(telemetry.prometheus_text)) / CALLS_TO_COLLECT)
+    return found
 
 
 def _timed(run: Callable[[], object]) -> float:

@@ -22,7 +22,8 @@ from otel_ha.instruments import (
     UpDownCounter,
     state_set,
 )
-from otel_ha.measure import Measurement, measured
+from otel_ha.measure import measured
+from otel_ha.measurement import Measurement
 from otel_ha.operation import Discarded, Operation
 from otel_ha.version import __version__
 

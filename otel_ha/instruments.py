@@ -7,38 +7,24 @@ and keeps nothing. `recorder` is the one part of a declaration that changes; onl
 from __future__ import annotations
 
 import math
-import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from keyword import iskeyword
-from typing import Any, ClassVar, Protocol, Self
+from typing import ClassVar
 
 from otel_ha import naming
 from otel_ha.errors import CatalogError
-
-AttributeValue = str | bool | int | float
-"""What OpenTelemetry takes as an attribute's value; None leaves the attribute out."""
-
-Attributes = Mapping[str, AttributeValue | None]
-"""Attributes by the Python keyword of their declaration."""
-
-Point = tuple[float, Attributes]
-"""One observed value and the attributes that are its own."""
-
-Source = Callable[[], float | Iterable[Point] | None]
-"""What an observable is read from: a value, several points, or None for nothing to report now."""
-
-Change = tuple["Synchronous", float, Attributes]
-"""One measurement of a group that belongs together: on what, how much, with which attributes."""
-
-Prepared = tuple[float, Any, Sequence[Any]]
-"""A group of measurements, resolved: the first amount, which may be another each time, whose it is, and the rest."""
-
-Direct = tuple[Callable[[Prepared], None], list[Any], Callable[[], None]]
-"""What records a prepared group, what then holds it, and what makes that shorter when it is long."""
-
-LONG = 2_000
-"""Prepared groups that are long: memory stays bounded where nothing is collected."""
+from otel_ha.handles import BoundCounter, BoundGauge, BoundHistogram
+from otel_ha.recorder import (
+    GENERATION,
+    AttributeValue,
+    Observer,
+    Observing,
+    Point,
+    Recorder,
+    Source,
+    shown,
+)
 
 GROUPS = ("system", "performance", "business", "operations", "entity")
 OTHER = "_OTHER"
@@ -47,44 +33,6 @@ OTHER = "_OTHER"
 SUB_SECOND = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5)
 """Bounds in seconds for work that takes half a millisecond to ten seconds; no bound is an integer, so that every way
 to Prometheus spells `le` alike."""
-
-_SHORT = reprlib.Repr()
-_SHORT.maxother = _SHORT.maxstring = 200
-
-
-class Recorder(Protocol):
-    """What a synchronous declaration hands its measurements to while telemetry runs. Nothing in it raises."""
-
-    def record(self, amount: float, attributes: Attributes) -> None:
-        """Take one measurement."""
-
-    def record_together(self, changes: Sequence[Change], *, later: bool) -> None:
-        """Take measurements that belong together, so that every collection sees all or none of them.
-
-        With `later` no lock is taken and the next collection sees them: for finalizers, which can interrupt anything.
-        """
-
-    direct: Direct | None
-    """The way of prepared groups, outside of spans; None where there is none."""
-
-    def prepare(self, changes: Sequence[Change]) -> Prepared | None:
-        """Return measurements that belong together as they can be recorded again and again; None where they cannot."""
-
-    def bind(self, attributes: Attributes) -> Callable[[float], None]:
-        """Return what records an amount with these attributes."""
-
-    def forget(self, attributes: Attributes) -> None:
-        """Give up series that have these attributes, where series can be."""
-
-    def report(self, reason: str, what: str, *, attribute: str = "") -> None:
-        """Count something that is wrong with a measurement; the first of its kind is logged."""
-
-
-class Observer(Protocol):
-    """What an observable declaration hands its sources to while telemetry runs."""
-
-    def observe(self, source: Source, attributes: Attributes) -> Observing:
-        """Read `source` at every collection; never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +138,12 @@ class Synchronous(Instrument):
 
     recorder: Recorder | None = field(default=None, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Check the declaration."""
+        super().__post_init__()
+        # Found on the instance, as while telemetry runs: on the class, an inert call would take a quarter longer.
+        object.__setattr__(self, "recorder", None)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Counter(Synchronous):
@@ -279,45 +233,6 @@ class Histogram(Synchronous):
             yield f"bucket bounds ascend and there is at least one, not {self.buckets}"
 
 
-class _Bound:
-    """A declaration and attributes that are resolved when telemetry is set up, once; inert as the declaration is."""
-
-    __slots__ = ("_attributes", "_instrument", "_recorder", "_write")
-
-    def __init__(self, instrument: Synchronous, attributes: Attributes) -> None:
-        self._instrument = instrument
-        self._attributes = attributes
-        self._recorder: Recorder | None = None
-
-    def _take(self, amount: float, /) -> None:
-        """Take one measurement; never raises."""
-        recorder = self._instrument.recorder
-        if recorder is None:
-            return
-        if recorder is not self._recorder:
-            self._write = recorder.bind(self._attributes)
-            self._recorder = recorder
-        self._write(amount)
-
-
-class BoundCounter(_Bound):
-    """A Counter or an UpDownCounter with its attributes."""
-
-    add = _Bound._take
-
-
-class BoundGauge(_Bound):
-    """A Gauge with its attributes."""
-
-    set = _Bound._take
-
-
-class BoundHistogram(_Bound):
-    """A Histogram with its attributes."""
-
-    record = _Bound._take
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Observable(Instrument):
     """An instrument that is read at every collection."""
@@ -354,36 +269,20 @@ class ObservableGauge(Observable):
     kind: ClassVar[str] = "gauge"
 
 
-class Observing:
-    """One source that is being read; a context manager that ends with the block."""
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self.stop = stop
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop reading the source."""
-        self.stop()
-
-
 def state_set(attribute: Attribute, current: str) -> list[Point]:
     """Return one point for each value of `attribute`: 1 for the current one, 0 for the others."""
     return [(float(value == current), {attribute.keyword: value}) for value in attribute.values]
 
 
-def shown(value: object) -> str:
-    """Return a value as a message shows it: shortened, and also where its own repr fails."""
-    return _SHORT.repr(value)
+def connect(recorders: Iterable[tuple[Synchronous | Observable, Recorder | Observer]]) -> None:
+    """Let declarations record; the pipeline's to call, in one go: what is prepared sees all of them or none."""
+    for instrument, recorder in recorders:
+        object.__setattr__(instrument, "recorder", recorder)
+    GENERATION.end()
 
 
-def connect(instrument: Synchronous | Observable, recorder: Recorder | Observer) -> None:
-    """Let a declaration record; the pipeline's to call."""
-    object.__setattr__(instrument, "recorder", recorder)
-
-
-def disconnect(instrument: Synchronous | Observable) -> None:
-    """Make a declaration inert; the pipeline's to call."""
-    object.__setattr__(instrument, "recorder", None)
+def disconnect(instruments: Iterable[Synchronous | Observable]) -> None:
+    """Make declarations inert; the pipeline's to call."""
+    for instrument in instruments:
+        object.__setattr__(instrument, "recorder", None)
+    GENERATION.end()

@@ -5,22 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
-from otel_ha.instruments import (
-    Attributes,
-    AttributeValue,
-    Change,
-    Counter,
-    Histogram,
-    Prepared,
-    Recorder,
-    Synchronous,
-    UpDownCounter,
-)
+from otel_ha.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
+from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Change, Group, Recorder, Step
 
 Outcome = Literal["ok", "error", "cancelled"]
+OK: Outcome = "ok"
+
+MOST_PREPARED = 1_000
+"""Attribute sets of one operation that are kept resolved, for each of its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +24,22 @@ class Discarded:
     """The outcome of work that was given up, with the reason for it."""
 
     reason: str
+
+
+class Prepared:
+    """What of an operation was resolved for its recorders of now."""
+
+    __slots__ = ("generation", "groups", "recorded", "recorder", "tracks")
+
+    def __init__(self, operation: Operation) -> None:
+        self.generation = GENERATION.current  # before the recorders: if they change meanwhile, this is out of date
+        self.recorder = operation.recorder
+        on = (i for i in operation.instruments if i.recorder is not None)
+        self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
+        """The attributes that tell anything apart now, by keyword: those of instruments that are on."""
+        self.groups: dict[tuple[AttributeValue | None, ...], Group] = {}
+        self.tracks: dict[tuple[AttributeValue | None, ...], Any] = {}
+        """Those of measured() on this operation, wherever it stands (see otel_ha.track)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,6 +74,11 @@ class Operation:
         every = (self.duration, self.in_flight, self.received, self.discarded, self.occurrences)
         return tuple(instrument for instrument in every if instrument is not None)
 
+    @functools.cached_property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """The attributes that its instruments declare, by keyword."""
+        return {attribute.keyword: attribute for instrument in self.instruments for attribute in instrument.attributes}
+
     @property
     def recorder(self) -> Recorder | None:
         """What its measurements are handed to; None while all of its instruments are inert."""
@@ -74,18 +91,20 @@ class Operation:
 
     def receive(self, /, **attributes: AttributeValue | None) -> None:
         """Count work that was received and now waits in a queue; never raises."""
-        self._check(attributes)
-        self._record([*self._one(self.received, 1, attributes), *self._one(self.in_flight, 1, attributes, "queued")])
+        if not self._recorded_again((), attributes):
+            changes = [*self._one(self.received, 1, attributes), *self._one(self.in_flight, 1, attributes, "queued")]
+            self._record_first((), attributes, changes, "received")
 
     def discard(self, /, reason: str, **attributes: AttributeValue | None) -> None:
         """Count work that `receive()` counted and that is given up while it still waits; never raises."""
-        self._check(attributes)
-        discarded = self._one(self.discarded, 1, {**attributes, "reason": reason})
-        self._record([*discarded, *self._one(self.in_flight, -1, attributes, "queued")])
+        if not self._recorded_again((reason,), attributes):
+            discarded = self._one(self.discarded, 1, {**attributes, "reason": reason})
+            changes = [*discarded, *self._one(self.in_flight, -1, attributes, "queued")]
+            self._record_first((reason,), attributes, changes, "ended")
 
     def start(self, attributes: Attributes) -> None:
         """Count work that starts."""
-        self._record(self._starting(attributes))
+        self._record(self.starting(attributes), "started")
 
     def end(
         self,
@@ -100,28 +119,17 @@ class Operation:
 
         With `later`, no lock is taken and the next collection sees it: for finalizers.
         """
-        self._record(self._ending(outcome, duration, at_start, at_end), later=later)
+        self._record(self.ending(outcome, duration, at_start, at_end), "ended", later=later)
 
-    def prepare(self, attributes: Attributes) -> tuple[Prepared, Prepared] | None:
-        """Return start() and end() with these attributes and the outcome ok, resolved once and for all.
-
-        None where that cannot be: where something is wrong with the attributes, which is to be counted each time, or
-        where the recorders resolve nothing. The first amount of the end is the duration.
-        """
-        recorder = self.duration.recorder
-        if recorder is None:
-            return None
-        started = recorder.prepare(self._starting(attributes))
-        ended = recorder.prepare(self._ending("ok", 0.0, attributes, attributes))
-        return (started, ended) if started is not None and ended is not None else None
-
-    def _starting(self, attributes: Attributes) -> Sequence[Change]:
+    def starting(self, attributes: Attributes) -> Sequence[Change]:
+        """Return what a start changes."""
         came_from = (self.in_flight, -1, attributes, "queued") if self.queued else (self.received, 1, attributes)
         return [*self._one(*came_from), *self._one(self.in_flight, 1, attributes, "active")]
 
-    def _ending(
+    def ending(
         self, outcome: Outcome | Discarded, duration: float, at_start: Attributes, at_end: Attributes
     ) -> Sequence[Change]:
+        """Return what an end changes; work that is processed changes the duration, and that first."""
         if isinstance(outcome, Discarded) and self.discarded is not None:
             ended = self._one(self.discarded, 1, {**at_end, "reason": outcome.reason})
         else:
@@ -143,12 +151,17 @@ class Operation:
             )
         return {keyword: value for keyword, value in attributes.items() if keyword not in fixed}
 
-    def _check(self, attributes: Attributes) -> None:
-        """Report attributes that no instrument declares; those that just one has are left out of the others."""
-        for keyword in attributes.keys() - self._declared:
+    def _check(self, attributes: Attributes) -> bool:
+        """Report attributes that no instrument declares, and return whether there is none.
+
+        Those that just one instrument has are left out of the others.
+        """
+        undeclared = attributes.keys() - self.attributes.keys()
+        for keyword in undeclared:
             self._report(
                 "undeclared_attribute", keyword, f"an operation on it has no attribute {keyword!r}; it is left out"
             )
+        return not undeclared
 
     def _report(self, reason: str, keyword: str, what: str) -> None:
         if (recorder := self.recorder) is not None:
@@ -166,18 +179,57 @@ class Operation:
             own["state"] = state
         return [(instrument, amount, own)]
 
-    def _record(self, changes: Sequence[Change], *, later: bool = False) -> None:
+    def _record(self, changes: Sequence[Change], step: Step, *, later: bool = False) -> None:
         recorder = self.recorder
         if recorder is not None:
-            recorder.record_together(changes, later=later)
+            recorder.record_together(changes, step, later=later)
+
+    def _recorded_again(self, reason: tuple[()] | tuple[str], attributes: Attributes) -> bool:
+        """Record a step with attributes that it was recorded with before, if it was; or nothing, while inert."""
+        prepared = self._prepared
+        if prepared.generation is not GENERATION.current:
+            prepared = self.prepared()
+        if prepared.recorder is None:
+            return True
+        try:
+            group = prepared.groups.get((*reason, *attributes, *attributes.values()))
+        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
+            return False
+        if group is None or ((context := current_context()) and prepared.recorder.samples(context)):
+            return False
+        if len(group.amounts) > group.limit:
+            group.shorten()
+        group.amounts.append(1)
+        return True
+
+    def _record_first(
+        self, reason: tuple[()] | tuple[str], attributes: Attributes, changes: Sequence[Change], step: Step
+    ) -> None:
+        prepared = self.prepared()
+        declared = self._check(attributes)
+        self._record(changes, step)
+        # Of values that equal others (1, 1.0 and True) the key would not say which.
+        key = (*reason, *attributes, *attributes.values())
+        plain = all(isinstance(part, str | None) for part in key)
+        if declared and plain and prepared.recorder is not None and len(prepared.groups) < MOST_PREPARED:
+            group = prepared.recorder.prepare(changes, step, varies=False)
+            if group is not None:
+                prepared.groups[key] = group
+
+    def prepared(self) -> Prepared:
+        """Return what is resolved for the recorders of now."""
+        prepared = self._prepared
+        if prepared.generation is not GENERATION.current:
+            prepared = self.__dict__["_prepared"] = Prepared(self)
+        return prepared
+
+    @functools.cached_property
+    def _prepared(self) -> Prepared:
+        return Prepared(self)
 
     @functools.cached_property
     def _keywords(self) -> Mapping[Synchronous, frozenset[str]]:
         return {i: frozenset(attribute.keyword for attribute in i.attributes) for i in self.instruments}
-
-    @functools.cached_property
-    def _declared(self) -> frozenset[str]:
-        return frozenset().union(*self._keywords.values())
 
     @functools.cached_property
     def _fixed(self) -> frozenset[str]:

@@ -43,16 +43,29 @@ class MemoryReader(Consistent, InMemoryMetricReader):
 
 
 class Recorded:
-    """Connects declarations to an SDK with in-memory readers, until the block ends."""
+    """Connects declarations to an SDK with in-memory readers, until the block ends.
 
-    def __init__(self, *instruments: Instrument, readers: int = 1, catalog: Catalog | None = None) -> None:
+    On a MeterProvider of somebody else's each measurement goes through the public API; on our own they are `bound`.
+    """
+
+    def __init__(
+        self,
+        *instruments: Instrument,
+        readers: int = 1,
+        catalog: Catalog | None = None,
+        bound: bool = False,
+        entity_metrics: bool = True,
+    ) -> None:
         self.readers = [MemoryReader() for _ in range(readers)]
-        self.provider = MeterProvider(self.readers, shutdown_on_exit=False)
         everything = Catalog(*instruments, runtime.RECORDING_PROBLEMS) | (catalog or Catalog())
-        config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={})
-        self.pipeline = Pipeline(config, everything, foreign=self.provider)
+        config = TelemetryConfig(metrics_exporters=(), entity_metrics=entity_metrics, environ={})
+        foreign = None if bound else MeterProvider(self.readers, shutdown_on_exit=False)
+        self.pipeline = Pipeline(config, everything, foreign=foreign)
+        self.provider = self.pipeline.provider
         for reader in self.readers:
             reader.cut = self.cut
+            if bound:
+                self.provider.add_metric_reader(reader)
 
     @property
     def cut(self) -> Cut:

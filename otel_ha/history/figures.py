@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from otel_ha.history.distribution import Distribution
 from otel_ha.history.kept import Kept
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.instruments import Attribute, AttributeValue, Instrument
+from otel_ha.instruments import Attribute, Instrument
+from otel_ha.recorder import AttributeValue
 from otel_ha.vocabulary import ingest, runtime
 
 MB = 1024 * 1024

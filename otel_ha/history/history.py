@@ -14,7 +14,8 @@ from otel_ha.history import figures
 from otel_ha.history.figures import Span
 from otel_ha.history.kept import Kept, Moment
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.instruments import Attribute, AttributeValue, Histogram, Instrument
+from otel_ha.instruments import Attribute, Histogram, Instrument
+from otel_ha.recorder import AttributeValue
 
 _SLACK = 0.5
 """Seconds by which a window may be shorter than asked for: collections are not taken to the millisecond."""

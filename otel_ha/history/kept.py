@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Self
 
 from otel_ha.bound import Gain
 from otel_ha.history.distribution import packed, unpacked
-from otel_ha.instruments import Attribute, AttributeValue, Histogram, Instrument, Observable
+from otel_ha.instruments import Attribute, Histogram, Instrument, Observable
+from otel_ha.recorder import AttributeValue
 
 Key = frozenset[tuple[str, Any]]
 

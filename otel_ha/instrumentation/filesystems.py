@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from otel_ha.instruments import Point
+from otel_ha.recorder import Point
 from otel_ha.vocabulary import runtime
 
 PATIENCE = 0.5

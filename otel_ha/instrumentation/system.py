@@ -18,7 +18,8 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instrumentation.devices import real_disks, real_interfaces
 from otel_ha.instrumentation.filesystems import observe_filesystems
-from otel_ha.instruments import AttributeValue, Observable, Point
+from otel_ha.instruments import Observable
+from otel_ha.recorder import AttributeValue, Point
 from otel_ha.vocabulary import runtime
 
 __all__ = ["instrument_system", "observe_filesystems"]

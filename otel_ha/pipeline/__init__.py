@@ -24,7 +24,6 @@ from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
 from otel_ha.delivery import Delivery
 from otel_ha.instruments import (
-    AttributeValue,
     Counter,
     Histogram,
     Instrument,
@@ -39,6 +38,7 @@ from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
 from otel_ha.pipeline.views import make, matched_by, view_of
+from otel_ha.recorder import AttributeValue
 from otel_ha.recording import (
     ExpiringRecorder,
     ExpiringSums,
@@ -123,10 +123,7 @@ class Pipeline:
         observers = [(each, self._observer(meter, each)) for each in on if isinstance(each, Observable)]
         # In one go, once everything is made: work that starts meanwhile is accounted for by all of them or by none.
         with self._shared.cut.held():
-            for synchronous, recorder in recorders:
-                connect(synchronous, recorder)
-            for observable, observer in observers:
-                connect(observable, observer)
+            connect([*recorders, *observers])
         if self.history is not None:
             if isinstance(self.provider, SdkMeterProvider) and not isinstance(self.provider, Provider):
                 self.provider.add_metric_reader(self.history)
@@ -134,9 +131,7 @@ class Pipeline:
 
     def disconnect(self) -> None:
         """Make the declarations inert."""
-        for instrument in self._catalog:
-            if isinstance(instrument, Observable | Synchronous):
-                disconnect(instrument)
+        disconnect(each for each in self._catalog if isinstance(each, Observable | Synchronous))
 
     def adopt(self, parent: Pipeline) -> None:
         """Go on observing what the parent of this forked process observed."""

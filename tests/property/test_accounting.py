@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -19,9 +20,11 @@ OUTCOMES = st.sampled_from(["ok", "error", "cancelled"]) | st.builds(Discarded, 
 class Accounting(RuleBasedStateMachine):
     """Drives events of several sources through every way that they can go, and keeps accounts of its own."""
 
+    bound = False
+
     def __init__(self):
         super().__init__()
-        self.recorded = Recorded(catalog=ingest.CATALOG, readers=2)
+        self.recorded = Recorded(catalog=ingest.CATALOG, readers=2, bound=self.bound)
         self.recorded.__enter__()
         self.queued: list[str] = []
         self.active: list[tuple[str, object]] = []
@@ -114,8 +117,15 @@ class Accounting(RuleBasedStateMachine):
         self.recorded.__exit__(None, None, None)
 
 
-TestAccounting = Accounting.TestCase
-TestAccounting.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+class BoundAccounting(Accounting):
+    """The same where recording is an append."""
+
+    bound = True
+
+
+TestAccounting, TestBoundAccounting = Accounting.TestCase, BoundAccounting.TestCase
+for case in (TestAccounting, TestBoundAccounting):
+    case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 def act(action, source):
@@ -140,10 +150,11 @@ ACTIONS = st.lists(
 )
 
 
+@pytest.mark.parametrize("bound", [False, True])
 @settings(max_examples=30, deadline=None)
-@given(st.lists(ACTIONS, min_size=1, max_size=4))
-def test_the_accounts_add_up_in_collections_that_run_meanwhile(work):
-    with Recorded(catalog=ingest.CATALOG, readers=2) as recorded:
+@given(work=st.lists(ACTIONS, min_size=1, max_size=4))
+def test_the_accounts_add_up_in_collections_that_run_meanwhile(bound, work):
+    with Recorded(catalog=ingest.CATALOG, readers=2, bound=bound) as recorded:
         stop, torn = threading.Event(), []
 
         def read(reader):
@@ -165,8 +176,9 @@ def test_the_accounts_add_up_in_collections_that_run_meanwhile(work):
         assert account["in_flight"] == sum(s == source and a == "waits" for a, s in done)
 
 
-def test_the_accounts_add_up_under_load():
-    with Recorded(catalog=ingest.CATALOG, readers=2) as recorded:
+@pytest.mark.parametrize("bound", [False, True])
+def test_the_accounts_add_up_under_load(bound):
+    with Recorded(catalog=ingest.CATALOG, readers=2, bound=bound) as recorded:
         stop, torn = threading.Event(), []
 
         def read(reader):

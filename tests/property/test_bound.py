@@ -278,9 +278,8 @@ def test_a_quantile_of_the_inner_buckets_is_within_three_per_cent(buckets, place
     scale = Scale(buckets)
     low, high = math.log(buckets[0] / 1e3 * 1.0001), math.log(buckets[-1] * 1e3 / 1.0001)
     amounts = [math.exp(low + place * (high - low)) for place in places]
-    cell = HistogramCell(lambda *_: None, {}, scale)
-    cell.amounts.extend(amounts)
-    cell.take()
+    cell = HistogramCell(lambda *_: None, (), scale)
+    cell.take(amounts)
     rank = data.draw(st.integers(1, len(amounts)))
     seen = 0
     for index in sorted(cell.counts):
@@ -296,10 +295,9 @@ def test_a_quantile_of_the_inner_buckets_is_within_three_per_cent(buckets, place
 def test_the_inner_buckets_add_up_to_the_exported_ones(buckets, amounts, data):
     amounts += data.draw(st.lists(st.sampled_from(buckets), max_size=5))
     scale = Scale(buckets)
-    cell = HistogramCell(lambda *_: None, {}, scale)
-    cell.amounts.extend(amounts)
+    cell = HistogramCell(lambda *_: None, (), scale)
     if amounts:
-        cell.take()
+        cell.take(amounts)
     counts = [0] * (len(buckets) + 1)
     for index, count in cell.counts.items():
         counts[scale.bucket_of[index]] += count

@@ -16,11 +16,12 @@ import pytest
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import Counter as SdkCounter
+from opentelemetry.sdk.metrics import ExemplarReservoir
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from prometheus_client import generate_latest
 
 import otel_ha.pipeline
@@ -36,8 +37,9 @@ from otel_ha import (
     measured,
     setup_telemetry,
 )
-from otel_ha.bound import BoundRecorder, is_supported
-from otel_ha.instruments import LONG
+from otel_ha.bound import BoundRecorder, SumCell, is_supported
+from otel_ha.bound.journal import LONG
+from otel_ha.operation import MOST_PREPARED
 from otel_ha.pipeline import Pipeline
 from otel_ha.vocabulary import ingest, runtime
 from tests.recorded import MemoryReader, accounts, in_threads, unbalanced
@@ -275,6 +277,36 @@ def test_the_accounts_add_up_at_every_collection_while_threads_measure(views):
         }
 
 
+@pytest.mark.parametrize("moment", range(10))
+def test_an_event_in_the_middle_of_a_collection_leaves_nothing_in_flight_less_than_no_times(monkeypatch, moment):
+    def event():
+        ingest.EVENT.receive(source="mqtt")
+        process()
+
+    process = measured(ingest.QUEUED_EVENT, source="mqtt")(lambda: None)
+    take, taken = SumCell.take_alike, []
+
+    def interrupted(cell, amount, times):
+        take(cell, amount, times)
+        taken.append(amount)
+        if len(taken) == moment:
+            event()
+
+    with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
+        event()
+        event()
+        running.collect()
+        event()
+        monkeypatch.setattr(SumCell, "take_alike", interrupted)
+        points = running.collect()
+        assert len(taken) >= 5
+        assert unbalanced(points) == {}
+        assert min(points[ingest.IN_FLIGHT.name].values()) == 0
+        monkeypatch.undo()
+        ended = accounts(running.collect())["mqtt"]
+        assert ended["received"] == ended["processed"] == (4 if 0 < moment <= len(taken) else 3)
+
+
 @pytest.mark.parametrize("views", VIEWS)
 def test_what_is_wrong_with_a_group_is_counted_once_for_each_instrument(views):
     with Running(catalog=ingest.CATALOG | runtime.CATALOG, views=VIEWS[views]) as running:
@@ -336,6 +368,37 @@ def test_there_are_no_exemplars_outside_of_spans():
         THINGS.add(1)
         [point] = running.points()[THINGS.name]
         assert (point.value, list(point.exemplars)) == (2, [])
+
+
+def test_work_in_a_span_that_is_not_sampled_is_counted_and_has_no_exemplar():
+    work = measured(WORK)(lambda: None)
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    with Running() as running, provider.get_tracer("test").start_as_current_span("work"):
+        for _ in range(3):
+            work()
+        [point] = running.points()[WORK.name]
+        assert (point.count, list(point.exemplars)) == (3, [])
+    provider.shutdown()
+
+
+def test_a_reservoir_of_exemplars_is_made_for_the_first_one(tracer):
+    with Running() as running:
+        before = number_of_reservoirs()
+        for shape in ("a", "b", "c"):
+            THINGS.add(1, shape=shape)
+            WIDTH.record(1, shape=shape)
+        running.collect()
+        assert number_of_reservoirs() == before
+        with tracer.start_as_current_span("work"):
+            THINGS.add(1, shape="a")
+            WIDTH.record(1, shape="b")
+        running.collect()
+        assert number_of_reservoirs() == before + 2
+
+
+def number_of_reservoirs():
+    gc.collect()
+    return sum(isinstance(each, ExemplarReservoir) for each in gc.get_objects())
 
 
 def test_there_are_no_exemplars_where_they_are_off(tracer):
@@ -483,7 +546,7 @@ def test_records_that_nobody_collects_are_kept_short():
     with Running() as running:
         for n in range(100_000):
             THINGS.add(1, shape=str(n % 3))
-            assert len(running.journal.entries) <= LONG + 1
+            assert len(running.journal) <= 3 * (LONG + 2)
         assert sum(running.collect()[THINGS.name].values()) == 100_000
 
 
@@ -492,8 +555,48 @@ def test_measured_calls_that_nobody_collects_are_kept_short():
     with Running() as running:
         for _ in range(100_000):
             work()
-            assert len(running.journal.entries) <= LONG + 2
+            assert len(running.journal) <= 2 * (LONG + 2)
         assert running.collect()[WORK.name][frozenset({(OUTCOME.name, "ok")})].count == 100_000
+
+
+def test_series_that_nobody_collects_are_kept_short_all_together():
+    many = Counter("test.many", unit="{thing}", description="Many.", attributes=(SHAPE,), series=2_000)
+    with Running(catalog=Catalog(many, runtime.RECORDING_PROBLEMS)) as running:
+        for n in range(200_000):
+            many.add(1, shape=str(n % 2_000))
+        assert len(running.journal) < 60 * LONG
+        assert sum(running.collect()[many.name].values()) == 200_000
+
+
+def test_receipts_and_discards_that_nobody_collects_are_kept_short():
+    with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
+        for _ in range(10_000):
+            ingest.EVENT.receive(source="mqtt")
+            ingest.EVENT.discard("filtered", source="mqtt")
+        assert len(running.journal) <= 2 * (LONG + 2)
+        assert accounts(running.collect()) == {
+            "mqtt": {"received": 10_000, "processed": 0, "discarded": 10_000, "in_flight": 0}
+        }
+
+
+def test_work_of_more_attribute_sets_than_are_kept_resolved_is_all_counted():
+    wide = Histogram("test.wide", unit="s", description="Wide.", attributes=(SHAPE, OUTCOME), series=5_000)
+    work = measured(wide, shape=lambda shape: shape)(lambda _: None)
+    with Running(catalog=Catalog(wide, runtime.RECORDING_PROBLEMS)) as running:
+        for _ in range(3):
+            for n in range(MOST_PREPARED + 100):
+                work(str(n))
+        found = running.collect()[wide.name]
+        assert (len(found), {v.count for v in found.values()}) == (MOST_PREPARED + 100, {3})
+
+
+def test_measured_that_is_made_anew_for_each_block_keeps_no_more_than_one():
+    with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
+        for _ in range(100):
+            with measured(ingest.EVENT, source="mqtt"):
+                pass
+        assert sum(map(len, running.journal._groups.values())) == 2
+        assert accounts(running.collect())["mqtt"]["processed"] == 100
 
 
 def test_records_in_spans_that_nobody_collects_are_kept_short(tracer):
@@ -501,8 +604,7 @@ def test_records_in_spans_that_nobody_collects_are_kept_short(tracer):
         with tracer.start_as_current_span("work"):
             for _ in range(100_000):
                 THINGS.add(1)
-        kept = len(running.journal.entries) + len(running.journal._replays)
-        assert kept < 50_000
+        assert len(running.journal) < 50_000
         assert running.collect()[THINGS.name] == {frozenset(): 100_000}
 
 
@@ -585,7 +687,7 @@ def test_what_the_journal_holds_is_pushed_at_shutdown(receiver):
     with Running(**pushed_to(receiver)) as running:
         THINGS.add(3)
         WIDTH.record(0.75)
-        assert len(running.journal.entries) == 2
+        assert len(running.journal) == 2
     values = {metric.name: metric for metric in receiver.metrics}
     assert values[THINGS.name].sum.data_points[0].as_int == 3
     assert values[WIDTH.name].histogram.data_points[0].bucket_counts == [0, 1, 0]

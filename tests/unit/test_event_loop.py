@@ -35,9 +35,9 @@ class Recorded(list):
 def recorded(monkeypatch) -> Iterator[Recorded]:
     monkeypatch.setattr(event_loop, "TOGETHER", 1)
     recorder = Recorded()
-    connect(EVENT_LOOP_DELAY, recorder)
+    connect([(EVENT_LOOP_DELAY, recorder)])
     yield recorder
-    disconnect(EVENT_LOOP_DELAY)
+    disconnect([EVENT_LOOP_DELAY])
 
 
 async def next_tick(recorded: Recorded) -> None:

@@ -24,9 +24,9 @@ SHAPE = Attribute("test.shape", "A shape.")
 WORK = Histogram("test.work", unit="s", description="Work.", attributes=(OUTCOME, ERROR_TYPE, COLOUR, SHAPE))
 
 
-@pytest.fixture
-def recorded():
-    with Recorded(WORK, catalog=ingest.CATALOG) as recorded:
+@pytest.fixture(params=["through the API", "bound"])
+def recorded(request):
+    with Recorded(WORK, catalog=ingest.CATALOG, bound=request.param == "bound") as recorded:
         yield recorded
 
 
@@ -154,20 +154,46 @@ def test_what_was_decorated_before_telemetry_is_recorded_after():
         assert counts(recorded) == {OK: 1}
 
 
-def test_what_started_before_telemetry_is_not_counted():
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_started_before_telemetry_is_not_counted(bound):
     with contextlib.ExitStack() as stack:
         with measured(ingest.EVENT, source="mqtt"):
-            recorded = stack.enter_context(Recorded(catalog=ingest.CATALOG))
+            recorded = stack.enter_context(Recorded(catalog=ingest.CATALOG, bound=bound))
         assert recorded.collect() == {}
 
 
-def test_what_started_in_an_earlier_telemetry_is_not_counted_in_the_next():
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_started_in_an_earlier_telemetry_is_not_counted_in_the_next(bound):
     with contextlib.ExitStack() as stack:
-        with Recorded(catalog=ingest.CATALOG):
+        with Recorded(catalog=ingest.CATALOG, bound=bound):
             stack.enter_context(measured(ingest.EVENT, source="mqtt"))
-        with Recorded(catalog=ingest.CATALOG) as later:
+        with Recorded(catalog=ingest.CATALOG, bound=bound) as later:
             stack.close()
             assert later.collect() == {}
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_call_that_outlives_its_telemetry_is_not_counted_in_the_next(error):
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Recorded(catalog=ingest.CATALOG, bound=True))
+
+        @measured(ingest.EVENT, source="mqtt")
+        def work(error=None, *, sets_up_anew=False):
+            if sets_up_anew:
+                stack.close()
+                stack.enter_context(later)
+            if error is not None:
+                raise error
+
+        work()
+        work()
+        assert accounts(first.collect())["mqtt"]["processed"] == 2
+        later = Recorded(catalog=ingest.CATALOG, bound=True)
+        with contextlib.nullcontext() if error is None else pytest.raises(error):
+            work(error, sets_up_anew=True)
+        assert later.collect() == {}
+        work()
+        assert accounts(later.collect()) == {"mqtt": {"received": 1, "processed": 1, "discarded": 0, "in_flight": 0}}
 
 
 # What kind of thing it is
@@ -325,6 +351,15 @@ def test_an_attribute_is_computed_at_the_start(recorded):
     assert counts(recorded) == {(("outcome", "ok"), ("shape", 0)): 1}
 
 
+def test_an_attribute_that_no_instrument_which_is_on_has_is_not_computed():
+    calls = []
+    work = measured(ingest.EVENT, source="mqtt", entity=lambda: calls.append("entity"))(lambda: None)
+    with Recorded(catalog=ingest.CATALOG, bound=True, entity_metrics=False) as recorded:
+        work()
+        assert accounts(recorded.collect())["mqtt"]["processed"] == 1
+    assert calls == []
+
+
 def test_an_attribute_is_not_computed_before_telemetry():
     asked = []
     measured(WORK, shape=asked.append)(lambda thing: thing)(1)
@@ -458,6 +493,26 @@ def test_a_result_may_mean_a_discard(recorded):
     measured(ingest.EVENT, source="mqtt", outcome_of=lambda _: Discarded("duplicate"))(lambda: 1)()
     assert recorded.value(ingest.DISCARDED, source="mqtt", reason="duplicate") == 1
     assert unbalanced(recorded.collect()) == {}
+
+
+@pytest.mark.parametrize("answer", [[1], {"a": 1}, object(), Discarded([1]), "maybe"])
+def test_an_answer_that_is_no_outcome_does_not_reach_the_caller(recorded, answer):
+    work = measured(ingest.EVENT, source="mqtt", outcome_of=lambda result: result)(lambda: answer)
+    for _ in range(3):
+        assert work() is answer
+    assert in_flight(recorded) == 0
+    assert sum(recorded.problems().values()) == 3
+
+
+@pytest.mark.parametrize("outcome", ["ok", "error", "cancelled", Discarded("filtered"), None])
+def test_a_result_may_be_judged_alike_many_times(recorded, outcome):
+    work = measured(ingest.EVENT, source="mqtt", outcome_of=lambda result: result)(lambda: outcome)
+    for _ in range(4):
+        work()
+    discarded = 4 if isinstance(outcome, Discarded) else 0
+    assert accounts(recorded.collect()) == {
+        "mqtt": {"received": 4, "processed": 4 - discarded, "discarded": discarded, "in_flight": 0}
+    }
 
 
 def test_a_judge_that_fails_does_not_reach_the_caller(recorded):
@@ -822,11 +877,12 @@ def test_a_generator_that_is_closed_is_a_cancellation(recorded):
     assert counts(recorded) == {CANCELLED: 1}
 
 
-def test_a_generator_that_is_closed_takes_no_lock_and_waits_for_the_next_collection(recorded):
-    made = measured(WORK)(numbers)()
-    next(made)
-    made.close()
-    assert len(recorded.cut._deferred) == 1
+def test_a_generator_that_is_closed_takes_no_lock_and_waits_for_the_next_collection():
+    with Recorded(WORK) as recorded:
+        made = measured(WORK)(numbers)()
+        next(made)
+        made.close()
+        assert len(recorded.cut._deferred) == 1
 
 
 def test_closing_a_generator_runs_its_clean_up(recorded):
@@ -1361,7 +1417,7 @@ def test_mypy_sees_the_signature_that_was_decorated(tmp_path):
         "def (a: int) -> int",
         "def (a: int) -> str",
         "def (a: int) -> float",
-        "otel_ha.measure.Measurement",
+        "otel_ha.measurement.Measurement",
     ]
     assert result.returncode == 0, result.stdout
 

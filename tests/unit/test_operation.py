@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from otel_ha import Attribute, CatalogError, Counter, Discarded, Histogram, Operation, UpDownCounter
+from otel_ha import Attribute, CatalogError, Counter, Discarded, Histogram, Operation, UpDownCounter, measured
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded, accounts, unbalanced
 
@@ -11,9 +11,9 @@ EVENT, QUEUED = ingest.EVENT, ingest.QUEUED_EVENT
 MQTT = {"source": "mqtt"}
 
 
-@pytest.fixture
-def recorded():
-    with Recorded(catalog=ingest.CATALOG) as recorded:
+@pytest.fixture(params=["through the API", "bound"])
+def recorded(request):
+    with Recorded(catalog=ingest.CATALOG, bound=request.param == "bound") as recorded:
         yield recorded
 
 
@@ -75,6 +75,41 @@ def test_what_ends_is_processed_with_its_outcome(recorded, outcome):
 def test_what_is_processed_occurs(recorded):
     EVENT.end("ok", 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a", "domain": "light"})
     assert recorded.value(ingest.ENTITY_EVENTS, entity="light.a", domain="light") == 1
+
+
+def test_what_is_processed_again_occurs_again(recorded):
+    work = measured(EVENT, source="mqtt", entity=lambda entity: entity)(lambda _: None)
+    for entity in ("light.a", "light.b", "light.a", "light.a"):
+        work(entity)
+    assert recorded.value(ingest.ENTITY_EVENTS, entity="light.a") == 3
+    assert recorded.value(ingest.ENTITY_EVENTS, entity="light.b") == 1
+
+
+def test_steps_that_are_taken_again_are_counted_again(recorded):
+    for _ in range(5):
+        EVENT.receive(source="mqtt")
+    for _ in range(3):
+        EVENT.discard("duplicate", source="mqtt")
+    assert account(recorded) == (5, 0, 3, 2)
+    assert recorded.value(ingest.DISCARDED, source="mqtt", reason="duplicate") == 3
+
+
+@pytest.mark.parametrize("wrong", [[1], {}, b"x", object()])
+def test_a_value_that_cannot_be_taken_never_raises(recorded, wrong):
+    for _ in range(3):
+        EVENT.receive(source=wrong)
+        EVENT.discard(wrong, source=wrong)
+    assert account_of_other(recorded) == (3, 0, 3, 0)
+
+
+def account_of_other(recorded):
+    return tuple(accounts(recorded.collect())["_OTHER"].values())
+
+
+def test_an_attribute_that_no_instrument_declares_is_counted_each_time(recorded):
+    for _ in range(3):
+        EVENT.receive(source="mqtt", colour="red")
+    assert sum(recorded.problems().values()) == 3
 
 
 def test_what_is_discarded_does_not_occur(recorded):

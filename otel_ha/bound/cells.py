@@ -1,0 +1,143 @@
+"""Cells: one attribute set of one instrument each, and what was recorded for it since a collection last asked."""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+from opentelemetry.context import Context
+
+from otel_ha.recorder import AttributeValue
+from otel_ha.recording import LIMIT, Identity, attributes_of
+
+CELL = "otel_ha.cell"
+"""The key by which the context of a measurement of nothing names the cell that looks for its aggregations."""
+
+_LEAST, _MOST = 1e-18, float(LIMIT)
+_FINEST = 1.06
+"""The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of the true."""
+
+Write = Callable[[float, dict[str, AttributeValue], Context | None], None]
+"""The API instrument's own verb."""
+
+
+class Cell:
+    """One attribute set of one instrument: what was recorded since it was last settled.
+
+    Whoever records appends to `amounts`. All else is done by one thread at a time, the one that settles.
+    """
+
+    __slots__ = ("_aggregations", "_created", "_readers", "amounts", "dirty", "identity", "limit", "write")
+
+    def __init__(self, write: Write, identity: Identity) -> None:
+        self.write = write
+        self.identity = identity
+        self.amounts: list[float] = []
+        self.limit = 0
+        self.dirty = False
+        self._created: int | None = time.time_ns()
+        self._aggregations: tuple[Any, ...] = ()
+        self._readers: object = None
+
+    def take(self, amounts: list[float]) -> None:
+        """Add up amounts, of which there is at least one."""
+        raise NotImplementedError
+
+    def take_alike(self, amount: float, times: int) -> None:
+        """Add up an amount that was recorded so many times."""
+        self.take([amount] * times)
+
+    def replay(self, amount: float, context: Context) -> None:
+        """Record an amount through the public API, as taken in this context."""
+        self.write(amount, attributes_of(self.identity), context)
+
+    def settle(self, readers: object) -> None:
+        """Hand what was taken to the aggregation of each reader, and begin anew."""
+        self.dirty = False
+        if readers is not self._readers or any(aggregation.spent for aggregation in self._aggregations):
+            self._aggregations = ()
+            self._readers = readers
+            self.replay(0, Context({CELL: self}))
+            self._created = None
+        for aggregation in self._aggregations:
+            aggregation.absorb(self)
+        self._reset()
+
+    def join(self, aggregation: Any) -> None:
+        """Settle to this aggregation, too; it calls this when the measurement of nothing reaches it."""
+        aggregation.spent = False
+        if self._created is not None:
+            aggregation.start_at(self._created)
+        self._aggregations += (aggregation,)
+
+    def _reset(self) -> None:
+        raise NotImplementedError
+
+
+class SumCell(Cell):
+    """The sum of a counter's or an up-down counter's measurements."""
+
+    __slots__ = ("total",)
+
+    def __init__(self, write: Write, identity: Identity) -> None:
+        super().__init__(write, identity)
+        self.total: float = 0
+
+    def take(self, amounts: list[float]) -> None:
+        """Add up amounts, of which there is at least one."""
+        self.total += sum(amounts)
+
+    def take_alike(self, amount: float, times: int) -> None:
+        """Add up an amount that was recorded so many times."""
+        self.total += amount * times
+
+    def _reset(self) -> None:
+        self.total = 0
+
+
+class HistogramCell(Cell):
+    """The distribution of a histogram's measurements, over bounds finer than those that are exported."""
+
+    __slots__ = ("counts", "highest", "lowest", "scale", "total")
+
+    def __init__(self, write: Write, identity: Identity, scale: Scale) -> None:
+        super().__init__(write, identity)
+        self.scale = scale
+        self.counts: dict[int, int] = {}
+        self.total: float = 0
+        self.lowest = math.inf
+        self.highest = -math.inf
+
+    def take(self, amounts: list[float]) -> None:
+        """Add up amounts, of which there is at least one."""
+        counts = self.counts
+        # Each of these passes runs in C, which is what makes an amount cheap.
+        for index, count in Counter(map(bisect_left, repeat(self.scale.bounds), amounts)).items():
+            counts[index] = counts.get(index, 0) + count
+        self.total += sum(amounts)
+        self.lowest = min(self.lowest, min(amounts))  # noqa: PLW3301 - unpacking thousands costs more
+        self.highest = max(self.highest, max(amounts))  # noqa: PLW3301
+
+    def _reset(self) -> None:
+        self.counts.clear()
+        self.total = 0
+        self.lowest = math.inf
+        self.highest = -math.inf
+
+
+class Scale:
+    """The bounds of a histogram and finer ones between, below and above them."""
+
+    def __init__(self, buckets: tuple[float, ...], instrument: str = "") -> None:
+        self.instrument = instrument
+        positive = [bound for bound in buckets if bound > 0] or [1.0]
+        low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
+        steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1
+        self.bounds = sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))})
+        self.bucket_of = [bisect_left(buckets, bound) for bound in self.bounds] + [len(buckets)]
+        """The exported bucket of each inner one."""

@@ -1,0 +1,80 @@
+"""What else is known of the SDK's inside, and the trial that tells whether it is as expected."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+from otel_ha.bound.aggregations import CellHistogram, CellSum
+from otel_ha.bound.cells import HistogramCell, Scale, SumCell
+from otel_ha.bound.journal import Journal
+
+_logger = logging.getLogger("otel_ha")
+
+_SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+@functools.cache
+def is_supported() -> bool:
+    """Whether the SDK's inside is as this package expects: tried on a pipeline of its own, once a process."""
+    try:
+        return _exported_by_a_trial() == {"sum": (5, [3]), "histogram": ((1, 1, 0), [1.5])}
+    except Exception as error:  # noqa: BLE001 - whatever has changed, the public API is still there
+        _logger.debug("bound instruments: %r", error)
+        return False
+
+
+def _exported_by_a_trial() -> dict[str, Any]:
+    reader = InMemoryMetricReader()
+    views = [
+        View(instrument_name="sum", aggregation=CellSum()),
+        View(instrument_name="histogram", aggregation=CellHistogram((1.0, 2.0))),
+    ]
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
+    journal.readers = functools.partial(readers_of, provider)
+    meter.create_observable_gauge("settle", callbacks=[journal.settle])
+    sums = SumCell(meter.create_counter("sum").add, ())
+    distribution = HistogramCell(meter.create_histogram("histogram").record, (), Scale((1.0, 2.0)))
+    for cell, amount, sampled in ((sums, 2, 3), (distribution, 0.5, 1.5)):
+        journal.add(cell)
+        cell.amounts.append(amount)
+        cell.replay(sampled, set_span_in_context(NonRecordingSpan(_SAMPLED)))
+    data = reader.get_metrics_data()
+    provider.shutdown()
+    found = data.resource_metrics[0].scope_metrics[0].metrics if data else ()
+    return {metric.name: _value_and_exemplars(metric.data.data_points[0]) for metric in found}
+
+
+def _value_and_exemplars(point: Any) -> tuple[Any, list[float]]:
+    value = getattr(point, "bucket_counts", None) or getattr(point, "value", None)
+    return value, [exemplar.value for exemplar in point.exemplars]
+
+
+def drop_series(provider: MeterProvider, name: str, gone: Iterable[dict[str, Any]]) -> None:
+    """Make the SDK forget series of an observable instrument, at the start of a collection.
+
+    The SDK keeps their state for ever, and counts them; were one to come back, a delta would be negative.
+    """
+    keys = {frozenset(attributes.items()) for attributes in gone}
+    with suppress(AttributeError):  # an SDK with another inside keeps them
+        for storage in provider._measurement_consumer._reader_storages.values():
+            for instrument, matches in list(storage._instrument_view_instrument_matches.items()):
+                for match in matches if instrument.name == name else ():
+                    with match._lock:
+                        for key, aggregation in list(match._attributes_aggregation.items()):
+                            if frozenset((aggregation._attributes or {}).items()) in keys:
+                                del match._attributes_aggregation[key]
+
+
+def readers_of(provider: MeterProvider) -> object:
+    """Return what the SDK replaces by another object whenever a reader joins or leaves."""
+    return provider._measurement_consumer._reader_storages

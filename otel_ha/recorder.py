@@ -1,0 +1,124 @@
+"""What a declaration hands its measurements to: the protocols of recorders, and the words that they have in common."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+AttributeValue = str | bool | int | float
+"""What OpenTelemetry takes as an attribute's value; None leaves the attribute out."""
+
+Attributes = Mapping[str, AttributeValue | None]
+"""Attributes by the Python keyword of their declaration."""
+
+Point = tuple[float, Attributes]
+"""One observed value and the attributes that are its own."""
+
+Source = Callable[[], float | Iterable[Point] | None]
+"""What an observable is read from: a value, several points, or None for nothing to report now."""
+
+Change = tuple[Any, float, Attributes]
+"""One measurement of a group that belongs together: on what declaration, how much, with which attributes."""
+
+Step = Literal["received", "started", "ended"]
+"""The steps of work, each of which has the one before it as its cause."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxother = _SHORT.maxstring = 200
+
+
+class Generation:
+    """Stands for the recorders of all declarations: `current` is another object whenever some of them changed.
+
+    Who prepares something for the recorders of now keeps the object, and prepares it anew when it is the current one no
+    more. That is one comparison, however many declarations are looked at.
+    """
+
+    __slots__ = ("current",)
+
+    def __init__(self) -> None:
+        self.current = object()
+
+    def end(self) -> None:
+        """Make what was prepared out of date."""
+        self.current = object()
+
+
+GENERATION = Generation()
+
+
+class Group(Protocol):
+    """Measurements that belong together, resolved so that they can be recorded again and again."""
+
+    amounts: list[Any]
+    """What is appended here is recorded: the amount that is another each time, or anything, where there is none."""
+
+    limit: int
+    """How long `amounts` may be before it is to be shortened, where nothing is collected."""
+
+    def shorten(self) -> None:
+        """Add up what waits, unless somebody is at it."""
+
+
+class Recorder(Protocol):
+    """What a synchronous declaration hands its measurements to while telemetry runs. Nothing in it raises."""
+
+    def record(self, amount: float, attributes: Attributes) -> None:
+        """Take one measurement."""
+
+    def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:
+        """Take measurements that belong together, so that every collection sees all or none of them.
+
+        A collection that sees a step of some work sees the steps before it. With `later` no lock is taken and the next
+        collection sees them: for finalizers, which can interrupt anything.
+        """
+
+    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Group | None:
+        """Return measurements that belong together as a group; None where that cannot be.
+
+        It can be where all of them were recorded before and nothing was wrong with them. If it `varies`, the first
+        amount is another each time.
+        """
+
+    def samples(self, context: Context) -> bool:
+        """Whether a measurement in this context may become an exemplar: it is not recorded by a group."""
+
+    def bind(self, attributes: Attributes) -> Callable[[float], None]:
+        """Return what records an amount with these attributes."""
+
+    def forget(self, attributes: Attributes) -> None:
+        """Give up series that have these attributes, where series can be."""
+
+    def report(self, reason: str, what: str, *, attribute: str = "") -> None:
+        """Count something that is wrong with a measurement; the first of its kind is logged."""
+
+
+class Observing:
+    """One source that is being read; a context manager that ends with the block."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.stop = stop
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop reading the source."""
+        self.stop()
+
+
+class Observer(Protocol):
+    """What an observable declaration hands its sources to while telemetry runs."""
+
+    def observe(self, source: Source, attributes: Attributes) -> Observing:
+        """Read `source` at every collection; never raises."""
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: shortened, and also where its own repr fails."""
+    return _SHORT.repr(value)
