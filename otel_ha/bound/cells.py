@@ -68,6 +68,11 @@ class Cell:
             aggregation.absorb(self)
         self._reset()
 
+    def drop(self) -> None:
+        """Forget what was taken."""
+        self.dirty = False
+        self._reset()
+
     def join(self, aggregation: Any) -> None:
         """Settle to this aggregation, too; it calls this when the measurement of nothing reaches it."""
         aggregation.spent = False

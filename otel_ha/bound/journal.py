@@ -137,6 +137,15 @@ class Journal:
             self._replay()
         return []
 
+    def drop(self) -> None:
+        """Forget what was recorded and not settled yet: the meter was disabled meanwhile."""
+        with self._sorting:
+            self._gather()
+            self._replays.clear()
+            dirty, self._dirty = self._dirty, []
+            for cell in dirty:
+                cell.drop()
+
     def _gather(self) -> None:
         """Take to their cells all that waits."""
         for step in _BACKWARDS:

@@ -79,6 +79,15 @@ class Provider(SdkMeterProvider):
                 self.journal.settle()
         super().add_metric_reader(metric_reader)
 
+    def _set_meter_configurator(self, **arguments: Any) -> None:
+        """Enable or disable meters: what was recorded until now belongs to what was the case until now."""
+        if self.journal is not None:
+            with self._measurement_consumer._lock:
+                meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
+                is_enabled = meter._is_enabled()
+                (self.journal.settle if is_enabled else self.journal.drop)()
+        super()._set_meter_configurator(**arguments)
+
 
 class Pipeline:
     """What measurements run through: built from a configuration and a catalog, connected to the declarations.

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.sdk.metrics import Counter as SdkCounter
 from opentelemetry.sdk.metrics import ExemplarReservoir
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
+from opentelemetry.sdk.metrics._internal import _MeterConfig
 from opentelemetry.sdk.metrics.export import AggregationTemporality
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.trace import TracerProvider
@@ -151,6 +152,30 @@ def test_an_sdk_that_cannot_be_bound_to_exports_the_same(monkeypatch):
     bound = export()
     monkeypatch.setattr(otel_ha.pipeline, "is_supported", lambda: False)
     assert export() == bound
+
+
+def test_what_is_recorded_while_the_meter_is_disabled_is_left_out_on_either_way(monkeypatch):
+    def export():
+        with Running({}, ALL_DELTA) as running:
+            out = []
+            for is_enabled in (True, False, False, True, True):
+                running.provider._set_meter_configurator(meter_configurator=lambda _, on=is_enabled: _MeterConfig(on))
+                record_a_little()
+                if is_enabled:
+                    out += [running.collect(0), running.collect(1)]
+            return out
+
+    bound = export()
+    monkeypatch.setattr(otel_ha.pipeline, "is_supported", lambda: False)
+    assert export() == bound
+
+
+def test_what_is_first_recorded_while_the_meter_is_disabled_is_found_once_it_is_enabled():
+    with Running() as running:
+        for is_enabled in (False, True):
+            running.provider._set_meter_configurator(meter_configurator=lambda _, on=is_enabled: _MeterConfig(on))
+            THINGS.add(1, shape="round")
+        assert running.collect()[THINGS.name] == {frozenset({("test.shape", "round")}): 1}
 
 
 def test_an_sdk_that_cannot_be_bound_to_is_warned_of_once_per_set_up(monkeypatch, caplog):
