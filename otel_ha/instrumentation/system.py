@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
@@ -18,6 +19,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instrumentation.devices import real_disks, real_interfaces
 from otel_ha.instrumentation.filesystems import observe_filesystems
+from otel_ha.instrumentation.fresh import fresh
 from otel_ha.instruments import AttributeValue, Observable, Point
 from otel_ha.vocabulary import runtime
 
@@ -38,7 +40,7 @@ class _Reading:
     key: str = ""
     parts: Sequence[str] | None = None
     keywords: Mapping[str, str] = field(default_factory=dict)
-    devices: Callable[[Collection[str]], Collection[str]] | None = None
+    devices: Callable[[frozenset[str]], Collection[str]] | None = None
 
     @property
     def name(self) -> str:
@@ -48,7 +50,7 @@ class _Reading:
         """Read once; raises what the instrumentor raises."""
         observations = list(callback(CallbackOptions()))
         if self.devices is not None:
-            kept = self.devices({str((o.attributes or {})["device"]) for o in observations})
+            kept = self.devices(frozenset(str((o.attributes or {})["device"]) for o in observations))
             observations = [o for o in observations if (o.attributes or {})["device"] in kept]
         return [(o.value, self._own(o.attributes or {})) for o in observations]
 
@@ -63,6 +65,9 @@ _DISK = {"device": "device", "direction": "direction"}
 _NETWORK = {"device": "interface", "direction": "direction"}
 _BOTH_WAYS = ("transmit", "receive")
 _GENERATION = {"cpython.gc.generation": "generation"}
+# Asked of sysfs again when other devices are there.
+_DISKS = lru_cache(maxsize=1)(real_disks)
+_INTERFACES = lru_cache(maxsize=1)(real_interfaces)
 
 # Left out: utilization of the CPU (see otel_ha.vocabulary.runtime), what the conventions have given up or renamed
 # without the instrumentor following (swap, thread_count, packets, process.runtime.*), connections (reading them takes
@@ -75,10 +80,10 @@ _READINGS = (
     ),
     _Reading(instrument=runtime.SYSTEM_MEMORY_USAGE, parts=("used", "free", "cached"), keywords={"state": "state"}),
     _Reading(instrument=runtime.SYSTEM_MEMORY_UTILIZATION, parts=("used",), keywords={"state": "state"}),
-    _Reading(instrument=runtime.SYSTEM_DISK_IO, parts=("read", "write"), keywords=_DISK, devices=real_disks),
-    _Reading(instrument=runtime.SYSTEM_DISK_OPERATIONS, parts=("read", "write"), keywords=_DISK, devices=real_disks),
-    _Reading(instrument=runtime.SYSTEM_NETWORK_IO, parts=_BOTH_WAYS, keywords=_NETWORK, devices=real_interfaces),
-    _Reading(instrument=runtime.SYSTEM_NETWORK_ERRORS, parts=_BOTH_WAYS, keywords=_NETWORK, devices=real_interfaces),
+    _Reading(instrument=runtime.SYSTEM_DISK_IO, parts=("read", "write"), keywords=_DISK, devices=_DISKS),
+    _Reading(instrument=runtime.SYSTEM_DISK_OPERATIONS, parts=("read", "write"), keywords=_DISK, devices=_DISKS),
+    _Reading(instrument=runtime.SYSTEM_NETWORK_IO, parts=_BOTH_WAYS, keywords=_NETWORK, devices=_INTERFACES),
+    _Reading(instrument=runtime.SYSTEM_NETWORK_ERRORS, parts=_BOTH_WAYS, keywords=_NETWORK, devices=_INTERFACES),
     _Reading(instrument=runtime.PROCESS_CPU_TIME, parts=("user", "system"), keywords={"type": "mode"}),
     _Reading(instrument=runtime.PROCESS_MEMORY_USAGE),
     _Reading(instrument=runtime.PROCESS_MEMORY_VIRTUAL),
@@ -98,8 +103,8 @@ def instrument_system() -> Callable[[], None]:
     """Read host and process at every collection, into the connected declarations; returns what ends that.
 
     CPU, memory, disks and network of the host; CPU, memory, threads, descriptors, context switches and garbage
-    collection of the process. Which devices count, otel_ha.instrumentation.devices says. A forked child that goes on
-    with these sources reads its own process.
+    collection of the process. Which devices count, otel_ha.instrumentation.devices says. Readers that collect at about
+    the same time share a reading. A forked child that goes on with these sources reads its own process.
     """
     callbacks = _Callbacks()
     with ExitStack() as stack:
@@ -110,7 +115,7 @@ def instrument_system() -> Callable[[], None]:
 
 
 def _source(reading: _Reading, callbacks: _Callbacks) -> Callable[[], list[Point]]:
-    return lambda: reading.points(callbacks[reading.name])
+    return fresh(lambda: reading.points(callbacks[reading.name]))
 
 
 class _Callbacks:

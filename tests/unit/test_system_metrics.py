@@ -179,9 +179,9 @@ def test_the_services_own_instrumentor_is_left_alone(pipeline):
 
 
 def test_a_forked_child_reads_its_own_process(observed):
-    assert samples(observed, "process_unix_file_descriptors")
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
     read, write = os.pipe()
+    in_parent = samples(observed, "process_unix_file_descriptors")[()]
     pid = os.fork()
     if not pid:
         signal.alarm(20)
@@ -191,7 +191,6 @@ def test_a_forked_child_reads_its_own_process(observed):
         os._exit(0)
     os.waitpid(pid, 0)
     in_child = float(os.read(read, 100))
-    in_parent = samples(observed, "process_unix_file_descriptors")[()]
     for descriptor in (*held, read, write):
         os.close(descriptor)
     assert in_child < in_parent - 40
@@ -382,7 +381,7 @@ def test_a_file_system_that_hangs_does_not_hide_the_others():
             release.wait()
         return Space(mount, mount.mountpoints[0], 1, 1, 0)
 
-    readings = Readings(lambda: [HUNG, FINE], read, patience=0.05, fresh=0)
+    readings = Readings(lambda: [HUNG, FINE], read, patience=0.05, seconds=0)
     assert [space.mount for space in readings.spaces()] == [FINE]
     assert [space.mount for space in readings.spaces()] == [FINE]
     assert asked.count(HUNG) == 1  # nobody asks again while the question is open
@@ -394,14 +393,14 @@ def test_a_file_system_that_hangs_does_not_hide_the_others():
 
 def test_readings_at_about_the_same_time_are_one():
     asked = []
-    readings = Readings(lambda: [FINE], asked.append, fresh=3600)
+    readings = Readings(lambda: [FINE], asked.append, seconds=3600)
     readings.spaces()
     readings.spaces()
     assert asked == [FINE]
 
 
 def test_where_no_thread_starts_any_more_the_last_reading_serves(monkeypatch):
-    readings = Readings(lambda: [FINE], lambda mount: Space(mount, "/", 1, 1, 0), fresh=0)
+    readings = Readings(lambda: [FINE], lambda mount: Space(mount, "/", 1, 1, 0), seconds=0)
     before = readings.spaces()
     assert before
 
