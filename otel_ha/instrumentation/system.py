@@ -1,102 +1,37 @@
-"""Host and process: OpenTelemetry's own system metrics as the source of the runtime vocabulary.
+"""Host and process: psutil reads them, the declarations in otel_ha.vocabulary.runtime say what comes of it.
 
-SystemMetricsInstrumentor reads; the declarations in otel_ha.vocabulary.runtime say what comes of it. So the names and
-attributes are those of today's semantic conventions (the instrumentor's are older: "state", "device",
-process.open_file_descriptor.count), and groups, limits, shutdown and problems are dealt with as for any other metric.
+OpenTelemetry's own instrumentation of the same reads with psutil as well, each metric by itself and for every reader
+anew, by names and attributes that the semantic conventions have since changed.
 """
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import platform
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
-from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
-from opentelemetry.metrics import CallbackOptions, Observation
+import psutil
 
 from otel_ha.instrumentation.devices import real_disks, real_interfaces
 from otel_ha.instrumentation.filesystems import observe_filesystems
 from otel_ha.instrumentation.fresh import fresh
-from otel_ha.instruments import AttributeValue, Observable, Point
+from otel_ha.instruments import Observable, Point, Source
 from otel_ha.vocabulary import runtime
 
 __all__ = ["instrument_system", "observe_filesystems"]
 
-Callback = Callable[[CallbackOptions], Iterator[Observation]]
+_CPU_MODES = ("user", "system", "idle", "iowait", "steal")
+_MEMORY_STATES = ("used", "free", "cached")
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """What the instrumentor reads for one declaration.
-
-    `key` is the instrumentor's name for it, `parts` which of its values are asked for, `keywords` our keyword of each
-    of its attributes (others are dropped), `devices` what chooses the devices that count.
-    """
-
-    instrument: Observable
-    key: str = ""
-    parts: Sequence[str] | None = None
-    keywords: Mapping[str, str] = field(default_factory=dict)
-    devices: Callable[[frozenset[str]], Collection[str]] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.key or self.instrument.name
-
-    def points(self, callback: Callback) -> list[Point]:
-        """Read once; raises what the instrumentor raises."""
-        observations = list(callback(CallbackOptions()))
-        if self.devices is not None:
-            kept = self.devices(frozenset(str((o.attributes or {})["device"]) for o in observations))
-            observations = [o for o in observations if (o.attributes or {})["device"] in kept]
-        return [(o.value, self._own(o.attributes or {})) for o in observations]
-
-    def _own(self, attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
-        own = {keyword: attributes[theirs] for theirs, keyword in self.keywords.items()}
-        if "logical_number" in own:
-            own["logical_number"] -= 1  # the instrumentor counts from 1, the conventions from 0
-        return own
-
-
-_DISK = {"device": "device", "direction": "direction"}
-_NETWORK = {"device": "interface", "direction": "direction"}
-_BOTH_WAYS = ("transmit", "receive")
-_GENERATION = {"cpython.gc.generation": "generation"}
 # Asked of sysfs again when other devices are there.
-_DISKS = lru_cache(maxsize=1)(real_disks)
-_INTERFACES = lru_cache(maxsize=1)(real_interfaces)
-
-# Left out: utilization of the CPU (see otel_ha.vocabulary.runtime), what the conventions have given up or renamed
-# without the instrumentor following (swap, thread_count, packets, process.runtime.*), connections (reading them takes
-# rights and time), and uncollectable objects, of which CPython has had none since 3.4.
-_READINGS = (
-    _Reading(
-        instrument=runtime.SYSTEM_CPU_TIME,
-        parts=("user", "system", "idle", "iowait", "steal"),
-        keywords={"state": "mode", "cpu": "logical_number"},
-    ),
-    _Reading(instrument=runtime.SYSTEM_MEMORY_USAGE, parts=("used", "free", "cached"), keywords={"state": "state"}),
-    _Reading(instrument=runtime.SYSTEM_MEMORY_UTILIZATION, parts=("used",), keywords={"state": "state"}),
-    _Reading(instrument=runtime.SYSTEM_DISK_IO, parts=("read", "write"), keywords=_DISK, devices=_DISKS),
-    _Reading(instrument=runtime.SYSTEM_DISK_OPERATIONS, parts=("read", "write"), keywords=_DISK, devices=_DISKS),
-    _Reading(instrument=runtime.SYSTEM_NETWORK_IO, parts=_BOTH_WAYS, keywords=_NETWORK, devices=_INTERFACES),
-    _Reading(instrument=runtime.SYSTEM_NETWORK_ERRORS, parts=_BOTH_WAYS, keywords=_NETWORK, devices=_INTERFACES),
-    _Reading(instrument=runtime.PROCESS_CPU_TIME, parts=("user", "system"), keywords={"type": "mode"}),
-    _Reading(instrument=runtime.PROCESS_MEMORY_USAGE),
-    _Reading(instrument=runtime.PROCESS_MEMORY_VIRTUAL),
-    _Reading(instrument=runtime.PROCESS_THREADS, key="process.thread.count"),
-    _Reading(instrument=runtime.PROCESS_DESCRIPTORS, key="process.open_file_descriptor.count"),
-    _Reading(
-        instrument=runtime.PROCESS_CONTEXT_SWITCHES,
-        parts=("voluntary", "involuntary"),
-        keywords={"type": "type"},
-    ),
-    _Reading(instrument=runtime.GC_COLLECTIONS, keywords=_GENERATION),
-    _Reading(instrument=runtime.GC_COLLECTED, keywords=_GENERATION),
-)
+_disks = lru_cache(maxsize=1)(real_disks)
+_interfaces = lru_cache(maxsize=1)(real_interfaces)
+# For one process after the other: a forked child is another.
+_process = lru_cache(maxsize=1)(psutil.Process)
 
 
 def instrument_system() -> Callable[[], None]:
@@ -106,71 +41,102 @@ def instrument_system() -> Callable[[], None]:
     collection of the process. Which devices count, otel_ha.instrumentation.devices says. Readers that collect at about
     the same time share a reading. A forked child that goes on with these sources reads its own process.
     """
-    callbacks = _Callbacks()
     with ExitStack() as stack:
-        for reading in _READINGS:
-            if reading.name in callbacks:
-                stack.enter_context(reading.instrument.observe(_source(reading, callbacks)))
+        for instrument, source in (_of_host() | _of_process() | _of_interpreter()).items():
+            stack.enter_context(instrument.observe(source))
         return stack.pop_all().close
 
 
-def _source(reading: _Reading, callbacks: _Callbacks) -> Callable[[], list[Point]]:
-    return fresh(lambda: reading.points(callbacks[reading.name]))
+# Left out: utilization of the CPU (see otel_ha.vocabulary.runtime), swap, packets, connections (reading them takes
+# rights and time), and uncollectable objects, of which CPython has had none since 3.4.
 
 
-class _Callbacks:
-    """The callbacks of an instrumentor of this very process, by the name of their instrument."""
+def _of_host() -> dict[Observable, Source]:
+    cpus = fresh(lambda: psutil.cpu_times(percpu=True))
+    memory = fresh(psutil.virtual_memory)
+    disks = fresh(lambda: _kept(psutil.disk_io_counters(perdisk=True), _disks))
+    networks = fresh(lambda: _kept(psutil.net_io_counters(pernic=True), _interfaces))
 
-    def __init__(self) -> None:
-        self._pid = 0
-        self._by_name: Mapping[str, Callback] = {}
+    def cpu_time() -> list[Point]:
+        return [
+            (getattr(times, mode), {"logical_number": number, "mode": mode})
+            for number, times in enumerate(cpus())
+            for mode in _CPU_MODES
+            if hasattr(times, mode)
+        ]
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._of_this_process()
+    def memory_usage() -> list[Point]:
+        now = memory()
+        return [(getattr(now, state), {"state": state}) for state in _MEMORY_STATES if hasattr(now, state)]
 
-    def __getitem__(self, name: str) -> Callback:
-        return self._of_this_process()[name]
+    def memory_utilization() -> list[Point]:
+        return [(memory().used / memory().total, {"state": "used"})]
 
-    def _of_this_process(self) -> Mapping[str, Callback]:
-        # The instrumentor holds on to the process that it was made in: after a fork, to the parent.
-        if self._pid != os.getpid():
-            self._by_name = _callbacks()
-            self._pid = os.getpid()
-        return self._by_name
+    def of_disks(read: str, written: str) -> Source:
+        return lambda: _both_ways(disks(), "device", {"read": read, "write": written})
 
+    def of_networks(sent: str, received: str) -> Source:
+        return lambda: _both_ways(networks(), "interface", {"transmit": sent, "receive": received})
 
-def _callbacks() -> Mapping[str, Callback]:
-    """Return what an instrumentor would have a meter call. What the platform lacks is not there."""
-    meter = _CapturingMeter()
-    config = {reading.name: reading.parts and list(reading.parts) for reading in _READINGS}
-    _Instrumentor(config=config).instrument(meter_provider=meter)
-    return meter.callbacks
-
-
-class _Instrumentor(SystemMetricsInstrumentor):
-    """The instrumentor without its singleton, which ignores every configuration but the first and a fork as well.
-
-    The service's own use of SystemMetricsInstrumentor is not touched by ours, nor ours by it.
-    """
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Return an instance of its own."""
-        return object.__new__(cls)
+    return {
+        runtime.SYSTEM_CPU_TIME: cpu_time,
+        runtime.SYSTEM_MEMORY_USAGE: memory_usage,
+        runtime.SYSTEM_MEMORY_UTILIZATION: memory_utilization,
+        runtime.SYSTEM_DISK_IO: of_disks("read_bytes", "write_bytes"),
+        runtime.SYSTEM_DISK_OPERATIONS: of_disks("read_count", "write_count"),
+        runtime.SYSTEM_NETWORK_IO: of_networks("bytes_sent", "bytes_recv"),
+        runtime.SYSTEM_NETWORK_ERRORS: of_networks("errout", "errin"),
+    }
 
 
-class _CapturingMeter:
-    """As much of a MeterProvider and of its Meter as the instrumentor uses: keeps the callbacks, makes nothing."""
+def _kept(counters: Mapping[str, Any], real: Callable[[frozenset[str]], Iterable[str]]) -> dict[str, Any]:
+    return {device: counters[device] for device in sorted(real(frozenset(counters)))}
 
-    def __init__(self) -> None:
-        self.callbacks: dict[str, Callback] = {}
 
-    def get_meter(self, *_: Any, **__: Any) -> Self:
-        """Return itself."""
-        return self
+def _both_ways(counters: Mapping[str, Any], device: str, directions: Mapping[str, str]) -> list[Point]:
+    return [
+        (getattr(of_device, counted), {device: name, "direction": direction})
+        for name, of_device in counters.items()
+        for direction, counted in directions.items()
+    ]
 
-    def create_observable_counter(self, name: str, callbacks: Sequence[Callback], **_: Any) -> None:
-        """Keep the callback of an instrument."""
-        self.callbacks[name] = callbacks[0]
 
-    create_observable_gauge = create_observable_counter
-    create_observable_up_down_counter = create_observable_counter
+def _of_process() -> dict[Observable, Source]:
+    now = fresh(lambda: _process(os.getpid()).as_dict(read))
+
+    def by(attribute: str, name: str, *parts: str) -> Source:
+        return lambda: [(getattr(now()[name], part), {attribute: part}) for part in parts]
+
+    sources: dict[str, dict[Observable, Source]] = {
+        "cpu_times": {runtime.PROCESS_CPU_TIME: by("mode", "cpu_times", "user", "system")},
+        "memory_info": {
+            runtime.PROCESS_MEMORY_USAGE: lambda: now()["memory_info"].rss,
+            runtime.PROCESS_MEMORY_VIRTUAL: lambda: now()["memory_info"].vms,
+        },
+        "num_threads": {runtime.PROCESS_THREADS: lambda: now()["num_threads"]},
+        "num_fds": {runtime.PROCESS_DESCRIPTORS: lambda: now()["num_fds"]},
+        "num_ctx_switches": {
+            runtime.PROCESS_CONTEXT_SWITCHES: by("type", "num_ctx_switches", "voluntary", "involuntary")
+        },
+    }
+    read = [name for name in sources if _has(name)]
+    return {instrument: source for name in read for instrument, source in sources[name].items()}
+
+
+def _has(name: str) -> bool:
+    """Whether the platform tells this of a process; some containers hide a part."""
+    try:
+        getattr(_process(os.getpid()), name)()
+    except (AttributeError, NotImplementedError, psutil.Error):
+        return False
+    return True
+
+
+def _of_interpreter() -> dict[Observable, Source]:
+    if platform.python_implementation() != "CPython":
+        return {}
+
+    def of(counted: str) -> Source:
+        return lambda: [(each[counted], {"generation": number}) for number, each in enumerate(gc.get_stats())]
+
+    return {runtime.GC_COLLECTIONS: of("collections"), runtime.GC_COLLECTED: of("collected")}

@@ -4,7 +4,8 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +13,9 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry import metrics
 from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.semconv._incubating import attributes as semconv_attributes
 from opentelemetry.semconv._incubating import metrics as semconv_metrics
 from prometheus_client import generate_latest
@@ -164,18 +166,47 @@ def test_without_telemetry_nothing_happens():
     observe_filesystems()()
 
 
-def test_the_services_own_instrumentor_is_left_alone(pipeline):
-    own = SystemMetricsInstrumentor(config={"process.thread.count": None})
-    own.instrument(meter_provider=metrics.NoOpMeterProvider())
+@contextmanager
+def opentelemetrys_own(*names: str) -> Iterator[Callable[[], dict[tuple[str, ...], float]]]:
+    """Give what reads these metrics by OpenTelemetry's own instrumentation: values by name and attribute values."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    parts = {"system.disk.io": ["read", "write"], "system.network.io": ["transmit", "receive"]}
+    instrumentor = SystemMetricsInstrumentor(config={name: parts.get(name, ["user", "system"]) for name in names})
+    instrumentor.instrument(meter_provider=provider)
+
+    def read() -> dict[tuple[str, ...], float]:
+        (of_resource,) = reader.get_metrics_data().resource_metrics
+        (of_scope,) = of_resource.scope_metrics
+        return {
+            (metric.name, *map(str, point.attributes.values())): point.value
+            for metric in of_scope.metrics
+            for point in metric.data.data_points
+        }
+
     try:
-        undo = instrument_system()
-        assert "system_cpu_time" in scrape(pipeline)
-        assert SystemMetricsInstrumentor() is own
-        assert own.is_instrumented_by_opentelemetry
-        undo()
+        yield read
     finally:
-        own.uninstrument()
+        instrumentor.uninstrument()
         SystemMetricsInstrumentor._instance = None
+        provider.shutdown()
+
+
+def test_what_is_read_is_what_opentelemetrys_own_instrumentation_reads(observed):
+    exposed = {
+        "system.disk.io": "system_disk_io_bytes_total",
+        "system.network.io": "system_network_io_bytes_total",
+        "process.cpu.time": "process_cpu_time_seconds_total",
+    }
+    with opentelemetrys_own(*exposed) as read:
+        before = read()
+        ours = {(name, *series): n for name, total in exposed.items() for series, n in samples(observed, total).items()}
+        after = read()
+    theirs = {tuple(sorted(key)): (before[key], value) for key, value in after.items()}
+    assert len({name for name, *_ in ours} & {"system.network.io", "process.cpu.time"}) == 2
+    for key, value in ours.items():
+        least, most = theirs[tuple(sorted(key))]
+        assert least <= value <= most
 
 
 def test_a_forked_child_reads_its_own_process(observed):
