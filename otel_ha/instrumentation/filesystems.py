@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from otel_ha.vocabulary import runtime
 PATIENCE = 0.5
 """Seconds that a collection waits for a file system, once: while the question is open, later ones don't wait."""
 
+_MOUNTS = Path("/proc/self/mounts")
 # Images: always full, as they cannot be written.
 _IMAGES = frozenset({"squashfs", "erofs", "iso9660", "udf", "cramfs", "romfs"})
 # What a container has for its root, on some disk of the host.
@@ -94,6 +96,20 @@ def local_mounts() -> list[Mount]:
     ]
 
 
+def current_mounts() -> list[Mount]:
+    """Return the local file systems; they are looked for anew when the kernel's table of mounts has changed."""
+    try:
+        table = _MOUNTS.read_bytes()
+    except OSError:  # not Linux
+        return local_mounts()
+    return _mounts_of(table)
+
+
+@lru_cache(maxsize=1)
+def _mounts_of(_: bytes) -> list[Mount]:
+    return local_mounts()
+
+
 def space_of(mount: Mount) -> Space | None:
     """Return the space of a file system; None where it has none or may not be asked. Can hang."""
     for mountpoint in mount.mountpoints:
@@ -113,7 +129,7 @@ class Readings:
 
     def __init__(
         self,
-        mounts: Callable[[], Sequence[Mount]] = local_mounts,
+        mounts: Callable[[], Sequence[Mount]] = current_mounts,
         read: Callable[[Mount], Space | None] = space_of,
         *,
         patience: float = PATIENCE,

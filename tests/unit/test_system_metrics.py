@@ -359,6 +359,24 @@ def test_the_root_of_a_container_is_one(mounted):
     ]
 
 
+def test_a_file_system_is_seen_when_the_table_of_mounts_changes(mounted, monkeypatch, tmp_path):
+    monkeypatch.setattr(filesystems, "_MOUNTS", table := tmp_path / "mounts")
+    table.write_text("one")
+    mounted([partition("/dev/sda1", "/")])
+    before = filesystems.current_mounts()
+    mounted([partition("/dev/sda1", "/"), partition("/dev/sdb1", "/mnt")])
+    assert filesystems.current_mounts() == before
+    table.write_text("one and another")
+    assert len(filesystems.current_mounts()) == 2
+
+
+def test_without_a_table_of_mounts_they_are_looked_for_each_time(mounted, monkeypatch, tmp_path):
+    monkeypatch.setattr(filesystems, "_MOUNTS", tmp_path / "none")
+    for devices in ("a", "ab"):
+        mounted([partition(f"/dev/sd{device}1", f"/mnt/{device}") for device in devices])
+        assert len(filesystems.current_mounts()) == len(devices)
+
+
 def test_network_file_systems_are_left_out(mounted):
     assert mounted([], [partition("nas:/volume", "/mnt/nas", "nfs4"), partition("//nas/x", "/mnt/x", "cifs")]) == []
 
