@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
 
-# A service without a loop need not load asyncio, which takes a tenth of set-up.
+# A service without a loop need not load asyncio: that is slow.
 if TYPE_CHECKING:
     import asyncio
 
