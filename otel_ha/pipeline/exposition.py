@@ -1,23 +1,21 @@
 """Exposition: the text that the exporter and prometheus_client would write, at a part of the cost.
 
 They make an object of each sample and escape every name anew, which takes tens of milliseconds without pause where
-series are many: a full garbage collection, most of all. What a metric's lines look like they are asked here once, by
-an example of the metric whose labels and values are marked; from then on a series is that text with its own labels and
-values in it. So names, labels, their order and the format remain theirs, whichever format it is. What an example does
-not show, such as two metrics that the exporter would merge, is left to them altogether.
+series are many: a full garbage collection, most of all. Here they are asked once for each metric (see template.py), so
+names, labels, their order and the format remain theirs, whichever format it is. What an example does not show, such as
+two metrics that the exporter would merge, is left to them altogether; and so is everything where a trial shows that
+they escape or spell otherwise than is known.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from json import dumps
-from operator import itemgetter
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
     Gauge,
     Histogram,
     HistogramDataPoint,
@@ -28,70 +26,42 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector, CollectorRegistry
-from prometheus_client.utils import floatToGoString
 
-Encode = Callable[[Any], bytes]
-"""What prometheus_client writes a registry with: one format of the exposition."""
-Keys = tuple[str, ...]
+from otel_ha.pipeline.exporter import Encode, Exporter
+from otel_ha.pipeline.template import NotCoveredError, Template, example, taken_apart, written
+
+_logger = logging.getLogger("otel_ha")
 
 CHUNK = 65_536
 """Characters after which a piece of text is given away: so small that none takes long, nor leaves a hole in memory."""
 
 MOST_TEMPLATES = 5000
-"""Metrics whose text is kept; beyond it, all of them are asked for anew."""
-
-_MARK = re.compile("\x1f([0-9]+)\x1f")
-_VALUE = 0.5
-_LEAST_WITH_EXPONENT = 1_000_000
-_spelled: Callable[[float], str] = floatToGoString
+"""Metrics whose template is kept; beyond it, all of them are asked for anew."""
 
 
-class NotCoveredError(Exception):
-    """An example does not show how this is written."""
-
-
-class Exporter(PrometheusMetricReader):
-    """The exporter as a translator: collects nothing, and writes what it is given."""
-
-    def __init__(self, *, target_info: bool) -> None:
-        self._families = CollectorRegistry()
-        super().__init__(disable_target_info=not target_info, registry=self._families)
-
-    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # see Consistent
-        """Collect nothing."""
-
-    def text(self, data: MetricsData, encode: Encode) -> str:
-        """Return the text of collected metrics."""
-        self._receive_metrics(with_ratios(data))
-        return encode(self._families).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """The text of one series, and what goes into it: of its label values, its buckets and its sum or value."""
-
-    text: str
-    chosen: Callable[[Sequence[str]], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """The text of one metric: its head, and a series for each set of attribute keys."""
-
-    head: str
-    series: dict[Keys, _Series]
+def exposition(encode: Encode) -> Exposition:
+    """Return what writes one format, after a trial of whether it escapes and spells as this package does."""
+    trial = _trial()
+    trusted = "".join(Exposition(encode).chunks(trial, ())) == Exporter(target_info=True).text(trial, encode)
+    if not trusted:
+        _logger.warning("this prometheus_client writes otherwise than is known: it writes all by itself, which is slow")
+    return Exposition(encode, trusted=trusted)
 
 
 class Exposition:
-    """Writes collected metrics in one format."""
+    """Writes collected metrics in one format; where that is not `trusted`, the exporter writes all of them."""
 
-    def __init__(self, encode: Encode) -> None:
+    def __init__(self, encode: Encode, *, trusted: bool = True) -> None:
         self._encode = encode
+        self._trusted = trusted
+        self._exporter = Exporter(target_info=False)
         self._end = encode(CollectorRegistry()).decode()
         self._target_info: str | None = None
-        self._templates: dict[Any, _Template] = {}
+        self._templates: dict[Any, Template] = {}
 
     def chunks(self, data: MetricsData | None, others: Sequence[Family]) -> Iterator[str]:
         """Return the text of collected metrics and of other collectors' families, in pieces."""
@@ -104,15 +74,15 @@ class Exposition:
                 yield from _in_chunks(self._pieces(planned))
         yield self._encode(_Families(others)).decode()
 
-    def _pieces(self, planned: list[tuple[Metric, _Template]]) -> Iterator[str]:
+    def _pieces(self, planned: list[tuple[Metric, Template]]) -> Iterator[str]:
         yield self._target_info or ""
         for metric, template in planned:
             yield template.head
-            yield from _written(metric, template)
+            yield from written(metric, template)
 
-    def _planned(self, data: MetricsData) -> list[tuple[Metric, _Template]]:
+    def _planned(self, data: MetricsData) -> list[tuple[Metric, Template]]:
         """Return the metrics with their templates; raises NotCoveredError before anything is written."""
-        if len(data.resource_metrics) != 1:
+        if not self._trusted or len(data.resource_metrics) != 1:
             raise NotCoveredError
         (of_resource,) = data.resource_metrics
         if self._target_info is None:
@@ -128,29 +98,35 @@ class Exposition:
             raise NotCoveredError
         return planned
 
-    def _template(self, of_resource: ResourceMetrics, of_scope: ScopeMetrics, metric: Metric) -> _Template:
-        data, points = metric.data, metric.data.data_points
-        bounds: Sequence[float] = ()
-        if isinstance(data, Histogram):
-            bounds = data.data_points[0].explicit_bounds
-            if any(_is_unlike(point, bounds) for point in data.data_points):
-                raise NotCoveredError
-        elif not isinstance(data, Sum | Gauge):
-            raise NotCoveredError
-        # A series has the labels of all others as well, if only as empty ones.
-        keys = {tuple(point.attributes or ()) for point in points}
+    def _template(self, of_resource: ResourceMetrics, of_scope: ScopeMetrics, metric: Metric) -> Template:
+        data, bounds = metric.data, _bounds(metric)
+        keys = {tuple(point.attributes or ()) for point in data.data_points}
         kind = (type(data), getattr(data, "is_monotonic", None), getattr(data, "aggregation_temporality", None))
-        key = (of_scope.scope, metric.name, metric.description, metric.unit, kind, tuple(bounds), frozenset(keys))
+        key = (of_scope.scope, metric.name, metric.description, metric.unit, kind, bounds, frozenset(keys))
         template = self._templates.get(key)
         if template is None:
             if len(self._templates) >= MOST_TEMPLATES:
                 self._templates.clear()
-            example = _example(metric, sorted(keys), bounds)
-            whole = MetricsData([replace(of_resource, scope_metrics=[replace(of_scope, metrics=[example])])])
-            text = Exporter(target_info=False).text(whole, self._encode).removesuffix(self._end)
+            shown = replace(of_scope, metrics=[example(metric, sorted(keys), bounds)])
+            whole = MetricsData([replace(of_resource, scope_metrics=[shown])])
+            text = self._exporter.text(whole, self._encode).removesuffix(self._end)
             buckets = len(bounds) + 1 if isinstance(data, Histogram) else 0
-            template = self._templates[key] = _taken_apart(text, sorted(keys), buckets)
+            template = self._templates[key] = taken_apart(text, sorted(keys), buckets)
         return template
+
+
+def _bounds(metric: Metric) -> tuple[float, ...]:
+    """Return the bounds of a histogram's series, none for other kinds; raises NotCoveredError where they differ."""
+    data = metric.data
+    if isinstance(data, Sum | Gauge):
+        return ()
+    if not isinstance(data, Histogram):
+        raise NotCoveredError
+    bounds = tuple(data.data_points[0].explicit_bounds)
+    for point in data.data_points:
+        if tuple(point.explicit_bounds) != bounds or len(point.bucket_counts) != len(bounds) + 1:
+            raise NotCoveredError
+    return bounds
 
 
 class _Families(Collector):
@@ -161,67 +137,6 @@ class _Families(Collector):
 
     def collect(self) -> Iterable[Family]:
         return self._families
-
-
-def _is_unlike(point: HistogramDataPoint, bounds: Sequence[float]) -> bool:
-    same = point.explicit_bounds is bounds or tuple(point.explicit_bounds) == tuple(bounds)
-    return not same or len(point.bucket_counts) != len(bounds) + 1
-
-
-def _example(metric: Metric, keys: Sequence[Keys], bounds: Sequence[float]) -> Metric:
-    """Return the metric with one series for each set of keys, whose label values are marks: numbers between US."""
-    points: list[Any] = []
-    for of_point in keys:
-        attributes = {key: f"\x1f{number}\x1f" for number, key in enumerate(of_point)}
-        if isinstance(metric.data, Histogram):
-            # The bucket of number n has counted n + 1.
-            counts = [1] * (len(bounds) + 1)
-            points.append(HistogramDataPoint(attributes, 0, 0, len(counts), _VALUE, counts, bounds, 0.0, 0.0))
-        else:
-            points.append(NumberDataPoint(attributes, 0, 0, _VALUE))
-    data: Any = metric.data
-    return replace(metric, data=replace(data, data_points=points))
-
-
-def _taken_apart(text: str, keys: Sequence[Keys], buckets: int) -> _Template:
-    """Return the template that the text of an example shows."""
-    lines = text.removesuffix("\n").split("\n")
-    heads = [line for line in lines if line.startswith("# ")]
-    samples = lines[len(heads) :]
-    each, rest = divmod(len(samples), len(keys))
-    if rest or not each or lines[: len(heads)] != heads:
-        raise NotCoveredError
-    series = {
-        of_series: _series(samples[number * each : (number + 1) * each], len(of_series), buckets)
-        for number, of_series in enumerate(keys)
-    }
-    return _Template("".join(f"{line}\n" for line in heads), series)
-
-
-def _series(lines: Sequence[str], labels: int, buckets: int) -> _Series:
-    text, chosen = "", list[int]()
-    for line in lines:
-        before, _, value = line.rpartition(" ")
-        # Text and numbers of marks take turns.
-        parts = _MARK.split(before)
-        text += "%s".join(part.replace("%", "%%") for part in parts[::2]) + " %s\n"
-        bucket = buckets if float(value) == _VALUE else int(float(value)) - 1
-        chosen += [*map(int, parts[1::2]), labels + bucket]
-    return _Series(text, itemgetter(*chosen))
-
-
-def _written(metric: Metric, template: _Template) -> Iterator[str]:
-    """Return the text of each series of a metric."""
-    for point in metric.data.data_points:
-        attributes = point.attributes or {}
-        series = template.series[tuple(attributes)]
-        values = [_escaped(value) for value in attributes.values()]
-        if isinstance(point, HistogramDataPoint):
-            values += _cumulative(point.bucket_counts)
-            values.append(_spelled(point.sum))
-        elif isinstance(point, NumberDataPoint):
-            values.append(_spelled(point.value))
-        yield series.text % series.chosen(values)
 
 
 def _in_chunks(pieces: Iterable[str]) -> Iterator[str]:
@@ -236,43 +151,15 @@ def _in_chunks(pieces: Iterable[str]) -> Iterator[str]:
     yield "".join(chunk)
 
 
-def _escaped(value: Any) -> str:
-    text = str(value) if isinstance(value, str) else dumps(value, default=str)
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _cumulative(counts: Sequence[int]) -> Iterator[str]:
-    """Return the counts of buckets and of all below them, as prometheus_client spells them."""
-    total, spelled = 0, "0.0"
-    for count in counts:
-        if count:
-            total += count
-            spelled = f"{total}.0" if total < _LEAST_WITH_EXPONENT else _spelled(total)
-        yield spelled
-
-
-def with_ratios(data: MetricsData) -> MetricsData:
-    """Name gauges of unit 1 as the specification does, "_ratio" at the end; the exporter leaves that out.
-
-    The Collector and Prometheus' own OTLP receiver append it, so without this one metric would have two names.
-    Source: OpenTelemetry specification, Prometheus and OpenMetrics compatibility, metric metadata.
-    """
-    return replace(
-        data,
-        resource_metrics=[
-            replace(
-                of_resource,
-                scope_metrics=[
-                    replace(of_scope, metrics=[_with_ratio(metric) for metric in of_scope.metrics])
-                    for of_scope in of_resource.scope_metrics
-                ],
-            )
-            for of_resource in data.resource_metrics
-        ],
-    )
-
-
-def _with_ratio(metric: Metric) -> Metric:
-    if metric.unit == "1" and isinstance(metric.data, Gauge) and not metric.name.endswith("ratio"):
-        return replace(metric, name=f"{metric.name}.ratio")
-    return metric
+def _trial() -> MetricsData:
+    """Return metrics with whatever is escaped, or spelled in a way of its own."""
+    labels: dict[str, Any] = {"text": '"\\\n%é', "number": 1, "flag": True}
+    counts = [0, 1, 2_000_000]
+    histogram = HistogramDataPoint(labels, 0, 0, sum(counts), 1e7, counts, (0.1, 1.0), 0.0, 1.0)
+    gauges = [NumberDataPoint({**labels, "number": n}, 0, 0, value) for n, value in enumerate((-0.0, 1e-7, 1e6, 3))]
+    metrics = [
+        Metric("trial.histogram", None, "s", Histogram([histogram], AggregationTemporality.CUMULATIVE)),
+        Metric("trial.gauge", None, "1", Gauge(gauges)),
+    ]
+    of_scope = ScopeMetrics(InstrumentationScope("trial"), metrics, "")
+    return MetricsData([ResourceMetrics(Resource({}), [of_scope], "")])

@@ -12,7 +12,8 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from prometheus_client import CollectorRegistry
 
 from otel_ha.pipeline.consistent import Consistent
-from otel_ha.pipeline.exposition import Encode, Exposition, with_ratios
+from otel_ha.pipeline.exporter import Encode, with_ratios
+from otel_ha.pipeline.exposition import Exposition, exposition
 from otel_ha.recording import Cut
 
 MOST_FORMATS = 4
@@ -58,12 +59,12 @@ class ScrapeReader(Consistent, PrometheusMetricReader):
     def _exposition(self, encode: Encode) -> Exposition:
         # prometheus_client makes a new partial for the same format.
         format_ = (encode.func, *sorted(encode.keywords.items())) if isinstance(encode, partial) else encode
-        exposition = self._formats.get(format_)
-        if exposition is None:
+        found = self._formats.get(format_)
+        if found is None:
             if len(self._formats) >= MOST_FORMATS:
                 self._formats.clear()
-            exposition = self._formats[format_] = Exposition(encode)
-        return exposition
+            found = self._formats[format_] = exposition(encode)
+        return found
 
 
 class StreamingRegistry(CollectorRegistry):

@@ -20,7 +20,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.exposition import choose_encoder
 
-from otel_ha.pipeline.exposition import Exporter, Exposition
+from otel_ha.pipeline.exporter import Exporter
+from otel_ha.pipeline.exposition import Exposition
 from otel_ha.pipeline.scrape import ScrapeReader
 from otel_ha.recording import Cut
 

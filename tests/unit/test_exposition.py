@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
 from otel_ha.endpoint import Endpoint
-from otel_ha.pipeline import exposition
+from otel_ha.pipeline import exposition, template
 from otel_ha.pipeline.scrape import MOST_FORMATS, ScrapeReader
 from otel_ha.recording import Cut
 
@@ -36,10 +36,15 @@ def meter(reader):
 
 @pytest.fixture
 def covered(monkeypatch):
-    """What was written from templates: an element for each metric."""
+    """The names of the metrics that were written from templates, less those of a trial."""
     found = []
-    written = exposition._written
-    monkeypatch.setattr(exposition, "_written", lambda *metric: found.append(metric) or written(*metric))
+
+    def written(metric, of_metric):
+        if not metric.name.startswith("trial."):
+            found.append(metric.name)
+        return template.written(metric, of_metric)
+
+    monkeypatch.setattr(exposition, "written", written)
     return found
 
 
@@ -57,7 +62,7 @@ def test_every_ordinary_metric_is_written_from_its_template(reader, meter, cover
     meter.create_histogram("duration", unit="s").record(0.3)
     meter.create_gauge("level", unit="1").set(0.5)
     assert text(reader) == generate_latest(reader.registry).decode()
-    assert len(covered) == 3
+    assert covered == ["events", "duration", "level"]
 
 
 def test_a_new_attribute_is_an_empty_label_of_the_others(reader, meter, covered):
@@ -89,6 +94,30 @@ def test_what_the_exporter_cannot_write_fails_as_it_does_there(reader):
     with pytest.raises(AttributeError):
         text(reader)
     provider.shutdown()
+
+
+@pytest.mark.parametrize("encode", [generate_latest, openmetrics])
+def test_a_client_library_that_writes_otherwise_writes_all_by_itself(
+    reader, meter, covered, monkeypatch, caplog, encode
+):
+    monkeypatch.setattr(template, "_escaped", str)
+    meter.create_counter("events").add(1, {"kind": "a"})
+    assert text(reader, encode) == encode(reader.registry).decode()
+    assert text(reader, encode) == encode(reader.registry).decode()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert not covered
+
+
+def test_a_known_client_library_is_not_warned_of(reader, meter, caplog):
+    for accepted in ("", "text/plain;version=1.0.0;escaping=values", "application/openmetrics-text;version=1.0.0"):
+        text(reader, choose_encoder(accepted)[0])
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("lines", ["x 0.5 1700000000\n", "x 0.5\n# HELP y Y.\ny 0.5\n", "x 0.5\ny 0.5\nz 0.5\n", ""])
+def test_a_text_of_another_shape_is_not_taken_for_a_template(lines):
+    with pytest.raises(template.NotCoveredError):
+        template.taken_apart(lines, [(), ("a",)] if lines.count("\n") > 2 else [()], 0)
 
 
 @pytest.mark.parametrize("encode", [generate_latest, openmetrics])
@@ -149,4 +178,4 @@ def test_the_endpoint_writes_a_registry_in_pieces(reader, meter, covered):
     packed = served.respond("GET", "/metrics", {"Accept-Encoding": "gzip"})
     plain = served.respond("GET", "/metrics", {})
     assert gzip.decompress(packed.body) == plain.body == served.text().encode() == generate_latest(reader.registry)
-    assert len(covered) == 3
+    assert covered == ["events"] * 3
