@@ -13,8 +13,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def start(module: str, *arguments: object, **environ: str) -> subprocess.Popen[str]:
-    """Start a module of this package in a fresh process, with these variables and no other settings of telemetry."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    """Start a module of this package in a fresh process, with these variables and no other settings of telemetry.
+
+    What is imported may be compiled, as what is installed is, even where the environment says otherwise.
+    """
+    kept = os.environ.keys() - {"PYTHONDONTWRITEBYTECODE"}
+    inherited = {name: os.environ[name] for name in kept if not name.startswith("OTEL_")}
     return subprocess.Popen(
         [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
         cwd=ROOT,

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import prometheus_client
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -14,6 +15,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import View
 
+from benchmarks.surroundings import SCRAPE_HEADERS
 from otel_ha import SUB_SECOND, Attribute, Catalog, Histogram, TelemetryConfig, setup_telemetry
 
 OURS, SDK, CLIENT = "otel-ha", "OpenTelemetry's SDK and exporters", "prometheus_client"
@@ -27,10 +29,15 @@ Values = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Holder:
-    """A histogram of 14 bounds and 3 attributes: how to record to it, render it, push it if it can be, and serve it."""
+    """A histogram of 14 bounds and 3 attributes: how to record to it, and what can be done with it.
+
+    `render` returns the text, `answer` makes what Prometheus is sent, `push` pushes if there is a push, `serve` serves
+    and returns the address.
+    """
 
     record: Callable[[float, Values], None]
     render: Callable[[], object]
+    answer: Callable[[], object]
     push: Callable[[], object]
     serve: Callable[[], str]
 
@@ -65,7 +72,8 @@ def _ours(receiver: str) -> Holder:
     def record(amount: float, values: Values) -> None:
         duration.record(amount, room=values[0], kind=values[1], name=values[2])
 
-    return Holder(record, telemetry.prometheus_text, telemetry.flush, lambda: str(telemetry.metrics_url))
+    answer = lambda: _answer(telemetry.wsgi_app)  # noqa: E731 - as short as what it measures
+    return Holder(record, telemetry.prometheus_text, answer, telemetry.flush, lambda: str(telemetry.metrics_url))
 
 
 def _sdk(receiver: str) -> Holder:
@@ -84,7 +92,8 @@ def _sdk(receiver: str) -> Holder:
         duration.record(amount, {"acme.room": values[0], "acme.kind": values[1], "acme.name": values[2]})
 
     render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - as short as what it measures
-    return Holder(record, render, pushing.force_flush, lambda: _served(registry))
+    answer = lambda: _answer(prometheus_client.make_wsgi_app(registry))  # noqa: E731 - as above
+    return Holder(record, render, answer, pushing.force_flush, lambda: _served(registry))
 
 
 def _client(_: str) -> Holder:
@@ -98,7 +107,17 @@ def _client(_: str) -> Holder:
         duration.labels(*values).observe(amount)
 
     render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - as short as what it measures
-    return Holder(record, render, lambda: None, lambda: _served(registry))
+    answer = lambda: _answer(prometheus_client.make_wsgi_app(registry))  # noqa: E731 - as above
+    return Holder(record, render, answer, lambda: None, lambda: _served(registry))
+
+
+def _answer(app: Callable[..., Any]) -> None:
+    """Ask a WSGI application for the metrics, with the headers of Prometheus."""
+    environ: dict[str, Any] = {"PATH_INFO": "/metrics"}
+    setup_testing_defaults(environ)
+    environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in SCRAPE_HEADERS.items()}
+    for _ in app(environ, lambda *_: None):
+        pass
 
 
 def _served(registry: prometheus_client.CollectorRegistry) -> str:

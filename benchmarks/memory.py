@@ -22,8 +22,9 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
     rounds = 1 if quick else 4
     about = (
         f"What {SERIES:,} series of a histogram with 14 bounds and 3 attributes add to a fresh process, after they "
-        "were scraped twice and, with the first two, pushed twice: Python's objects, as tracemalloc counts them, and "
-        "in another process the resident set. The first two have two readers each, a scrape's and a push's."
+        "were scraped twice, with the headers of Prometheus, and, with the first two, pushed twice: Python's objects, "
+        "as tracemalloc counts them, and in another process the resident set. The first two have two readers each, a "
+        "scrape's and a push's."
     )
     table = Table("memory", "Memory", about, tuple(MODES.values()))
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -57,7 +58,7 @@ def grown(library: str, mode: str, receiver: str) -> int:
 
 def _collect(holder: holders.Holder) -> None:
     for _ in range(2):
-        holder.render()
+        holder.answer()
         holder.push()
     gc.collect()
 

@@ -6,7 +6,6 @@ only other thing that changes in a process is the recorder of a connected declar
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
 import os
@@ -25,7 +24,7 @@ from otel_ha.endpoint import Endpoint, Server
 from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.health import endpoint_state, health
 from otel_ha.history import History
-from otel_ha.instrumentation.event_loop import watch_event_loop
+from otel_ha.instrumentation.event_loop import running_loop, watch_event_loop
 from otel_ha.instrumentation.system import instrument_system, observe_filesystems
 from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
 from otel_ha.pipeline import Observed, Pipeline
@@ -204,6 +203,8 @@ class Telemetry:
 
     async def __aexit__(self, _: type[BaseException] | None, __: BaseException | None, ___: object) -> None:
         """Shut down, in a thread: the loop goes on meanwhile."""
+        import asyncio  # noqa: PLC0415 - a service without a loop need not load it
+
         self._unwatch_loop()
         await asyncio.to_thread(self.shutdown)
         self._sigterm.uninstall()
@@ -257,11 +258,8 @@ class Telemetry:
     def _instrument(self) -> None:
         if "system" in self.config.groups:
             self._undo += [instrument_system(), observe_filesystems()]
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        self.watch_event_loop()
+        if running_loop() is not None:
+            self.watch_event_loop()
 
     def _unwatch_loop(self) -> None:
         if self._stop_watching_loop is not None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hmac
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import choose_encoder
@@ -32,6 +32,14 @@ summary   the figures of now, of the last collections and of minutes and hours, 
 """
 
 
+Encode = Callable[[Any], bytes]
+"""What prometheus_client writes a registry with."""
+Body = TypeVar("Body", str, bytes)
+
+# zlib's sign for gzip's format and the largest window.
+_GZIP = 16 + zlib.MAX_WBITS
+
+
 class _BusyError(TimeoutError):
     """Another scrape takes too long."""
 
@@ -39,10 +47,11 @@ class _BusyError(TimeoutError):
 class Endpoint:
     """Answers requests about telemetry.
 
-    `registry` is what /metrics renders (None: there is no such page) and may be replaced; `health` is what /healthz
-    says, its "status" being ok, degraded, disabled or failed; `summary` is what /summary says. With a username or a
-    password, every path asks for both by basic authentication: /healthz too, since it names hosts and errors.
-    `wsgi_app` and `asgi_app` are the endpoint as applications, to serve or to mount.
+    `registry` is what /metrics renders (None: there is no such page) and may be replaced; one that has a method
+    `stream`, which gives the text in pieces, is rendered by that. `health` is what /healthz says, its "status" being
+    ok, degraded, disabled or failed; `summary` is what /summary says. With a username or a password, every path asks
+    for both by basic authentication: /healthz too, since it names hosts and errors. `wsgi_app` and `asgi_app` are the
+    endpoint as applications, to serve or to mount.
     """
 
     def __init__(
@@ -97,7 +106,7 @@ class Endpoint:
 
         Raises what a collector raises, and TimeoutError where a scrape that hangs is in the way.
         """
-        return self._render(generate_latest).decode()
+        return self._render(generate_latest, "".join)
 
     def after_fork_in_child(self) -> None:
         """Forget a scrape that ran in the parent when this process was forked from it."""
@@ -123,28 +132,26 @@ class Endpoint:
 
     def _metrics(self, headers: Mapping[str, str]) -> Response:
         encode, content_type = _encoder(headers.get("accept", ""))
+        packed = _accepts_gzip(headers.get("accept-encoding", ""))
         try:
-            body = self._render(encode)
+            body = self._render(encode, _packed if packed else _plain_bytes)
         except _BusyError as error:
             return _plain(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except Exception:  # noqa: BLE001 - reported; what a collector raises must not reach the client
             return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "The metrics failed; the service's log says why.")
         sent_as = [("Content-Type", content_type), ("Vary", "Accept, Accept-Encoding")]
-        if _accepts_gzip(headers.get("accept-encoding", "")):
-            # Level 1: the text is so repetitive that more work gains little.
-            return Response(HTTPStatus.OK, [*sent_as, ("Content-Encoding", "gzip")], gzip.compress(body, 1, mtime=0))
-        return Response(HTTPStatus.OK, sent_as, body)
+        return Response(HTTPStatus.OK, [*sent_as, ("Content-Encoding", "gzip")] if packed else sent_as, body)
 
-    def _render(self, encode: Callable[[CollectorRegistry], bytes]) -> bytes:
+    def _render(self, encode: Encode, joined: Callable[[Iterable[str]], Body]) -> Body:
         """Render the registry, one at a time; the first failure and the first success after it are logged."""
         registry = self.registry
         if registry is None:
-            return b""
+            return joined(())
         rendering = self._rendering
         if not rendering.acquire(timeout=PATIENCE):
             raise _BusyError(f"Another scrape has been running for {PATIENCE:g} s.")
         try:
-            body = encode(registry)
+            body = joined(_pieces(registry, encode))
         except Exception as error:
             if self.delivery.failed(repr(error)):
                 _logger.error("the metrics cannot be rendered: %r", error)  # noqa: TRY400 - one line
@@ -170,7 +177,30 @@ def _index(_: Mapping[str, str]) -> Response:
     return _plain(HTTPStatus.OK, _INDEX.rstrip())
 
 
-def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
+def _pieces(registry: CollectorRegistry, encode: Encode) -> Iterable[str]:
+    """Return the text of a registry, in pieces where it can give them."""
+    stream: Callable[[Encode], Iterable[str]] | None = getattr(registry, "stream", None)
+    return [encode(registry).decode()] if stream is None else stream(encode)
+
+
+def _plain_bytes(pieces: Iterable[str]) -> bytes:
+    return b"".join(piece.encode() for piece in pieces)
+
+
+def _packed(pieces: Iterable[str]) -> bytes:
+    """Return the text as gzip, packed piece by piece: the whole of it is never in memory."""
+    # Level 1: the text is so repetitive that more work gains little.
+    packing = zlib.compressobj(1, wbits=_GZIP)
+
+    def parts() -> Iterator[bytes]:
+        for piece in pieces:
+            yield packing.compress(piece.encode())
+        yield packing.flush()
+
+    return b"".join(parts())
+
+
+def _encoder(accept: str) -> tuple[Encode, str]:
     """Return what renders a registry for an Accept header, and the content type of that; text for a strange header."""
     try:
         return choose_encoder(accept)

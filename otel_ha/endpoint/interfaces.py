@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -70,6 +69,8 @@ class AsgiApplication:
             raise ValueError(f"unknown ASGI scope {scope['type']!r}")
 
     async def _http(self, scope: Message, send: Send) -> None:
+        import asyncio  # noqa: PLC0415 - a service without a loop need not load it
+
         root: str = scope.get("root_path", "").rstrip("/")
         path: str = scope["path"]
         # By the specification the path begins with the root path; servers of old leave that out.

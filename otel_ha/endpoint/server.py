@@ -185,6 +185,8 @@ class _RequestHandler(WSGIRequestHandler):
     """Answers one request; nothing it has to say goes to the standard error stream."""
 
     timeout = TIMEOUT
+    # Status and headers come in five writes; as many packets would be most of what a small answer takes.
+    wbufsize = -1
     server_version = "otel-ha"
     sys_version = ""
 

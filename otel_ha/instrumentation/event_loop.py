@@ -16,12 +16,17 @@ millisecond, is recorded as what it is.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
+import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
+
+# A service without a loop need not load asyncio: that is slow.
+if TYPE_CHECKING:
+    import asyncio
 
 PERIOD = 0.05
 """Seconds between two ticks. Nearly all that they cost is the 20 wake-ups a second of a loop that has nothing to do; a
@@ -35,17 +40,24 @@ TOGETHER = 20
 ten times what it does in a row."""
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or None."""
+    loaded: Any = sys.modules.get("asyncio")
+    loop: asyncio.AbstractEventLoop | None = loaded and loaded._get_running_loop()
+    return loop
+
+
 def watch_event_loop(loop: asyncio.AbstractEventLoop | None = None) -> Callable[[], None]:
     """Measure the delay of `loop` (default: the running one) into EVENT_LOOP_DELAY; returns what ends that.
 
     It can be called, and ended, from any thread. Where no loop runs and none is given, or it is closed, nothing
     happens. Time in which a loop is stopped between two runs counts as blocked.
     """
+    loop = loop or running_loop()
     try:
-        watch = _Watch(loop or asyncio.get_running_loop())
-    except RuntimeError:
+        return _Watch(loop).stop if loop else lambda: None
+    except RuntimeError:  # it is closed
         return lambda: None
-    return watch.stop
 
 
 class _Watch:
@@ -83,4 +95,5 @@ class _Watch:
 
     def _schedule(self) -> None:
         # The watch holds no loop, so that it keeps none in memory: a tick asks for the one it runs in.
-        asyncio.get_running_loop().call_later(PERIOD, self._tick, context=self._context)
+        if loop := running_loop():
+            loop.call_later(PERIOD, self._tick, context=self._context)

@@ -12,19 +12,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
 
+from otel_ha.instrumentation.fresh import FRESH, fresh
 from otel_ha.recorder import Point
 from otel_ha.vocabulary import runtime
 
 PATIENCE = 0.5
 """Seconds that a collection waits for a file system, once: while the question is open, later ones don't wait."""
 
-FRESH = 1.0
-"""Seconds that a reading serves: both instruments and all readers that collect at about the same time share it."""
-
+_MOUNTS = Path("/proc/self/mounts")
 # Images: always full, as they cannot be written.
 _IMAGES = frozenset({"squashfs", "erofs", "iso9660", "udf", "cramfs", "romfs"})
 # What a container has for its root, on some disk of the host.
@@ -96,6 +96,20 @@ def local_mounts() -> list[Mount]:
     ]
 
 
+def current_mounts() -> list[Mount]:
+    """Return the local file systems; they are looked for anew when the kernel's table of mounts has changed."""
+    try:
+        table = _MOUNTS.read_bytes()
+    except OSError:  # not Linux
+        return local_mounts()
+    return _mounts_of(table)
+
+
+@lru_cache(maxsize=1)
+def _mounts_of(_: bytes) -> list[Mount]:
+    return local_mounts()
+
+
 def space_of(mount: Mount) -> Space | None:
     """Return the space of a file system; None where it has none or may not be asked. Can hang."""
     for mountpoint in mount.mountpoints:
@@ -115,26 +129,19 @@ class Readings:
 
     def __init__(
         self,
-        mounts: Callable[[], Sequence[Mount]] = local_mounts,
+        mounts: Callable[[], Sequence[Mount]] = current_mounts,
         read: Callable[[Mount], Space | None] = space_of,
         *,
         patience: float = PATIENCE,
-        fresh: float = FRESH,
+        seconds: float = FRESH,
     ) -> None:
         self._mounts = mounts
         self._read = read
         self._patience = patience
-        self._fresh = fresh
         self._asking: dict[Mount, _Question] = {}
-        self._read_at = float("-inf")
         self._spaces: list[Space] = []
-
-    def spaces(self) -> list[Space]:
-        """Return the space of every file system that answers."""
-        if time.monotonic() - self._read_at >= self._fresh:
-            self._spaces = self._ask()
-            self._read_at = time.monotonic()
-        return self._spaces
+        self.spaces = fresh(self._ask, seconds)
+        """Returns the space of every file system that answers; both instruments and all readers share a reading."""
 
     def _ask(self) -> list[Space]:
         # After a fork the parent's threads are not alive here, so nothing is taken for still open.
@@ -150,7 +157,8 @@ class Readings:
         for question in asked.values():
             question.join(max(deadline - time.monotonic(), 0))
         self._asking = still_open | asked
-        return [question.space for question in asked.values() if question.space is not None]
+        self._spaces = [question.space for question in asked.values() if question.space is not None]
+        return self._spaces
 
 
 class _Question(threading.Thread):

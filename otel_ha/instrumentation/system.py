@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any
 
-from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instrumentation.devices import real_disks, real_interfaces
@@ -39,7 +39,7 @@ class _Reading:
     key: str = ""
     parts: Sequence[str] | None = None
     keywords: Mapping[str, str] = field(default_factory=dict)
-    devices: Callable[[Collection[str]], Collection[str]] | None = None
+    devices: Callable[[frozenset[str]], Collection[str]] | None = None
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class _Reading:
         """Read once; raises what the instrumentor raises."""
         observations = list(callback(CallbackOptions()))
         if self.devices is not None:
-            kept = self.devices({str((o.attributes or {})["device"]) for o in observations})
+            kept = self.devices(frozenset(str((o.attributes or {})["device"]) for o in observations))
             observations = [o for o in observations if (o.attributes or {})["device"] in kept]
         return [(o.value, self._own(o.attributes or {})) for o in observations]
 
@@ -64,6 +64,9 @@ _DISK = {"device": "device", "direction": "direction"}
 _NETWORK = {"device": "interface", "direction": "direction"}
 _BOTH_WAYS = ("transmit", "receive")
 _GENERATION = {"cpython.gc.generation": "generation"}
+# Asked of sysfs again when other devices are there.
+_DISKS = lru_cache(maxsize=1)(real_disks)
+_INTERFACES = lru_cache(maxsize=1)(real_interfaces)
 
 # Left out: utilization of the CPU (see otel_ha.vocabulary.runtime), what the conventions have given up or renamed
 # without the instrumentor following (swap, thread_count, packets, process.runtime.*), connections (reading them takes
@@ -71,15 +74,15 @@ _GENERATION = {"cpython.gc.generation": "generation"}
 _READINGS = (
     _Reading(
         instrument=runtime.SYSTEM_CPU_TIME,
-        parts=("user", "system", "idle", "iowait", "steal"),
+        parts=("user", "nice", "system", "idle", "iowait", "steal"),
         keywords={"state": "mode", "cpu": "logical_number"},
     ),
     _Reading(instrument=runtime.SYSTEM_MEMORY_USAGE, parts=("used", "free", "cached"), keywords={"state": "state"}),
     _Reading(instrument=runtime.SYSTEM_MEMORY_UTILIZATION, parts=("used",), keywords={"state": "state"}),
-    _Reading(instrument=runtime.SYSTEM_DISK_IO, parts=("read", "write"), keywords=_DISK, devices=real_disks),
-    _Reading(instrument=runtime.SYSTEM_DISK_OPERATIONS, parts=("read", "write"), keywords=_DISK, devices=real_disks),
-    _Reading(instrument=runtime.SYSTEM_NETWORK_IO, parts=_BOTH_WAYS, keywords=_NETWORK, devices=real_interfaces),
-    _Reading(instrument=runtime.SYSTEM_NETWORK_ERRORS, parts=_BOTH_WAYS, keywords=_NETWORK, devices=real_interfaces),
+    _Reading(instrument=runtime.SYSTEM_DISK_IO, parts=("read", "write"), keywords=_DISK, devices=_DISKS),
+    _Reading(instrument=runtime.SYSTEM_DISK_OPERATIONS, parts=("read", "write"), keywords=_DISK, devices=_DISKS),
+    _Reading(instrument=runtime.SYSTEM_NETWORK_IO, parts=_BOTH_WAYS, keywords=_NETWORK, devices=_INTERFACES),
+    _Reading(instrument=runtime.SYSTEM_NETWORK_ERRORS, parts=_BOTH_WAYS, keywords=_NETWORK, devices=_INTERFACES),
     _Reading(instrument=runtime.PROCESS_CPU_TIME, parts=("user", "system"), keywords={"type": "mode"}),
     _Reading(instrument=runtime.PROCESS_MEMORY_USAGE),
     _Reading(instrument=runtime.PROCESS_MEMORY_VIRTUAL),
@@ -105,13 +108,16 @@ def instrument_system() -> Callable[[], None]:
     callbacks = _Callbacks()
     with ExitStack() as stack:
         for reading in _READINGS:
-            if reading.name in callbacks:
-                stack.enter_context(reading.instrument.observe(_source(reading, callbacks)))
+            stack.enter_context(reading.instrument.observe(_source(reading, callbacks)))
         return stack.pop_all().close
 
 
 def _source(reading: _Reading, callbacks: _Callbacks) -> Callable[[], list[Point]]:
-    return lambda: reading.points(callbacks[reading.name])
+    def source() -> list[Point]:
+        callback = callbacks.of(reading.name)
+        return [] if callback is None else reading.points(callback)  # there is none where the platform lacks it
+
+    return source
 
 
 class _Callbacks:
@@ -121,52 +127,13 @@ class _Callbacks:
         self._pid = 0
         self._by_name: Mapping[str, Callback] = {}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._of_this_process()
-
-    def __getitem__(self, name: str) -> Callback:
-        return self._of_this_process()[name]
-
-    def _of_this_process(self) -> Mapping[str, Callback]:
+    def of(self, name: str) -> Callback | None:
+        """Return the one of an instrument; None where there is none."""
         # The instrumentor holds on to the process that it was made in: after a fork, to the parent.
         if self._pid != os.getpid():
-            self._by_name = _callbacks()
+            # Imported by who reads first, since that takes longer than all the rest of setting up the readings.
+            from otel_ha.instrumentation.instrumentor import callbacks_of  # noqa: PLC0415
+
+            self._by_name = callbacks_of({reading.name: reading.parts for reading in _READINGS})
             self._pid = os.getpid()
-        return self._by_name
-
-
-def _callbacks() -> Mapping[str, Callback]:
-    """Return what an instrumentor would have a meter call. What the platform lacks is not there."""
-    meter = _CapturingMeter()
-    config = {reading.name: reading.parts and list(reading.parts) for reading in _READINGS}
-    _Instrumentor(config=config).instrument(meter_provider=meter)
-    return meter.callbacks
-
-
-class _Instrumentor(SystemMetricsInstrumentor):
-    """The instrumentor without its singleton, which ignores every configuration but the first and a fork as well.
-
-    The service's own use of SystemMetricsInstrumentor is not touched by ours, nor ours by it.
-    """
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Return an instance of its own."""
-        return object.__new__(cls)
-
-
-class _CapturingMeter:
-    """As much of a MeterProvider and of its Meter as the instrumentor uses: keeps the callbacks, makes nothing."""
-
-    def __init__(self) -> None:
-        self.callbacks: dict[str, Callback] = {}
-
-    def get_meter(self, *_: Any, **__: Any) -> Self:
-        """Return itself."""
-        return self
-
-    def create_observable_counter(self, name: str, callbacks: Sequence[Callback], **_: Any) -> None:
-        """Keep the callback of an instrument."""
-        self.callbacks[name] = callbacks[0]
-
-    create_observable_gauge = create_observable_counter
-    create_observable_up_down_counter = create_observable_counter
+        return self._by_name.get(name)

@@ -2,55 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import threading
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import Gauge, Metric, MetricsData
+from opentelemetry.sdk.metrics.export import MetricsData
 from prometheus_client import CollectorRegistry
 
 from otel_ha.pipeline.consistent import Consistent
+from otel_ha.pipeline.exporter import Encode, with_ratios
+from otel_ha.pipeline.exposition import Exposition, exposition
 from otel_ha.recording import Cut
+
+MOST_FORMATS = 4
+"""Formats of the exposition that are at hand at once; one scraper asks for one."""
 
 
 class ScrapeReader(Consistent, PrometheusMetricReader):
-    """The Prometheus reader: collected by a scrape and by nothing else."""
+    """The Prometheus reader: collected by a scrape and by nothing else.
+
+    Its registry can be collected as any other, and others may register there. `stream` gives the same at a part of the
+    cost.
+    """
 
     def __init__(self, cut: Cut) -> None:
         self.cut = cut
-        self.registry = CollectorRegistry()
+        self.registry = StreamingRegistry(self)
+        self._thread = threading.local()
+        self._formats: dict[Any, Exposition] = {}
         super().__init__(registry=self.registry)
+
+    def stream(self, encode: Encode) -> Iterator[str]:
+        """Collect now, and return what `encode` writes of the registry, in pieces."""
+        taken: list[MetricsData] = []
+        self._thread.taken = taken
+        try:
+            # The exporter has nothing to translate, and so what comes is of others.
+            others = list(self.registry.collect())
+        finally:
+            self._thread.taken = None
+        return self._exposition(encode).chunks(taken.pop() if taken else None, others)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
         """Do nothing: what a flush collected here would come out a second time with the next scrape."""
         return True
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        super()._receive_metrics(_with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)
+        taken = getattr(self._thread, "taken", None)
+        if taken is None:
+            super()._receive_metrics(with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)
+        else:
+            taken.append(metrics_data)
+
+    def _exposition(self, encode: Encode) -> Exposition:
+        # prometheus_client makes a new partial for the same format.
+        format_ = (encode.func, *sorted(encode.keywords.items())) if isinstance(encode, partial) else encode
+        found = self._formats.get(format_)
+        if found is None:
+            if len(self._formats) >= MOST_FORMATS:
+                self._formats.clear()
+            found = self._formats[format_] = exposition(encode)
+        return found
 
 
-def _with_ratios(metrics_data: MetricsData) -> MetricsData:
-    """Name gauges of unit 1 as the specification does, "_ratio" at the end; the exporter leaves that out.
+class StreamingRegistry(CollectorRegistry):
+    """A registry that can be written in pieces."""
 
-    The Collector and Prometheus' own OTLP receiver append it, so without this one metric would have two names.
-    Source: OpenTelemetry specification, Prometheus and OpenMetrics compatibility, metric metadata.
-    """
-    return replace(
-        metrics_data,
-        resource_metrics=[
-            replace(
-                of_resource,
-                scope_metrics=[
-                    replace(of_scope, metrics=[_with_ratio(metric) for metric in of_scope.metrics])
-                    for of_scope in of_resource.scope_metrics
-                ],
-            )
-            for of_resource in metrics_data.resource_metrics
-        ],
-    )
+    def __init__(self, reader: ScrapeReader) -> None:
+        super().__init__()
+        self._reader = reader
 
-
-def _with_ratio(metric: Metric) -> Metric:
-    if metric.unit == "1" and isinstance(metric.data, Gauge) and not metric.name.endswith("ratio"):
-        return replace(metric, name=f"{metric.name}.ratio")
-    return metric
+    def stream(self, encode: Encode) -> Iterator[str]:
+        """Collect now, and return what `encode` writes of this registry, in pieces."""
+        return self._reader.stream(encode)

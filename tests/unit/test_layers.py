@@ -58,6 +58,18 @@ print("read nothing")
     assert run(code) == "read nothing"
 
 
+def test_a_service_without_an_event_loop_need_not_load_asyncio():
+    code = """
+import sys, otel_ha
+config = otel_ha.TelemetryConfig(environ={}, prometheus_port=0, system_metrics=False)
+telemetry = otel_ha.setup_telemetry("test", config=config)
+telemetry.prometheus_text()
+print("asyncio" in sys.modules)
+telemetry.shutdown(0)
+"""
+    assert run(code) == "False"
+
+
 @pytest.mark.parametrize("name", otel_ha.__all__)
 def test_every_public_name_is_there(name):
     assert getattr(otel_ha, name) is not None

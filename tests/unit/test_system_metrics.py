@@ -74,10 +74,10 @@ def test_two_cpus_cost_at_most_60_series(observed):
         elif not line.startswith(("#", "target_info")):
             fixed += 1
     cost = {kind: max(len(lines) for lines in devices.values()) for kind, devices in per_device.items()}
-    assert cost[("cpu_logical_number", False)] == 5
+    assert cost[("cpu_logical_number", False)] == 6
     # Two CPUs, one disk, one network interface and two file systems.
-    assert fixed + 2 * 5 + 4 + 4 + 2 * 4 <= 60
-    assert max(cost.values()) <= 5
+    assert fixed + 2 * 6 + 4 + 4 + 2 * 4 <= 60
+    assert max(cost.values()) <= 6
 
 
 def test_every_declaration_of_the_group_is_read(observed):
@@ -179,9 +179,9 @@ def test_the_services_own_instrumentor_is_left_alone(pipeline):
 
 
 def test_a_forked_child_reads_its_own_process(observed):
-    assert samples(observed, "process_unix_file_descriptors")
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
     read, write = os.pipe()
+    in_parent = samples(observed, "process_unix_file_descriptors")[()]
     pid = os.fork()
     if not pid:
         signal.alarm(20)
@@ -191,7 +191,6 @@ def test_a_forked_child_reads_its_own_process(observed):
         os._exit(0)
     os.waitpid(pid, 0)
     in_child = float(os.read(read, 100))
-    in_parent = samples(observed, "process_unix_file_descriptors")[()]
     for descriptor in (*held, read, write):
         os.close(descriptor)
     assert in_child < in_parent - 40
@@ -329,6 +328,24 @@ def test_the_root_of_a_container_is_one(mounted):
     ]
 
 
+def test_a_file_system_is_seen_when_the_table_of_mounts_changes(mounted, monkeypatch, tmp_path):
+    monkeypatch.setattr(filesystems, "_MOUNTS", table := tmp_path / "mounts")
+    table.write_text("one")
+    mounted([partition("/dev/sda1", "/")])
+    before = filesystems.current_mounts()
+    mounted([partition("/dev/sda1", "/"), partition("/dev/sdb1", "/mnt")])
+    assert filesystems.current_mounts() == before
+    table.write_text("one and another")
+    assert len(filesystems.current_mounts()) == 2
+
+
+def test_without_a_table_of_mounts_they_are_looked_for_each_time(mounted, monkeypatch, tmp_path):
+    monkeypatch.setattr(filesystems, "_MOUNTS", tmp_path / "none")
+    for devices in ("a", "ab"):
+        mounted([partition(f"/dev/sd{device}1", f"/mnt/{device}") for device in devices])
+        assert len(filesystems.current_mounts()) == len(devices)
+
+
 def test_network_file_systems_are_left_out(mounted):
     assert mounted([], [partition("nas:/volume", "/mnt/nas", "nfs4"), partition("//nas/x", "/mnt/x", "cifs")]) == []
 
@@ -382,7 +399,7 @@ def test_a_file_system_that_hangs_does_not_hide_the_others():
             release.wait()
         return Space(mount, mount.mountpoints[0], 1, 1, 0)
 
-    readings = Readings(lambda: [HUNG, FINE], read, patience=0.05, fresh=0)
+    readings = Readings(lambda: [HUNG, FINE], read, patience=0.05, seconds=0)
     assert [space.mount for space in readings.spaces()] == [FINE]
     assert [space.mount for space in readings.spaces()] == [FINE]
     assert asked.count(HUNG) == 1  # nobody asks again while the question is open
@@ -394,14 +411,14 @@ def test_a_file_system_that_hangs_does_not_hide_the_others():
 
 def test_readings_at_about_the_same_time_are_one():
     asked = []
-    readings = Readings(lambda: [FINE], asked.append, fresh=3600)
+    readings = Readings(lambda: [FINE], asked.append, seconds=3600)
     readings.spaces()
     readings.spaces()
     assert asked == [FINE]
 
 
 def test_where_no_thread_starts_any_more_the_last_reading_serves(monkeypatch):
-    readings = Readings(lambda: [FINE], lambda mount: Space(mount, "/", 1, 1, 0), fresh=0)
+    readings = Readings(lambda: [FINE], lambda mount: Space(mount, "/", 1, 1, 0), seconds=0)
     before = readings.spaces()
     assert before
 

@@ -1,0 +1,181 @@
+"""Exposition: when text is written in pieces, and what is in it."""
+
+import gzip
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
+
+from otel_ha.endpoint import Endpoint
+from otel_ha.pipeline import exposition, template
+from otel_ha.pipeline.scrape import MOST_FORMATS, ScrapeReader
+from otel_ha.recording import Cut
+
+
+class Constant:
+    """A collector of somebody else's."""
+
+    def collect(self):
+        return [GaugeMetricFamily("theirs", "Another collector's.", 7)]
+
+
+@pytest.fixture
+def reader():
+    return ScrapeReader(Cut())
+
+
+@pytest.fixture
+def meter(reader):
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    yield provider.get_meter("test")
+    provider.shutdown()
+
+
+@pytest.fixture
+def covered(monkeypatch):
+    """The names of the metrics that were written from templates, less those of a trial."""
+    found = []
+
+    def written(metric, of_metric):
+        if not metric.name.startswith("trial."):
+            found.append(metric.name)
+        return template.written(metric, of_metric)
+
+    monkeypatch.setattr(exposition, "written", written)
+    return found
+
+
+def text(reader, encode=generate_latest) -> str:
+    return "".join(reader.stream(encode))
+
+
+def test_before_anything_is_recorded_there_is_no_text(reader, meter):
+    assert text(reader) == ""
+    assert text(reader, openmetrics) == "# EOF\n"
+
+
+def test_every_ordinary_metric_is_written_from_its_template(reader, meter, covered):
+    meter.create_counter("events").add(3, {"kind": 'a"b'})
+    meter.create_histogram("duration", unit="s").record(0.3)
+    meter.create_gauge("level", unit="1").set(0.5)
+    assert text(reader) == generate_latest(reader.registry).decode()
+    assert covered == ["events", "duration", "level"]
+
+
+def test_a_new_attribute_is_an_empty_label_of_the_others(reader, meter, covered):
+    counter = meter.create_counter("events")
+    counter.add(1, {"kind": "a"})
+    text(reader)
+    counter.add(1, {"kind": "b", "place": "here"})
+    assert text(reader) == generate_latest(reader.registry).decode()
+    assert 'kind="a"' in text(reader) and 'place=""' in text(reader)  # noqa: PT018 - one line says both
+    assert covered
+
+
+def test_metrics_that_the_exporter_merges_are_left_to_it(reader, covered):
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    for scope in ("one", "two"):
+        provider.get_meter(scope).create_counter("events").add(1, {"scope": scope})
+    assert text(reader) == generate_latest(reader.registry).decode()
+    assert text(reader).count("# TYPE events_total") == 1
+    assert not covered
+    provider.shutdown()
+
+
+def test_what_the_exporter_cannot_write_fails_as_it_does_there(reader):
+    view = View(instrument_name="duration", aggregation=ExponentialBucketHistogramAggregation())
+    provider = MeterProvider([reader], views=[view], shutdown_on_exit=False)
+    provider.get_meter("test").create_histogram("duration").record(1)
+    with pytest.raises(AttributeError):
+        generate_latest(reader.registry)
+    with pytest.raises(AttributeError):
+        text(reader)
+    provider.shutdown()
+
+
+@pytest.mark.parametrize("encode", [generate_latest, openmetrics])
+def test_a_client_library_that_writes_otherwise_writes_all_by_itself(
+    reader, meter, covered, monkeypatch, caplog, encode
+):
+    monkeypatch.setattr(template, "_escaped", str)
+    meter.create_counter("events").add(1, {"kind": "a"})
+    assert text(reader, encode) == encode(reader.registry).decode()
+    assert text(reader, encode) == encode(reader.registry).decode()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert not covered
+
+
+def test_a_known_client_library_is_not_warned_of(reader, meter, caplog):
+    for accepted in ("", "text/plain;version=1.0.0;escaping=values", "application/openmetrics-text;version=1.0.0"):
+        text(reader, choose_encoder(accepted)[0])
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("lines", ["x 0.5 1700000000\n", "x 0.5\n# HELP y Y.\ny 0.5\n", "x 0.5\ny 0.5\nz 0.5\n", ""])
+def test_a_text_of_another_shape_is_not_taken_for_a_template(lines):
+    with pytest.raises(template.NotCoveredError):
+        template.taken_apart(lines, [(), ("a",)] if lines.count("\n") > 2 else [()], 0)
+
+
+@pytest.mark.parametrize("encode", [generate_latest, openmetrics])
+def test_what_others_register_is_there_as_well(reader, meter, encode):
+    reader.registry.register(Constant())
+    meter.create_counter("events").add(1)
+    assert text(reader, encode) == encode(reader.registry).decode()
+    assert "theirs 7.0" in text(reader, encode)
+
+
+def test_after_shutdown_what_others_registered_is_left(reader):
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    provider.get_meter("test").create_counter("events").add(1)
+    reader.registry.register(Constant())
+    provider.shutdown()
+    assert "theirs 7.0" in text(reader)
+    assert text(reader) == generate_latest(reader.registry).decode()
+
+
+def test_a_collection_of_the_registry_between_two_scrapes_changes_nothing(reader, meter):
+    meter.create_counter("events").add(1)
+    before = text(reader)
+    assert generate_latest(reader.registry).decode() == before
+    assert text(reader) == before
+
+
+def test_no_piece_of_a_large_text_is_large(reader, meter):
+    counter = meter.create_counter("events")
+    for number in range(1500):
+        counter.add(1, {"number": number})
+    pieces = list(reader.stream(generate_latest))
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) < exposition.CHUNK + 1000
+    assert "".join(pieces) == generate_latest(reader.registry).decode()
+
+
+def test_formats_and_templates_are_bounded(reader, meter, monkeypatch):
+    monkeypatch.setattr(exposition, "MOST_TEMPLATES", 2)
+    for number in range(4):
+        meter.create_counter(f"events.{number}").add(1)
+    for version in range(1, 3 * MOST_FORMATS):
+        encode, _ = choose_encoder(f"application/openmetrics-text;version={version}.0.0")
+        assert text(reader, encode) == encode(reader.registry).decode()
+    assert len(reader._formats) <= MOST_FORMATS
+    assert all(len(each._templates) <= 2 for each in reader._formats.values())
+
+
+def test_the_same_format_is_at_hand_the_next_time(reader, meter):
+    meter.create_counter("events").add(1)
+    for _ in range(2):
+        text(reader, choose_encoder("application/openmetrics-text;version=1.0.0")[0])
+    assert len(reader._formats) == 1
+
+
+def test_the_endpoint_writes_a_registry_in_pieces(reader, meter, covered):
+    meter.create_counter("events").add(1)
+    served = Endpoint(reader.registry, dict, dict, username=None, password=None)
+    packed = served.respond("GET", "/metrics", {"Accept-Encoding": "gzip"})
+    plain = served.respond("GET", "/metrics", {})
+    assert gzip.decompress(packed.body) == plain.body == served.text().encode() == generate_latest(reader.registry)
+    assert covered == ["events"] * 3
