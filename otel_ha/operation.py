@@ -208,11 +208,13 @@ class Operation:
         prepared = self.prepared()
         declared = self._check(attributes)
         self._record(changes, step)
+        recorder, key = prepared.recorder, (*reason, *attributes, *attributes.values())
         # Of values that equal others (1, 1.0 and True) the key would not say which.
-        key = (*reason, *attributes, *attributes.values())
         plain = all(isinstance(part, str | None) for part in key)
-        if declared and plain and prepared.recorder is not None and len(prepared.groups) < MOST_PREPARED:
-            group = prepared.recorder.prepare(changes, step, varies=False)
+        if not (declared and plain) or recorder is None:
+            return
+        if key not in prepared.groups and len(prepared.groups) < MOST_PREPARED:
+            group = recorder.prepare(changes, step, varies=False)
             if group is not None:
                 prepared.groups[key] = group
 

@@ -50,10 +50,7 @@ class Track:
 
     def end(self, outcome: Outcome | Discarded, elapsed: float) -> None:
         """Record the end of what was started by an append."""
-        try:
-            end = self._ends.get(outcome)
-        except Exception:  # noqa: BLE001 - whatever was given as a reason, recording never raises
-            end = None
+        end = self._end_by(outcome)
         if end is not None:
             end(elapsed)
         else:
@@ -63,8 +60,14 @@ class Track:
         """Record an end that was not recorded before, and prepare for the next."""
         if self.is_current():
             self.operation.end(outcome, elapsed, at_start=self.attributes, at_end=self.attributes)
-            if self.kept and self.recorder is not None:
+            if self.kept and self.recorder is not None and self._end_by(outcome) is None:
                 self._prepare(self.recorder, outcome)
+
+    def _end_by(self, outcome: Outcome | Discarded) -> Callable[[float], object] | None:
+        try:
+            return self._ends.get(outcome)
+        except Exception:  # noqa: BLE001 - whatever was given as a reason, recording never raises
+            return None
 
     def is_current(self) -> bool:
         """Whether what starts is still recorded where this was; what telemetry did not see start, it does not end."""
@@ -82,23 +85,23 @@ class Track:
     def _prepare(self, recorder: Recorder, outcome: Outcome | Discarded) -> None:
         """Resolve this end, and the start, which were both recorded before."""
         operation, attributes = self.operation, self.attributes
+        if self.started is None:
+            started = recorder.prepare(operation.starting(attributes), "started", varies=False)
+            if started is None:
+                self.kept = False  # nor will it be possible later
+                return
+            self._groups.append(started)
+            self.limit, self.started = started.limit, started.amounts
         changes = operation.ending(outcome, 0.0, attributes, attributes)
         varies = changes[0][0] is operation.duration
         # Series that expire cannot be prepared; what merely occurs is not one of the accounts that have to add up.
         apart = [change for change in changes if getattr(change[0], "expires", False)]
         ended = recorder.prepare([change for change in changes if change not in apart], "ended", varies=varies)
-        if ended is None:
-            return
-        if self.started is None:
-            started = recorder.prepare(operation.starting(attributes), "started", varies=False)
-            if started is None:
-                return
-            self._groups.append(started)
-            self.limit, self.started = started.limit, started.amounts
-        self._groups.append(ended)
-        self._ends[outcome] = end = _end(ended, apart)
-        if outcome == OK:
-            self.end_well = end
+        if ended is not None:
+            self._groups.append(ended)
+            self._ends[outcome] = end = _end(ended, apart)
+            if outcome == OK:
+                self.end_well = end
 
 
 def _end(ended: Group, apart: Sequence[Change]) -> Callable[[float], object]:

@@ -6,14 +6,12 @@ import math
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
 from opentelemetry.context import Context
 
-from otel_ha.recorder import AttributeValue
-from otel_ha.recording import LIMIT, Identity, attributes_of
+from otel_ha.recording import LIMIT, Identity, Write, attributes_of
 
 CELL = "otel_ha.cell"
 """The key by which the context of a measurement of nothing names the cell that looks for its aggregations."""
@@ -21,9 +19,6 @@ CELL = "otel_ha.cell"
 _LEAST, _MOST = 1e-18, float(LIMIT)
 _FINEST = 1.06
 """The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of the true."""
-
-Write = Callable[[float, dict[str, AttributeValue], Context | None], None]
-"""The API instrument's own verb."""
 
 
 class Cell:

@@ -63,6 +63,7 @@ class Journal:
     """Groups in sampled spans that wait for a collection; of more, the SDK is given no exemplars."""
 
     MOST_GROUPS = 10_000
+    """Groups that are kept resolved; what is beyond is recorded as entries."""
 
     def __init__(self, *, exemplars: bool) -> None:
         self._exemplars = exemplars

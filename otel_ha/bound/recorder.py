@@ -7,12 +7,12 @@ from contextlib import suppress
 
 from opentelemetry.context import Context
 
-from otel_ha.bound.cells import Cell, HistogramCell, Scale, SumCell, Write
+from otel_ha.bound.cells import Cell, HistogramCell, Scale, SumCell
 from otel_ha.bound.journal import Group, Journal
 from otel_ha.context import current_context
 from otel_ha.instruments import Histogram, Synchronous
 from otel_ha.recorder import Attributes, AttributeValue, Change, Step, shown
-from otel_ha.recording import LIMIT, Identity, Shared, SynchronousRecorder, identity, no_amount
+from otel_ha.recording import LIMIT, Identity, Shared, SynchronousRecorder, Write, identity, no_amount
 
 
 class BoundRecorder(SynchronousRecorder):

@@ -30,6 +30,7 @@ from otel_ha import (
     Attribute,
     Catalog,
     Counter,
+    Discarded,
     Gauge,
     Histogram,
     Operation,
@@ -620,7 +621,7 @@ def test_measured_that_is_made_anew_for_each_block_keeps_no_more_than_one():
         for _ in range(100):
             with measured(ingest.EVENT, source="mqtt"):
                 pass
-        assert sum(map(len, running.journal._groups.values())) == 2
+        assert number_of_groups(running) == 2
         assert accounts(running.collect())["mqtt"]["processed"] == 100
 
 
@@ -639,9 +640,30 @@ def test_groups_in_spans_that_nobody_collects_are_all_counted(tracer):
         with tracer.start_as_current_span("work"):
             for _ in range(12_000):
                 work()
+                ingest.EVENT.receive(source="mqtt")
+                ingest.EVENT.discard("filtered", source="mqtt")
+        assert number_of_groups(running) == 4
         assert accounts(running.collect()) == {
-            "mqtt": {"received": 12_000, "processed": 12_000, "discarded": 0, "in_flight": 0}
+            "mqtt": {"received": 24_000, "processed": 12_000, "discarded": 12_000, "in_flight": 0}
         }
+
+
+@pytest.mark.parametrize("views", VIEWS)
+def test_work_keeps_no_more_groups_than_it_has_ends(views):
+    answers = [None, "error", Discarded("filtered"), [1]]
+    work = measured(ingest.EVENT, source="mqtt", outcome_of=lambda answer: answer)(lambda answer: answer)
+    with Running(catalog=ingest.CATALOG | runtime.CATALOG, views=VIEWS[views]) as running:
+        for n in range(400):
+            work(answers[n % 4])
+            ingest.EVENT.receive(source="mqtt")
+            ingest.EVENT.discard("duplicate", source="mqtt")
+        assert number_of_groups(running) <= 6
+        found = accounts(running.collect())["mqtt"]
+        assert (found["received"], found["processed"] + found["discarded"], found["in_flight"]) == (800, 800, 0)
+
+
+def number_of_groups(running):
+    return sum(map(len, running.journal._groups.values()))
 
 
 def test_spans_of_what_is_recorded_can_be_collected_after_a_collection(tracer):
