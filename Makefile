@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SERVERS ?= on
+RULES := collector-config/prometheus/ha_ingestor.rules.yml
+MOVE := docs/how-to/move-from-ha-ingestor.md
 PYTEST := -m pytest -n auto --maxprocesses 4
 
 .PHONY: help demo test floor newest pythons check bench docs servers clean
@@ -77,11 +79,15 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m otel_ha.render.settings | diff - docs/reference/settings.md
+	$(BIN)/python -m otel_ha.render.ha_ingestor.rules | diff - $(RULES)
+	$(BIN)/python -m otel_ha.render.ha_ingestor.page < $(MOVE) | diff - $(MOVE)
 	$(BIN)/python -m otel_ha.summary.reference | diff - docs/reference/summary.md
 	$(BIN)/python -m otel_ha.summary.reference schema | diff - docs/reference/summary.schema.json
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render.settings > docs/reference/settings.md
+	$(BIN)/python -m otel_ha.render.ha_ingestor.rules > $(RULES)
+	@$(BIN)/python -m otel_ha.render.ha_ingestor.page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
 	$(BIN)/python -m otel_ha.summary.reference > docs/reference/summary.md
 	$(BIN)/python -m otel_ha.summary.reference schema > docs/reference/summary.schema.json
 	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md

@@ -11,6 +11,7 @@ from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Change, Group, Recorder, Step
+from otel_ha.recording import LIMIT, no_amount
 
 Outcome = Literal["ok", "error", "cancelled"]
 OK: Outcome = "ok"
@@ -102,6 +103,21 @@ class Operation:
             changes = [*discarded, *self._one(self.in_flight, -1, attributes, "queued")]
             self._record_first((reason,), attributes, changes, "ended")
 
+    def record(
+        self, duration: float, /, outcome: Outcome | Discarded = OK, **attributes: AttributeValue | None
+    ) -> None:
+        """Count work that is over and took `duration` seconds, measured elsewhere: received and ended in one step.
+
+        A duration that is none (negative, no number) is reported, and nothing is counted. Never raises.
+        """
+        if not (isinstance(duration, int | float) and 0 <= duration < LIMIT):
+            self._report("invalid_amount", "", no_amount(duration, self.duration))
+            return
+        what = (None, outcome)  # no other step's begins with None
+        if not self._recorded_again(what, attributes, duration):
+            changes = [*self._ended(outcome, duration, attributes), *self._arriving(attributes)]
+            self._record_first(what, attributes, changes, "ended", varies=True)
+
     def start(self, attributes: Attributes) -> None:
         """Count work that starts."""
         self._record(self.starting(attributes), "started")
@@ -123,20 +139,25 @@ class Operation:
 
     def starting(self, attributes: Attributes) -> Sequence[Change]:
         """Return what a start changes."""
-        came_from = (self.in_flight, -1, attributes, "queued") if self.queued else (self.received, 1, attributes)
-        return [*self._one(*came_from), *self._one(self.in_flight, 1, attributes, "active")]
+        return [*self._arriving(attributes), *self._one(self.in_flight, 1, attributes, "active")]
+
+    def _arriving(self, attributes: Attributes) -> Sequence[Change]:
+        if self.queued:
+            return self._one(self.in_flight, -1, attributes, "queued")
+        return self._one(self.received, 1, attributes)
 
     def ending(
         self, outcome: Outcome | Discarded, duration: float, at_start: Attributes, at_end: Attributes
     ) -> Sequence[Change]:
         """Return what an end changes; work that is processed changes the duration, and that first."""
+        return [*self._ended(outcome, duration, at_end), *self._one(self.in_flight, -1, at_start, "active")]
+
+    def _ended(self, outcome: Outcome | Discarded, duration: float, attributes: Attributes) -> Sequence[Change]:
         if isinstance(outcome, Discarded) and self.discarded is not None:
-            ended = self._one(self.discarded, 1, {**at_end, "reason": outcome.reason})
-        else:
-            name = "discarded" if isinstance(outcome, Discarded) else outcome
-            ended = self._one(self.duration, duration, {**at_end, "outcome": name})
-            ended += self._one(self.occurrences, 1, at_end)
-        return [*ended, *self._one(self.in_flight, -1, at_start, "active")]
+            return self._one(self.discarded, 1, {**attributes, "reason": outcome.reason})
+        name = "discarded" if isinstance(outcome, Discarded) else outcome
+        taken = self._one(self.duration, duration, {**attributes, "outcome": name})
+        return [*taken, *self._one(self.occurrences, 1, attributes)]
 
     def late(self, at_start: Attributes, attributes: Attributes) -> Attributes:
         """Return those of `attributes`, which are given after the start, that can still be taken.
@@ -184,37 +205,46 @@ class Operation:
         if recorder is not None:
             recorder.record_together(changes, step, later=later)
 
-    def _recorded_again(self, reason: tuple[()] | tuple[str], attributes: Attributes) -> bool:
-        """Record a step with attributes that it was recorded with before, if it was; or nothing, while inert."""
+    def _recorded_again(self, what: tuple[Any, ...], attributes: Attributes, amount: float = 1) -> bool:
+        """Record a step with attributes that it was recorded with before, if it was; or nothing, while inert.
+
+        `what` tells apart what can be recorded with the same attributes: the reason, or the outcome.
+        """
         prepared = self._prepared
         if prepared.generation is not GENERATION.current:
             prepared = self.prepared()
         if prepared.recorder is None:
             return True
         try:
-            group = prepared.groups.get((*reason, *attributes, *attributes.values()))
+            group = prepared.groups.get((*what, *attributes, *attributes.values()))
         except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
             return False
         if group is None or ((context := current_context()) and prepared.recorder.samples(context)):
             return False
         if len(group.amounts) > group.limit:
             group.shorten()
-        group.amounts.append(1)
+        group.amounts.append(amount)
         return True
 
     def _record_first(
-        self, reason: tuple[()] | tuple[str], attributes: Attributes, changes: Sequence[Change], step: Step
+        self,
+        what: tuple[Any, ...],
+        attributes: Attributes,
+        changes: Sequence[Change],
+        step: Step,
+        *,
+        varies: bool = False,
     ) -> None:
         prepared = self.prepared()
         declared = self._check(attributes)
         self._record(changes, step)
-        recorder, key = prepared.recorder, (*reason, *attributes, *attributes.values())
+        recorder, key = prepared.recorder, (*what, *attributes, *attributes.values())
         # Of values that equal others (1, 1.0 and True) the key would not say which.
         plain = all(isinstance(part, str | None) for part in key)
         if not (declared and plain) or recorder is None:
             return
         if key not in prepared.groups and len(prepared.groups) < MOST_PREPARED:
-            group = recorder.prepare(changes, step, varies=False)
+            group = recorder.prepare(changes, step, varies=varies)
             if group is not None:
                 prepared.groups[key] = group
 

@@ -118,6 +118,9 @@ class Observer(Protocol):
     def observe(self, source: Source, attributes: Attributes) -> Observing:
         """Read `source` at every collection; never raises."""
 
+    def report(self, reason: str, what: str, *, attribute: str = "") -> None:
+        """Count something that is wrong with a measurement; the first of its kind is logged."""
+
 
 def shown(value: object) -> str:
     """Return a value as a message shows it: shortened, and also where its own repr fails."""

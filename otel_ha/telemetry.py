@@ -29,7 +29,7 @@ from otel_ha.instrumentation.system import instrument_system, observe_filesystem
 from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
 from otel_ha.pipeline import Observed, Pipeline
 from otel_ha.summary import summary
-from otel_ha.vocabulary import ingest, runtime
+from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 _logger = logging.getLogger("otel_ha")
 
@@ -51,7 +51,7 @@ def setup_telemetry(
     `service_name` beats the one in `config`; without `config`, the environment decides (see TelemetryConfig). An
     instrument that one of the SDK's `views` matches gets those in place of the one that follows from its declaration.
     Where telemetry runs already with the same settings, that one is returned. Raises ConfigError for a wrong setting,
-    and where telemetry runs with other settings, naming them.
+    and where telemetry runs with other settings, naming them; one that nobody asked for by this call gives way.
     """
     global _running  # noqa: PLW0603 - this module's purpose
     config = config or TelemetryConfig()
@@ -59,8 +59,7 @@ def setup_telemetry(
     if service_name is not None:
         config = config.named(service_name)
     with _lock:
-        if _running is not None:
-            _running.check_same(config, catalog, views)
+        if _running is not None and not _running.gives_way_to(config, catalog, views):
             return _running
         _set_hooks()
         for variable in unknown:
@@ -71,6 +70,11 @@ def setup_telemetry(
         return telemetry
 
 
+def running_telemetry() -> Telemetry | None:
+    """Return the telemetry of this process, or None while there is none."""
+    return _running
+
+
 class Telemetry:
     """Telemetry that runs, until shutdown() or the end of the process; a context manager, sync and async."""
 
@@ -78,7 +82,7 @@ class Telemetry:
         self.config = config
         self.catalog = catalog
         self.views = tuple(views)
-        self._all = catalog | runtime.CATALOG
+        self._all = catalog | runtime.CATALOG | ha_ingestor.CATALOG
         self._pipeline: Pipeline | None = None
         self._server: Server | None = None
         self._endpoint_problem = ""
@@ -91,6 +95,7 @@ class Telemetry:
             None, self.health, self.summary, username=username, password=password.reveal() if password else None
         )
         self._history: History | None = None
+        self.is_provisional = False
 
     def start(self) -> None:
         """Build the pipeline and connect the declarations; setup_telemetry's to call."""
@@ -104,16 +109,25 @@ class Telemetry:
         if self.config.handle_sigterm:
             self._sigterm.install()
 
-    def check_same(self, config: TelemetryConfig, catalog: Catalog, views: Sequence[View]) -> None:
-        """Raise a ConfigError that names what differs, if this telemetry was set up otherwise."""
+    def gives_way_to(self, config: TelemetryConfig, catalog: Catalog, views: Sequence[View]) -> bool:
+        """Return whether this telemetry was provisional, and is now shut down in favour of one with other settings.
+
+        Raises ConfigError, naming what differs, where it was set up otherwise and is not provisional.
+        """
         differences = self.config.differences(config)
         if set(self.catalog) != set(catalog):
             names = {instrument.name for instrument in set(self.catalog) ^ set(catalog)}
             differences.append(f"catalog: {', '.join(sorted(names))} in one of them only")
         if self.views != tuple(views):
             differences.append("views: others")
+        what = f"telemetry is set up already, with other settings: {'; '.join(differences)}"
+        if differences and not self.is_provisional:
+            raise ConfigError(what)
+        self.is_provisional = False
         if differences:
-            raise ConfigError(f"telemetry is set up already, with other settings: {'; '.join(differences)}")
+            _logger.info("%s; it gives way, and counting begins anew", what)
+            self.shutdown()
+        return bool(differences)
 
     @property
     def metrics_url(self) -> str | None:

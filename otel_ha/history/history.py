@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from otel_ha.bound import Gain
 from otel_ha.errors import TelemetryError
@@ -16,6 +16,8 @@ from otel_ha.history.kept import Kept, Moment
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.instruments import Attribute, Histogram, Instrument
 from otel_ha.recorder import AttributeValue
+
+T = TypeVar("T")
 
 _SLACK = 0.5
 """Seconds by which a window may be shorter than asked for: collections are not taken to the millisecond."""
@@ -151,6 +153,11 @@ class History:
         """
         with self._lock:
             return [self._figures(end - 1, end, totals=True) for end in range(1, len(self._kept.moments))]
+
+    def at_each(self, figure: Callable[[Span], T]) -> list[T]:
+        """Return a figure of one's own for each collection that is kept, from all until then, oldest first."""
+        with self._lock:
+            return [figure(Span(self._kept, None, end)) for end in range(1, len(self._kept.moments))]
 
     def roll_up(self, period: float) -> list[Figures]:
         """Return the figures of each period of so many seconds (60: from full minute to full minute), oldest first.

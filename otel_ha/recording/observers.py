@@ -54,11 +54,15 @@ class Observers:
                 Observation(v, self._resolver.resolve({**attributes, **own})) for v, own in points if self._is_amount(v)
             ]
         except Exception as error:  # noqa: BLE001 - one broken source must not cost the whole collection
-            self._problems.report(self._instrument, "source_failed", f"a source failed: {shown(error)}")
+            self.report("source_failed", f"a source failed: {shown(error)}")
             return []
 
     def _is_amount(self, value: float) -> bool:
         if isinstance(value, int | float) and self._least <= value < LIMIT:
             return True
-        self._problems.report(self._instrument, "invalid_amount", no_amount(value, self._instrument))
+        self.report("invalid_amount", no_amount(value, self._instrument))
         return False
+
+    def report(self, reason: str, what: str, *, attribute: str = "") -> None:
+        """Count something that is wrong with a measurement."""
+        self._problems.report(self._instrument, reason, what, attribute=attribute)

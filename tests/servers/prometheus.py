@@ -86,10 +86,11 @@ class Prometheus(Server):
 
 
 def for_test(scrapes: Sequence[Scrape]) -> dict[str, Any]:
-    """The repository's file, with these targets only, scraped each second."""
+    """The repository's file, with these targets only, scraped each second, as the rules are evaluated."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     known = {job["job_name"]: job for job in config["scrape_configs"]}
-    config["global"] = {**config["global"], "scrape_interval": "1s", "scrape_timeout": "1s"}
+    often = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "1s")
+    config["global"] = {**config["global"], **often}
     jobs: dict[str, dict[str, Any]] = {}
     for scrape in scrapes:
         job = jobs.setdefault(scrape.job, _job(known, scrape))

@@ -212,3 +212,50 @@ def test_the_steps_of_an_event_are_seen_whole(recorded):
     stop.set()
     thread.join()
     assert torn == []
+
+
+def test_work_measured_elsewhere_is_received_and_processed_in_one_step(recorded):
+    EVENT.record(0.25, source="mqtt", domain="light", entity="light.hall")
+    assert account(recorded) == (1, 1, 0, 0)
+    assert recorded.value(ingest.EVENT_DURATION, source="mqtt", domain="light", outcome="ok").total == 0.25
+    assert recorded.value(ingest.ENTITY_EVENTS, entity="light.hall", domain="light") == 1
+
+
+@pytest.mark.parametrize("outcome", ["error", "cancelled"])
+def test_work_measured_elsewhere_has_its_outcome(recorded, outcome):
+    EVENT.record(0.25, outcome, source="mqtt", error_type="timeout")
+    assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome=outcome, error_type="timeout").count == 1
+
+
+def test_work_measured_elsewhere_can_have_been_discarded(recorded):
+    EVENT.record(0.25, Discarded("duplicate"), source="mqtt")
+    assert account(recorded) == (1, 0, 1, 0)
+
+
+def test_work_measured_elsewhere_comes_out_of_its_queue(recorded):
+    EVENT.receive(source="mqtt")
+    QUEUED.record(0.25, source="mqtt")
+    assert account(recorded) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("duration", [-0.1, float("nan"), float("inf"), "1", None])
+def test_a_duration_that_is_none_counts_nothing_and_is_reported(recorded, duration):
+    EVENT.record(duration, source="mqtt")
+    assert accounts(recorded.collect()) == {}
+    assert recorded.problems() == {("homeassistant.event.process.duration", "invalid_amount", None): 1}
+
+
+def test_an_attribute_that_nothing_declares_is_reported_and_the_rest_recorded(recorded):
+    EVENT.record(0.25, source="mqtt", colour="red")
+    assert account(recorded) == (1, 1, 0, 0)
+    assert recorded.problems() == {("homeassistant.event.process.duration", "undeclared_attribute", "colour"): 1}
+
+
+def test_work_measured_elsewhere_counts_each_time_with_its_own_duration(recorded):
+    for duration in (0.25, 0.5, 1.0):
+        EVENT.record(duration, source="mqtt")
+    EVENT.record(2.0, "error", source="mqtt")
+    EVENT.receive(source="mqtt")
+    assert account(recorded) == (5, 4, 0, 1)
+    assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="ok")[:2] == (3, 1.75)
+    assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="error")[:2] == (1, 2.0)

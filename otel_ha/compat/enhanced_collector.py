@@ -1,0 +1,156 @@
+"""EnhancedMetricsCollector: the earlier front of the other two. There is one store now, so it has nothing to sync."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from otel_ha.compat import events, figures, pushed
+from otel_ha.compat.performance_monitor import get_performance_monitor
+from otel_ha.compat.prometheus_collector import get_prometheus_collector
+from otel_ha.compat.running import Instance, ensure, prometheus_text
+from otel_ha.compat.words import outcome_of
+from otel_ha.telemetry import running_telemetry
+
+_logger = logging.getLogger("otel_ha.compat")
+
+
+class EnhancedMetricsCollector:
+    """The earlier enhanced collector; what it is told goes to telemetry, and what it answers comes from there.
+
+    `config` may hold enable_integration, sync_interval (seconds) and enable_auto_sync, which are kept and change
+    nothing, and the earlier settings (see otel_ha.compat.settings). Raises ConfigError for a wrong value of those.
+    """
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self.config = config or {}
+        settings = ensure(self.config)
+        self.enable_integration = self.config.get("enable_integration", True)
+        self.sync_interval = self.config.get("sync_interval", settings.metrics_sync_interval)
+        self.enable_auto_sync = self.config.get("enable_auto_sync", True)
+        self.performance_monitor = get_performance_monitor()
+        self.prometheus_collector = get_prometheus_collector()
+        self._running = False
+        self._started = time.time()
+
+    async def start(self) -> None:
+        """Make sure that telemetry runs."""
+        ensure(self.config, again=True)
+        self._running = True
+
+    async def stop(self) -> None:
+        """Say that the service stops. Telemetry goes on: it ends with the process, or by its own shutdown()."""
+        self._running = False
+
+    async def sync_metrics(self) -> None:
+        """Collect now, in a thread, so that what is read next is of this moment; nothing is copied."""
+        await asyncio.to_thread(figures.collected)
+
+    def record_event_processing(
+        self,
+        duration_seconds: float,
+        source: str = "unknown",
+        domain: str = "unknown",
+        entity_id: str = "unknown",
+        success: bool = True,  # noqa: FBT001, FBT002 - the earlier signature
+    ) -> None:
+        """Record an event that took so many seconds, and whether it succeeded; a failure is an error "processing"."""
+        outcome = outcome_of(success)
+        if not events.measured(duration_seconds, source, domain, entity_id, outcome):
+            return
+        self.performance_monitor.keep_time(duration_seconds * 1e3)
+        events.counted(source, domain, entity_id, outcome)
+        if outcome == "error":
+            events.failed("processing")
+
+    def record_error(self, error_type: str, component: str = "unknown", severity: str = "unknown") -> None:
+        """Count an error."""
+        events.failed(error_type, component, severity)
+
+    def record_circuit_breaker_state(self, state: str, component: str = "unknown") -> None:
+        """Take the state of a circuit breaker: closed, half_open or open."""
+        pushed.circuit_breaker(state, component)
+
+    def record_retry_attempt(self, component: str = "unknown", operation: str = "unknown") -> None:
+        """Count an attempt to do something again."""
+        events.retried(component, operation)
+
+    def get_comprehensive_metrics(self) -> dict[str, Any]:
+        """Return timestamp, registry_metrics, prometheus_metrics, performance_metrics and integration_status.
+
+        registry_metrics is telemetry's own summary.
+        """
+        telemetry = running_telemetry()
+        return {
+            "timestamp": time.time(),
+            "registry_metrics": dict(telemetry.summary()) if telemetry is not None else {},
+            "prometheus_metrics": self.prometheus_collector.get_metrics_summary(),
+            "performance_metrics": self.performance_monitor.get_metrics_summary(),
+            "integration_status": {
+                "enabled": self.enable_integration,
+                "auto_sync": self.enable_auto_sync,
+                "running": self._running,
+                "last_sync": figures.last_collection(),
+            },
+        }
+
+    def export_prometheus_metrics(self) -> str:
+        """Return what a scrape returns, all of telemetry's metrics; an empty text where nothing can be scraped."""
+        return prometheus_text()
+
+    def get_all_metrics(self) -> dict[str, Any]:
+        """Return ha_ingestor_up, ha_ingestor_uptime_seconds, timestamp, and what the collector's summary holds."""
+        now = time.time()
+        return {
+            "ha_ingestor_up": int(running_telemetry() is not None),
+            "ha_ingestor_uptime_seconds": now - self._started,
+            **self.prometheus_collector.get_metrics_summary(),
+            "timestamp": now,
+        }
+
+    def get_health_status(self) -> dict[str, Any]:
+        """Return status, components, integration, metrics_count and, beside those of before, telemetry's own health.
+
+        The status is stopped before start() and after stop(), healthy while telemetry is ok, or what telemetry says.
+        """
+        telemetry = running_telemetry()
+        health = dict(telemetry.health()) if telemetry is not None else {"status": "failed"}
+        now = "healthy" if health["status"] == "ok" else health["status"]
+        parts = ("registry", "prometheus_collector", "performance_monitor")
+        metrics = len(list(self.prometheus_collector.collect()))
+        return {
+            "status": now if self._running else "stopped",
+            "components": dict.fromkeys(parts, "inactive" if telemetry is None else "active"),
+            "integration": {
+                "enabled": self.enable_integration,
+                "auto_sync": self.enable_auto_sync,
+                "last_sync": figures.last_collection(),
+            },
+            "metrics_count": {"registry": metrics, "prometheus": metrics},
+            "telemetry": health,
+        }
+
+    def reset_metrics(self) -> None:
+        """Forget the processing times. What has been counted stays: Prometheus and the Collector count on from it."""
+        self.performance_monitor.forget_times()
+        _logger.info("reset_metrics(): processing times are forgotten; counters go on, as whoever collects them needs")
+
+
+def create_enhanced_metrics_collector(config: dict[str, Any] | None = None) -> EnhancedMetricsCollector:
+    """Return a new collector."""
+    return EnhancedMetricsCollector(config)
+
+
+_the_collector = Instance(create_enhanced_metrics_collector)
+
+
+def get_enhanced_metrics_collector() -> EnhancedMetricsCollector:
+    """Return the process's collector; sets telemetry up from the environment where that has not been done."""
+    return _the_collector.get()
+
+
+def set_enhanced_metrics_collector(collector: EnhancedMetricsCollector) -> None:
+    """Make `collector` the process's collector."""
+    _the_collector.set(collector)

@@ -1,0 +1,80 @@
+"""What the three earlier objects record, each thing once.
+
+An event comes in two ways. A call that knows how long it took records it whole: received, processed, its duration. A
+call that only counts adds to a counter of its own. Services make both calls for one event, so nothing here adds the two
+up: whoever reads them takes, for each series, the larger one (see otel_ha.compat.figures).
+"""
+
+from __future__ import annotations
+
+from otel_ha.compat.words import SEVERITIES, WRITTEN, amount, entity_name, text, word
+from otel_ha.instruments import Synchronous
+from otel_ha.recorder import AttributeValue
+from otel_ha.vocabulary import ha_ingestor, ingest
+
+
+def timed(milliseconds: object) -> bool:
+    """Record an event of which nothing is known but how long it took; False for a duration that is none."""
+    took = amount(ingest.EVENT_DURATION, "a duration", milliseconds)
+    if took is not None:
+        ingest.EVENT.record(took / 1e3)
+    return took is not None
+
+
+def measured(seconds: object, source: object, domain: object, entity: object, outcome: AttributeValue = "ok") -> bool:
+    """Record an event that took so long; False for a duration that is none."""
+    took = amount(ingest.EVENT_DURATION, "a duration", seconds)
+    if took is not None:
+        ingest.EVENT.record(
+            took,
+            outcome,  # type: ignore[arg-type]  # a wrong one is refused, and reported, by its attribute
+            source=_source(ingest.RECEIVED, source),
+            domain=text(ingest.EVENT_DURATION, "domain", domain),
+            entity=entity_name(ingest.ENTITY_EVENTS, entity),
+        )
+    return took is not None
+
+
+def counted(source: object, domain: object, entity: object, outcome: AttributeValue | None = "ok") -> None:
+    """Count an event."""
+    events, entities = ha_ingestor.COUNTED_EVENTS, ha_ingestor.COUNTED_ENTITY_EVENTS
+    of = text(events, "domain", domain)
+    events.add(1, source=_source(events, source), domain=of, outcome=outcome)
+    if (name := entity_name(entities, entity)) is not None:
+        entities.add(1, entity=name, domain=of)
+
+
+def _source(on: Synchronous, source: object) -> str:
+    return text(on, "source", source) or "unknown"
+
+
+def points_written(count: object, measurement: object, status: object) -> None:
+    """Count points."""
+    written = ingest.POINTS_WRITTEN
+    if (points := amount(written, "a count", count)) is not None:
+        name = text(written, "measurement", measurement)
+        written.add(points, measurement=name, outcome=word(status, WRITTEN))
+
+
+def received(bytes_count: object, source: object, data_type: object) -> None:
+    """Count bytes."""
+    data = ingest.DATA_RECEIVED
+    if (size := amount(data, "a count of bytes", bytes_count)) is not None:
+        data.add(size, source=text(data, "source", source), type=text(data, "type", data_type))
+
+
+def failed(error_type: object, component: object = "", severity: object = "unknown") -> None:
+    """Count an error."""
+    errors = ingest.ERRORS
+    errors.add(
+        1,
+        error_type=text(errors, "error_type", error_type),
+        component=text(errors, "component", component),
+        severity=word(severity, SEVERITIES),
+    )
+
+
+def retried(component: object, operation: object) -> None:
+    """Count an attempt to do something again."""
+    retries = ingest.RETRIES
+    retries.add(1, component=text(retries, "component", component), operation=text(retries, "operation", operation))

@@ -1,0 +1,178 @@
+"""HAIngestorCollector: figures in, by a method each; metrics out, as text and to registries of Prometheus' client."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from otel_ha.compat import events, pushed
+from otel_ha.compat.running import Instance, ensure, prometheus_text
+from otel_ha.compat.words import OUTCOMES, amount, text, word
+from otel_ha.instruments import Gauge
+from otel_ha.vocabulary import ha_ingestor
+
+_PERCENT = 1e6
+"""No machine is busier; of several CPUs some tools add the percentages up."""
+
+
+class HAIngestorCollector(Collector):
+    """The earlier Prometheus collector: a method for each figure.
+
+    Each registry that is given, or the one that is made here, gets all of telemetry's metrics, once.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        ensure({})
+        self.registry = registry if registry is not None else CollectorRegistry()
+        if self.registry not in _collected:
+            _collected.add(self.registry)
+            self.registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: what there will be is not known yet."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Return telemetry's metrics, for a registry of Prometheus' client."""
+        return list(text_string_to_metric_families(prometheus_text()))
+
+    def update_system_metrics(
+        self,
+        hostname: str,
+        cpu_percent: float,
+        memory_percent: float,
+        memory_used_bytes: float,
+        disk_usage_percent: float,
+        disk_io_read_bytes: float,
+        disk_io_write_bytes: float,
+        network_io_sent_bytes: float,
+        network_io_recv_bytes: float,
+        mountpoint: str = "/",
+        interface: str = "default",
+    ) -> None:
+        """Take readings of a machine; those of disks and network are the machine's own totals."""
+        _set(ha_ingestor.CPU, cpu_percent, _PERCENT, host=hostname)
+        _set(ha_ingestor.MEMORY, memory_percent, _PERCENT, host=hostname)
+        _set(ha_ingestor.MEMORY_USED, memory_used_bytes, host=hostname)
+        _set(ha_ingestor.FILESYSTEM, disk_usage_percent, _PERCENT, host=hostname, mountpoint=mountpoint)
+        pushed.disk_io(disk_io_read_bytes, host=hostname, direction="read")
+        pushed.disk_io(disk_io_write_bytes, host=hostname, direction="write")
+        pushed.network_io(network_io_sent_bytes, host=hostname, interface=interface, direction="transmit")
+        pushed.network_io(network_io_recv_bytes, host=hostname, interface=interface, direction="receive")
+
+    def observe_event_processing(
+        self, duration_seconds: float, source: str = "unknown", domain: str = "unknown", entity_id: str = "unknown"
+    ) -> None:
+        """Record an event that took so many seconds."""
+        events.measured(duration_seconds, source, domain, entity_id)
+
+    def update_event_processing_rate(self, rate: float, source: str = "unknown") -> None:
+        """Take a rate, in events per second."""
+        _set(ha_ingestor.EVENT_RATE, rate, source=source)
+
+    def update_queue_depth(self, depth: int, queue_name: str = "default") -> None:
+        """Take the depth of a queue."""
+        pushed.queue_depth(depth, queue_name)
+
+    def update_active_connections(self, count: int, connection_type: str = "unknown") -> None:
+        """Take the number of connections that are up."""
+        pushed.active_connections(count, connection_type)
+
+    def increment_events_processed(
+        self, source: str = "unknown", domain: str = "unknown", entity_id: str = "unknown", status: str = "success"
+    ) -> None:
+        """Count an event that was processed."""
+        events.counted(source, domain, entity_id, word(status, OUTCOMES))
+
+    def increment_data_points_written(
+        self, count: int = 1, measurement: str = "unknown", status: str = "unknown"
+    ) -> None:
+        """Count points that were written, or that were to be, by the status."""
+        events.points_written(count, measurement, status)
+
+    def increment_data_volume(self, bytes_count: int, source: str = "unknown", data_type: str = "unknown") -> None:
+        """Count bytes that came in."""
+        events.received(bytes_count, source, data_type)
+
+    def update_deduplication_rate(self, rate: float, source: str = "unknown") -> None:
+        """Take the share of events that were duplicates, from 0 to 1."""
+        _set(ha_ingestor.DEDUPLICATION, rate, 1, source=source)
+
+    def update_filter_efficiency(self, efficiency: float, filter_type: str = "unknown") -> None:
+        """Take the efficiency of a filter, from 0 to 1."""
+        _set(ha_ingestor.FILTER_EFFICIENCY, efficiency, 1, filter=filter_type)
+
+    def update_transformation_success_rate(self, rate: float, transformer_type: str = "unknown") -> None:
+        """Take the share of transformations that succeeded, from 0 to 1."""
+        _set(ha_ingestor.TRANSFORM_SUCCESS, rate, 1, transformer=transformer_type)
+
+    def increment_errors(
+        self, error_type: str = "unknown", component: str = "unknown", severity: str = "unknown"
+    ) -> None:
+        """Count an error."""
+        events.failed(error_type, component, severity)
+
+    def update_circuit_breaker_state(self, state: int, component: str = "unknown") -> None:
+        """Take the state of a circuit breaker: 0 closed, 1 half open, 2 open."""
+        pushed.circuit_breaker(state, component)
+
+    def increment_retry_attempts(self, component: str = "unknown", operation: str = "unknown") -> None:
+        """Count an attempt to do something again."""
+        events.retried(component, operation)
+
+    def export_metrics(self) -> str:
+        """Return what a scrape returns, all of telemetry's metrics; an empty text where nothing can be scraped."""
+        return prometheus_text()
+
+    def get_metrics_summary(self) -> dict[str, Any]:
+        """Return registry, metrics_count and metrics: of each its type, help and samples."""
+        metrics = {metric.name: _described(metric) for metric in self.collect()}
+        return {"registry": str(self.registry), "metrics_count": len(metrics), "metrics": metrics}
+
+
+_collected: weakref.WeakSet[CollectorRegistry] = weakref.WeakSet()
+"""The registries that have telemetry's metrics already."""
+
+
+def _set(gauge: Gauge, value: object, most: float | None = None, **of: object) -> None:
+    on = {} if most is None else {"most": most}
+    if (number := amount(gauge, "a figure", value, **on)) is not None:
+        gauge.set(number, **{keyword: text(gauge, keyword, name) for keyword, name in of.items()})
+
+
+def _described(metric: Metric) -> dict[str, Any]:
+    samples = [
+        {
+            "name": sample.name,
+            "labels": sample.labels,
+            "value": sample.value,
+            "timestamp": sample.timestamp,
+            "exemplar": sample.exemplar,
+        }
+        for sample in metric.samples
+    ]
+    return {"type": metric.type, "help": metric.documentation, "samples": samples}
+
+
+def create_prometheus_collector(registry: CollectorRegistry | None = None) -> HAIngestorCollector:
+    """Return a new collector."""
+    return HAIngestorCollector(registry)
+
+
+_the_collector = Instance(create_prometheus_collector)
+
+
+def get_prometheus_collector() -> HAIngestorCollector:
+    """Return the process's collector; sets telemetry up from the environment where that has not been done."""
+    return _the_collector.get()
+
+
+def set_prometheus_collector(collector: HAIngestorCollector) -> None:
+    """Make `collector` the process's collector."""
+    _the_collector.set(collector)

@@ -1,0 +1,121 @@
+"""Readings that the caller pushes and that are observed here: the last one given counts, and none is added to another.
+
+A queue's size, a breaker's state and the machine's totals are observed here, and the earlier API is told what they are.
+What was pushed before telemetry was set up is not kept, as for any other measurement; nor what a telemetry that was
+shut down was told.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from otel_ha.compat.words import amount, breaker_state, report, text
+from otel_ha.instruments import Observable, state_set
+from otel_ha.recorder import Attributes, Observer, Observing, Point, Recorder
+from otel_ha.vocabulary import ha_ingestor, ingest
+
+_Readings = dict[tuple[tuple[str, object], ...], list[Point]]
+
+
+class Pushed:
+    """The last readings of one observable instrument, as many series as it declares."""
+
+    def __init__(self, instrument: Observable) -> None:
+        self.instrument = instrument
+        self._observing: Observing | None = None
+        self._readings: dict[Observer, _Readings] = {}
+        """By the observer of the telemetry that runs: one entry. No lock, which another thread could hold at a fork."""
+
+    def put(self, series: Attributes, points: list[Point]) -> None:
+        """Make these points the last ones of a series."""
+        observer = self.instrument.recorder
+        if observer is None:
+            return
+        readings = self._of(observer)
+        key = tuple(series.items())
+        if key in readings or len(readings) < self.instrument.series // len(points):
+            readings[key] = points
+        else:
+            report(self.instrument, "series_exceeded", f"more than {len(readings)} of it; further ones are left out")
+
+    def _of(self, observer: Observer) -> _Readings:
+        mine: _Readings = {}
+        readings = self._readings.setdefault(observer, mine)  # one step: of several threads one begins
+        if readings is mine:
+            if self._observing is not None:
+                self._observing.stop()
+            for gone in self._readings.keys() - {observer}:
+                self._readings.pop(gone, None)
+            self._observing = self.instrument.observe(lambda: [p for points in list(mine.values()) for p in points])
+        return readings
+
+
+class Level:
+    """A number of things that the caller pushes, kept in an up-down counter by what it changed by."""
+
+    def __init__(self) -> None:
+        self._recorder: Recorder | None = None
+        self._last: dict[str | None, float] = {}
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)  # another thread of the parent may have held it
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def put(self, kind: str | None, number: float) -> None:
+        """Make the number of active connections of a kind this one."""
+        with self._lock:
+            if ingest.CONNECTIONS.recorder is not self._recorder:
+                self._recorder, self._last = ingest.CONNECTIONS.recorder, {}
+            change = number - self._last.get(kind, 0)
+            self._last[kind] = number
+            ingest.CONNECTIONS.add(change, kind=kind)
+
+
+_queues = Pushed(ingest.QUEUE_SIZE)
+_breakers = Pushed(ingest.CIRCUIT_BREAKER)
+_disk_io = Pushed(ha_ingestor.DISK_IO)
+_network_io = Pushed(ha_ingestor.NETWORK_IO)
+_connections = Level()
+
+
+def queue_depth(depth: object, queue: object) -> None:
+    """Take the depth of a queue."""
+    on = ingest.QUEUE_SIZE
+    if (size := amount(on, "a depth", depth)) is not None:
+        of: Attributes = {"queue": text(on, "queue", queue)}
+        _queues.put(of, [(size, of)])
+
+
+def active_connections(number: object, kind: object) -> None:
+    """Take the number of connections of a kind."""
+    on = ingest.CONNECTIONS
+    if (size := amount(on, "a number of connections", number)) is not None:
+        _connections.put(text(on, "kind", kind), size)
+
+
+def circuit_breaker(state: object, component: object) -> None:
+    """Take the state of a circuit breaker; a state that is none leaves it as it was."""
+    on = ingest.CIRCUIT_BREAKER
+    if (current := breaker_state(on, state)) is not None:
+        of: Attributes = {"component": text(on, "component", component)}
+        points: list[Point] = [(value, {**of, **own}) for value, own in state_set(ingest.CIRCUIT_STATE, current)]
+        _breakers.put(of, points)
+
+
+def disk_io(total: object, **of: object) -> None:
+    """Take the total of bytes that a machine read from or wrote to its disks."""
+    _machine_total(_disk_io, total, of)
+
+
+def network_io(total: object, **of: object) -> None:
+    """Take the total of bytes that a machine's network interface sent or received."""
+    _machine_total(_network_io, total, of)
+
+
+def _machine_total(pushed: Pushed, total: object, of: dict[str, object]) -> None:
+    on = pushed.instrument
+    if (size := amount(on, "a total of bytes", total)) is not None:
+        series: Attributes = {keyword: text(on, keyword, value) for keyword, value in of.items()}
+        pushed.put(series, [(size, series)])

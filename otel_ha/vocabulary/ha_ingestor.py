@@ -1,0 +1,125 @@
+"""What the earlier ha_ingestor monitoring API is told and the ingest vocabulary has no instrument for.
+
+otel_ha.compat records to it, and a service that does not use that leaves it empty. Its calls bring figures that are
+derived here (rates, ratios, percentages), counts without a duration, and readings of the machine that the caller took:
+they are recorded as given, beside the instruments that measure the same, and never added to those.
+"""
+
+from __future__ import annotations
+
+from otel_ha.catalog import Catalog
+from otel_ha.instruments import Attribute, Counter, Gauge, ObservableCounter
+from otel_ha.vocabulary.ingest import DOMAIN, ENTITY, OUTCOME, SOURCE, TRANSFORMER
+from otel_ha.vocabulary.runtime import DISK_DIRECTION, INTERFACE, MOUNTPOINT, NETWORK_DIRECTION
+
+HOST = Attribute("host.name", "The machine that the caller's figures are about.", keyword="host", budget=16)
+FILTER = Attribute("homeassistant.filter", "What filters, for example domain.", budget=16)
+
+COUNTED_EVENTS = Counter(
+    "homeassistant.compat.event.processed",
+    unit="{event}",
+    description="Events that the caller counted, without a duration; the same ones may have been measured as well.",
+    attributes=(SOURCE, DOMAIN, OUTCOME),
+    series=500,
+)
+COUNTED_ENTITY_EVENTS = Counter(
+    "homeassistant.compat.entity.events",
+    unit="{event}",
+    description="Events that the caller counted, by entity; off unless asked for, given up for one that falls silent.",
+    attributes=(ENTITY, DOMAIN),
+    group="entity",
+    series=5000,
+    expires=True,
+)
+EVENT_RATE = Gauge(
+    "homeassistant.compat.event.process.rate",
+    unit="{event}/s",
+    description="Events processed per second, as the caller computed it.",
+    attributes=(SOURCE,),
+    group="performance",
+    series=16,
+)
+DEDUPLICATION = Gauge(
+    "homeassistant.compat.deduplication",
+    unit="1",
+    description="Share of events that were duplicates, from 0 to 1, as the caller computed it.",
+    attributes=(SOURCE,),
+    series=16,
+)
+FILTER_EFFICIENCY = Gauge(
+    "homeassistant.compat.filter.efficiency",
+    unit="1",
+    description="Efficiency of a filter, from 0 to 1, as the caller computed it.",
+    attributes=(FILTER,),
+    series=16,
+)
+TRANSFORM_SUCCESS = Gauge(
+    "homeassistant.compat.transform.success",
+    unit="1",
+    description="Share of transformations that succeeded, from 0 to 1, as the caller computed it.",
+    attributes=(TRANSFORMER,),
+    series=16,
+)
+CPU = Gauge(
+    "homeassistant.compat.system.cpu",
+    unit="%",
+    description="CPU in use, in per cent, as the caller measured it.",
+    attributes=(HOST,),
+    group="system",
+    series=16,
+)
+MEMORY = Gauge(
+    "homeassistant.compat.system.memory",
+    unit="%",
+    description="Memory in use, in per cent, as the caller measured it.",
+    attributes=(HOST,),
+    group="system",
+    series=16,
+)
+MEMORY_USED = Gauge(
+    "homeassistant.compat.system.memory.used",
+    unit="By",
+    description="Memory in use, as the caller measured it.",
+    attributes=(HOST,),
+    group="system",
+    series=16,
+)
+FILESYSTEM = Gauge(
+    "homeassistant.compat.system.filesystem",
+    unit="%",
+    description="Space of a file system that is in use, in per cent, as the caller measured it.",
+    attributes=(HOST, MOUNTPOINT),
+    group="system",
+    series=64,
+)
+DISK_IO = ObservableCounter(
+    "homeassistant.compat.system.disk.io",
+    unit="By",
+    description="Bytes read from and written to the machine's disks: the machine's own totals, as last given.",
+    attributes=(HOST, DISK_DIRECTION),
+    group="system",
+    series=32,
+)
+NETWORK_IO = ObservableCounter(
+    "homeassistant.compat.system.network.io",
+    unit="By",
+    description="Bytes sent and received by the machine: the machine's own totals, as last given.",
+    attributes=(HOST, INTERFACE, NETWORK_DIRECTION),
+    group="system",
+    series=64,
+)
+
+CATALOG = Catalog(
+    COUNTED_EVENTS,
+    COUNTED_ENTITY_EVENTS,
+    EVENT_RATE,
+    DEDUPLICATION,
+    FILTER_EFFICIENCY,
+    TRANSFORM_SUCCESS,
+    CPU,
+    MEMORY,
+    MEMORY_USED,
+    FILESYSTEM,
+    DISK_IO,
+    NETWORK_IO,
+)

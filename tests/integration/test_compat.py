@@ -1,0 +1,195 @@
+"""What services say by the earlier API is found in a real Prometheus, under the new names and the earlier ones."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+import time
+
+import pytest
+
+from otel_ha import TelemetryConfig, measured, setup_telemetry
+from otel_ha.compat import get_enhanced_metrics_collector, get_performance_monitor, get_prometheus_collector
+from otel_ha.render.ha_ingestor import OLD_NAMES, PREFIX
+from otel_ha.vocabulary import ingest
+from tests.earlier import SNIPPETS, untouched
+from tests.servers.prometheus import Scrape
+from tests.servers.running import HOST, eventually, free_ports
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
+
+SERVER = {"hostname": "server-01"}
+MB = 1024 * 1024
+EVENT = {"source": "mqtt", "domain": "light"}
+DURATION = f"{PREFIX}event_processing_duration_seconds"
+
+# What the three snippets say, by the earlier names: each once.
+OF_THE_SNIPPETS = {
+    "system_cpu_percent": [(SERVER, 25.5)],
+    "system_memory_percent": [(SERVER, 60.0)],
+    "system_memory_used_bytes": [(SERVER, 2048 * MB)],
+    "system_disk_usage_percent": [({**SERVER, "mountpoint": "/"}, 45.0)],
+    "system_disk_io_read_bytes_total": [(SERVER, 100 * MB)],
+    "system_disk_io_write_bytes_total": [(SERVER, 50 * MB)],
+    "system_network_io_sent_bytes_total": [({**SERVER, "interface": "default"}, 200 * MB)],
+    "system_network_io_recv_bytes_total": [({**SERVER, "interface": "default"}, 150 * MB)],
+    "event_processing_duration_seconds_count": [({}, 1), (EVENT, 1)],
+    "event_processing_duration_seconds_sum": [({}, 0.1505), (EVENT, 0.15)],
+    "events_processed_total": [({**EVENT, "status": "success"}, 2)],
+}
+
+
+def run_the_snippets() -> None:
+    for snippet in ("performance_monitor", "enhanced_collector", "prometheus_collector"):
+        runpy.run_path(str(SNIPPETS / f"{snippet}.py"))
+
+
+def answered(prometheus, name: str, **only: str) -> list[tuple[dict[str, str], float]]:
+    """Every sample of an earlier name now, less the labels that a way to Prometheus adds."""
+    matchers = ", ".join(f'{label}="{value}"' for label, value in only.items())
+    added = {"__name__", "job", "instance", "via", "host_name"}
+    rows = prometheus.query(f"{PREFIX}{name}{{{matchers}}}")
+    found = [({k: v for k, v in labels.items() if k not in added}, value) for labels, value in rows]
+    return sorted(found, key=str)
+
+
+def series_of(old) -> list[str]:
+    return [old.name + part for part in old.series]
+
+
+SERVICE = """
+import runpy, sys, time
+for snippet in sys.argv[1:]:
+    runpy.run_path(snippet)
+print("ready", flush=True)
+time.sleep(120)
+"""
+
+
+def test_the_snippets_are_found_once_under_the_earlier_names(make_prometheus):
+    """In a process of their own, which nobody has set telemetry up in."""
+    (port,) = free_ports(1)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "OTEL_METRICS_EXPORTER": "prometheus",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+    }
+    snippets = [
+        str(SNIPPETS / f"{name}.py") for name in ("performance_monitor", "enhanced_collector", "prometheus_collector")
+    ]
+    command = [sys.executable, "-W", "error", "-c", SERVICE, *snippets]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stdout.readline() == "ready\n"
+            prometheus = make_prometheus([Scrape("ha-ingestor", f"{HOST}:{port}")]).start()
+            for name, expected in OF_THE_SNIPPETS.items():
+                wanted = sorted(expected, key=str)
+                eventually(lambda name=name: answered(prometheus, name), lambda rows, wanted=wanted: rows == wanted)
+            (at_bound,) = answered(prometheus, "event_processing_duration_seconds_bucket", source="mqtt", le="0.25")
+            assert at_bound[1] == 1
+            (info,) = answered(prometheus, "info")
+            assert info == ({"service": "unknown_service:python"}, 1)
+        finally:
+            service.kill()
+
+
+@pytest.fixture
+def telemetry(make_otelcol, make_prometheus):
+    """Telemetry whose metrics reach one Prometheus by a scrape, through the Collector's exporter and by OTLP."""
+    prometheus = make_prometheus().start()
+    collector = make_otelcol(upstream=prometheus.otlp_endpoint).start()
+    config = TelemetryConfig(
+        environ={},
+        otlp_endpoint=collector.otlp_http_endpoint,
+        prometheus_port=0,
+        export_interval=1,
+        resource_attributes={"service.instance.id": "one", "service.version": "2.0"},
+    )
+    with untouched(), setup_telemetry("ha-ingestor", config=config) as running:
+        prometheus.scrape("ha-ingestor", running.metrics_url.split("/")[2])
+        prometheus.scrape("otelcol-exporter", collector.prometheus_target)
+        running.prometheus = prometheus
+        yield running
+
+
+def say_the_rest() -> None:
+    collector, enhanced = get_prometheus_collector(), get_enhanced_metrics_collector()
+    collector.update_event_processing_rate(12, "mqtt")
+    collector.update_queue_depth(5, "ingest")
+    collector.update_active_connections(2, "mqtt")
+    collector.increment_data_points_written(7, "state", "success")
+    collector.increment_data_volume(512, "mqtt", "state")
+    collector.update_deduplication_rate(0.25, "mqtt")
+    collector.update_filter_efficiency(0.75, "domain")
+    collector.update_transformation_success_rate(0.5, "points")
+    enhanced.record_error("timeout", "db", "error")
+    enhanced.record_circuit_breaker_state("half_open", "db")
+    enhanced.record_retry_attempt("db", "write")
+
+
+OF_THE_REST = {
+    "event_processing_rate_events_per_second": [({"source": "mqtt"}, 12)],
+    "queue_depth": [({"queue_name": "ingest"}, 5)],
+    "active_connections": [({"connection_type": "mqtt"}, 2)],
+    "data_points_written_total": [({"measurement": "state", "status": "success"}, 7)],
+    "data_volume_bytes_total": [({"source": "mqtt", "type": "state"}, 512)],
+    "deduplication_rate": [({"source": "mqtt"}, 0.25)],
+    "filter_efficiency": [({"filter_type": "domain"}, 0.75)],
+    "transformation_success_rate": [({"transformer_type": "points"}, 0.5)],
+    "errors_total": [({"error_type": "timeout", "component": "db", "severity": "error"}, 1)],
+    "circuit_breaker_state": [({"component": "db"}, 1)],
+    "retry_attempts_total": [({"component": "db", "operation": "write"}, 1)],
+    "info": [({"service": "ha-ingestor", "version": "2.0"}, 1)],
+}
+
+
+def test_every_earlier_name_is_answered_alike_on_every_way(telemetry):
+    run_the_snippets()
+    say_the_rest()
+    prometheus, expected = telemetry.prometheus, OF_THE_SNIPPETS | OF_THE_REST
+    for via in ("scrape", "collector", ""):
+        for name, samples in expected.items():
+            wanted = sorted(samples, key=str)
+            eventually(lambda n=name, v=via: answered(prometheus, n, via=v), lambda rows, w=wanted: rows == w)
+        le = {"source": "mqtt", "le": "0.25"}
+        (bucket,) = answered(prometheus, "event_processing_duration_seconds_bucket", via=via, **le)
+        assert bucket[1] == 1
+    every = {name for old in OLD_NAMES for name in series_of(old)}
+    assert every == set(expected) | {"event_processing_duration_seconds_bucket"}
+
+
+def test_a_service_that_has_moved_on_is_answered_from_what_is_measured(telemetry):
+    """Without a single call of the earlier API, but for what has no counterpart."""
+
+    @measured(ingest.EVENT, source="mqtt", domain="light")
+    def handle() -> None:
+        time.sleep(0.001)
+
+    end = time.monotonic() + 60
+    prometheus, host = telemetry.prometheus, telemetry.config
+    derived = ("system_cpu_percent", "system_memory_percent", "system_disk_usage_percent")
+    rates = ("event_processing_rate_events_per_second", "deduplication_rate", "filter_efficiency")
+    missing = {(name, via) for name in (*derived, *rates) for via in ("scrape", "collector", "")}
+    while missing and time.monotonic() < end:
+        handle()
+        time.sleep(0.05)
+        missing -= {(name, via) for name, via in missing if answered(prometheus, name, via=via)}
+    assert missing == set()
+    assert host.service_name == "ha-ingestor"
+    for via in ("scrape", "collector", ""):
+        ((labels, percent),) = answered(prometheus, "system_memory_percent", via=via)
+        assert 0 < percent < 100
+        assert labels == {"hostname": os.uname().nodename}
+        ((labels, rate),) = answered(prometheus, "event_processing_rate_events_per_second", via=via)
+        assert labels == {"source": "mqtt"}
+        assert rate > 0
+        assert answered(prometheus, "deduplication_rate", via=via) == [({"source": "mqtt"}, 0)]
+
+
+def test_the_figures_of_the_api_are_those_in_prometheus(telemetry):
+    run_the_snippets()
+    counts = get_performance_monitor().event_counts
+    (sample,) = eventually(lambda: answered(telemetry.prometheus, "events_processed_total", via="scrape"))
+    assert sample == ({**EVENT, "status": "success"}, counts["total"])

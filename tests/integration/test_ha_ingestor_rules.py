@@ -1,0 +1,305 @@
+"""The earlier Prometheus names, as promtool computes them from what each way to Prometheus makes of the metrics."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests.servers.locate import ROOT
+
+RULES = ROOT / "collector-config" / "prometheus" / "ha_ingestor.rules.yml"
+SCOPE = {"otel_scope_name": "otel-ha", "otel_scope_version": "", "otel_scope_schema_url": "https://example.org/1"}
+SERVICE = {"job": "ha-ingestor", "instance": "one"}
+AT = "10m"
+
+
+class Way(NamedTuple):
+    """What a way to Prometheus adds to every series; what of a series' own it leaves alone is the stronger one."""
+
+    name: str
+    scope: Mapping[str, str]
+    added: Mapping[str, str]
+    kept: Mapping[str, str]
+    """Of what is added, what the earlier names have as well."""
+    info: Mapping[str, str]
+
+
+IDENTITY = {"telemetry_distro_name": "otel-ha", "host_name": "pi"}
+WAYS = [
+    Way("scrape", SCOPE, {"via": "scrape"}, {"via": "scrape"}, {**IDENTITY, "service_name": "ha-ingestor"}),
+    Way("collector", SCOPE, {"via": "collector"}, {"via": "collector"}, IDENTITY),
+    Way("otlp", {}, {"host_name": "pi"}, {"host_name": "pi"}, {**IDENTITY, "service_name": "ha-ingestor"}),
+]
+
+EVENTS = "homeassistant_event_process_duration_seconds"
+COUNTED = "homeassistant_compat_event_processed_total"
+MQTT = {"homeassistant_source": "mqtt", "homeassistant_domain": "light"}
+OK, ERROR = {"homeassistant_outcome": "ok"}, {"homeassistant_outcome": "error"}
+SERVER = {"host_name": "server-01"}
+
+Series = list[tuple[str, Mapping[str, str], str]]
+Expected = dict[str, list[tuple[Mapping[str, str], float]]]
+
+
+def constant(value: float) -> str:
+    return f"{value}x60"
+
+
+def growing(each: float) -> str:
+    """A counter that grows by so much in 15 seconds."""
+    return f"0+{each}x60"
+
+
+def rules_give(promtool: Path, tmp_path: Path, way: Way, series: Series, expected: Expected, **more: Any) -> None:
+    """Have promtool run the rules over series that came by a way, and compare; host_name is what OTLP alone adds."""
+    info = ("target_info", way.info, constant(1))
+    test = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": "15s",
+        "fuzzy_compare": True,
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": [
+                    {"series": spelt(name, {**SERVICE, **way.scope, **way.added, **labels}), "values": values}
+                    for name, labels, values in [info, *series]
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": name,
+                        "eval_time": AT,
+                        "exp_samples": [
+                            {"labels": spelt(name, {**SERVICE, **way.kept, **labels}), "value": value}
+                            for labels, value in samples
+                        ],
+                    }
+                    for name, samples in expected.items()
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(test), encoding="utf-8")
+    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def spelt(name: str, labels: Mapping[str, str | None]) -> str:
+    return name + "{" + ", ".join(f'{label}="{value}"' for label, value in labels.items() if value) + "}"
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: way.name)
+def way(request) -> Way:
+    return request.param
+
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+
+
+def test_promtool_finds_them_valid(promtool):
+    command = [promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "24 rules found" in done.stdout
+
+
+def test_events_that_were_measured_and_counted_are_counted_once(promtool, tmp_path, way):
+    series = [
+        (f"{EVENTS}_count", {**MQTT, **OK}, constant(8)),
+        (f"{EVENTS}_count", {**MQTT, **ERROR, "error_type": "ValueError"}, constant(1)),
+        (f"{EVENTS}_count", {**MQTT, **ERROR, "error_type": "KeyError"}, constant(1)),
+        (f"{EVENTS}_count", OK, constant(100)),  # of record_processing_time(), which names no source
+        (COUNTED, {**MQTT, **OK}, constant(9)),
+        (COUNTED, {"homeassistant_source": "websocket"}, constant(4)),
+    ]
+    mqtt = {"source": "mqtt", "domain": "light"}
+    expected = [
+        ({**mqtt, "status": "success"}, 9),
+        ({**mqtt, "status": "error"}, 2),
+        ({"source": "websocket"}, 4),
+    ]
+    rules_give(promtool, tmp_path, way, series, {"ha_ingestor_events_processed_total": expected})
+
+
+def test_the_histogram_has_all_of_its_series(promtool, tmp_path, way):
+    buckets = [("0.1", 3), ("0.25", 4), ("+Inf", 5)]
+    series = [
+        *(
+            (f"{EVENTS}_bucket", {**MQTT, **outcome, "le": le}, constant(n))
+            for le, n in buckets
+            for outcome in (OK, ERROR)
+        ),
+        (f"{EVENTS}_sum", {**MQTT, **OK}, constant(1.5)),
+        (f"{EVENTS}_count", {**MQTT, **OK}, constant(5)),
+    ]
+    old, labels = "ha_ingestor_event_processing_duration_seconds", {"source": "mqtt", "domain": "light"}
+    expected = {
+        f"{old}_bucket": [({**labels, "le": le}, 2 * n) for le, n in buckets],
+        f"{old}_sum": [(labels, 1.5)],
+        f"{old}_count": [(labels, 5)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_what_a_service_pushes_of_its_machine_is_taken_as_it_is(promtool, tmp_path, way):
+    system = "homeassistant_compat_system_"
+    network = {**SERVER, "network_interface_name": "default"}
+    series = [
+        (f"{system}cpu_percent", SERVER, constant(25.5)),
+        (f"{system}memory_percent", SERVER, constant(60)),
+        (f"{system}memory_used_bytes", SERVER, constant(2048)),
+        (f"{system}filesystem_percent", {**SERVER, "system_filesystem_mountpoint": "/"}, constant(45)),
+        (f"{system}disk_io_bytes_total", {**SERVER, "disk_io_direction": "read"}, constant(100)),
+        (f"{system}disk_io_bytes_total", {**SERVER, "disk_io_direction": "write"}, constant(50)),
+        (f"{system}network_io_bytes_total", {**network, "network_io_direction": "transmit"}, constant(200)),
+        (f"{system}network_io_bytes_total", {**network, "network_io_direction": "receive"}, constant(150)),
+        ("system_memory_utilization_ratio", {"system_memory_state": "used"}, constant(0.9)),
+    ]
+    host = {"hostname": "server-01", "host_name": None}
+    old = "ha_ingestor_system_"
+    expected = {
+        f"{old}cpu_percent": [(host, 25.5)],
+        f"{old}memory_percent": [(host, 60)],
+        f"{old}memory_used_bytes": [(host, 2048)],
+        f"{old}disk_usage_percent": [({**host, "mountpoint": "/"}, 45)],
+        f"{old}disk_io_read_bytes_total": [(host, 100)],
+        f"{old}disk_io_write_bytes_total": [(host, 50)],
+        f"{old}network_io_sent_bytes_total": [({**host, "interface": "default"}, 200)],
+        f"{old}network_io_recv_bytes_total": [({**host, "interface": "default"}, 150)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_what_is_not_pushed_of_a_machine_is_measured(promtool, tmp_path, way):
+    def cpu(number: int, mode: str, busy: float) -> tuple[str, Mapping[str, str], str]:
+        return "system_cpu_time_seconds_total", {"cpu_logical_number": str(number), "cpu_mode": mode}, growing(busy)
+
+    disk = {"disk_io_direction": "read"}
+    sent = {"network_io_direction": "transmit"}
+    series = [
+        # One CPU is busy for a third of the time, the other for all of it.
+        *(cpu(0, "idle", 8), cpu(0, "iowait", 2), cpu(0, "user", 5), cpu(1, "idle", 0), cpu(1, "user", 15)),
+        ("system_memory_utilization_ratio", {"system_memory_state": "used"}, constant(0.6)),
+        ("system_memory_usage_bytes", {"system_memory_state": "used"}, constant(2048)),
+        ("system_memory_usage_bytes", {"system_memory_state": "free"}, constant(4096)),
+        (
+            "system_filesystem_utilization_ratio",
+            {"system_device": "/dev/sda1", "system_filesystem_type": "ext4", "system_filesystem_mountpoint": "/"},
+            constant(0.45),
+        ),
+        ("system_disk_io_bytes_total", {**disk, "system_device": "sda"}, constant(60)),
+        ("system_disk_io_bytes_total", {**disk, "system_device": "sdb"}, constant(40)),
+        ("system_network_io_bytes_total", {**sent, "network_interface_name": "eth0"}, constant(200)),
+    ]
+    host = {"hostname": "pi", "host_name": None}
+    expected = {
+        "ha_ingestor_system_cpu_percent": [(host, 100 * (1 / 3 + 1) / 2)],
+        "ha_ingestor_system_memory_percent": [(host, 60)],
+        "ha_ingestor_system_memory_used_bytes": [(host, 2048)],
+        "ha_ingestor_system_disk_usage_percent": [({**host, "mountpoint": "/"}, 45)],
+        "ha_ingestor_system_disk_io_read_bytes_total": [(host, 100)],
+        "ha_ingestor_system_network_io_sent_bytes_total": [({**host, "interface": "eth0"}, 200)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_another_services_machine_is_not_ours(promtool, tmp_path):
+    other = Way("scrape", SCOPE, {"via": "scrape"}, {}, {"telemetry_distro_name": "another"})
+    series = [("system_memory_utilization_ratio", {"system_memory_state": "used"}, constant(0.6))]
+    rules_give(promtool, tmp_path, other, series, {"ha_ingestor_system_memory_percent": [], "ha_ingestor_info": []})
+
+
+def test_rates_and_ratios_are_taken_as_they_are_pushed(promtool, tmp_path, way):
+    series = [
+        ("homeassistant_compat_event_process_rate_per_second", {"homeassistant_source": "mqtt"}, constant(12)),
+        ("homeassistant_compat_deduplication_ratio", {"homeassistant_source": "mqtt"}, constant(0.25)),
+        ("homeassistant_compat_filter_efficiency_ratio", {"homeassistant_filter": "domain"}, constant(0.75)),
+        ("homeassistant_compat_transform_success_ratio", {"homeassistant_transformer": "points"}, constant(0.5)),
+        ("homeassistant_event_received_total", {"homeassistant_source": "mqtt"}, growing(15)),
+    ]
+    expected = {
+        "ha_ingestor_event_processing_rate_events_per_second": [({"source": "mqtt"}, 12)],
+        "ha_ingestor_deduplication_rate": [({"source": "mqtt"}, 0.25)],
+        "ha_ingestor_filter_efficiency": [({"filter_type": "domain"}, 0.75)],
+        "ha_ingestor_transformation_success_rate": [({"transformer_type": "points"}, 0.5)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_rates_and_ratios_that_nobody_pushes_are_derived(promtool, tmp_path, way):
+    mqtt = {"homeassistant_source": "mqtt"}
+    transform = "homeassistant_transform_duration_seconds_count"
+    of = {"homeassistant_transformer": "points"}
+    series = [
+        ("homeassistant_event_received_total", mqtt, growing(15)),
+        ("homeassistant_event_received_total", {"homeassistant_source": "websocket"}, growing(15)),
+        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "duplicate"}, growing(3)),
+        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "filtered"}, growing(6)),
+        (f"{EVENTS}_count", {**MQTT, **OK}, growing(30)),
+        (COUNTED, {**MQTT, **OK}, growing(45)),
+        (transform, {**of, **OK}, growing(3)),
+        (transform, {**of, **ERROR, "error_type": "ValueError"}, growing(1)),
+    ]
+    expected = {
+        "ha_ingestor_event_processing_rate_events_per_second": [({"source": "mqtt"}, 3)],
+        "ha_ingestor_deduplication_rate": [({"source": "mqtt"}, 0.2), ({"source": "websocket"}, 0)],
+        "ha_ingestor_filter_efficiency": [({}, 0.2)],
+        "ha_ingestor_transformation_success_rate": [({"transformer_type": "points"}, 0.75)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_what_has_another_name_only_keeps_its_value_and_its_labels(promtool, tmp_path, way):
+    written = {"homeassistant_measurement": "state", **OK}
+    error = {"error.type": "timeout", "homeassistant_component": "db", "homeassistant_error_severity": "error"}
+    series = [
+        ("homeassistant_queue_size", {"homeassistant_queue": "ingest"}, constant(5)),
+        ("homeassistant_connection_active", {"homeassistant_connection_kind": "mqtt"}, constant(2)),
+        ("homeassistant_point_written_total", {**written, "homeassistant_sink": "influxdb"}, constant(10)),
+        ("homeassistant_point_written_total", {**written, "homeassistant_sink": "file"}, constant(1)),
+        (
+            "homeassistant_data_received_bytes_total",
+            {"homeassistant_source": "mqtt", "homeassistant_data_type": "state"},
+            constant(512),
+        ),
+        ("homeassistant_errors_total", {k.replace(".", "_"): v for k, v in error.items()}, constant(3)),
+        (
+            "homeassistant_retry_attempts_total",
+            {"homeassistant_component": "db", "homeassistant_operation": "write"},
+            constant(4),
+        ),
+    ]
+    expected = {
+        "ha_ingestor_queue_depth": [({"queue_name": "ingest"}, 5)],
+        "ha_ingestor_active_connections": [({"connection_type": "mqtt"}, 2)],
+        "ha_ingestor_data_points_written_total": [({"measurement": "state", "status": "success"}, 11)],
+        "ha_ingestor_data_volume_bytes_total": [({"source": "mqtt", "type": "state"}, 512)],
+        "ha_ingestor_errors_total": [({"error_type": "timeout", "component": "db", "severity": "error"}, 3)],
+        "ha_ingestor_retry_attempts_total": [({"component": "db", "operation": "write"}, 4)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+@pytest.mark.parametrize(("state", "number"), [("closed", 0), ("half_open", 1), ("open", 2)])
+def test_a_circuit_breakers_state_is_its_number(promtool, tmp_path, state, number):
+    series = [
+        (
+            "homeassistant_circuit_breaker_state",
+            {"homeassistant_component": "db", "homeassistant_circuit_breaker_state": each},
+            constant(float(each == state)),
+        )
+        for each in ("closed", "half_open", "open")
+    ]
+    expected = {"ha_ingestor_circuit_breaker_state": [({"component": "db"}, number)]}
+    rules_give(promtool, tmp_path, WAYS[0], series, expected)
+
+
+def test_the_info_names_the_service(promtool, tmp_path, way):
+    # Of the Collector's own there is no service_name: it makes the job of it.
+    expected = {"ha_ingestor_info": [({"service": "ha-ingestor", "host_name": None}, 1)]}
+    rules_give(promtool, tmp_path, way, [], expected)

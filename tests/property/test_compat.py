@@ -1,0 +1,158 @@
+"""Laws of the earlier API: whatever it is called with it neither raises nor lies, and an event is counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+import json
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
+from otel_ha.vocabulary import ha_ingestor, ingest
+from tests import earlier
+
+
+class Hostile:
+    """Whatever it is asked, it raises."""
+
+    def __eq__(self, _: object) -> bool:
+        raise RuntimeError("no")
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("no")
+
+
+garbage = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=10**300, max_value=10**310),
+    st.floats(),
+    st.text(max_size=12),
+    st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3),
+    st.binary(max_size=4),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.builds(Hostile),
+    st.just(math),
+)
+RECORDS = ("record_", "update_", "increment_", "observe_")
+CALLS = [
+    (cls, name)
+    for cls in (PerformanceMonitor, HAIngestorCollector, EnhancedMetricsCollector)
+    for name in vars(cls)
+    if name.startswith(RECORDS)
+]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.WARNING)  # hundreds of problems, each the first of its kind in a telemetry
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> tuple[type, str, list[Any]]:
+    cls, name = draw(st.sampled_from(CALLS))
+    number = len(inspect.signature(getattr(cls, name)).parameters) - 1
+    return cls, name, [draw(garbage) for _ in range(number)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(many=st.lists(calls(), min_size=1, max_size=40))
+def test_no_call_raises_and_figures_and_scrape_stay_whole(many):
+    with earlier.telemetry(entity_metrics=True, metrics_exporters=("prometheus",)) as running:
+        objects = {cls: cls() for cls in (PerformanceMonitor, HAIngestorCollector, EnhancedMetricsCollector)}
+        for cls, name, arguments in many:
+            getattr(objects[cls], name)(*arguments)
+        monitor = objects[PerformanceMonitor]
+        performance, business = monitor.calculate_performance_metrics(), monitor.calculate_business_metrics()
+        figures = dataclasses.asdict(performance) | dataclasses.asdict(business)
+        numbers = [value for value in figures.values() if not isinstance(value, dict)]
+        assert all(0 <= value < math.inf for value in numbers)
+        ratios = ("error_rate", "deduplication_rate", "filter_efficiency", "transformation_success_rate")
+        assert all(figures[name] <= 1 for name in ratios)
+        assert all(0 <= milliseconds < math.inf for milliseconds in monitor.processing_times)
+        assert earlier.total(running, ingest.RECEIVED) == earlier.total(running, ingest.EVENT_DURATION)
+        assert objects[HAIngestorCollector].get_metrics_summary()["metrics_count"] > 0
+        json.dumps([monitor.get_metrics_summary(), monitor.event_counts, monitor.error_counts])
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=garbage, fails=st.booleans())
+def test_an_operation_of_any_name_lets_through_what_it_raises(name, fails):
+    async def work() -> None:
+        async with PerformanceMonitor().monitor_operation(name):
+            if fails:
+                raise KeyError("expected")
+
+    with earlier.telemetry(entity_metrics=True), pytest.raises(KeyError) if fails else nullcontext():
+        asyncio.run(work())
+
+
+events = st.tuples(
+    st.sampled_from(["mqtt", "websocket", "unknown"]),
+    st.sampled_from(["light", "sensor", ""]),
+    st.sampled_from(["light.hall", "sensor.door", "unknown"]),
+    st.floats(0, 60),
+    st.booleans(),
+)
+ways = st.sampled_from(["one call", "both calls", "counted", "measured"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    happened=st.lists(events, max_size=15),
+    choices=st.fixed_dictionaries(dict.fromkeys(("mqtt", "websocket", "unknown"), ways)),
+)
+def test_each_event_is_counted_once_whichever_way_its_source_is_recorded(happened, choices):
+    with earlier.telemetry(system_metrics=False, entity_metrics=True) as running:
+        monitor, collector, enhanced = PerformanceMonitor(), HAIngestorCollector(), EnhancedMetricsCollector()
+        for source, domain, entity, seconds, success in happened:
+            way = choices[source]
+            if way == "one call":
+                enhanced.record_event_processing(seconds, source, domain, entity, success)
+            if way in {"both calls", "measured"}:
+                collector.observe_event_processing(seconds, source, domain, entity)
+            if way in {"both calls", "counted"}:
+                collector.increment_events_processed(source, domain, entity, "success" if success else "error")
+        business = monitor.calculate_business_metrics()
+        assert business.total_events_processed == len(happened)
+        assert business.events_by_source == Counter(source for source, *_ in happened)
+        assert business.events_by_domain == Counter(domain for _, domain, *_ in happened if domain)
+        entities = Counter(entity for _, _, entity, *_ in happened if entity != "unknown")
+        found = business.events_by_entity
+        assert all(found[entity] <= entities[entity] for entity in found)
+        if len(set(choices.values())) == 1:
+            assert found == entities
+        received, processed = earlier.total(running, ingest.RECEIVED), earlier.total(running, ingest.EVENT_DURATION)
+        assert received == processed
+        assert earlier.problems(running) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(totals=st.lists(st.integers(0, 2**62), min_size=1, max_size=8))
+def test_of_totals_the_last_one_is_shown(totals):
+    with earlier.telemetry(metrics_exporters=("prometheus",)) as running:
+        collector = HAIngestorCollector()
+        for given_total in totals:
+            collector.update_system_metrics("one", 1, 1, 1, 1, given_total, given_total, given_total, given_total)
+        for instrument in (ha_ingestor.DISK_IO, ha_ingestor.NETWORK_IO):
+            assert set(earlier.values(running, instrument).values()) == {float(totals[-1])}

@@ -1,0 +1,66 @@
+"""The how-to pages: their programs run, and their tables are those of the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otel_ha.render.ha_ingestor.page import render_page
+
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+MOVE = PAGES / "move-from-ha-ingestor.md"
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (PAGES / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def run(code: str) -> None:
+    quiet = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
+    command = [sys.executable, "-W", "error", "-c", code]
+    environment = {**os.environ, **quiet}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # neither a warning nor a problem
+
+
+def test_metrics_of_your_own_is_one_program():
+    assert len(blocks("metrics-of-your-own.md")) >= 5
+    run("\n".join(blocks("metrics-of-your-own.md")))
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_each_block_on_moving_over_is_a_program(number):
+    assert len(blocks(MOVE.name)) == 2
+    run(blocks(MOVE.name)[number])
+
+
+def test_the_tables_on_disk_are_those_that_are_rendered():
+    page = MOVE.read_text(encoding="utf-8")
+    assert page.count("<!-- rendered: ") == 2
+    assert render_page(page) == page, "run `make docs`"
+
+
+def test_running_the_module_prints_the_page_with_its_tables():
+    page = MOVE.read_text(encoding="utf-8")
+    without = re.sub(r"(<!-- rendered: \w+ -->\n).*?(<!-- end -->)", r"\1\2", page, flags=re.DOTALL)
+    assert without != page
+    command = [sys.executable, "-m", "otel_ha.render.ha_ingestor.page"]
+    done = subprocess.run(command, input=without, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == page
+
+
+def test_a_table_that_there_is_none_of_is_an_error():
+    with pytest.raises(KeyError, match="nonsense"):
+        render_page("<!-- rendered: nonsense -->\n<!-- end -->")
+
+
+@pytest.mark.parametrize("page", ["metrics-of-your-own.md", "move-from-ha-ingestor.md"])
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", (PAGES / page).read_text(encoding="utf-8"))
+    assert [link for link in links if not (PAGES / link).exists()] == []
