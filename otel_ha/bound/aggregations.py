@@ -35,6 +35,7 @@ class _Bound:
     """Mixed into an aggregation of the SDK: takes what cells settle, beside what comes one by one."""
 
     _start_time_unix_nano: int
+    _attributes: Any
     _lock: Any
     _reservoir: Any
     spent = False
@@ -57,6 +58,11 @@ class _Bound:
         """Say that the series started then: before the collection that made the SDK make this."""
         self._start_time_unix_nano = min(self._start_time_unix_nano, nanoseconds)
         self._previous_collection_start_nano = self._start_time_unix_nano
+
+    def share(self, other: _Bound) -> None:
+        """Have the attributes of another one that are the same: the SDK makes a copy for every reader."""
+        if self._attributes == other._attributes:
+            self._attributes = other._attributes
 
     def collect(self, collection_aggregation_temporality: Any, collection_start_nano: int) -> Any:
         """Return the SDK's own point."""

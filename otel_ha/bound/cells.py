@@ -73,6 +73,8 @@ class Cell:
         aggregation.spent = False
         if self._created is not None:
             aggregation.start_at(self._created)
+        if self._aggregations:
+            aggregation.share(self._aggregations[0])
         self._aggregations += (aggregation,)
 
     def _reset(self) -> None:

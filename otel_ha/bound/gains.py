@@ -29,7 +29,10 @@ class Gains:
     def note(self, cell: Cell) -> None:
         """Add what a cell is about to be settled with."""
         if isinstance(cell, HistogramCell):
-            kept = self._counts.setdefault(cell, {})
+            kept = self._counts.get(cell)
+            if kept is None:
+                self._counts[cell] = dict(cell.counts)
+                return
             for index, count in cell.counts.items():
                 kept[index] = kept.get(index, 0) + count
 

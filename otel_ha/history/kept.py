@@ -14,7 +14,8 @@ from otel_ha.history.distribution import packed, unpacked
 from otel_ha.instruments import Attribute, Histogram, Instrument, Observable
 from otel_ha.recorder import AttributeValue
 
-Key = frozenset[tuple[str, Any]]
+Key = tuple[Any, ...]
+"""The names of a series' attributes, then their values: less memory than pairs."""
 
 
 class Moment(NamedTuple):
@@ -48,13 +49,13 @@ class Series:
     )
 
     def __init__(self, attributes: Mapping[str, Any], *, from_zero: bool, is_distribution: bool) -> None:
-        self.attributes = dict(attributes)
+        self.attributes = attributes  # the SDK's own, which are there anyway
         self.from_zero = from_zero
         """Whether it was 0 before it was first seen; what the host counts was not."""
         self.is_distribution = is_distribution
         self.values = array("d")
         self.sums = array("d")
-        self.gains: deque[bytes] = deque()
+        self.gains: list[bytes] = []
         self.bounds: Sequence[float] = ()
         self.buckets: Sequence[int] = ()
         """The exported buckets, when they were last seen."""
@@ -81,7 +82,7 @@ class Series:
 
     def refine(self, gain: Gain) -> None:
         """Take what the fine buckets gained, in place of the exported ones from now on."""
-        self.is_fine, self.bounds = True, gain.bounds
+        self.is_fine, self.bounds, self.buckets = True, gain.bounds, ()
         self.gains[-1] = packed(gain.counts)
 
     def drop_newest(self) -> dict[int, int]:
@@ -102,8 +103,7 @@ class Series:
         if len(self.values) > most:
             del self.values[:-most]
             del self.sums[:-most]
-            while len(self.gains) > most:
-                self.gains.popleft()
+            del self.gains[:-most]
 
     @property
     def is_gone(self) -> bool:
@@ -187,8 +187,10 @@ class Kept:
     def chosen(self, instrument: Instrument, where: Mapping[str, AttributeValue]) -> list[Series]:
         """Return the series of an instrument that have these attributes, given by keyword."""
         names = {attribute.keyword: attribute.name for attribute in instrument.attributes}
-        wanted = {(names[keyword], value) for keyword, value in where.items()}
-        return [series for key, series in self._series.get(instrument.name, {}).items() if wanted <= key]
+        wanted = {names[keyword]: value for keyword, value in where.items()}.items()
+        return [
+            series for series in self._series.get(instrument.name, {}).values() if wanted <= series.attributes.items()
+        ]
 
     def latest(
         self, instrument: Instrument, by: Attribute | None, where: Mapping[str, AttributeValue], at: int = -1
@@ -249,7 +251,7 @@ class Kept:
 
 
 def _key(attributes: Mapping[str, Any]) -> Key:
-    return frozenset(attributes.items())
+    return (*attributes, *attributes.values())
 
 
 def _value_of(series: Series, by: Attribute | None) -> str:
