@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -20,6 +21,7 @@ from otel_ha import SUB_SECOND, Attribute, Catalog, Histogram, TelemetryConfig, 
 
 OURS, SDK, CLIENT = "otel-ha", "OpenTelemetry's SDK and exporters", "prometheus_client"
 LIBRARIES = {"otel_ha": OURS, "sdk": SDK, "client": CLIENT}
+WITHOUT_HISTORY = {"without_history": f"{OURS}, without its history"}
 DAY = 86_400.0
 SHARED = 10
 """How many values the first two attributes have."""
@@ -52,10 +54,11 @@ def fill(holder: Holder, count: int) -> None:
 
 def holder(library: str, receiver: str) -> Holder:
     """Return the holder of one library, with nothing in it; what pushes does so to `receiver`, when told to."""
-    return {"otel_ha": _ours, "sdk": _sdk, "client": _client}[library](receiver)
+    made = {"otel_ha": _ours, "without_history": partial(_ours, history_length=0), "sdk": _sdk, "client": _client}
+    return made[library](receiver)
 
 
-def _ours(receiver: str) -> Holder:
+def _ours(receiver: str, history_length: int = 100) -> Holder:
     keys = tuple(Attribute(f"acme.{key}", f"The {key}.") for key in ("room", "kind", "name"))
     duration = Histogram("acme.work.duration", unit="s", description="Time.", attributes=keys, series=100_000)
     config = TelemetryConfig(
@@ -66,6 +69,7 @@ def _ours(receiver: str) -> Holder:
         system_metrics=False,
         performance_metrics=False,
         operations_metrics=False,
+        history_length=history_length,
     )
     telemetry = setup_telemetry("benchmark", config=config, catalog=Catalog(duration))
 
@@ -73,7 +77,13 @@ def _ours(receiver: str) -> Holder:
         duration.record(amount, room=values[0], kind=values[1], name=values[2])
 
     answer = lambda: _answer(telemetry.wsgi_app)  # noqa: E731 - as short as what it measures
-    return Holder(record, telemetry.prometheus_text, answer, telemetry.flush, lambda: str(telemetry.metrics_url))
+
+    def push() -> None:
+        telemetry.flush()
+        if telemetry.history is not None:
+            telemetry.history.collect()
+
+    return Holder(record, telemetry.prometheus_text, answer, push, lambda: str(telemetry.metrics_url))
 
 
 def _sdk(receiver: str) -> Holder:

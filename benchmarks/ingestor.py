@@ -47,7 +47,7 @@ def one_run(receiver: str, mode: str, rate: int, seconds: float, **settings: str
     process = children.start("ingestor", mode, rate, seconds, **environ)
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())
-    with scraping(url) if url else nullcontext() as scrapes:
+    with scraping(url, health=url.replace("/metrics", "/healthz")) if url else nullcontext() as scrapes:
         found: dict[str, float] = children.finish(process)
     if scrapes is not None and len(scrapes) < seconds / 2:
         raise RuntimeError(f"{len(scrapes)} scrapes in {seconds:g} s: telemetry was hardly on")
@@ -57,8 +57,9 @@ def one_run(receiver: str, mode: str, rate: int, seconds: float, **settings: str
 def _by_mode(runs: Runs, seconds: float) -> Table:
     about = (
         f"The example ingestor without a broker, {seconds:g} s a run after a second of warming up. On: the default "
-        "settings, scraped every second and pushed every second. Off: OTEL_SDK_DISABLED=true. Absent: the same sources "
-        "with all that records taken out when they are imported. CPU is user and system time of the whole process."
+        "settings, the history among them, scraped and asked for its health every second, and pushed every second. "
+        "Off: OTEL_SDK_DISABLED=true. Absent: the same sources with all that records taken out when they are imported. "
+        "CPU is user and system time of the whole process."
     )
     table = Table("ingestor", "The ingestor with telemetry on, off and absent", about, (CPU, RATE, P99))
     for (rate, mode), found in sorted(runs.items(), key=lambda item: (item[0][0], MODES.index(item[0][1]))):

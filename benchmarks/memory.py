@@ -14,6 +14,7 @@ from benchmarks.figures import Table, ratios
 
 SERIES = 1000
 TRACED, RESIDENT = "objects, kB", "resident, kB"
+LIBRARIES = holders.LIBRARIES | holders.WITHOUT_HISTORY
 MODES = {"traced": TRACED, "resident": RESIDENT}
 
 
@@ -22,23 +23,25 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
     rounds = 1 if quick else 4
     about = (
         f"What {SERIES:,} series of a histogram with 14 bounds and 3 attributes add to a fresh process, after they "
-        "were scraped twice, with the headers of Prometheus, and, with the first two, pushed twice: Python's objects, "
-        "as tracemalloc counts them, and in another process the resident set. The first two have two readers each, a "
-        "scrape's and a push's."
+        "were scraped twice, with the headers of Prometheus, and, but for prometheus_client, pushed twice: Python's "
+        "objects, as tracemalloc counts them, and in another process the resident set. All but prometheus_client have "
+        "two readers, a scrape's and a push's; otel-ha has a third one for its history, unless that is off, as it is "
+        "in rows of their own to compare like with like."
     )
     table = Table("memory", "Memory", about, tuple(MODES.values()))
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for number in range(rounds):
         children.progress(f"memory: round {number + 1} of {rounds}")
-        for library, title in holders.LIBRARIES.items():
+        for library, title in LIBRARIES.items():
             for mode, column in MODES.items():
                 found[title][column].append(children.run("memory", library, mode, receiver) / 1e3)
     for title, columns in found.items():
         for column, figures in columns.items():
             table.put(title, column, figures)
-    for title in (holders.SDK, holders.CLIENT):
-        for column in table.columns:
-            table.put(f"{holders.OURS} / {title}", column, ratios(found[holders.OURS][column], found[title][column]))
+    for ours in (holders.OURS, *holders.WITHOUT_HISTORY.values()):
+        for title in (holders.SDK, holders.CLIENT):
+            for column in table.columns:
+                table.put(f"{ours} / {title}", column, ratios(found[ours][column], found[title][column]))
     return [table]
 
 
@@ -69,7 +72,7 @@ def _size(mode: str) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("library", choices=holders.LIBRARIES)
+    parser.add_argument("library", choices=LIBRARIES)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("receiver")
     arguments = parser.parse_args()

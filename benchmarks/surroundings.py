@@ -41,14 +41,17 @@ def scrape(url: str) -> Scrape:
 
 
 @contextmanager
-def scraping(url: str, every: float = 1.0) -> Iterator[list[Scrape]]:
-    """Scrape in a thread until the block ends, or nobody listens any more."""
+def scraping(url: str, every: float = 1.0, health: str | None = None) -> Iterator[list[Scrape]]:
+    """Scrape in a thread, and ask for `health` if that is a page, until the block ends, or nobody listens any more."""
     ending, done = threading.Event(), list[Scrape]()
 
     def keep_scraping() -> None:
         with suppress(OSError):
             while not ending.wait(every):
                 done.append(scrape(url))
+                if health:
+                    with urlopen(health, timeout=60) as answer:
+                        answer.read()
 
     thread = threading.Thread(target=keep_scraping, daemon=True)
     thread.start()
