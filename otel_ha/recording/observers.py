@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instruments import Instrument
-from otel_ha.recorder import Attributes, Observing, Source, shown
+from otel_ha.recorder import Attributes, AttributeValue, Observing, Source, shown
 from otel_ha.recording.limits import LIMIT, Resolver, Shared, least_of, no_amount
 
 
 class Observers:
     """Reads the sources of one observable instrument at every collection."""
+
+    MOST_RESOLVED = 10_000
+    """Attribute sets that are kept resolved."""
 
     def __init__(self, instrument: Instrument, shared: Shared) -> None:
         self._instrument = instrument
@@ -20,6 +23,7 @@ class Observers:
         self._resolver = Resolver(instrument, shared)
         self._least = least_of(instrument)
         self._sources: dict[object, tuple[Source, Attributes]] = {}
+        self._resolved: dict[tuple[AttributeValue | None, ...], dict[str, AttributeValue]] = {}
 
     def observe(self, source: Source, attributes: Attributes) -> Observing:
         """Read `source` at every collection until it is stopped."""
@@ -50,12 +54,24 @@ class Observers:
             if value is None:
                 return []
             points = [(value, {})] if isinstance(value, int | float) else value
-            return [
-                Observation(v, self._resolver.resolve({**attributes, **own})) for v, own in points if self._is_amount(v)
-            ]
+            return [Observation(v, self._resolve({**attributes, **own})) for v, own in points if self._is_amount(v)]
         except Exception as error:  # noqa: BLE001 - one broken source must not cost the whole collection
             self.report("source_failed", f"a source failed: {shown(error)}")
             return []
+
+    def _resolve(self, attributes: Attributes) -> dict[str, AttributeValue]:
+        """Resolve attributes, once: what is observed is mostly the same at every collection."""
+        key = (*attributes, *attributes.values())
+        # Of values that equal others (1, 1.0 and True) the key would not say which.
+        if not all(isinstance(part, str | None) for part in key):
+            return self._resolver.resolve(attributes)
+        found = self._resolved.get(key)
+        if found is None:
+            reports = self._resolver.reports
+            found = self._resolver.resolve(attributes)
+            if reports == self._resolver.reports and len(self._resolved) < self.MOST_RESOLVED:
+                self._resolved[key] = found
+        return found
 
     def _is_amount(self, value: float) -> bool:
         if isinstance(value, int | float) and self._least <= value < LIMIT:
