@@ -28,6 +28,7 @@ from otel_ha.instrumentation.event_loop import running_loop, watch_event_loop
 from otel_ha.instrumentation.system import instrument_system, observe_filesystems
 from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
 from otel_ha.pipeline import Observed, Pipeline
+from otel_ha.pipeline.current import CurrentProvider
 from otel_ha.summary import summary
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
@@ -325,27 +326,7 @@ class Telemetry:
             self._server = None
 
 
-class _CurrentProvider(metrics.MeterProvider):
-    """The process's global MeterProvider, which stands for the one of the pipeline that runs.
-
-    OpenTelemetry takes a global provider once a process; telemetry can be shut down, set up anew, and forked.
-    """
-
-    pipeline: Pipeline | None = None
-
-    def get_meter(
-        self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Any = None
-    ) -> metrics.Meter:
-        """Return a meter of the running pipeline, or one that does nothing."""
-        provider = self.pipeline.provider if self.pipeline else metrics.NoOpMeterProvider()
-        return provider.get_meter(name, version, schema_url, attributes)
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Push everything now, as instrumentation that flushes the global provider expects."""
-        return self.pipeline.flush(timeout_millis / 1e3) if self.pipeline else True
-
-
-_CURRENT = _CurrentProvider()
+_CURRENT = CurrentProvider()
 
 
 def _foreign_provider() -> metrics.MeterProvider | None:

@@ -153,6 +153,8 @@ class Pipeline:
         """Stop pushing what is the parent's to push."""
         for reader in self.pushes:
             reader.abandon()
+        if self.history is not None and not isinstance(self.provider, Provider):
+            self._leave(self.history)
 
     def flush(self, timeout: float) -> bool:
         """Push everything now, within `timeout` seconds; returns whether it arrived. A scrape is not affected."""
@@ -164,11 +166,16 @@ class Pipeline:
         """Push a last time and stop, within `timeout` seconds. A foreign provider is its owner's to shut down."""
         if isinstance(self.provider, Provider):
             self._shut_down(self.provider, timeout)
-        elif isinstance(self.provider, SdkMeterProvider) and self.history is not None:
+        elif self.history is not None:
             self.history.shutdown(timeout_millis=timeout * 1e3)
-            self.provider.remove_metric_reader(self.history)
+            self._leave(self.history)
         for observed in self._observed.values():
             observed.clear()
+
+    def _leave(self, reader: KeepingReader) -> None:
+        """Take our reader away from a foreign provider."""
+        if isinstance(self.provider, SdkMeterProvider):
+            self.provider.remove_metric_reader(reader)
 
     @staticmethod
     def _shut_down(provider: Provider, timeout: float) -> None:
