@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from time import perf_counter
 from types import TracebackType
@@ -67,8 +66,6 @@ class Measured:
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
         self._tracks: Tracks | None = None
         self._open: dict[int, list[Measurement]] = {}
-        # Reentrant: a generator that is collected half-read can leave its block wherever it interrupts.
-        self._lock = threading.RLock()
 
     def __call__(self, function: F) -> F:
         """Return `function` measured, with its own signature and kind."""
@@ -89,22 +86,28 @@ class Measured:
         measurement = self.start((), {}).__enter__()
         # One object may measure blocks in several threads, tasks and generators at once. A block is entered and left in
         # the same frame, which therefore tells them apart; within a frame the last one entered is the first one left.
-        with self._lock:
-            self._open.setdefault(_block(), []).append(measurement)
+        # No lock: a generator that is collected half-read leaves its block wherever it interrupts, and a fork leaves
+        # locks as they are. Each of these steps is atomic, and nobody else has this frame.
+        self._open.setdefault(_block(), []).append(measurement)
         return measurement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """End the block; an exception passes through."""
-        with self._lock:
-            block = _block()
-            if not self._open:
-                return
-            if block not in self._open:  # entered in one function by an ExitStack that is closed in another
-                block = list(self._open)[-1]
-            measurement = self._open[block].pop()
-            if not self._open[block]:
-                del self._open[block]
-        measurement.__exit__(kind, error, tb)
+        measurement = self._close(_block())
+        if measurement is not None:
+            measurement.__exit__(kind, error, tb)
+
+    def _close(self, block: int) -> Measurement | None:
+        """Return the measurement that was last begun in a block, and forget it."""
+        of_block = self._open.get(block)
+        if of_block is None:  # entered in one function by an ExitStack that is closed in another
+            block, of_block = next(reversed(list(self._open.items())), (block, None))
+        if not of_block:
+            return None
+        measurement = of_block.pop()
+        if not of_block:
+            self._open.pop(block, None)
+        return measurement
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""

@@ -37,6 +37,8 @@ _logger = logging.getLogger("otel_ha")
 _lock = threading.RLock()
 _running: Telemetry | None = None
 _hooks_are_set = False
+_GIVING_WAY = 0.5
+"""Seconds that telemetry which was set up without being asked for has for its last push."""
 _observed_on: weakref.WeakKeyDictionary[metrics.MeterProvider, Observed] = weakref.WeakKeyDictionary()
 
 
@@ -47,7 +49,7 @@ def setup_telemetry(
     catalog: Catalog = ingest.CATALOG,
     views: Sequence[View] = (),
 ) -> Telemetry:
-    """Start telemetry for this process and return it; never waits for the network.
+    """Start telemetry for this process and return it; does not wait for the network.
 
     `service_name` beats the one in `config`; without `config`, the environment decides (see TelemetryConfig). An
     instrument that one of the SDK's `views` matches gets those in place of the one that follows from its declaration.
@@ -127,7 +129,7 @@ class Telemetry:
         self.is_provisional = False
         if differences:
             _logger.info("%s; it gives way, and counting begins anew", what)
-            self.shutdown()
+            self.shutdown(timeout=_GIVING_WAY)
         return bool(differences)
 
     @property

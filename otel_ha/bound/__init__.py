@@ -12,7 +12,7 @@ out by a measurement of nothing through the public API, whose context names the 
 
 from otel_ha.bound.aggregations import CellHistogram, CellSum
 from otel_ha.bound.cells import HistogramCell, Scale, SumCell
-from otel_ha.bound.gains import Gain
+from otel_ha.bound.gains import Gain, Gains
 from otel_ha.bound.journal import Journal
 from otel_ha.bound.recorder import BoundRecorder
 from otel_ha.bound.sdk import drop_series, is_supported, readers_of
@@ -22,6 +22,7 @@ __all__ = [
     "CellHistogram",
     "CellSum",
     "Gain",
+    "Gains",
     "HistogramCell",
     "Journal",
     "Scale",

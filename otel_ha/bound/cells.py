@@ -53,7 +53,6 @@ class Cell:
 
     def settle(self, readers: object) -> None:
         """Hand what was taken to the aggregation of each reader, and begin anew."""
-        self.dirty = False
         if readers is not self._readers or any(aggregation.spent for aggregation in self._aggregations):
             self._aggregations = ()
             self._readers = readers

@@ -17,7 +17,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import get_current_span
 
 from otel_ha.bound.cells import Cell
-from otel_ha.bound.gains import Gain, Gains
+from otel_ha.bound.gains import Gains
 from otel_ha.context import current_context
 from otel_ha.recorder import Step
 
@@ -73,7 +73,8 @@ class Journal:
         self._entries: dict[Step, list[Entry]] = {step: [] for step in _BACKWARDS}
         self._dirty: list[Cell] = []
         self._replays: list[Entry] = []
-        self._gains: Gains | None = None
+        self.gains: Gains | None = None
+        """What fine buckets gain, where somebody wants to know."""
         self.readers: Callable[[], object] = lambda: None
 
     def __len__(self) -> int:
@@ -103,9 +104,10 @@ class Journal:
         lists = len(self._cells) + sum(map(len, self._groups.values()))
         return max(SHORT, min(LONG, 10 * LONG // (lists + 1)))
 
-    def write(self, changes: Changes, step: Step = "received") -> None:
-        """Take measurements that belong together."""
-        context = current_context()
+    def write(self, changes: Changes, step: Step = "received", context: Context | None = None) -> None:
+        """Take measurements that belong together, as recorded in `context` (default: the current one)."""
+        if context is None:
+            context = current_context()
         sampled = context and self.samples(context)
         entries = self._entries[step]
         # The SDK keeps exemplars; it is given these one by one when the journal is settled.
@@ -136,6 +138,8 @@ class Journal:
             self._gather()
             self._hand_over()
             self._replay()
+            if self.gains is not None:
+                self.gains.settled()
         return []
 
     def drop(self) -> None:
@@ -162,8 +166,10 @@ class Journal:
         """Settle the cells that gained something."""
         dirty, self._dirty = self._dirty, []
         for cell in dirty:
-            if self._gains is not None:
-                self._gains.note(cell)
+            cell.dirty = False
+        for cell in dirty:
+            if self.gains is not None:
+                self.gains.note(cell)
             cell.settle(self.readers())
 
     def _replay(self) -> None:
@@ -172,17 +178,8 @@ class Journal:
         for changes, context in replays:
             for amount, cell in changes:
                 cell.replay(amount, context or Context())
-                if self._gains is not None:
-                    self._gains.note_one(cell, amount)
-
-    def keep_gains(self) -> None:
-        """Keep from now on what the fine buckets gain, for gains() to return."""
-        self._gains = Gains()
-
-    def gains(self) -> list[Gain]:
-        """Return what the fine buckets of each histogram cell gained since this was last called."""
-        with self._sorting:
-            return [] if self._gains is None else self._gains.take()
+                if self.gains is not None:
+                    self.gains.note_one(cell, amount)
 
     def _take(self, those: Cell | Group) -> None:
         amounts = _prefix(those.amounts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -26,9 +27,14 @@ class BoundRecorder(SynchronousRecorder):
         self.journal = journal
         self._scale = Scale(instrument.buckets, instrument.name) if isinstance(instrument, Histogram) else None
         self._given: dict[tuple[AttributeValue | None, ...], Cell] = {}
+        # Of two threads that record the same attributes first, one makes the cell. Reentrant, for signal handlers.
+        self._making = threading.RLock()
 
-    def record(self, amount: float, attributes: Attributes, _: Context | None = None) -> None:
-        """Take one measurement; never raises."""
+    def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
+        """Take one measurement; never raises. One that was put off has the context that it was made in."""
+        if context is not None:
+            self._record_with_care(amount, attributes, context)
+            return
         try:
             cell = self._given.get((*attributes, *attributes.values()))
         except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
@@ -37,7 +43,7 @@ class BoundRecorder(SynchronousRecorder):
         if (
             cell is None
             or not ((kind is int or kind is float) and self._least <= amount < LIMIT)
-            or ((context := current_context()) and self.journal.samples(context))
+            or ((now := current_context()) and self.journal.samples(now))
         ):
             self._record_with_care(amount, attributes)
             return
@@ -45,11 +51,11 @@ class BoundRecorder(SynchronousRecorder):
             self.journal.shorten(cell)
         cell.amounts.append(amount)
 
-    def _record_with_care(self, amount: float, attributes: Attributes) -> None:
+    def _record_with_care(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Take a measurement that is the first of its kind, or in a span, or that something may be wrong with."""
         try:
             if self.takes(amount):
-                self.journal.write(((amount, self.cell(attributes)),))
+                self.journal.write(((amount, self.cell(attributes)),), context=context)
             else:
                 self.report("invalid_amount", no_amount(amount, self.instrument))
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
@@ -117,10 +123,10 @@ class BoundRecorder(SynchronousRecorder):
     def _resolve(self, key: tuple[AttributeValue | None, ...], attributes: Attributes) -> Cell:
         reports = self.resolver.reports
         same = identity(self.resolver.resolve(attributes))
-        kept = self.resolver.series.get(same, same)
-        # Another thread may be faster; what both cells hold adds up.
-        cell = kept if isinstance(kept, Cell) else self._new_cell(kept)
-        self.resolver.series[same] = cell
+        with self._making:
+            kept = self.resolver.series.get(same, same)
+            cell = kept if isinstance(kept, Cell) else self._new_cell(kept)
+            self.resolver.series[same] = cell
         # What has to be counted each time as wrong is not kept, nor what equals other keys: 1, 1.0 and True.
         plain = all(isinstance(value, str | None) for value in attributes.values())
         if plain and reports == self.resolver.reports and len(self._given) < self.MOST_KEYS:

@@ -13,9 +13,7 @@ from otel_ha.bound import Gain
 from otel_ha.history.distribution import packed, unpacked
 from otel_ha.instruments import Attribute, Histogram, Instrument, Observable
 from otel_ha.recorder import AttributeValue
-
-Key = tuple[Any, ...]
-"""The names of a series' attributes, then their values: less memory than pairs."""
+from otel_ha.recording import Identity, identity
 
 
 class Moment(NamedTuple):
@@ -82,8 +80,10 @@ class Series:
 
     def refine(self, gain: Gain) -> None:
         """Take what the fine buckets gained, in place of the exported ones from now on."""
-        self.is_fine, self.bounds, self.buckets = True, gain.bounds, ()
-        self.gains[-1] = packed(gain.counts)
+        if not self.is_fine:
+            self.is_fine, self.bounds, self.buckets = True, gain.bounds, ()
+            self.gains = [b""] * len(self.gains)  # whatever there is was counted by other buckets
+        self.add_gains(gain.counts)
 
     def drop_newest(self) -> dict[int, int]:
         """Forget the newest collection; return what its buckets gained, which the next one has gained as well."""
@@ -93,10 +93,10 @@ class Series:
         self.sums.pop()
         return unpacked(self.gains.pop())
 
-    def add_gains(self, earlier: Mapping[int, int]) -> None:
+    def add_gains(self, more: Mapping[int, int]) -> None:
         """Add to what the buckets gained in the newest collection."""
         gains = unpacked(self.gains[-1])
-        self.gains[-1] = packed({i: earlier.get(i, 0) + gains.get(i, 0) for i in earlier.keys() | gains.keys()})
+        self.gains[-1] = packed({i: more.get(i, 0) + gains.get(i, 0) for i in more.keys() | gains.keys()})
 
     def shorten(self, most: int) -> None:
         """Keep the newest `most` collections."""
@@ -125,7 +125,7 @@ class Kept:
         """Whether the first moment is the one at which all of them began, and no collection."""
         self._is_provisional = False
         self._declared = {instrument.name: instrument for instrument in instruments}
-        self._series: dict[str, dict[Key, Series]] = {name: {} for name in self._declared}
+        self._series: dict[str, dict[Identity, Series]] = {name: {} for name in self._declared}
 
     def take(self, moment: Moment, metrics: Iterable[Any], gains: Iterable[Gain], *, provisional: bool) -> None:
         """Keep a collection; what is no instrument of the catalog is left out, and what a View made something else."""
@@ -146,7 +146,7 @@ class Kept:
             if id(series) not in seen:
                 series.put(None)
         for gain in gains:
-            known = self._series.get(gain.instrument, {}).get(_key(gain.attributes))
+            known = self._series.get(gain.instrument, {}).get(gain.identity)
             if known is not None:
                 known.refine(gain)
         for series, earlier in carried:
@@ -155,7 +155,7 @@ class Kept:
 
     def _of(self, instrument: Instrument, attributes: Mapping[str, Any]) -> Series:
         of_instrument = self._series[instrument.name]
-        key = _key(attributes)
+        key = identity(attributes)
         series = of_instrument.get(key)
         if series is None:
             series = of_instrument[key] = Series(
@@ -187,10 +187,9 @@ class Kept:
     def chosen(self, instrument: Instrument, where: Mapping[str, AttributeValue]) -> list[Series]:
         """Return the series of an instrument that have these attributes, given by keyword."""
         names = {attribute.keyword: attribute.name for attribute in instrument.attributes}
-        wanted = {names[keyword]: value for keyword, value in where.items()}.items()
-        return [
-            series for series in self._series.get(instrument.name, {}).values() if wanted <= series.attributes.items()
-        ]
+        wanted = [(names[keyword], value) for keyword, value in where.items()]
+        every = self._series.get(instrument.name, {}).values()
+        return [series for series in every if all(_has(series, name, value) for name, value in wanted)]
 
     def latest(
         self, instrument: Instrument, by: Attribute | None, where: Mapping[str, AttributeValue], at: int = -1
@@ -250,9 +249,10 @@ class Kept:
         return gained
 
 
-def _key(attributes: Mapping[str, Any]) -> Key:
-    return (*attributes, *attributes.values())
-
-
 def _value_of(series: Series, by: Attribute | None) -> str:
     return "" if by is None else str(series.attributes.get(by.name, ""))
+
+
+def _has(series: Series, name: str, value: AttributeValue) -> bool:
+    found = series.attributes.get(name)
+    return found == value and type(found) is type(value)  # 1, 1.0 and True are three values

@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
-from otel_ha.bound import BoundRecorder, CellHistogram, CellSum, Journal, drop_series, is_supported, readers_of
+from otel_ha.bound import BoundRecorder, CellHistogram, CellSum, Gains, Journal, drop_series, is_supported, readers_of
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
 from otel_ha.delivery import Delivery
@@ -201,7 +201,8 @@ class Pipeline:
         if "console" in config.metrics_exporters:
             self.pushes.append(console_reader(config, self._shared.cut))
         provider = Provider(
-            metric_readers=[*readers, *self.pushes, *([self.history] if self.history else [])],
+            # The history first: at the end, pushes take what time there is.
+            metric_readers=[*([self.history] if self.history else []), *readers, *self.pushes],
             resource=resource(config, forked=forked),
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
             views=[
@@ -218,10 +219,10 @@ class Pipeline:
         """Return the reader of the history; None where the provider is a foreign one that takes no reader."""
         if foreign is not None and not isinstance(foreign, SdkMeterProvider):
             return None
-        if self._journal is None:
-            return KeepingReader(keeper, self._shared.cut, list)
-        self._journal.keep_gains()
-        return KeepingReader(keeper, self._shared.cut, self._journal.gains)
+        gains = None
+        if self._journal is not None:
+            gains = self._journal.gains = Gains()
+        return KeepingReader(keeper, self._shared.cut, gains)
 
     def _new_journal(self) -> Journal | None:
         """Return the journal of bound instruments; None where each measurement has to go through the SDK."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
 
+from otel_ha.bound import Gains
 from otel_ha.delivery import Delivery
 from otel_ha.pipeline.consistent import Consistent
 from otel_ha.pipeline.resource import DISTRO
@@ -31,12 +32,9 @@ class Keeper(Protocol):
 
 
 class KeepingReader(Consistent, MetricReader):
-    """Collects every interval, and when it is asked to, into a keeper.
+    """Collects every interval, and when it is asked to, into a keeper; with what fine buckets gained, if there are."""
 
-    `gains` returns what fine buckets gained since it was last called.
-    """
-
-    def __init__(self, keeper: Keeper, cut: Cut, gains: Callable[[], Iterable[Any]]) -> None:
+    def __init__(self, keeper: Keeper, cut: Cut, gains: Gains | None) -> None:
         super().__init__()
         self.cut = cut
         self.delivery = Delivery("history", "this process's memory")
@@ -57,9 +55,11 @@ class KeepingReader(Consistent, MetricReader):
         with self._one_at_a_time:
             self._received = ()
             try:
+                if self._gains is not None:
+                    self._gains.ask()
                 self.collect()
-                # Another reader may have settled more since this one read: of the fine buckets that counts as of now.
-                self._keeper.take(self._received, self._gains(), provisional=provisional)
+                gains = self._gains.take() if self._gains is not None else ()
+                self._keeper.take(self._received, gains, provisional=provisional)
             except Exception as error:  # noqa: BLE001 - the next collection is to be tried as usual
                 if self.delivery.failed(str(error) or type(error).__name__):
                     _logger.warning("the history misses a collection: %r", error)

@@ -4,15 +4,18 @@ import json
 import threading
 import tracemalloc
 import urllib.request
+from contextlib import suppress
 
 import pytest
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_ha import Attribute, Catalog, Counter, Histogram, ObservableGauge, TelemetryError, setup_telemetry
+from otel_ha.bound import BoundRecorder
 from otel_ha.history import PerformanceMetrics
 from otel_ha.vocabulary import ingest
 from tests.history import run
+from tests.recorded import in_threads
 from tests.unit.conftest import config
 
 ROOM = Attribute("test.room", "A room.")
@@ -271,3 +274,53 @@ def test_summary_is_answered_over_http(telemetry):
         summary = json.load(response)
     assert summary["service"] == "test"
     assert len(summary["history"]["system"]) == 1
+
+
+# What others do meanwhile
+
+
+def test_a_scrape_in_the_midst_of_a_collection_takes_nothing_from_the_quantiles():
+    with run() as recorded:
+        reader = recorded.pipeline.history
+        receive = reader._receive_metrics
+
+        def raced(*arguments, **more):
+            receive(*arguments, **more)
+            for _ in range(100):  # a new series, which another reader settles before the gains are fetched
+                ingest.EVENT_DURATION.record(0.001, source="mqtt", domain="light", outcome="ok")
+            recorded.pipeline._journal.settle()
+
+        reader._receive_metrics = raced
+        recorded.collect(1)
+        reader._receive_metrics = receive
+        recorded.collect(1)
+        ingest.EVENT_DURATION.record(0.001, source="mqtt", domain="light", outcome="ok")
+        recorded.collect(1)
+        assert recorded.history.totals(ingest.EVENT_DURATION) == {"": 101}
+        assert recorded.history.quantile(0.5, ingest.EVENT_DURATION) == pytest.approx(0.001, rel=0.03)
+        assert recorded.history.quantile(0.99, ingest.EVENT_DURATION) == pytest.approx(0.001, rel=0.03)
+
+
+def test_threads_that_record_the_same_attributes_first_share_the_quantiles(kept, monkeypatch):
+    barrier, new = threading.Barrier(2), BoundRecorder._new_cell
+
+    def slow(*arguments):
+        with suppress(threading.BrokenBarrierError):
+            barrier.wait(0.2)  # widens the moment between looking and making
+        return new(*arguments)
+
+    monkeypatch.setattr(BoundRecorder, "_new_cell", slow)
+    bound = [SYNC_TIME.bind(room="hall") for _ in range(2)]
+    in_threads(2, lambda number: [bound[number].record(0.2) for _ in range(100)])
+    kept.collect(1)
+    (gains,) = [gains for _, gains in kept.history._kept.distributions(SYNC_TIME, {}, (0, 1))]
+    assert sum(gains.values()) == kept.history.totals(SYNC_TIME)[""] == 200
+
+
+def test_values_that_equal_others_are_kept_apart(kept):
+    SYNCS.add(5, room=1)
+    SYNCS.add(7, room=True)
+    SYNCS.add(11, room=1.0)
+    kept.collect(1)
+    assert kept.history.totals(SYNCS) == {"": 23}
+    assert kept.history.totals(SYNCS, room=True) == {"": 7}
