@@ -2,7 +2,7 @@
 
 An event comes in two ways. A call that knows how long it took records it whole: received, processed, its duration. A
 call that only counts adds to a counter of its own. Services make both calls for one event, so nothing here adds the two
-up: whoever reads them takes, for each series, the larger one (see otel_ha.compat.figures).
+up: whoever reads them takes, of each source and domain, the larger number (see otel_ha.compat.figures).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 Totals = Callable[..., dict[str, float]]
-"""What an instrument holds, by the values of an attribute; as History.totals."""
+"""What an instrument holds or gained, by the values of an attribute; as History.totals."""
 
 MOST = 100
 """Collections whose figures the earlier histories hold."""
@@ -85,9 +85,15 @@ def performance(kept: History | None) -> PerformanceMetrics:
     """Return how the work fares, over all that is kept."""
     if kept is None:
         return PerformanceMetrics()
-    figures = kept.performance()
-    errors, (_, _, events) = _sum(_totals(kept), ingest.ERRORS), _events(_totals(kept))
-    return replace(figures, error_rate=max(figures.error_rate, min(errors / events, 1.0) if events else 0.0))
+    figures, seconds = kept.performance(), kept.seconds()
+    gained = _increases(kept)
+    _, _, events = _events(gained)
+    failed = max(_sum(gained, ingest.ERRORS), _sum(gained, ha_ingestor.COUNTED_EVENTS, outcome="error"))
+    return replace(
+        figures,
+        event_processing_rate=events / seconds if seconds else 0.0,
+        error_rate=max(figures.error_rate, min(failed / events, 1.0) if events else 0.0),
+    )
 
 
 def business(kept: History | None) -> BusinessMetrics:
@@ -100,10 +106,18 @@ def business(kept: History | None) -> BusinessMetrics:
 
 def _totals(kept: History) -> Totals:
     """Return History.totals, which has nothing of an instrument that the service's own catalog leaves out."""
+    return _of_what_is_kept(kept.totals)
 
+
+def _increases(kept: History) -> Totals:
+    """Return History.increase over all that is kept, likewise."""
+    return _of_what_is_kept(lambda instrument, by, **where: kept.increase(instrument, None, by, **where))
+
+
+def _of_what_is_kept(read: Totals) -> Totals:
     def totals(instrument: Instrument, by: Attribute | None = None, **where: str) -> dict[str, float]:
         with suppress(TelemetryError):
-            return kept.totals(instrument, by, **where)
+            return read(instrument, by, **where)
         return {}
 
     return totals
@@ -148,8 +162,8 @@ def _larger(of: Totals, measured: Instrument, counted: Instrument, by: Attribute
     return {name: round(max(one.get(name, 0), other.get(name, 0))) for name in one | other}
 
 
-def _sum(of: Totals, instrument: Instrument) -> float:
-    return sum(of(instrument).values())
+def _sum(of: Totals, instrument: Instrument, **where: str) -> float:
+    return sum(of(instrument, **where).values())
 
 
 def _pushed(of: Totals, gauge: Instrument, derived: float) -> float:

@@ -1,15 +1,16 @@
 """Readings that the caller pushes and that are observed here: the last one given counts, and none is added to another.
 
 A queue's size, a breaker's state and the machine's totals are observed here, and the earlier API is told what they are.
+Numbers of connections are told by what they changed by, and the last one of each kind is kept here for that. Of either
+as many series are kept as the instrument declares; further ones are left out, and counted as a problem.
+
 What was pushed before telemetry was set up is not kept, as for any other measurement; nor what a telemetry that was
 shut down was told.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-
+from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.words import amount, breaker_state, report, text
 from otel_ha.instruments import Observable, state_set
 from otel_ha.recorder import Attributes, Observer, Observing, Point, Recorder
@@ -37,7 +38,7 @@ class Pushed:
         if key in readings or len(readings) < self.instrument.series // len(points):
             readings[key] = points
         else:
-            report(self.instrument, "series_exceeded", f"more than {len(readings)} of it; further ones are left out")
+            report(self.instrument, "series_exceeded", _left_out(len(readings)))
 
     def _of(self, observer: Observer) -> _Readings:
         mine: _Readings = {}
@@ -52,25 +53,34 @@ class Pushed:
 
 
 class Level:
-    """A number of things that the caller pushes, kept in an up-down counter by what it changed by."""
+    """A number of things that the caller pushes, kept in an up-down counter by what it changed by.
+
+    Keeps the last number of each kind, of as many kinds as the counter has series, while one telemetry runs.
+    """
 
     def __init__(self) -> None:
         self._recorder: Recorder | None = None
         self._last: dict[str | None, float] = {}
-        self._renew_lock()
-        os.register_at_fork(after_in_child=self._renew_lock)  # another thread of the parent may have held it
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def put(self, kind: str | None, number: float) -> None:
         """Make the number of active connections of a kind this one."""
-        with self._lock:
-            if ingest.CONNECTIONS.recorder is not self._recorder:
-                self._recorder, self._last = ingest.CONNECTIONS.recorder, {}
-            change = number - self._last.get(kind, 0)
-            self._last[kind] = number
-            ingest.CONNECTIONS.add(change, kind=kind)
+        counter = ingest.CONNECTIONS
+        with self._lock():
+            if counter.recorder is not self._recorder:
+                self._recorder, self._last = counter.recorder, {}
+            last = self._last
+            if kind not in last and len(last) >= counter.series:
+                report(counter, "series_exceeded", _left_out(len(last)))
+                return
+            last.setdefault(kind, 0)
+            # Without a call in between, so that no signal handler that pushes as well comes in between.
+            before, last[kind] = last[kind], number
+            counter.add(number - before, kind=kind)
+
+
+def _left_out(kept: int) -> str:
+    return f"more than {kept} of it; further ones are left out"
 
 
 _queues = Pushed(ingest.QUEUE_SIZE)

@@ -7,10 +7,10 @@ telemetry was seen, and what get_…() returns; in `pushed`, the last readings.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.settings import MonitoringSettings
 from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.telemetry import Telemetry, running_telemetry, setup_telemetry
@@ -19,7 +19,7 @@ _logger = logging.getLogger("otel_ha.compat")
 
 T = TypeVar("T")
 
-_lock = threading.Lock()
+_lock = ProcessLock()
 _seen = False
 """Whether telemetry has run: what was shut down since was shut down on purpose, and no get_…() starts it again."""
 
@@ -31,7 +31,7 @@ def ensure(config: Mapping[str, Any], *, again: bool = False) -> MonitoringSetti
     """
     global _seen  # noqa: PLW0603 - this module's purpose
     asked = MonitoringSettings.of(config)
-    with _lock:
+    with _lock():
         running = running_telemetry()
         if running is None and (again or not _seen):
             running = _set_up(asked)
@@ -49,7 +49,8 @@ def _set_up(asked: MonitoringSettings) -> Telemetry:
         if (meanwhile := running_telemetry()) is not None:  # set up by another thread, with other settings
             return meanwhile
         raise
-    telemetry.is_provisional = True  # the service may still set it up with settings of its own
+    if telemetry.config is config:  # made here: one that another thread set up alike meanwhile was asked for
+        telemetry.is_provisional = True  # the service may still set it up with settings of its own
     return telemetry
 
 
@@ -75,13 +76,13 @@ class Instance(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._lock = threading.RLock()  # one kind is made of others
+        self._lock = ProcessLock()  # reentrant: one kind is made of others
         self._it: T | None = None
 
     def get(self) -> T:
         """Return it."""
         if self._it is None:
-            with self._lock:
+            with self._lock():
                 if self._it is None:
                     self._it = self._make()
         return self._it

@@ -108,22 +108,97 @@ def test_promtool_finds_them_valid(promtool):
     assert "24 rules found" in done.stdout
 
 
-def test_events_that_were_measured_and_counted_are_counted_once(promtool, tmp_path, way):
+MEASURED = f"{EVENTS}_count"
+WEBSOCKET = {"homeassistant_source": "websocket"}
+PROCESSED = "ha_ingestor_events_processed_total"
+
+
+def processed(success: float = 0, error: float = 0, no_status: float = 0) -> Expected:
+    """Return the events from MQTT that are to be shown, by their status."""
+    shown = (({"status": "success"}, success), ({"status": "error"}, error), ({}, no_status))
+    return {
+        PROCESSED: [({"source": "mqtt", "domain": "light", **status}, number) for status, number in shown if number]
+    }
+
+
+def test_an_event_that_was_measured_and_counted_as_failed_is_shown_as_failed(promtool, tmp_path, way):
     series = [
-        (f"{EVENTS}_count", {**MQTT, **OK}, constant(8)),
-        (f"{EVENTS}_count", {**MQTT, **ERROR, "error_type": "ValueError"}, constant(1)),
-        (f"{EVENTS}_count", {**MQTT, **ERROR, "error_type": "KeyError"}, constant(1)),
-        (f"{EVENTS}_count", OK, constant(100)),  # of record_processing_time(), which names no source
-        (COUNTED, {**MQTT, **OK}, constant(9)),
-        (COUNTED, {"homeassistant_source": "websocket"}, constant(4)),
+        (MEASURED, {**MQTT, **OK}, constant(100)),
+        (COUNTED, {**MQTT, **OK}, constant(60)),
+        (COUNTED, {**MQTT, **ERROR}, constant(40)),
     ]
-    mqtt = {"source": "mqtt", "domain": "light"}
-    expected = [
-        ({**mqtt, "status": "success"}, 9),
-        ({**mqtt, "status": "error"}, 2),
-        ({"source": "websocket"}, 4),
+    rules_give(promtool, tmp_path, way, series, processed(success=60, error=40))
+
+
+def test_an_event_that_was_measured_and_counted_with_an_unknown_status_is_shown_once(promtool, tmp_path, way):
+    series = [(MEASURED, {**MQTT, **OK}, constant(100)), (COUNTED, MQTT, constant(100))]
+    rules_give(promtool, tmp_path, way, series, processed(no_status=100))
+
+
+def test_events_of_which_some_only_were_counted_are_those_measured(promtool, tmp_path, way):
+    series = [
+        (MEASURED, {**MQTT, **OK}, constant(8)),
+        (MEASURED, {**MQTT, **ERROR, "error_type": "ValueError"}, constant(1)),
+        (MEASURED, {**MQTT, **ERROR, "error_type": "KeyError"}, constant(1)),
+        (MEASURED, OK, constant(100)),  # of record_processing_time(), which names no source
+        (COUNTED, {**MQTT, **OK}, constant(8)),
+        (COUNTED, MQTT, constant(1)),
     ]
-    rules_give(promtool, tmp_path, way, series, {"ha_ingestor_events_processed_total": expected})
+    rules_give(promtool, tmp_path, way, series, processed(success=8, error=2))
+
+
+def test_events_of_which_some_only_were_measured_are_those_counted(promtool, tmp_path, way):
+    series = [
+        (MEASURED, {**MQTT, **OK}, constant(8)),
+        (MEASURED, {**MQTT, **ERROR, "error_type": "ValueError"}, constant(1)),
+        (COUNTED, {**MQTT, **OK}, constant(10)),
+    ]
+    rules_give(promtool, tmp_path, way, series, processed(success=10))
+
+
+def test_events_that_come_in_one_way_only_are_those(promtool, tmp_path, way):
+    failed = {**MQTT, **ERROR, "error_type": "KeyError"}
+    series = [
+        (MEASURED, {**MQTT, **OK}, constant(8)),
+        (MEASURED, failed, constant(2)),
+        (COUNTED, {**WEBSOCKET, **OK}, constant(4)),
+        (COUNTED, WEBSOCKET, constant(3)),
+    ]
+    counted = [({"source": "websocket", "status": "success"}, 4), ({"source": "websocket"}, 3)]
+    expected = {PROCESSED: [*processed(success=8, error=2)[PROCESSED], *counted]}
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_each_source_and_domain_is_decided_by_itself(promtool, tmp_path, way):
+    sensor = {**MQTT, "homeassistant_domain": "sensor"}
+    series = [
+        (MEASURED, {**MQTT, **OK}, constant(10)),
+        (COUNTED, {**MQTT, **ERROR}, constant(10)),
+        (MEASURED, {**sensor, **OK}, constant(7)),
+        (COUNTED, {**sensor, **ERROR}, constant(5)),
+    ]
+    of_sensor = ({"source": "mqtt", "domain": "sensor", "status": "success"}, 7)
+    rules_give(promtool, tmp_path, way, series, {PROCESSED: [*processed(error=10)[PROCESSED], of_sensor]})
+
+
+def test_each_service_is_decided_by_itself(promtool, tmp_path, way):
+    series = [
+        (MEASURED, {**MQTT, **OK}, constant(10)),
+        (COUNTED, {**MQTT, **ERROR}, constant(10)),
+        (MEASURED, {**MQTT, **OK, "instance": "two"}, constant(90)),
+    ]
+    of_two = ({"source": "mqtt", "domain": "light", "status": "success", "instance": "two"}, 90)
+    rules_give(promtool, tmp_path, way, series, {PROCESSED: [*processed(error=10)[PROCESSED], of_two]})
+
+
+def test_a_scrape_between_the_two_calls_for_an_event_shows_no_drop(promtool, tmp_path, way):
+    until, then = "99x38", "100x20"
+    series = [
+        (MEASURED, {**MQTT, **OK}, f"{until} {then}"),  # the 100th, which the scrape at 9m45s sees measured only
+        (COUNTED, {**MQTT, **OK}, constant(59)),
+        (COUNTED, {**MQTT, **ERROR}, constant(40)),
+    ]
+    rules_give(promtool, tmp_path, way, series, processed(success=59, error=40))
 
 
 def test_the_histogram_has_all_of_its_series(promtool, tmp_path, way):
@@ -252,6 +327,18 @@ def test_rates_and_ratios_that_nobody_pushes_are_derived(promtool, tmp_path, way
         "ha_ingestor_transformation_success_rate": [({"transformer_type": "points"}, 0.75)],
     }
     rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_the_rate_of_a_source_has_each_domain_as_its_events_come(promtool, tmp_path, way):
+    sensor = {**MQTT, "homeassistant_domain": "sensor"}
+    series = [
+        (MEASURED, {**MQTT, **OK}, growing(30)),
+        (COUNTED, {**MQTT, **OK}, growing(15)),
+        (COUNTED, {**sensor, **OK}, growing(15)),
+        (COUNTED, {**WEBSOCKET, **OK}, growing(15)),
+    ]
+    expected = [({"source": "mqtt"}, 3), ({"source": "websocket"}, 1)]
+    rules_give(promtool, tmp_path, way, series, {"ha_ingestor_event_processing_rate_events_per_second": expected})
 
 
 def test_what_has_another_name_only_keeps_its_value_and_its_labels(promtool, tmp_path, way):

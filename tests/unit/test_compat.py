@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import psutil
 import pytest
@@ -26,6 +27,8 @@ from otel_ha.compat import (
     set_performance_monitor,
     set_prometheus_collector,
 )
+from otel_ha.compat import running as compat_running
+from otel_ha.compat.settings import MonitoringSettings
 from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 from tests import earlier
@@ -51,6 +54,10 @@ def alone(monkeypatch):
     monkeypatch.setenv("OTEL_HA_SYSTEM_METRICS", "false")
     with earlier.untouched():
         yield monkeypatch
+
+
+def problem_counts(of):
+    return values(of, runtime.RECORDING_PROBLEMS)
 
 
 def run(snippet: str) -> dict:
@@ -130,6 +137,12 @@ class TestSettingUp:
         assert setup_telemetry() is first
         with pytest.raises(ConfigError, match="with other settings: service_name"):
             setup_telemetry("another")  # it has been asked for by now
+
+    def test_what_a_service_set_up_alike_in_between_does_not_give_way(self, alone):
+        with setup_telemetry() as telemetry:
+            assert compat_running._set_up(MonitoringSettings.of({})) is telemetry
+            with pytest.raises(ConfigError, match="with other settings: service_name"):
+                setup_telemetry("another")
 
     def test_what_a_service_set_up_itself_does_not_give_way(self, telemetry):
         get_performance_monitor()
@@ -434,6 +447,30 @@ class TestWhatIsPushed:
         found = values(telemetry, ingest.QUEUE_SIZE)
         assert sum(found.values()) == sum(range(16))
         assert problems(telemetry) == 24
+
+    def test_kinds_of_connections_stay_within_the_series_declared(self, telemetry):
+        collector = HAIngestorCollector()
+        for i in range(40):
+            collector.update_active_connections(i, f"client-{i}")
+        collector.update_active_connections(100, "client-0")
+        assert total(telemetry, ingest.CONNECTIONS) == 100 + sum(range(1, 16))
+        reported = {dict(labels)["otel_ha_problem_reason"]: n for labels, n in problem_counts(telemetry).items()}
+        assert reported == {"series_exceeded": 24}
+
+    @pytest.mark.timeout(20)
+    def test_a_push_that_comes_in_the_middle_of_another_neither_waits_nor_is_lost(self, telemetry):
+        collector = HAIngestorCollector()
+
+        class Interrupted(float):
+            def __sub__(self, other: float) -> float:  # as a signal handler would
+                collector.update_active_connections(5, "mqtt")
+                return float(self) - other
+
+        collector.update_active_connections(2, "mqtt")
+        collector.update_active_connections(Interrupted(9), "mqtt")
+        assert total(telemetry, ingest.CONNECTIONS) == 5
+        collector.update_active_connections(1, "mqtt")
+        assert total(telemetry, ingest.CONNECTIONS) == 1
 
 
 class TestWrongCalls:
@@ -756,3 +793,45 @@ def test_a_forked_child_shows_what_it_was_told_and_the_parent_what_that_was():
     command = [sys.executable, "-W", "error", "-c", FORKED]
     done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.splitlines() == ["child 2.0 1.0 1.0 0.0 0.0", "parent 5.0 3.0 0.0 0.0 1.0"], done.stderr
+
+
+FORKED_WHILE_SET_UP = """
+import logging, os, signal, threading
+from otel_ha.compat import get_performance_monitor
+from otel_ha.telemetry import running_telemetry
+
+held, go_on = threading.Event(), threading.Event()
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        if threading.current_thread() is not threading.main_thread():
+            held.set()
+            go_on.wait()
+
+logging.getLogger("otel_ha").addHandler(Slow())
+other = threading.Thread(target=get_performance_monitor)
+other.start()
+held.wait()
+if (child := os.fork()) == 0:
+    signal.alarm(20)
+    get_performance_monitor().record_event_processed("mqtt")
+    print("child", get_performance_monitor().event_counts["total"], flush=True)
+    os._exit(0)
+print("ended with", os.waitpid(child, 0)[1])
+go_on.set()
+other.join()
+"""
+
+
+def test_a_child_forked_while_another_thread_sets_up_sets_up_for_itself():
+    slow = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0", "OTEL_HA_NONSENSE": "1"}
+    command = [sys.executable, "-c", FORKED_WHILE_SET_UP]
+    done = subprocess.run(command, env={**os.environ, **slow}, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == ["child 1", "ended with 0"], done.stderr
+
+
+def test_an_instance_that_nobody_has_any_more_is_not_kept_for_a_fork():
+    it = compat_running.Instance(object)
+    gone = weakref.ref(it._lock)
+    del it
+    assert gone() is None

@@ -21,6 +21,11 @@ def rate(selector: str) -> str:
     return f"rate({selector}[5m])"
 
 
+def sum_without(label: str, expression: str) -> str:
+    """Return series added up over one of the earlier labels."""
+    return f"sum without ({label}) (\n{expression}\n)"
+
+
 def renamed(expression: str, labels: Labels, *drop: Attribute, how: str = "sum") -> str:
     """Return series under other labels, aggregated over those that are dropped; outcome ok is status success."""
     for label, attribute in labels.items():
@@ -54,6 +59,21 @@ def larger(*expressions: str, labels: Labels, drop: Sequence[Attribute]) -> str:
         for way, expression in enumerate(expressions)
     )
     return "max without (way) (\n{}\n)".format("\nor\n".join(ways))
+
+
+def whole_of(counted: str, measured: str, *, labels: Labels, apart: str, drop: Sequence[Attribute]) -> str:
+    """Return what was counted or, where the sum over the label `apart` is larger, what was measured; never of both.
+
+    An event is measured a moment before it is counted. A scrape of that moment must not change which ones are shown:
+    Prometheus would take it for a reset. So the measured ones are more only where they were so for 5 minutes.
+    """
+    common = {label: attribute for label, attribute in labels.items() if label != apart}
+    all_counted = renamed(counted, common, labels[apart], *drop)
+    all_measured = renamed(f"min_over_time({measured}[5m])", common, labels[apart], *drop)
+    return (
+        f"(\n{renamed(counted, labels, *drop)}\nunless ignoring ({apart})\n({all_measured}\n> {all_counted})\n)\n"
+        f"or ignoring ({apart})\n{renamed(measured, labels, *drop)}"
+    )
 
 
 def share(part: str, whole: str) -> str:

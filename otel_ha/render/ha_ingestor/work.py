@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_ha.render.ha_ingestor import promql
 from otel_ha.render.ha_ingestor.old_name import OldName
-from otel_ha.render.ha_ingestor.promql import larger, pushed_or, rate, renamed
+from otel_ha.render.ha_ingestor.promql import larger, pushed_or, rate, renamed, whole_of
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 _BY_SOURCE: Final = {"source": ingest.SOURCE}
@@ -56,11 +56,11 @@ WORK: Final = (
         series={
             "": pushed_or(
                 renamed(ha_ingestor.EVENT_RATE.prometheus_name, _BY_SOURCE),
-                larger(
-                    rate(_PROCESSED),
-                    rate(_COUNTED),
-                    labels=_BY_SOURCE,
-                    drop=(ingest.DOMAIN, ingest.OUTCOME, ingest.ERROR_TYPE),
+                promql.sum_without(
+                    "domain",
+                    larger(
+                        rate(_PROCESSED), rate(_COUNTED), labels=_BY_EVENT, drop=(ingest.OUTCOME, ingest.ERROR_TYPE)
+                    ),
                 ),
             )
         },
@@ -92,7 +92,13 @@ WORK: Final = (
         told=(ha_ingestor.COUNTED_EVENTS,),
         derived=(ingest.EVENT_DURATION,),
         series={
-            "": larger(_PROCESSED, _COUNTED, labels={**_BY_EVENT, "status": ingest.OUTCOME}, drop=(ingest.ERROR_TYPE,))
+            "": whole_of(
+                _COUNTED,
+                _PROCESSED,
+                labels={**_BY_EVENT, "status": ingest.OUTCOME},
+                apart="status",
+                drop=(ingest.ERROR_TYPE,),
+            )
         },
         prefer="the count of the duration. By entity: `homeassistant_entity_events_total`",
     ),
