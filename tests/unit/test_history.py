@@ -281,6 +281,7 @@ def test_summary_is_answered_over_http(telemetry):
 
 def test_a_scrape_in_the_midst_of_a_collection_takes_nothing_from_the_quantiles():
     with run() as recorded:
+        ingest.RECEIVED.add(1, source="mqtt")
         reader = recorded.pipeline.history
         receive = reader._receive_metrics
 
