@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Histogram, Instrument
+from otel_ha.recorder import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Catalog:
         self._by_name: dict[str, Instrument] = {}
         exposed: dict[str, Instrument] = {}
         for instrument in instruments:
+            if not isinstance(instrument, Instrument):
+                raise CatalogError(f"a catalog is made of instruments, Catalog(ONE, OTHER), not of {shown(instrument)}")
             for names, name in ((self._by_name, instrument.name), (exposed, instrument.prometheus_name)):
                 if names.setdefault(name, instrument) is not instrument:
                     raise CatalogError(f"two instruments are named {name!r}")

@@ -122,7 +122,8 @@ class Instrument:
             yield f"group {self.group!r} is none of {', '.join(GROUPS)}"
         if self.series < 1:
             yield f"series is at least 1, not {self.series}"
-        if not all(isinstance(attribute, Attribute) for attribute in self.attributes):
+        declared = self.attributes
+        if not isinstance(declared, tuple | list) or not all(isinstance(each, Attribute) for each in declared):
             yield f"attributes are Attribute declarations, not {shown(self.attributes)}"
             return
         yield from self._repeated("attribute", [a.prometheus_label for a in self.attributes])

@@ -308,7 +308,7 @@ class Telemetry:
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             self._endpoint_problem = f"cannot listen at {where}: {why}"
-            hint = "OTEL_EXPORTER_PROMETHEUS_PORT names another port, 0 takes a free one"
+            hint = "OTEL_EXPORTER_PROMETHEUS_HOST and _PORT say where else; port 0 takes a free one"
             _logger.error("no metrics endpoint: %s; the service goes on (%s)", self._endpoint_problem, hint)  # noqa: TRY400 - one line
         else:
             self._server, self._endpoint_problem = server, ""

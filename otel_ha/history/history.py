@@ -109,6 +109,7 @@ class History:
     def mean(self, histogram: Histogram, window: float | None = None, **where: AttributeValue) -> float:
         """Return the mean of what a histogram recorded within a window, in its unit."""
         self._check(histogram, None, where)
+        self._check_distribution(histogram)
         with self._lock:
             span = self._over(window)
             return figures.share(span.sum_gained(histogram, **where), span.gained(histogram, **where))
@@ -122,6 +123,7 @@ class History:
         docs/architecture.md), as near as the exported buckets allow.
         """
         self._check(histogram, None, where)
+        self._check_distribution(histogram)
         if not 0 <= share <= 1:
             raise TelemetryError(f"a quantile is asked for by a share from 0 to 1, not {share}")
         with self._lock:
@@ -199,13 +201,18 @@ class History:
         old_enough = [n for n, moment in enumerate(moments) if newest - moment.clock >= window - slack]
         return min(old_enough[-1] if old_enough else 0, max(len(moments) - 2, 0))
 
+    @staticmethod
+    def _check_distribution(instrument: Instrument) -> None:
+        if not isinstance(instrument, Histogram):
+            raise TelemetryError(f"{instrument.name!r} is no histogram, and has neither quantiles nor a mean")
+
     def _check(self, instrument: Instrument, by: Attribute | None, where: dict[str, AttributeValue]) -> None:
         if instrument.name not in self._names:
             raise TelemetryError(f"{instrument.name!r} is not in the catalog that telemetry was set up with")
         keywords = {attribute.keyword for attribute in instrument.attributes}
-        unknown = [*(keyword for keyword in where if keyword not in keywords)]
+        unknown = [keyword for keyword in where if keyword not in keywords]
         if by is not None and by not in instrument.attributes:
-            unknown.append(by.keyword)
+            unknown.append(by.keyword if isinstance(by, Attribute) else str(by))
         if unknown:
             declared = ", ".join(sorted(keywords)) or "none"
             raise TelemetryError(f"{instrument.name!r} has no attribute {unknown[0]!r} (declared: {declared})")

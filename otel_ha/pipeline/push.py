@@ -141,7 +141,11 @@ class WatchedExporter(MetricExporter):
         if not self._delivery.failed(why):
             return
         if self._closing_since is not None:
-            _logger.warning("the last push to %s failed: %s", self._delivery.target, why)
+            _logger.warning(
+                "the last push to %s, at the end, failed: %s (OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
+                self._delivery.target,
+                why,
+            )
         else:
             _logger.warning(
                 "push to %s fails: %s; it is tried again every interval, and logged when it works "
@@ -193,6 +197,8 @@ class PushReader(Consistent, PeriodicExportingMetricReader):
         """Push a last time and stop, within the time given; a receiver that refuses is tried no more than twice."""
         self._watched.close_soon()
         super().shutdown(timeout_millis=timeout_millis, **kwargs)
+        if self._daemon_thread is not None and self._daemon_thread.is_alive() and not self._watched.abandoned:
+            _logger.warning("the last push to %s did not end in time; its interval may be lost", self.delivery.target)
 
     def flush(self, timeout: float) -> bool:
         """Push now; returns whether it arrived within `timeout` seconds. Beyond them it goes on in the background."""

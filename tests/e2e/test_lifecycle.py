@@ -168,7 +168,10 @@ def test_a_collector_that_hangs_does_not_hold_up_the_end(end):
             process.send_signal(signal.SIGTERM)
         else:
             process.stdin.close()
-        assert ended(process)[0] == (-signal.SIGTERM if end == "signal" else 0)
+        returncode, log = ended(process)
+        assert returncode == (-signal.SIGTERM if end == "signal" else 0)
+        assert "the last push to" in log
+        assert "Reader" not in log  # the SDK's own words, which say nothing to an operator
 
 
 def test_a_grpc_collector_that_hangs_does_not_hold_up_the_end():

@@ -1,6 +1,6 @@
 import pytest
 
-from otel_ha import Catalog, CatalogError, Counter, Gauge, Histogram, Objective
+from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective
 
 A = Counter("test.a", unit="1", description="A.")
 B = Gauge("test.b", unit="1", description="B.")
@@ -109,3 +109,13 @@ def test_an_objectives_target_is_a_share(target):
 
 def test_an_objective_is_data():
     assert (objective().histogram, objective().bound, objective().target) == (WAIT, 0.25, 0.99)
+
+
+def test_a_catalog_of_a_list_is_a_clear_error():
+    with pytest.raises(CatalogError, match=r"Catalog\(ONE, OTHER\), not of \["):
+        Catalog([Counter("test.things", unit="{thing}", description="Things.")])
+
+
+def test_an_attribute_in_place_of_a_tuple_is_a_clear_error():
+    with pytest.raises(CatalogError, match="attributes are Attribute declarations, not Attribute"):
+        Counter("test.things", unit="{thing}", description="Things.", attributes=Attribute("test.room", "A room."))

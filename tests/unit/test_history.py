@@ -93,6 +93,17 @@ def test_an_attribute_that_is_not_declared_is_a_clear_error(kept, ask):
         kept.history.totals(SYNCS, **ask)
 
 
+def test_an_attribute_by_its_name_is_a_clear_error(kept):
+    with pytest.raises(TelemetryError, match=r"has no attribute 'room'"):
+        kept.history.totals(SYNCS, "room")
+
+
+@pytest.mark.parametrize("ask", [lambda history: history.quantile(0.5, SYNCS), lambda history: history.mean(SYNCS)])
+def test_a_counter_has_no_distribution(kept, ask):
+    with pytest.raises(TelemetryError, match=r"'test.syncs' is no histogram"):
+        ask(kept.history)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_quantile_beyond_a_share_is_a_clear_error(kept, share):
     with pytest.raises(TelemetryError, match="a share from 0 to 1"):
