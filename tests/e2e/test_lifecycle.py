@@ -223,3 +223,42 @@ print(telemetry.history.totals(JOBS), len(telemetry.history.timestamps), flush=T
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines() == ["{'': 20.0} 2", "{'': 3.0} 2"]
+
+
+def test_a_child_that_is_forked_while_others_measure_a_block_can_measure_it():
+    code = """
+import os, signal, threading
+from otel_ha import TelemetryConfig, measured, setup_telemetry
+from otel_ha.vocabulary import ingest
+
+config = TelemetryConfig(metrics_exporters=("prometheus",), prometheus_port=0, system_metrics=False)
+telemetry = setup_telemetry("test", config=config)
+block = measured(ingest.EVENT, source="mqtt")
+stopping = threading.Event()
+
+def work():
+    while not stopping.is_set():
+        with block:
+            pass
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+statuses = []
+for _ in range(10):
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        with block:
+            pass
+        os._exit(0)
+    statuses.append(os.waitpid(child, 0)[1])
+stopping.set()
+for thread in threads:
+    thread.join()
+telemetry.shutdown()
+print(statuses)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=55)
+    assert done.stdout.strip() == str([0] * 10)
