@@ -34,7 +34,8 @@ from otel_ha.instruments import (
     disconnect,
 )
 from otel_ha.pipeline.keep import Keeper, KeepingReader
-from otel_ha.pipeline.push import PushReader, console_reader, otlp_reader
+from otel_ha.pipeline.otlp import console_reader, otlp_reader
+from otel_ha.pipeline.push import PushReader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
 from otel_ha.pipeline.views import make, matched_by, view_of
