@@ -113,7 +113,7 @@ class _Listener(ThreadingMixIn, WSGIServer):
     request_queue_size = 32
     # Otherwise a second process could listen at the same port, where the platform knows how.
     allow_reuse_port = False
-    # How often it looks whether it should end, where stop() cannot wake it.
+    # Seconds after which it looks whether it should end, where stop() cannot wake it.
     timeout = 0.5
 
     def __init__(self, endpoint: Application, host: str, port: int, context: ssl.SSLContext | None) -> None:
@@ -127,6 +127,7 @@ class _Listener(ThreadingMixIn, WSGIServer):
 
     def start(self) -> None:
         """Serve in a thread."""
+        self.socket.settimeout(self.timeout)
         self._thread.start()
 
     def server_bind(self) -> None:
@@ -150,13 +151,16 @@ class _Listener(ThreadingMixIn, WSGIServer):
         """Accept a connection; where that fails for want of file descriptors, not at once again."""
         try:
             return super().get_request()
+        except TimeoutError:  # nobody came
+            raise
         except OSError:
             self._stopping.wait(0.1)
             raise
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            self.handle_request()
+            # It waits in accept(); handle_request() would make a selector each time.
+            self._handle_request_noblock()  # type: ignore[attr-defined]  # typeshed leaves it out
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer one request; runs in its thread, and so does the TLS handshake, which a client can hold up."""
