@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry.sdk.metrics import (
     Counter,
@@ -32,6 +33,8 @@ _TEMPORALITY: dict[str, dict[type, AggregationTemporality]] = {
     "delta": {Counter: _DELTA, ObservableCounter: _DELTA, Histogram: _DELTA},
     "lowmemory": {Counter: _DELTA, Histogram: _DELTA},
 }
+# The ports of a Collector, by protocol. Source: OpenTelemetry specification, OTLP exporter, default endpoints.
+_PORTS = {"grpc": 4317, "http/protobuf": 4318}
 _KINDS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
 
@@ -53,7 +56,8 @@ def otlp_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
     delivery = Delivery("otlp", target)
     # The gRPC exporter reports the same failure only once, so its first one is the last try.
     last_try = 0.0 if config.otlp_protocol == "grpc" else LAST_TRY
-    watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try)
+    hint = _hint(config.otlp_protocol, config.otlp_metrics_url)
+    watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try=last_try, hint=hint)
     return PushReader(watched, delivery, config, cut)
 
 
@@ -63,6 +67,15 @@ def console_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
 
     delivery = Delivery("console", "the console")
     return PushReader(WatchedExporter(ConsoleMetricExporter(), delivery, {}, {}), delivery, config, cut)
+
+
+def _hint(protocol: str, url: str) -> str:
+    """Return what to say where pushes fail of a port that is usually the other protocol's."""
+    port = urlsplit(url if "//" in url else f"//{url}").port
+    other = next((name for name, usual in _PORTS.items() if usual == port), protocol)
+    if other == protocol:
+        return ""
+    return f"port {port} is usually for {other}: OTEL_EXPORTER_OTLP_PROTOCOL={other}, or port {_PORTS[protocol]}; "
 
 
 def _http_exporter(config: TelemetryConfig) -> MetricExporter:

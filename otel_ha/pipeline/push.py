@@ -72,7 +72,11 @@ _hush = _Hush()
 
 
 class WatchedExporter(MetricExporter):
-    """Passes pushes on to an exporter and notes how they go, in place of the exporter's own log lines."""
+    """Passes pushes on to an exporter and notes how they go, in place of the exporter's own log lines.
+
+    A push that fails is tried once more at the most from `last_try` seconds into a shutdown. `hint`, where there is
+    one, is what the log advises first where pushes fail.
+    """
 
     def __init__(
         self,
@@ -80,7 +84,9 @@ class WatchedExporter(MetricExporter):
         delivery: Delivery,
         temporality: dict[type, AggregationTemporality],
         aggregation: dict[type, Aggregation],
+        *,
         last_try: float = LAST_TRY,
+        hint: str = "",
     ) -> None:
         super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
         self._exporter = exporter
@@ -88,6 +94,7 @@ class WatchedExporter(MetricExporter):
         self._heard: list[str] = []
         self._closing_since: float | None = None
         self._last_try = last_try
+        self._hint = hint
         self._is_shut_down = False
         self.abandoned = False
         for name in _CHATTY:
@@ -130,9 +137,10 @@ class WatchedExporter(MetricExporter):
         else:
             _logger.warning(
                 "push to %s fails: %s; it is tried again every interval, and logged when it works "
-                "(OTEL_EXPORTER_OTLP_ENDPOINT says where to, OTEL_METRICS_EXPORTER=prometheus turns it off)",
+                "(%sOTEL_EXPORTER_OTLP_ENDPOINT says where to, OTEL_METRICS_EXPORTER=prometheus turns it off)",
                 self._delivery.target,
                 why,
+                self._hint,
             )
 
     def close_soon(self) -> None:

@@ -10,7 +10,10 @@ from threading import Thread
 import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
+from otel_ha import setup_telemetry
 from otel_ha.pipeline.transport import transport_arguments
+from otel_ha.vocabulary import ingest
+from tests.unit.conftest import config
 
 PROGRAM = """
 import sys
@@ -86,3 +89,29 @@ def test_an_exporter_that_takes_no_transport_is_given_none():
         def __init__(self, endpoint: str) -> None: ...
 
     assert transport_arguments(Exporter, "http://127.0.0.1:4318/v1/metrics") == {}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port", "advice"),
+    [
+        ("http/protobuf", 4317, "(port 4317 is usually for grpc: OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or port 4318; OTEL"),
+        (
+            "grpc",
+            4318,
+            "(port 4318 is usually for http/protobuf: OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or port 4317",
+        ),
+        ("http/protobuf", 4318, "(OTEL_EXPORTER_OTLP_ENDPOINT says where to"),
+    ],
+)
+def test_a_push_that_fails_at_the_port_of_the_other_protocol_says_so(caplog, protocol, port, advice):
+    settings = config(
+        metrics_exporters=("otlp",),
+        otlp_protocol=protocol,
+        otlp_endpoint=f"http://127.1.2.3:{port}",  # where nobody listens, whatever runs on this machine
+        otlp_timeout=0.5,
+        shutdown_timeout=0.1,
+    )
+    with setup_telemetry(config=settings) as telemetry:
+        ingest.RECEIVED.add(1)
+        assert not telemetry.flush()
+    assert advice in caplog.text
