@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final, NoReturn, Self
 
@@ -131,6 +131,14 @@ def reject(name: str, known: Setting, source: str, value: object, allowed: str |
     raise ConfigError(message, setting=name, value=shown, allowed=allowed)
 
 
+def _raise(problems: Sequence[ConfigError]) -> None:
+    """Raise what is wrong, if anything is: all of it at once, so that nobody has to start again for each."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ConfigError("\n".join([f"{len(problems)} settings are wrong:", *map(str, problems)]))
+
+
 def suggestion(name: str, known: Collection[str]) -> str:
     """Return "; did you mean …?" with the nearest of the known names, or nothing if none is near."""
     # Imported here, as only mistakes need it.
@@ -169,9 +177,15 @@ class Settings:
         variables = environment(self.environ, self.env_file)
         known = settings(type(self))
         sources: dict[str, str] = {}
+        problems: list[ConfigError] = []
         for name, one in known.items():
-            value, sources[name] = resolve(name, one, getattr(self, name), variables)
-            self._put(name, value)
+            try:
+                value, sources[name] = resolve(name, one, getattr(self, name), variables)
+            except ConfigError as problem:
+                problems.append(problem)
+            else:
+                self._put(name, value)
+        _raise(problems)
         ours = [name for one in known.values() for name in one.variables if name.startswith(self.prefix)]
         stray = (name for name in sorted(variables) if name.startswith(self.prefix) and name not in ours)
         self._put("sources", FrozenMapping(sources))

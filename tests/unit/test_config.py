@@ -202,6 +202,18 @@ def test_a_wrong_value_is_an_error_that_names_the_variable_and_what_is_allowed(v
     assert str(error) == f"{variable} is {error.value}; allowed: {error.allowed}"
 
 
+def test_whatever_is_wrong_is_said_at_once() -> None:
+    error = refused({"OTEL_METRICS_EXPORTER": "zipkin", "OTEL_METRIC_EXPORT_INTERVAL": "30s"}, service_name="")
+    first, *lines = str(error).splitlines()
+    assert first == "3 settings are wrong:"
+    assert [line.partition(" is ")[0] for line in lines] == [
+        "service_name",
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+    ]
+    assert error.setting is None
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
