@@ -10,21 +10,26 @@ measurements at once; temporality, readers and exporters stay the SDK's. That an
 out by a measurement of nothing through the public API, whose context names the cell.
 """
 
-from otel_ha.bound.aggregations import CellHistogram, CellSum
+from otel_ha.bound.aggregations import CellHistogram, CellSum, ObservedLastValue, ObservedSum
 from otel_ha.bound.cells import HistogramCell, Scale, SumCell
 from otel_ha.bound.gains import Gain, Gains
 from otel_ha.bound.journal import Journal
+from otel_ha.bound.observed import BoundObservers, BoundSums
 from otel_ha.bound.recorder import BoundRecorder
 from otel_ha.bound.sdk import drop_series, is_supported, readers_of
 
 __all__ = [
+    "BoundObservers",
     "BoundRecorder",
+    "BoundSums",
     "CellHistogram",
     "CellSum",
     "Gain",
     "Gains",
     "HistogramCell",
     "Journal",
+    "ObservedLastValue",
+    "ObservedSum",
     "Scale",
     "SumCell",
     "drop_series",

@@ -8,12 +8,17 @@ from functools import partial
 from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation, _SumAggregation
+from opentelemetry.sdk.metrics._internal.aggregation import (
+    _ExplicitBucketHistogramAggregation,
+    _LastValueAggregation,
+    _SumAggregation,
+)
 from opentelemetry.sdk.metrics.export import AggregationTemporality
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, SumAggregation
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, LastValueAggregation, SumAggregation
 
 from otel_ha.bound.cells import CELL, Cell, HistogramCell, SumCell
 from otel_ha.bound.journal import TIME
+from otel_ha.bound.observed import LEARNER, Learner
 
 
 class _NoReservoir:
@@ -31,18 +36,28 @@ def _no_reservoir(*_: Any, **__: Any) -> Any:
     return _NO_RESERVOIR
 
 
-class _Bound:
+class _Sparing:
+    """Mixed into an aggregation of the SDK: makes a reservoir of exemplars for the first one that comes."""
+
+    _lock: Any
+    _reservoir: Any
+    reservoir: Callable[[], Any]
+    """Makes the SDK's own reservoir of exemplars."""
+
+    def _sample_exemplar(self, measurement: Any, should_sample_exemplar: bool) -> None:  # noqa: FBT001 - the SDK's
+        with self._lock:
+            if should_sample_exemplar and self._reservoir is _NO_RESERVOIR:
+                self._reservoir = self.reservoir()
+        super()._sample_exemplar(measurement, should_sample_exemplar)  # type: ignore[misc]
+
+
+class _Bound(_Sparing):
     """Mixed into an aggregation of the SDK: takes what cells settle, beside what comes one by one."""
 
     _start_time_unix_nano: int
     _attributes: Any
-    _lock: Any
-    _reservoir: Any
     spent = False
     """Whether the SDK may have put it aside: it does so with those of a delta reader, which start anew each time."""
-
-    reservoir: Callable[[], Any]
-    """Makes the SDK's own reservoir of exemplars."""
 
     def aggregate(self, measurement: Any, should_sample_exemplar: bool = True) -> None:  # noqa: FBT001, FBT002 - the SDK's
         """Take one measurement; the one of nothing that names a cell makes it settle here."""
@@ -69,12 +84,6 @@ class _Bound:
         self.spent = collection_aggregation_temporality is AggregationTemporality.DELTA
         return super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]
 
-    def _sample_exemplar(self, measurement: Any, should_sample_exemplar: bool) -> None:  # noqa: FBT001 - the SDK's
-        with self._lock:
-            if should_sample_exemplar and self._reservoir is _NO_RESERVOIR:
-                self._reservoir = self.reservoir()
-        super()._sample_exemplar(measurement, should_sample_exemplar)  # type: ignore[misc]
-
 
 class _BoundSum(_Bound, _SumAggregation):
     _value: float | None  # type: ignore[assignment]
@@ -99,6 +108,58 @@ class _BoundHistogram(_Bound, _ExplicitBucketHistogramAggregation):
             self._sum += cell.total
             self._min = min(self._min, cell.lowest)
             self._max = max(self._max, cell.highest)
+
+
+class _Observed(_Sparing):
+    """Mixed into an aggregation of the SDK for an observable: takes values directly, beside what is observed."""
+
+    def aggregate(self, measurement: Any, should_sample_exemplar: bool = True) -> None:  # noqa: FBT001, FBT002 - the SDK's
+        """Take what was observed; whom it names hands over what comes after it."""
+        super().aggregate(measurement, should_sample_exemplar)  # type: ignore[misc]
+        learner = measurement.context.get(LEARNER) if measurement.context else None
+        if isinstance(learner, Learner):
+            learner.learn(self.take)
+
+    def take(self, value: float) -> None:
+        """Take a value as the SDK would."""
+        raise NotImplementedError
+
+
+class _ObservedSum(_Observed, _SumAggregation):
+    _value: float | None  # type: ignore[assignment]
+
+    def take(self, value: float) -> None:
+        """Add a value: of what is observed with the same attributes, the sum is exported."""
+        with self._lock:
+            self._value = (self._value or 0) + value
+
+
+class _ObservedLastValue(_Observed, _LastValueAggregation):
+    _value: float | None  # type: ignore[assignment]
+
+    def take(self, value: float) -> None:
+        """Take a value in place of the one before."""
+        with self._lock:
+            self._value = value
+
+
+class ObservedSum(SumAggregation):
+    """The SDK's sum of an observable, for a View, which takes values directly."""
+
+    def _create_aggregation(self, instrument: Any, attributes: Any, reservoir_factory: Any, start: int) -> Any:
+        monotonic = isinstance(instrument, metrics.ObservableCounter)
+        made = _ObservedSum(attributes, monotonic, AggregationTemporality.CUMULATIVE, start, _no_reservoir)
+        made.reservoir = reservoir_factory(_SumAggregation)
+        return made
+
+
+class ObservedLastValue(LastValueAggregation):
+    """The SDK's last value of an observable, for a View, which takes values directly."""
+
+    def _create_aggregation(self, _: Any, attributes: Any, reservoir_factory: Any, __: int) -> Any:
+        made = _ObservedLastValue(attributes, _no_reservoir, instrument_is_synchronous=False)
+        made.reservoir = reservoir_factory(_LastValueAggregation)
+        return made
 
 
 class CellSum(SumAggregation):

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from otel_ha.bound.aggregations import CellHistogram, CellSum
+from otel_ha.bound.aggregations import CellHistogram, CellSum, ObservedLastValue, ObservedSum
 from otel_ha.bound.cells import HistogramCell, Scale, SumCell
 from otel_ha.bound.journal import Journal
+from otel_ha.bound.observed import BoundObservers
+from otel_ha.instruments import ObservableCounter, ObservableGauge
+from otel_ha.recording import Problems, Shared
 
 _logger = logging.getLogger("otel_ha")
 
+_GROWN = ObservableCounter("grown", unit="1", description="What has grown.")
+_LEVEL = ObservableGauge("level", unit="1", description="A level.")
 _SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
@@ -26,7 +34,8 @@ _SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.
 def is_supported() -> bool:
     """Whether the SDK's inside is as this package expects: tried on a pipeline of its own, once a process."""
     try:
-        return _exported_by_a_trial() == {"sum": (5, [3]), "histogram": ((1, 1, 0), [1.5])}
+        recorded = _exported_by_a_trial() == {"sum": (5, [3]), "histogram": ((1, 1, 0), [1.5])}
+        return recorded and _observed_by_a_trial() == {"grown": [1, 2, 3], "level": [1, 3, 6]}
     except Exception as error:  # noqa: BLE001 - whatever has changed, the public API is still there
         _logger.debug("bound instruments: %r", error)
         return False
@@ -57,6 +66,35 @@ def _exported_by_a_trial() -> dict[str, Any]:
 def _value_and_exemplars(point: Any) -> tuple[Any, list[float]]:
     value = getattr(point, "bucket_counts", None) or getattr(point, "value", None)
     return value, [exemplar.value for exemplar in point.exemplars]
+
+
+def _observed_by_a_trial() -> dict[str, list[Any]]:
+    """Return what is exported of three collections, of which the first learns the aggregations."""
+    reader = InMemoryMetricReader(preferred_temporality={sdk.ObservableCounter: AggregationTemporality.DELTA})
+    views = [
+        View(instrument_name="grown", aggregation=ObservedSum()),
+        View(instrument_name="level", aggregation=ObservedLastValue()),
+    ]
+    provider = MeterProvider([reader], resource=Resource({}), views=views, shutdown_on_exit=False)
+    meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
+    journal.readers = functools.partial(readers_of, provider)
+    shared = Shared(Problems(lambda *_: None))
+    grown, level = (BoundObservers(each, shared, journal) for each in (_GROWN, _LEVEL))
+    meter.create_observable_counter("grown", callbacks=[grown.callback])
+    meter.create_observable_gauge("level", callbacks=[level.callback])
+    values: list[float] = []
+    for each in (grown, level):
+        each.observe(lambda: values[-1], {})
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for value in (1, 3, 6):
+        values.append(value)
+        shared.cut.begin(reader)
+        data: Any = reader.get_metrics_data()
+        shared.cut.end()
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics:
+            found[metric.name].append(metric.data.data_points[0].value)
+    provider.shutdown()
+    return found
 
 
 def drop_series(provider: MeterProvider, name: str, gone: Iterable[dict[str, Any]]) -> None:

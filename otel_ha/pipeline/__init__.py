@@ -19,26 +19,26 @@ from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
-from otel_ha.bound import BoundRecorder, CellHistogram, CellSum, Gains, Journal, drop_series, is_supported, readers_of
+from otel_ha.bound import (
+    BoundObservers,
+    BoundRecorder,
+    BoundSums,
+    Gains,
+    Journal,
+    drop_series,
+    is_supported,
+    readers_of,
+)
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
 from otel_ha.delivery import Delivery
-from otel_ha.instruments import (
-    Counter,
-    Histogram,
-    Instrument,
-    Observable,
-    Synchronous,
-    UpDownCounter,
-    connect,
-    disconnect,
-)
+from otel_ha.instruments import Counter, Instrument, Observable, Synchronous, connect, disconnect
 from otel_ha.pipeline.keep import Keeper, KeepingReader
 from otel_ha.pipeline.otlp import console_reader, otlp_reader
 from otel_ha.pipeline.push import PushReader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
-from otel_ha.pipeline.views import make, matched_by, view_of
+from otel_ha.pipeline.views import aggregation_of, make, matched_by, view_of
 from otel_ha.recorder import AttributeValue
 from otel_ha.recording import (
     ExpiringRecorder,
@@ -238,11 +238,11 @@ class Pipeline:
         """Return what makes aggregations that can be bound to, for an instrument that is."""
         if self._journal is None or instrument in self._viewed:
             return None
-        if isinstance(instrument, Histogram):
-            explicit = self._config.otlp_histogram_aggregation.startswith("explicit")
-            return CellHistogram(instrument.buckets) if explicit else None
-        expires = isinstance(instrument, Counter) and instrument.expires
-        return CellSum() if isinstance(instrument, Counter | UpDownCounter) and not expires else None
+        return aggregation_of(instrument, explicit=self._config.otlp_histogram_aggregation.startswith("explicit"))
+
+    def _journal_of(self, instrument: Instrument) -> Journal | None:
+        """Return the journal, for an instrument that is bound."""
+        return None if self._aggregation(instrument) is None else self._journal
 
     def _recorder(self, meter: metrics.Meter, instrument: Synchronous) -> SynchronousRecorder:
         if isinstance(instrument, Counter) and instrument.expires:
@@ -251,8 +251,8 @@ class Pipeline:
             sums.release = partial(self._release, instrument.name, expiring.resolver)
             return expiring
         write: Write = getattr(make(meter, instrument), _VERBS[instrument.kind])
-        if self._journal is not None and self._aggregation(instrument) is not None:
-            return BoundRecorder(instrument, write, self._shared, self._journal)
+        if (journal := self._journal_of(instrument)) is not None:
+            return BoundRecorder(instrument, write, self._shared, journal)
         return SynchronousRecorder(instrument, write, self._shared)
 
     def _release(self, name: str, resolver: Resolver, gone: list[dict[str, AttributeValue]]) -> None:
@@ -263,14 +263,20 @@ class Pipeline:
     def _expiring(self, meter: metrics.Meter, instrument: Counter) -> ExpiringSums:
         sums = self._observed.get(instrument)
         if not isinstance(sums, ExpiringSums):
-            sums = self._observed[instrument] = ExpiringSums(_expiry(instrument, self._config))
+            expiry, journal = _expiry(instrument, self._config), self._journal_of(instrument)
+            sums = ExpiringSums(expiry) if journal is None else BoundSums(expiry, self._shared, journal)
+            self._observed[instrument] = sums
             make(meter, instrument, callbacks=[sums.observe])
         return sums
 
     def _observer(self, meter: metrics.Meter, instrument: Observable) -> Observers:
         observers = self._observed.get(instrument)
         if not isinstance(observers, Observers):
-            observers = self._observed[instrument] = Observers(instrument, self._shared)
+            shared, journal = self._shared, self._journal_of(instrument)
+            observers = (
+                Observers(instrument, shared) if journal is None else BoundObservers(instrument, shared, journal)
+            )
+            self._observed[instrument] = observers
             make(meter, instrument, callbacks=[observers.callback])
         return observers
 

@@ -21,7 +21,7 @@ class Consistent(MetricReader):
     # collection itself stays the SDK's.
     def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]
         """Collect, holding back groups of measurements until everything is read."""
-        self.cut.begin()
+        self.cut.begin(self)
         try:
             super().collect(timeout_millis=timeout_millis)
         finally:

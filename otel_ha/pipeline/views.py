@@ -10,7 +10,17 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
-from otel_ha.instruments import Counter, Histogram, Instrument, Observable
+from otel_ha.bound import CellHistogram, CellSum, ObservedLastValue, ObservedSum
+from otel_ha.instruments import (
+    Counter,
+    Histogram,
+    Instrument,
+    Observable,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL
 from otel_ha.recording import OVERFLOW
 
@@ -30,6 +40,21 @@ def make(meter: metrics.Meter, instrument: Instrument, **known: Any) -> Any:
         known["explicit_bucket_boundaries_advisory"] = instrument.buckets
     create = getattr(meter, f"create_{kind}")
     return create(instrument.name, unit=instrument.unit, description=instrument.description, **known)
+
+
+def aggregation_of(instrument: Instrument, *, explicit: bool) -> Aggregation | None:
+    """Return what makes aggregations that can be bound to; None where there is none for this kind of instrument.
+
+    `explicit` tells whether histograms have explicit buckets.
+    """
+    if isinstance(instrument, Histogram):
+        return CellHistogram(instrument.buckets) if explicit else None
+    if isinstance(instrument, Counter | UpDownCounter):
+        observed = isinstance(instrument, Counter) and instrument.expires
+        return ObservedSum() if observed else CellSum()
+    if isinstance(instrument, ObservableCounter | ObservableUpDownCounter):
+        return ObservedSum()
+    return ObservedLastValue() if isinstance(instrument, ObservableGauge) else None
 
 
 def view_of(instrument: Instrument, aggregation: Aggregation | None) -> View:

@@ -6,19 +6,21 @@ and warned of once; nothing here raises into the measured code.
 """
 
 from otel_ha.recording.cut import Cut
-from otel_ha.recording.expiring import ExpiringRecorder, ExpiringSums
+from otel_ha.recording.expiring import ExpiringRecorder, ExpiringSums, Key
 from otel_ha.recording.limits import LIMIT, OVERFLOW, Identity, Resolver, Shared, attributes_of, identity, no_amount
-from otel_ha.recording.observers import Observers
+from otel_ha.recording.observers import Amount, Observers
 from otel_ha.recording.problems import Problems
 from otel_ha.recording.synchronous import SynchronousRecorder, Write
 
 __all__ = [
     "LIMIT",
     "OVERFLOW",
+    "Amount",
     "Cut",
     "ExpiringRecorder",
     "ExpiringSums",
     "Identity",
+    "Key",
     "Observers",
     "Problems",
     "Resolver",

@@ -21,6 +21,10 @@ _Bound = tuple[_Takes | None, float, Attributes]
 """A Change with the recorder of its instrument."""
 
 
+class _Thread(threading.local):
+    reader: object | None = None
+
+
 class Cut:
     """Lets a collection see related measurements all together or not at all.
 
@@ -36,7 +40,7 @@ class Cut:
         # Reentrant: a garbage collection inside a group can run a finalizer that records.
         self._lock = threading.RLock()
         self._collections = 0
-        self._thread = threading.local()
+        self._thread = _Thread()
         self._deferred: deque[tuple[Sequence[_Bound], Context]] = deque()
 
     @contextmanager
@@ -60,17 +64,22 @@ class Cut:
         """Record a group at the next collection; takes no lock, so a finalizer may call it wherever it interrupts."""
         self._deferred.append((_bind(changes), get_current()))
 
-    def begin(self) -> None:
-        """Hold back groups from now on: this thread collects."""
-        self._thread.collects = True
+    @property
+    def reader(self) -> object | None:
+        """The reader that this thread collects for; None where it collects for none of ours."""
+        return self._thread.reader
+
+    def begin(self, reader: object) -> None:
+        """Hold back groups from now on: this thread collects for `reader`."""
+        self._thread.reader = reader
         self._catch_up()
         with self._lock:
             self._collections += 1
 
     def end(self) -> None:
         """Record what was held back, if no other thread collects; nothing if this one's collection ended before."""
-        if getattr(self._thread, "collects", False):
-            self._thread.collects = False
+        if self._thread.reader is not None:
+            self._thread.reader = None
             with self._lock:
                 self._collections -= 1
             self._catch_up()

@@ -14,6 +14,9 @@ from otel_ha.recorder import Attributes, AttributeValue, shown
 from otel_ha.recording.limits import Shared
 from otel_ha.recording.synchronous import SynchronousRecorder
 
+Key = frozenset[tuple[str, AttributeValue]]
+"""The attributes of a sum."""
+
 
 class ExpiringSums:
     """The sums of a counter whose series end: reported while in use, given up after `expiry` seconds without use.
@@ -25,8 +28,8 @@ class ExpiringSums:
         self._expiry = expiry
         self._clock = clock
         self._lock = threading.Lock()
-        self._sums: dict[frozenset[tuple[str, AttributeValue]], tuple[float, float]] = {}
-        self._gone: list[dict[str, AttributeValue]] = []
+        self._sums: dict[Key, tuple[float, float]] = {}
+        self._gone: list[Key] = []
         self.release: Callable[[list[dict[str, AttributeValue]]], None] = lambda _: None
         """Called, at a collection, with the attributes of series that are given up."""
 
@@ -47,20 +50,26 @@ class ExpiringSums:
         with self._lock:
             self._give_up([key for key in self._sums if attributes.items() <= dict(key).items()])
 
-    def _give_up(self, keys: list[frozenset[tuple[str, AttributeValue]]]) -> None:
+    def _give_up(self, keys: list[Key]) -> None:
         for key in keys:
             del self._sums[key]
-            self._gone.append(dict(key))
+            self._gone.append(key)
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Return the sums in use; give up those that are not."""
+        return [Observation(total, dict(key)) for key, total in self._in_use()]
+
+    def _in_use(self) -> list[tuple[Key, float]]:
         oldest = self._clock() - self._expiry
         with self._lock:
             self._give_up([key for key, (_, used) in self._sums.items() if used < oldest])
             gone, self._gone = self._gone, []
             if gone:
-                self.release(gone)
-            return [Observation(total, dict(key)) for key, (total, _) in self._sums.items()]
+                self._let_go(gone)
+            return [(key, total) for key, (total, _) in self._sums.items()]
+
+    def _let_go(self, gone: list[Key]) -> None:
+        self.release([dict(key) for key in gone])
 
 
 class ExpiringRecorder(SynchronousRecorder):

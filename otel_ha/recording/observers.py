@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from typing import NamedTuple
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instruments import Instrument
 from otel_ha.recorder import Attributes, AttributeValue, Observing, Source, shown
 from otel_ha.recording.limits import LIMIT, Resolver, Shared, least_of, no_amount
+
+_NUMBERS = (int, float)
+_PLAIN = (str, int, type(None))
+
+
+class Amount(NamedTuple):
+    """What a source says of one attribute set, by keywords; `key` is what the set is looked up by."""
+
+    value: float
+    attributes: Attributes
+    key: Hashable
+
+
+class _Watched(NamedTuple):
+    """A source and the attributes of all that it says, whose key is made once."""
+
+    source: Source
+    attributes: Attributes
+    key: Hashable
+
+
+_STOPPED = _Watched(lambda: None, {}, ())
 
 
 class Observers:
@@ -22,13 +45,13 @@ class Observers:
         self._problems = shared.problems
         self._resolver = Resolver(instrument, shared)
         self._least = least_of(instrument)
-        self._sources: dict[object, tuple[Source, Attributes]] = {}
-        self._resolved: dict[tuple[AttributeValue | None, ...], dict[str, AttributeValue]] = {}
+        self._sources: dict[object, _Watched] = {}
+        self._resolved: dict[Hashable, dict[str, AttributeValue]] = {}
 
     def observe(self, source: Source, attributes: Attributes) -> Observing:
         """Read `source` at every collection until it is stopped."""
         key = object()
-        self._sources[key] = (source, attributes)
+        self._sources[key] = _Watched(source, attributes, _key(attributes))
 
         def stop() -> None:
             self._sources.pop(key, None)
@@ -45,36 +68,47 @@ class Observers:
 
     def callback(self, _: CallbackOptions) -> Iterable[Observation]:
         """Read every source; one that raises is left out and reported."""
-        return [observation for key in list(self._sources) for observation in self._read(key)]
+        for amount in self._amounts():
+            yield Observation(amount.value, self._resolve(amount))
 
-    def _read(self, key: object) -> list[Observation]:
-        source, attributes = self._sources.get(key, (lambda: None, {}))
+    def _amounts(self) -> Iterator[Amount]:
+        """Return what the sources say, each of which is read when what the one before says was taken."""
+        for key in list(self._sources):
+            yield from self._read(self._sources.get(key, _STOPPED))
+
+    def _read(self, watched: _Watched) -> Iterable[Amount]:
+        source, attributes, key = watched
         try:
             value = source()
             if value is None:
-                return []
-            points = [(value, {})] if isinstance(value, int | float) else value
-            return [Observation(v, self._resolve({**attributes, **own})) for v, own in points if self._is_amount(v)]
+                return ()
+            if isinstance(value, _NUMBERS):
+                return (Amount(value, attributes, key),) if self._is_amount(value) else ()
+            return [Amount(v, merged := {**attributes, **own}, _key(merged)) for v, own in value if self._is_amount(v)]
         except Exception as error:  # noqa: BLE001 - one broken source must not cost the whole collection
             self.report("source_failed", f"a source failed: {shown(error)}")
-            return []
+            return ()
 
-    def _resolve(self, attributes: Attributes) -> dict[str, AttributeValue]:
+    def _resolve(self, amount: Amount) -> dict[str, AttributeValue]:
         """Resolve attributes, once: what is observed is mostly the same at every collection."""
-        key = (*attributes, *attributes.values())
-        # Of values that equal others (1, 1.0 and True) the key would not say which.
-        if not all(isinstance(part, str | None) for part in key):
-            return self._resolver.resolve(attributes)
-        found = self._resolved.get(key)
+        found = self._resolved_before(amount.key)
         if found is None:
             reports = self._resolver.reports
-            found = self._resolver.resolve(attributes)
-            if reports == self._resolver.reports and len(self._resolved) < self.MOST_RESOLVED:
-                self._resolved[key] = found
+            found = self._resolver.resolve(amount.attributes)
+            # What has to be counted each time as wrong is not kept, nor what may be another each time: NaN.
+            plain = all(isinstance(value, _PLAIN) for value in amount.attributes.values())
+            if plain and reports == self._resolver.reports and len(self._resolved) < self.MOST_RESOLVED:
+                self._resolved[amount.key] = found
         return found
 
+    def _resolved_before(self, key: Hashable) -> dict[str, AttributeValue] | None:
+        try:
+            return self._resolved.get(key)
+        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
+            return None
+
     def _is_amount(self, value: float) -> bool:
-        if isinstance(value, int | float) and self._least <= value < LIMIT:
+        if isinstance(value, _NUMBERS) and self._least <= value < LIMIT:
             return True
         self.report("invalid_amount", no_amount(value, self._instrument))
         return False
@@ -82,3 +116,9 @@ class Observers:
     def report(self, reason: str, what: str, *, attribute: str = "") -> None:
         """Count something that is wrong with a measurement."""
         self._problems.report(self._instrument, reason, what, attribute=attribute)
+
+
+def _key(attributes: Attributes) -> Hashable:
+    """Return what attributes are looked up by: 1, 1.0 and True are equal, but not of one type."""
+    values = attributes.values()
+    return (*attributes, *values, *map(type, values))

@@ -318,7 +318,7 @@ def test_a_group_waits_for_the_last_of_two_overlapping_collections(recorded):
     cut, first_is_in, first_may_end = recorded.cut, threading.Event(), threading.Event()
 
     def first():
-        cut.begin()
+        cut.begin("a reader")
         first_is_in.set()
         first_may_end.wait(10)
         cut.end()
@@ -326,7 +326,7 @@ def test_a_group_waits_for_the_last_of_two_overlapping_collections(recorded):
     thread = threading.Thread(target=first)
     thread.start()
     first_is_in.wait(10)
-    cut.begin()
+    cut.begin("a reader")
     cut.apply(changes(1, 1))
     first_may_end.set()
     thread.join()
@@ -360,10 +360,10 @@ def test_overlapping_collections_of_two_readers_see_groups_whole(recorded):
 
 def test_a_collection_that_ended_twice_ended_once(recorded):
     cut = recorded.cut
-    cut.begin()
+    cut.begin("a reader")
     cut.end()
     cut.end()
-    cut.begin()
+    cut.begin("a reader")
     cut.apply(changes(1, 1))
     assert len(cut._deferred) == 1
     cut.end()
@@ -371,7 +371,7 @@ def test_a_collection_that_ended_twice_ended_once(recorded):
 
 
 def test_an_end_without_a_beginning_in_this_thread_is_nothing(recorded):
-    recorded.cut.begin()
+    recorded.cut.begin("a reader")
     thread = threading.Thread(target=recorded.cut.end)
     thread.start()
     thread.join()
@@ -436,7 +436,7 @@ def test_a_finalizer_may_record_a_group_while_its_thread_records_one(recorded):
 
 def test_a_collection_that_hangs_costs_neither_memory_nor_counts(recorded, monkeypatch):
     monkeypatch.setattr(Cut, "MOST_DEFERRED", 10)
-    recorded.cut.begin()
+    recorded.cut.begin("a reader")
     for _ in range(25):
         recorded.cut.apply(changes(1, 1))
         recorded.cut.defer(changes(1, 1))
