@@ -18,9 +18,10 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.epoch = 1e9
 
     def __call__(self) -> Moment:
-        return Moment(1e9 + self.seconds, self.seconds)
+        return Moment(self.epoch + self.seconds, self.seconds)
 
 
 class Run:

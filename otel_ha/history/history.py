@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, TypeVar
 
 from otel_ha.bound import Gain
@@ -164,14 +164,15 @@ class History:
     def roll_up(self, period: float) -> list[Figures]:
         """Return the figures of each period of so many seconds (60: from full minute to full minute), oldest first.
 
-        A collection belongs to the period that it was taken in. The first and the last period may be incomplete.
+        A collection belongs to the period that it was taken in; where the clock was set back, to that of the one before
+        it, so that no period comes twice. The first and the last period may be incomplete.
         """
         if not period > 0:
             raise TelemetryError(f"a period is longer than 0 s, not {period}")
         with self._lock:
             moments = self._kept.moments
-            numbers = groupby(range(1, len(moments)), key=lambda number: moments[number].timestamp // period)
-            periods = [list(of_period) for _, of_period in numbers]
+            begun = list(accumulate((moment.timestamp // period for moment in moments), max))
+            periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]
             return [self._figures(each[0] - 1, each[-1], totals=False) for each in periods]
 
     def _figures(self, start: int, end: int, *, totals: bool) -> Figures:

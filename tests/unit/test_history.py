@@ -104,6 +104,14 @@ def test_a_counter_has_no_distribution(kept, ask):
         ask(kept.history)
 
 
+def test_a_clock_that_is_set_back_gives_no_period_twice(kept):
+    for set_back in (0, 120, 0, 0):
+        kept.clock.epoch -= set_back
+        kept.collect(60)
+    # The second collection seems to be of the minute before the first one's, the third one of the same as the first.
+    assert len(kept.history.roll_up(60)) == 2
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_quantile_beyond_a_share_is_a_clear_error(kept, share):
     with pytest.raises(TelemetryError, match="a share from 0 to 1"):
