@@ -75,19 +75,21 @@ class Provider(SdkMeterProvider):
 
     def add_metric_reader(self, metric_reader: MetricReader) -> None:
         """Let a reader join, which sees what is recorded from now on."""
-        if self.journal is not None:
-            with self._measurement_consumer._lock:  # no collection meanwhile
-                self.journal.settle()
+        self._catch_up()
         super().add_metric_reader(metric_reader)
 
     def _set_meter_configurator(self, **arguments: Any) -> None:
         """Enable or disable meters: what was recorded until now belongs to what was the case until now."""
-        if self.journal is not None:
-            with self._measurement_consumer._lock:
-                meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
-                is_enabled = meter._is_enabled()
-                (self.journal.settle if is_enabled else self.journal.drop)()
+        self._catch_up()
         super()._set_meter_configurator(**arguments)
+
+    def _catch_up(self) -> None:
+        """Settle what was recorded until now; what was recorded while the meter was disabled is forgotten."""
+        if self.journal is None or self._shutdown:
+            return
+        with self._measurement_consumer._lock:  # no collection meanwhile
+            meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
+            (self.journal.settle if meter._is_enabled() else self.journal.drop)()
 
 
 class Pipeline:

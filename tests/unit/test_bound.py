@@ -171,6 +171,15 @@ def test_what_is_recorded_while_the_meter_is_disabled_is_left_out_on_either_way(
     assert export() == bound
 
 
+def test_what_is_recorded_while_the_meter_is_disabled_is_left_out_although_a_reader_joins():
+    with Running() as running:
+        THINGS.add(1, shape="round")
+        running.provider._set_meter_configurator(meter_configurator=lambda _: _MeterConfig(is_enabled=False))
+        THINGS.add(1, shape="round")
+        running.join({})
+        assert running.collect()[THINGS.name] == {frozenset({("test.shape", "round")}): 1}
+
+
 def test_what_is_first_recorded_while_the_meter_is_disabled_is_found_once_it_is_enabled():
     with Running() as running:
         for is_enabled in (False, True):
