@@ -15,7 +15,7 @@ from otel_ha.bound.cells import HistogramCell, Scale, SumCell
 from otel_ha.bound.gains import Gain, Gains
 from otel_ha.bound.journal import Journal
 from otel_ha.bound.recorder import BoundRecorder
-from otel_ha.bound.sdk import drop_series, is_supported, readers_of
+from otel_ha.bound.sdk import drop_series, is_supported, keep_from, readers_of
 
 __all__ = [
     "BoundRecorder",
@@ -29,5 +29,6 @@ __all__ = [
     "SumCell",
     "drop_series",
     "is_supported",
+    "keep_from",
     "readers_of",
 ]

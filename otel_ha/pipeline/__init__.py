@@ -19,7 +19,17 @@ from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
-from otel_ha.bound import BoundRecorder, CellHistogram, CellSum, Gains, Journal, drop_series, is_supported, readers_of
+from otel_ha.bound import (
+    BoundRecorder,
+    CellHistogram,
+    CellSum,
+    Gains,
+    Journal,
+    drop_series,
+    is_supported,
+    keep_from,
+    readers_of,
+)
 from otel_ha.catalog import Catalog
 from otel_ha.config import TelemetryConfig
 from otel_ha.delivery import Delivery
@@ -74,19 +84,21 @@ class Provider(SdkMeterProvider):
 
     def add_metric_reader(self, metric_reader: MetricReader) -> None:
         """Let a reader join, which sees what is recorded from now on."""
-        if self.journal is not None:
-            with self._measurement_consumer._lock:  # no collection meanwhile
-                self.journal.settle()
+        with self._measurement_consumer._lock:  # no collection meanwhile
+            self._settle()
         super().add_metric_reader(metric_reader)
 
     def _set_meter_configurator(self, **arguments: Any) -> None:
         """Enable or disable meters: what was recorded until now belongs to what was the case until now."""
-        if self.journal is not None:
-            with self._measurement_consumer._lock:
-                meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
-                is_enabled = meter._is_enabled()
-                (self.journal.settle if is_enabled else self.journal.drop)()
-        super()._set_meter_configurator(**arguments)
+        with self._measurement_consumer._lock:  # what a collection settles is settled while all is as it was
+            self._settle()
+            super()._set_meter_configurator(**arguments)
+
+    def _settle(self) -> None:
+        """Count what was recorded until now, or, where our meter is disabled, forget it."""
+        if self.journal is not None and not self._shutdown:
+            meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
+            (self.journal.settle if meter._is_enabled() else self.journal.drop)()
 
 
 class Pipeline:
@@ -213,16 +225,19 @@ class Pipeline:
         if self._journal is not None:
             provider.journal = self._journal
             self._journal.readers = partial(readers_of, provider)
+            if self.history is not None:
+                bound = {each.name for each in self._catalog if self._aggregation(each) is not None}
+                keep_from(self.history, provider, DISTRO, bound)
         return provider
 
     def _keeping_reader(self, keeper: Keeper, foreign: metrics.MeterProvider | None) -> KeepingReader | None:
         """Return the reader of the history; None where the provider is a foreign one that takes no reader."""
         if foreign is not None and not isinstance(foreign, SdkMeterProvider):
             return None
-        gains = None
-        if self._journal is not None:
-            gains = self._journal.gains = Gains()
-        return KeepingReader(keeper, self._shared.cut, gains)
+        if self._journal is None:
+            return KeepingReader(keeper, self._shared.cut, tuple)
+        self._journal.gains = Gains()
+        return KeepingReader(keeper, self._shared.cut, self._journal.gained)
 
     def _new_journal(self) -> Journal | None:
         """Return the journal of bound instruments; None where each measurement has to go through the SDK."""
