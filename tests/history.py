@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from opentelemetry.sdk.metrics.view import View
 
 from otel_ha import Catalog, TelemetryConfig
 from otel_ha.history import History
@@ -27,11 +29,11 @@ class Clock:
 class Run:
     """A pipeline of the real SDK with a history whose collections are taken by hand."""
 
-    def __init__(self, length: int, catalog: Catalog, **settings: Any) -> None:
+    def __init__(self, length: int, catalog: Catalog, views: Sequence[View] = (), **settings: Any) -> None:
         self.clock = Clock()
         self.history = History(catalog, length=length, interval=3600, now=self.clock)
         config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={}, **settings)
-        self.pipeline = Pipeline(config, catalog, keeper=self.history)
+        self.pipeline = Pipeline(config, catalog, views=views, keeper=self.history)
 
     def collect(self, seconds: float) -> None:
         """Take a regular collection so many seconds after the last one."""

@@ -16,7 +16,7 @@ from otel_ha.bound.gains import Gain, Gains
 from otel_ha.bound.journal import Journal
 from otel_ha.bound.observed import BoundObservers, BoundSums
 from otel_ha.bound.recorder import BoundRecorder
-from otel_ha.bound.sdk import drop_series, is_supported, readers_of
+from otel_ha.bound.sdk import drop_series, is_supported, keep_from, readers_of
 
 __all__ = [
     "BoundObservers",
@@ -34,5 +34,6 @@ __all__ = [
     "SumCell",
     "drop_series",
     "is_supported",
+    "keep_from",
     "readers_of",
 ]

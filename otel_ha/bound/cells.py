@@ -27,11 +27,24 @@ class Cell:
     Whoever records appends to `amounts`. All else is done by one thread at a time, the one that settles.
     """
 
-    __slots__ = ("_aggregations", "_created", "_readers", "amounts", "dirty", "identity", "limit", "write")
+    __slots__ = (
+        "_aggregations",
+        "_created",
+        "_readers",
+        "amounts",
+        "dirty",
+        "identity",
+        "instrument",
+        "limit",
+        "total",
+        "write",
+    )
 
-    def __init__(self, write: Write, identity: Identity) -> None:
+    def __init__(self, write: Write, identity: Identity, instrument: str = "") -> None:
         self.write = write
         self.identity = identity
+        self.instrument = instrument
+        self.total: float = 0
         self.amounts: list[float] = []
         self.limit = 0
         self.dirty = False
@@ -77,17 +90,13 @@ class Cell:
         self._aggregations += (aggregation,)
 
     def _reset(self) -> None:
-        raise NotImplementedError
+        self.total = 0
 
 
 class SumCell(Cell):
     """The sum of a counter's or an up-down counter's measurements."""
 
-    __slots__ = ("total",)
-
-    def __init__(self, write: Write, identity: Identity) -> None:
-        super().__init__(write, identity)
-        self.total: float = 0
+    __slots__ = ()
 
     def take(self, amounts: list[float]) -> None:
         """Add up amounts, of which there is at least one."""
@@ -97,20 +106,16 @@ class SumCell(Cell):
         """Add up an amount that was recorded so many times."""
         self.total += amount * times
 
-    def _reset(self) -> None:
-        self.total = 0
-
 
 class HistogramCell(Cell):
     """The distribution of a histogram's measurements, over bounds finer than those that are exported."""
 
-    __slots__ = ("counts", "highest", "lowest", "scale", "total")
+    __slots__ = ("counts", "highest", "lowest", "scale")
 
-    def __init__(self, write: Write, identity: Identity, scale: Scale) -> None:
-        super().__init__(write, identity)
+    def __init__(self, write: Write, identity: Identity, scale: Scale, instrument: str = "") -> None:
+        super().__init__(write, identity, instrument)
         self.scale = scale
         self.counts: dict[int, int] = {}
-        self.total: float = 0
         self.lowest = math.inf
         self.highest = -math.inf
 
@@ -125,8 +130,8 @@ class HistogramCell(Cell):
         self.highest = max(self.highest, max(amounts))  # noqa: PLW3301
 
     def _reset(self) -> None:
+        super()._reset()
         self.counts.clear()
-        self.total = 0
         self.lowest = math.inf
         self.highest = -math.inf
 
@@ -134,8 +139,7 @@ class HistogramCell(Cell):
 class Scale:
     """The bounds of a histogram and finer ones between, below and above them."""
 
-    def __init__(self, buckets: tuple[float, ...], instrument: str = "") -> None:
-        self.instrument = instrument
+    def __init__(self, buckets: tuple[float, ...]) -> None:
         positive = [bound for bound in buckets if bound > 0] or [1.0]
         low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
         steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1

@@ -1,67 +1,56 @@
-"""Gains: what the fine buckets of histograms gained since somebody last asked."""
+"""Gains: what bound instruments gained since somebody last asked, beside what the SDK is told."""
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from otel_ha.bound.cells import Cell, HistogramCell
 from otel_ha.recording import Identity
 
 
-class Gain(NamedTuple):
-    """What one histogram's attribute set gained: counts by the index of their upper bound."""
+@dataclass(slots=True)
+class Gain:
+    """What one attribute set of an instrument gained; of a histogram with counts by the index of their upper bound."""
 
     instrument: str
     identity: Identity
-    bounds: Sequence[float]
-    counts: Mapping[int, int]
+    bounds: Sequence[float] = ()
+    total: float = 0
+    counts: dict[int, int] = field(default_factory=dict)
 
 
 class Gains:
-    """Adds up what cells are settled with; whoever settles holds the journal's lock.
-
-    It is cut in the very collection that asked for it: of what another one settles afterwards the first has no series.
-    """
+    """Adds up what cells are settled with; whoever calls holds the journal's lock."""
 
     def __init__(self) -> None:
-        self._counts: dict[HistogramCell, dict[int, int]] = {}
-        self._asked_by: int | None = None
-        self._cut: list[Gain] = []
-
-    def ask(self) -> None:
-        """Have it cut by the collection that this thread starts now."""
-        self._asked_by = threading.get_ident()
-
-    def settled(self) -> None:
-        """Cut it, if this thread's is the collection that asked for it."""
-        if self._asked_by == threading.get_ident():
-            self._asked_by = None
-            self._cut = self._take()
+        self._gains: dict[Cell, Gain] = {}
 
     def note(self, cell: Cell) -> None:
         """Add what a cell is about to be settled with."""
+        gain = self._of(cell)
+        gain.total += cell.total
         if isinstance(cell, HistogramCell):
-            kept = self._counts.get(cell)
-            if kept is None:
-                self._counts[cell] = dict(cell.counts)
-                return
             for index, count in cell.counts.items():
-                kept[index] = kept.get(index, 0) + count
+                gain.counts[index] = gain.counts.get(index, 0) + count
 
     def note_one(self, cell: Cell, amount: float) -> None:
         """Add one amount, which goes to the SDK without the cell."""
+        gain = self._of(cell)
+        gain.total += amount
         if isinstance(cell, HistogramCell):
-            kept, index = self._counts.setdefault(cell, {}), bisect_left(cell.scale.bounds, amount)
-            kept[index] = kept.get(index, 0) + 1
+            index = bisect_left(cell.scale.bounds, amount)
+            gain.counts[index] = gain.counts.get(index, 0) + 1
 
     def take(self) -> list[Gain]:
-        """Return what was gained until the collection that asked."""
-        cut, self._cut = self._cut, []
-        return cut
+        """Return what was gained since this was last called."""
+        taken, self._gains = self._gains, {}
+        return list(taken.values())
 
-    def _take(self) -> list[Gain]:
-        taken, self._counts = self._counts, {}
-        return [Gain(cell.scale.instrument, cell.identity, cell.scale.bounds, counts) for cell, counts in taken.items()]
+    def _of(self, cell: Cell) -> Gain:
+        gain = self._gains.get(cell)
+        if gain is None:
+            bounds = cell.scale.bounds if isinstance(cell, HistogramCell) else ()
+            gain = self._gains[cell] = Gain(cell.instrument, cell.identity, bounds)
+        return gain

@@ -17,7 +17,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import get_current_span
 
 from otel_ha.bound.cells import Cell
-from otel_ha.bound.gains import Gains
+from otel_ha.bound.gains import Gain, Gains
 from otel_ha.context import current_context
 from otel_ha.recorder import Step
 
@@ -74,7 +74,7 @@ class Journal:
         self._dirty: list[Cell] = []
         self._replays: list[Entry] = []
         self.gains: Gains | None = None
-        """What fine buckets gain, where somebody wants to know."""
+        """What cells gain, where somebody wants to know."""
         self.readers: Callable[[], object] = lambda: None
 
     def __len__(self) -> int:
@@ -138,9 +138,14 @@ class Journal:
             self._gather()
             self._hand_over()
             self._replay()
-            if self.gains is not None:
-                self.gains.settled()
         return []
+
+    def gained(self) -> list[Gain]:
+        """Return what was settled since this was last called, where somebody wants to know."""
+        if self.gains is None:
+            return []
+        with self._sorting:
+            return self.gains.take()
 
     def drop(self) -> None:
         """Forget what was recorded and not settled yet: the meter was disabled meanwhile."""

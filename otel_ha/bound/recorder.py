@@ -25,7 +25,7 @@ class BoundRecorder(SynchronousRecorder):
     def __init__(self, instrument: Synchronous, write: Write, shared: Shared, journal: Journal) -> None:
         super().__init__(instrument, write, shared)
         self.journal = journal
-        self._scale = Scale(instrument.buckets, instrument.name) if isinstance(instrument, Histogram) else None
+        self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
         self._given: dict[tuple[AttributeValue | None, ...], Cell] = {}
         # Of two threads that record the same attributes first, one makes the cell. Reentrant, for signal handlers.
         self._making = threading.RLock()
@@ -135,9 +135,9 @@ class BoundRecorder(SynchronousRecorder):
 
     def _new_cell(self, same: Identity) -> Cell:
         if self._scale is not None:
-            cell: Cell = HistogramCell(self.write, same, self._scale)
+            cell: Cell = HistogramCell(self.write, same, self._scale, self.instrument.name)
         else:
-            cell = SumCell(self.write, same)
+            cell = SumCell(self.write, same, self.instrument.name)
         self.journal.add(cell)
         return cell
 

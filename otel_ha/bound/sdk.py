@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
 from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, MetricReader, MetricsData
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
@@ -25,6 +25,8 @@ from otel_ha.recording import Problems, Shared
 
 _logger = logging.getLogger("otel_ha")
 
+_BOUND: dict[str, Any] = {"sum": (5, [3]), "histogram": ((1, 1, 0), [1.5])}
+_OTHER: dict[str, Any] = {"other": (7, [])}
 _GROWN = ObservableCounter("grown", unit="1", description="What has grown.")
 _LEVEL = ObservableGauge("level", unit="1", description="A level.")
 _SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
@@ -34,20 +36,22 @@ _SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.
 def is_supported() -> bool:
     """Whether the SDK's inside is as this package expects: tried on a pipeline of its own, once a process."""
     try:
-        recorded = _exported_by_a_trial() == {"sum": (5, [3]), "histogram": ((1, 1, 0), [1.5])}
+        recorded = _exported_by_a_trial() == [{**_BOUND, **_OTHER}, _OTHER]
         return recorded and _observed_by_a_trial() == {"grown": [1, 2, 3], "level": [1, 3, 6]}
     except Exception as error:  # noqa: BLE001 - whatever has changed, the public API is still there
         _logger.debug("bound instruments: %r", error)
         return False
 
 
-def _exported_by_a_trial() -> dict[str, Any]:
-    reader = InMemoryMetricReader()
+def _exported_by_a_trial() -> list[dict[str, Any]]:
+    """Return what a reader has of bound instruments and another one, and a reader that bound ones are kept from."""
+    readers = [InMemoryMetricReader(), InMemoryMetricReader()]
     views = [
         View(instrument_name="sum", aggregation=CellSum()),
         View(instrument_name="histogram", aggregation=CellHistogram((1.0, 2.0))),
     ]
-    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    provider = MeterProvider(readers, views=views, shutdown_on_exit=False)
+    keep_from(readers[1], provider, "trial", {"sum", "histogram"})
     meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
     journal.readers = functools.partial(readers_of, provider)
     meter.create_observable_gauge("settle", callbacks=[journal.settle])
@@ -57,8 +61,13 @@ def _exported_by_a_trial() -> dict[str, Any]:
         journal.add(cell)
         cell.amounts.append(amount)
         cell.replay(sampled, set_span_in_context(NonRecordingSpan(_SAMPLED)))
-    data = reader.get_metrics_data()
+    meter.create_counter("other").add(7)
+    exported = [_figures(reader.get_metrics_data()) for reader in readers]
     provider.shutdown()
+    return exported
+
+
+def _figures(data: MetricsData | None) -> dict[str, Any]:
     found = data.resource_metrics[0].scope_metrics[0].metrics if data else ()
     return {metric.name: _value_and_exemplars(metric.data.data_points[0]) for metric in found}
 
@@ -95,6 +104,19 @@ def _observed_by_a_trial() -> dict[str, list[Any]]:
             found[metric.name].append(metric.data.data_points[0].value)
     provider.shutdown()
     return found
+
+
+def keep_from(reader: MetricReader, provider: MeterProvider, scope: str, names: Collection[str]) -> None:
+    """Keep the measurements of a scope's instruments of these names from a reader: for it the SDK keeps no series."""
+    storage: Any = provider._measurement_consumer._reader_storages[reader]
+    consume = storage.consume_measurement
+
+    def consume_others(measurement: Any, *more: Any) -> None:
+        instrument = measurement.instrument
+        if instrument.name not in names or instrument.instrumentation_scope.name != scope:
+            consume(measurement, *more)
+
+    storage.consume_measurement = consume_others
 
 
 def drop_series(provider: MeterProvider, name: str, gone: Iterable[dict[str, Any]]) -> None:

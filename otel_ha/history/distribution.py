@@ -9,18 +9,23 @@ from collections.abc import Iterable, Mapping, Sequence
 _FINE = 1.1
 """Bounds that are nearer to each other than this ratio are answered with their geometric mean."""
 
+_WIDTHS = {"H": 16, "I": 32, "Q": 64}
+"""The bits of an array's numbers, by its type code."""
+
 Edges = tuple[float, float]
 
 
 def packed(gains: Mapping[int, int]) -> bytes:
-    """Return what buckets gained in as little memory as is simple: pairs of 64 bits, index and count."""
-    return array("Q", [number for gain in sorted(gains.items()) for number in gain]).tobytes()
+    """Return what buckets gained in as little memory as is simple: pairs of index and count, as wide as the widest."""
+    numbers = [number for gain in sorted(gains.items()) for number in gain]
+    code = next(code for code, bits in _WIDTHS.items() if max(numbers, default=0) < 1 << bits)
+    return code.encode() + array(code, numbers).tobytes()
 
 
 def unpacked(gains: bytes) -> dict[int, int]:
     """Return what was packed."""
-    numbers = array("Q")
-    numbers.frombytes(gains)
+    numbers = array(chr(gains[0]) if gains else "Q")
+    numbers.frombytes(gains[1:])
     return dict(zip(numbers[::2], numbers[1::2], strict=True))
 
 

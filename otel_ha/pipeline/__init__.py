@@ -23,10 +23,13 @@ from otel_ha.bound import (
     BoundObservers,
     BoundRecorder,
     BoundSums,
+    CellHistogram,
+    CellSum,
     Gains,
     Journal,
     drop_series,
     is_supported,
+    keep_from,
     readers_of,
 )
 from otel_ha.catalog import Catalog
@@ -75,19 +78,19 @@ class Provider(SdkMeterProvider):
 
     def add_metric_reader(self, metric_reader: MetricReader) -> None:
         """Let a reader join, which sees what is recorded from now on."""
-        self._catch_up()
+        with self._measurement_consumer._lock:  # no collection meanwhile
+            self._settle()
         super().add_metric_reader(metric_reader)
 
     def _set_meter_configurator(self, **arguments: Any) -> None:
         """Enable or disable meters: what was recorded until now belongs to what was the case until now."""
-        self._catch_up()
-        super()._set_meter_configurator(**arguments)
+        with self._measurement_consumer._lock:  # what a collection settles is settled while all is as it was
+            self._settle()
+            super()._set_meter_configurator(**arguments)
 
-    def _catch_up(self) -> None:
-        """Settle what was recorded until now; what was recorded while the meter was disabled is forgotten."""
-        if self.journal is None or self._shutdown:
-            return
-        with self._measurement_consumer._lock:  # no collection meanwhile
+    def _settle(self) -> None:
+        """Count what was recorded until now, or, where our meter is disabled, forget it."""
+        if self.journal is not None and not self._shutdown:
             meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
             (self.journal.settle if meter._is_enabled() else self.journal.drop)()
 
@@ -216,16 +219,20 @@ class Pipeline:
         if self._journal is not None:
             provider.journal = self._journal
             self._journal.readers = partial(readers_of, provider)
+            if self.history is not None:
+                cells = (CellHistogram, CellSum)
+                settled = {each.name for each in self._catalog if isinstance(self._aggregation(each), cells)}
+                keep_from(self.history, provider, DISTRO, settled)
         return provider
 
     def _keeping_reader(self, keeper: Keeper, foreign: metrics.MeterProvider | None) -> KeepingReader | None:
         """Return the reader of the history; None where the provider is a foreign one that takes no reader."""
         if foreign is not None and not isinstance(foreign, SdkMeterProvider):
             return None
-        gains = None
-        if self._journal is not None:
-            gains = self._journal.gains = Gains()
-        return KeepingReader(keeper, self._shared.cut, gains)
+        if self._journal is None:
+            return KeepingReader(keeper, self._shared.cut, tuple)
+        self._journal.gains = Gains()
+        return KeepingReader(keeper, self._shared.cut, self._journal.gained)
 
     def _new_journal(self) -> Journal | None:
         """Return the journal of bound instruments; None where each measurement has to go through the SDK."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
 
-from otel_ha.bound import Gains
+from otel_ha.bound import Gain
 from otel_ha.delivery import Delivery
 from otel_ha.pipeline.consistent import Consistent
 from otel_ha.pipeline.resource import DISTRO
@@ -27,19 +27,19 @@ class Keeper(Protocol):
     look: Callable[[], object]
     interval: float
 
-    def take(self, metrics: Iterable[Any], gains: Iterable[Any], *, provisional: bool) -> None:
+    def take(self, metrics: Iterable[Any], gains: Iterable[Gain], *, provisional: bool) -> None:
         """Keep a collection."""
 
 
 class KeepingReader(Consistent, MetricReader):
-    """Collects every interval, and when it is asked to, into a keeper; with what fine buckets gained, if there are."""
+    """Collects every interval, and when it is asked to, into a keeper; with what bound instruments `gained`."""
 
-    def __init__(self, keeper: Keeper, cut: Cut, gains: Gains | None) -> None:
+    def __init__(self, keeper: Keeper, cut: Cut, gained: Callable[[], Iterable[Gain]]) -> None:
         super().__init__()
         self.cut = cut
         self.delivery = Delivery("history", "this process's memory")
         self._keeper = keeper
-        self._gains = gains
+        self._gained = gained
         self._received: Sequence[Metric] = ()
         self._one_at_a_time = threading.Lock()
         self._ending = threading.Event()
@@ -55,11 +55,9 @@ class KeepingReader(Consistent, MetricReader):
         with self._one_at_a_time:
             self._received = ()
             try:
-                if self._gains is not None:
-                    self._gains.ask()
                 self.collect()
-                gains = self._gains.take() if self._gains is not None else ()
-                self._keeper.take(self._received, gains, provisional=provisional)
+                # Last: what a collection that failed has settled is gained in the next one.
+                self._keeper.take(self._received, self._gained(), provisional=provisional)
             except Exception as error:  # noqa: BLE001 - the next collection is to be tried as usual
                 if self.delivery.failed(str(error) or type(error).__name__):
                     _logger.warning("the history misses a collection: %r", error)

@@ -135,6 +135,11 @@ def test_the_installed_sdk_can_be_bound_to():
     assert is_supported()
 
 
+def test_an_sdk_that_keeps_nothing_from_a_reader_cannot_be_bound_to(monkeypatch):
+    monkeypatch.setattr(otel_ha.bound.sdk, "keep_from", lambda *_: None)
+    assert not is_supported.__wrapped__()
+
+
 def test_counters_and_histograms_are_bound():
     with Running():
         assert [type(each.recorder) for each in (THINGS, LEVEL, WIDTH, WORK)] == [BoundRecorder] * 4

@@ -4,18 +4,20 @@ import json
 import threading
 import tracemalloc
 import urllib.request
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
+from opentelemetry.sdk.metrics._internal import _MeterConfig
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.trace import TracerProvider
 
+import otel_ha.pipeline
 from otel_ha import Attribute, Catalog, Counter, Histogram, ObservableGauge, TelemetryError, setup_telemetry
 from otel_ha.bound import BoundRecorder
 from otel_ha.history import PerformanceMetrics
 from otel_ha.vocabulary import ingest
 from tests.history import run
-from tests.recorded import in_threads
+from tests.recorded import MemoryReader, in_threads
 from tests.unit.conftest import config
 
 ROOM = Attribute("test.room", "A room.")
@@ -124,11 +126,38 @@ def test_a_roll_up_over_no_time_is_a_clear_error(kept, period):
         kept.history.roll_up(period)
 
 
-def test_what_a_sampled_span_records_is_in_the_quantiles(kept):
-    with TracerProvider().get_tracer("test").start_as_current_span("work"):
-        SYNC_TIME.record(0.2, room="hall")
+def test_what_a_sampled_span_records_is_kept_with_all_else(kept):
+    for span in (nullcontext(), TracerProvider().get_tracer("test").start_as_current_span("work")):
+        with span:
+            SYNCS.add(2, room="hall")
+            SYNC_TIME.record(0.2, room="hall")
     kept.collect(1)
+    assert kept.history.totals(SYNCS) == {"": 4}
+    assert kept.history.totals(SYNC_TIME) == {"": 2}
+    assert kept.history.mean(SYNC_TIME) == pytest.approx(0.2)
     assert kept.history.quantile(0.5, SYNC_TIME) == pytest.approx(0.2, rel=0.03)
+
+
+def test_a_series_that_gains_nothing_stays_what_it_was(kept):
+    SYNCS.add(2)
+    SYNC_TIME.record(0.2)
+    for _ in range(3):
+        kept.collect(10)
+    assert kept.history.at_each(lambda span: span.total(SYNCS)) == [2, 2, 2]
+    assert kept.history.increase(SYNCS, 20) == kept.history.increase(SYNC_TIME, 20) == {"": 0}
+    assert kept.history.mean(SYNC_TIME) == 0.2
+
+
+def test_a_look_gains_nothing_for_the_collections_before_it(kept):
+    SYNC_TIME.record(0.2)
+    kept.collect(10)
+    SYNC_TIME.record(0.4)
+    for _ in range(2):
+        kept.history.collect()
+        assert kept.history.at_each(lambda span: span.total(SYNC_TIME)) == [1, 2]
+    kept.collect(10)
+    assert kept.history.at_each(lambda span: span.total(SYNC_TIME)) == [1, 2]
+    assert kept.history.quantile(0, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
 
 
 def test_a_users_view_that_makes_another_metric_of_it_leaves_it_out_of_the_history():
@@ -153,6 +182,33 @@ def test_queues_are_added_up():
         ingest.QUEUE_SIZE.observe(lambda: 2, queue="points")
         recorded.collect(1)
         assert recorded.history.performance().queue_depth == 7
+
+
+def kept_by_the_sdk(recorded):
+    """Return the names of the instruments of which the SDK keeps series for the history."""
+    storages = recorded.pipeline.provider._measurement_consumer._reader_storages
+    matches = storages[recorded.pipeline.history]._instrument_view_instrument_matches
+    return {instrument.name for instrument, of in matches.items() if any(m._attributes_aggregation for m in of)}
+
+
+def test_the_sdk_keeps_series_for_the_history_of_what_is_not_bound_only(kept):
+    SYNCS.add(1)
+    SYNC_TIME.record(0.2)
+    DEPTH.observe(lambda: 4)
+    kept.collect(1)
+    assert kept_by_the_sdk(kept) == {"test.depth"}
+    assert kept.history.totals(DEPTH) == {"": 4}
+
+
+def test_where_the_sdk_cannot_be_bound_to_its_points_are_kept(monkeypatch):
+    monkeypatch.setattr(otel_ha.pipeline, "is_supported", lambda: False)
+    with run(catalog=OURS) as recorded:
+        for _ in range(2):
+            SYNCS.add(2, room="hall")
+            SYNC_TIME.record(0.2, room="hall")
+            recorded.collect(10)
+        assert kept_by_the_sdk(recorded) == {"test.syncs", "test.sync.duration"}
+        assert recorded.history.increase(SYNCS, 10, ROOM) == recorded.history.totals(SYNC_TIME, ROOM) == {"hall": 2}
 
 
 def test_an_entity_that_expires_leaves_the_history_once_no_collection_has_it():
@@ -286,6 +342,58 @@ def test_a_collection_that_fails_is_a_state_and_the_next_one_is_taken(caplog):
         assert len(recorded.history.timestamps) == 2
 
 
+def test_what_a_collection_that_fails_has_settled_is_kept_by_the_next_one(kept):
+    reader = kept.pipeline.history
+    collect = reader.collect
+
+    def failing():
+        collect()
+        raise TimeoutError("a source hangs")
+
+    SYNCS.add(3)
+    reader.collect = failing
+    kept.collect(1)
+    reader.collect = collect
+    SYNCS.add(4)
+    kept.collect(1)
+    assert kept.history.totals(SYNCS) == {"": 7}
+
+
+def enable(recorded, *, enabled):
+    recorded.pipeline.provider._set_meter_configurator(meter_configurator=lambda _: _MeterConfig(enabled))
+
+
+def test_what_is_recorded_while_the_meter_is_disabled_is_left_out(kept):
+    tracer = TracerProvider().get_tracer("test")
+    for enabled in (True, False, False, True):
+        enable(kept, enabled=enabled)
+        SYNCS.add(1)
+        with tracer.start_as_current_span("work"):
+            SYNCS.add(10)
+            SYNC_TIME.record(0.2)
+        kept.collect(1)
+        kept.history.collect()
+    assert kept.history.totals(SYNCS) == {"": 22}
+    assert kept.history.totals(SYNC_TIME) == {"": 2}
+    assert kept.history.mean(SYNC_TIME) == pytest.approx(0.2)
+
+
+def test_a_reader_that_joins_while_the_meter_is_disabled_brings_nothing_into_any_reader(kept):
+    first = MemoryReader()
+    first.cut = kept.pipeline._shared.cut
+    kept.pipeline.provider.add_metric_reader(first)
+    SYNCS.add(1)
+    assert first.collected()["test.syncs"] == {frozenset(): 1}
+    enable(kept, enabled=False)
+    SYNCS.add(10)
+    kept.pipeline.provider.add_metric_reader(MemoryReader())
+    enable(kept, enabled=True)
+    SYNCS.add(100)
+    kept.collect(1)
+    assert kept.history.totals(SYNCS) == {"": 101}
+    assert first.collected()["test.syncs"] == {frozenset(): 101}
+
+
 def test_summary_is_answered_over_http(telemetry):
     ingest.RECEIVED.add(1, source="mqtt")
     with urllib.request.urlopen(telemetry.metrics_url.replace("/metrics", "/summary")) as response:
@@ -298,27 +406,51 @@ def test_summary_is_answered_over_http(telemetry):
 # What others do meanwhile
 
 
-def test_a_scrape_in_the_midst_of_a_collection_takes_nothing_from_the_quantiles():
+def test_what_another_reader_settles_during_a_collection_is_kept_once():
     with run() as recorded:
-        ingest.RECEIVED.add(1, source="mqtt")
         reader = recorded.pipeline.history
-        receive = reader._receive_metrics
+        collect = reader.collect
 
-        def raced(*arguments, **more):
-            receive(*arguments, **more)
+        def raced():
+            collect()
             for _ in range(100):  # a new series, which another reader settles before the gains are fetched
                 ingest.EVENT_DURATION.record(0.001, source="mqtt", domain="light", outcome="ok")
             recorded.pipeline._journal.settle()
 
-        reader._receive_metrics = raced
+        reader.collect = raced
         recorded.collect(1)
-        reader._receive_metrics = receive
+        reader.collect = collect
         recorded.collect(1)
         ingest.EVENT_DURATION.record(0.001, source="mqtt", domain="light", outcome="ok")
         recorded.collect(1)
         assert recorded.history.totals(ingest.EVENT_DURATION) == {"": 101}
         assert recorded.history.quantile(0.5, ingest.EVENT_DURATION) == pytest.approx(0.001, rel=0.03)
         assert recorded.history.quantile(0.99, ingest.EVENT_DURATION) == pytest.approx(0.001, rel=0.03)
+
+
+def test_nothing_is_lost_or_kept_twice_while_others_record_and_scrape(kept):
+    scrape = MemoryReader()
+    scrape.cut = kept.pipeline._shared.cut
+    kept.pipeline.provider.add_metric_reader(scrape)
+
+    def work(number):
+        for turn in range(300):
+            if number == 0:
+                kept.history.collect()
+            elif number == 1:
+                scrape.collected()
+            elif number == 2:
+                kept.collect(1)
+            else:
+                SYNCS.add(1, room=f"{turn % 7}")
+                SYNC_TIME.record(0.2, room=f"{turn % 5}")
+
+    in_threads(6, work)
+    kept.collect(1)
+    assert sum(kept.history.totals(SYNCS, ROOM).values()) == 900
+    assert kept.history.totals(SYNC_TIME, ROOM) == {f"{room}": 180 for room in range(5)}
+    totals = kept.history.at_each(lambda span: span.total(SYNCS))
+    assert totals == sorted(totals)
 
 
 def test_threads_that_record_the_same_attributes_first_share_the_quantiles(kept, monkeypatch):
