@@ -12,7 +12,6 @@ from otel_ha.recorder import Attributes, AttributeValue, Observing, Source, show
 from otel_ha.recording.limits import LIMIT, Resolver, Shared, least_of, no_amount
 
 _NUMBERS = (int, float)
-_PLAIN = (str, int, type(None))
 
 
 class Amount(NamedTuple):
@@ -95,9 +94,8 @@ class Observers:
         if found is None:
             reports = self._resolver.reports
             found = self._resolver.resolve(amount.attributes)
-            # What has to be counted each time as wrong is not kept, nor what may be another each time: NaN.
-            plain = all(isinstance(value, _PLAIN) for value in amount.attributes.values())
-            if plain and reports == self._resolver.reports and len(self._resolved) < self.MOST_RESOLVED:
+            # What has to be counted each time as wrong is not kept.
+            if reports == self._resolver.reports and len(self._resolved) < self.MOST_RESOLVED:
                 self._resolved[amount.key] = found
         return found
 

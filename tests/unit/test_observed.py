@@ -1,0 +1,165 @@
+"""Observables on our own provider: what a source says goes straight to the aggregation of the reader that collects."""
+
+import pytest
+from opentelemetry.metrics import CallbackOptions
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+import otel_ha.pipeline
+from otel_ha import Attribute, Catalog, Counter, ObservableCounter, ObservableGauge, TelemetryConfig
+from otel_ha.pipeline import Pipeline
+from otel_ha.recording import ExpiringSums, Observers
+from otel_ha.vocabulary import runtime
+from tests.recorded import MemoryReader
+
+SHAPE = Attribute("test.shape", "A shape.")
+DEPTH = ObservableGauge("test.depth", unit="m", description="Depth.", attributes=(SHAPE,))
+GROWN = ObservableCounter("test.grown", unit="1", description="Grown.", attributes=(SHAPE,))
+EXPIRING = Counter("test.expiring", unit="1", description="Things.", attributes=(SHAPE,), expires=True)
+CATALOG = Catalog(DEPTH, GROWN, EXPIRING, runtime.RECORDING_PROBLEMS)
+
+
+class Running:
+    """A pipeline with two readers in memory, connected until the block ends."""
+
+    def __init__(self, **settings):
+        self.pipeline = Pipeline(TelemetryConfig(metrics_exporters=(), environ={}, **settings), CATALOG)
+        self.cut = self.pipeline._shared.cut
+        self.readers = [self.join(MemoryReader()) for _ in range(2)]
+
+    def join(self, reader):
+        reader.cut = self.cut
+        self.pipeline.provider.add_metric_reader(reader)
+        return reader
+
+    def __enter__(self):
+        self.pipeline.connect()
+        return self
+
+    def __exit__(self, *_):
+        self.pipeline.disconnect()
+        self.pipeline.shutdown(1)
+
+    def points(self, instrument, reader=None):
+        """Return the SDK's own points of an instrument."""
+        data = (reader or self.readers[0]).get_metrics_data()
+        metrics = data.resource_metrics[0].scope_metrics[0].metrics if data else []
+        return [point for metric in metrics if metric.name == instrument.name for point in metric.data.data_points]
+
+    def values(self, instrument, reader=None):
+        return [point.value for point in self.points(instrument, reader)]
+
+    def left_to_the_sdk(self, instrument, reader=None):
+        """Return how many values of an instrument the SDK has to see in a collection by a reader."""
+        observed = self.pipeline._observed[instrument]
+        callback = observed.observe if isinstance(observed, ExpiringSums) else observed.callback
+        self.cut.begin(reader or self.readers[0])
+        try:
+            return len(list(callback(CallbackOptions())))
+        finally:
+            self.cut.end()
+
+
+@pytest.fixture
+def running():
+    with Running() as running:
+        yield running
+
+
+@pytest.fixture
+def in_a_span():
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    yield lambda: provider.get_tracer("test").start_as_current_span("work")
+    provider.shutdown()
+
+
+@pytest.mark.parametrize("said", [4, [(4, {"shape": "round"})], [(4, {"shape": 1})], [(4, {"shape": None})]])
+def test_the_sdk_sees_what_a_source_says_once_for_each_reader(running, said):
+    DEPTH.observe(lambda: said)
+    for reader in running.readers:
+        before = running.left_to_the_sdk(DEPTH, reader)
+        running.values(DEPTH, reader)
+        assert (before, running.left_to_the_sdk(DEPTH, reader)) == (1, 0)
+
+
+def test_the_sdk_sees_a_sum_that_may_expire_once(running):
+    EXPIRING.add(1, shape="round")
+    seen = [running.left_to_the_sdk(EXPIRING), running.values(EXPIRING), running.left_to_the_sdk(EXPIRING)]
+    assert seen == [1, [1], 0]
+
+
+def test_the_sdk_sees_everything_in_collections_of_readers_that_are_not_ours(running):
+    DEPTH.observe(lambda: 4)
+    theirs = [InMemoryMetricReader(), InMemoryMetricReader()]
+    for reader in theirs:
+        running.pipeline.provider.add_metric_reader(reader)
+    assert [running.values(DEPTH, reader) for reader in (None, *theirs) * 2] == [[4]] * 6
+
+
+def test_a_collection_in_a_sampled_span_has_exemplars(running, in_a_span):
+    DEPTH.observe(lambda: 4)
+    GROWN.observe(lambda: 3)
+    EXPIRING.add(2)
+    running.readers[0].collect()
+    for instrument, value in ((DEPTH, 4), (GROWN, 3), (EXPIRING, 2)):
+        with in_a_span() as span:
+            [point] = running.points(instrument)
+        [exemplar] = point.exemplars
+        assert (exemplar.trace_id, exemplar.value) == (span.get_span_context().trace_id, value)
+
+
+def test_a_collection_outside_of_spans_has_no_exemplars(running):
+    DEPTH.observe(lambda: 4)
+    assert [list(point.exemplars) for _ in range(2) for point in running.points(DEPTH)] == [[], []]
+
+
+def test_a_source_that_says_nothing_is_not_exported_although_it_was(running):
+    said = [4, None, 5]
+    DEPTH.observe(lambda: said.pop(0))
+    assert [running.values(DEPTH) for _ in range(3)] == [[4], [], [5]]
+
+
+def test_attributes_that_are_equal_and_of_different_types_are_kept_apart(running):
+    DEPTH.observe(lambda: [(1, {"shape": 1}), (2, {"shape": 1.0}), (3, {"shape": True})])
+    for _ in range(2):
+        found = {repr(point.attributes["test.shape"]): point.value for point in running.points(DEPTH)}
+        assert found == {"1": 1, "1.0": 2, "True": 3}
+
+
+@pytest.mark.parametrize("wrong", [{"size": 1}, {"shape": []}, {"shape": b"x"}, {"shape": 2**63}])
+def test_what_is_wrong_with_attributes_is_counted_at_every_collection(running, wrong):
+    DEPTH.observe(lambda: [(1, wrong)])
+    counts = [running.values(runtime.RECORDING_PROBLEMS) for _ in range(4)]
+    assert counts[-2:] == [[2], [3]]
+
+
+def test_a_reader_that_left_is_let_go_at_the_next_collection(running):
+    DEPTH.observe(lambda: 4)
+    for reader in running.readers:
+        reader.collect()
+    left = running.readers.pop()
+    running.pipeline.provider.remove_metric_reader(left)
+    running.readers[0].collect()
+    assert left not in running.pipeline._observed[DEPTH]._direct._takers
+
+
+def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggregations(running):
+    DEPTH.observe(lambda: 4)
+    assert running.values(DEPTH) == [4]
+    child = Running()
+    child.pipeline.connect()
+    child.pipeline.adopt(running.pipeline)
+    try:
+        assert child.values(DEPTH) + child.values(DEPTH) == [4, 4]
+        assert running.pipeline._observed[DEPTH]._direct._takers.keys() == {running.readers[0]}
+    finally:
+        child.pipeline.disconnect()
+        child.pipeline.shutdown(1)
+
+
+@pytest.mark.parametrize("settings", [{"exemplar_filter": "always_on"}, {}])
+def test_where_the_sdk_has_to_see_everything_observables_are_not_bound(monkeypatch, settings):
+    monkeypatch.setattr(otel_ha.pipeline, "is_supported", lambda: bool(settings))
+    with Running(**settings) as running:
+        assert {type(each) for each in running.pipeline._observed.values()} == {Observers, ExpiringSums}
