@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from dataclasses import dataclass
@@ -56,23 +57,16 @@ class Home:
         )
 
     async def move_in(self) -> None:
-        """Publish what the broker is to retain: the statestream's states, and discovery's announcements.
-
-        Returns when the broker has it all: it hands on in order, so the status, published last, comes back last.
-        """
-        status = f"{self._base}/status"
+        """Publish what the broker is to retain: the statestream's states, and discovery's announcements."""
         try:
             async with self.connect() as client:
-                await client.subscribe(status)
                 await self._say_all(client)
-                await client.publish(status, b"online")
-                async with asyncio.timeout(ANSWER_TIMEOUT):
-                    await anext(client.messages)
+                await self._say_last(client, b"online")
         except aiomqtt.MqttError as error:
             raise ConnectionError(f"the home cannot publish to {self._address} ({error})") from error
 
     async def live(self, stopping: asyncio.Event) -> None:
-        """Publish events until told to stop."""
+        """Publish events until told to stop; returns when the broker has handed on all of them."""
         async with self.connect() as client:
             due, burst = time.monotonic(), time.monotonic() + BURST_EVERY / 2
             while not stopping.is_set():
@@ -84,6 +78,9 @@ class Home:
                     burst += BURST_EVERY
                     for entity in self._chance.sample(self.entities, BURST):  # a hub is back, and tells all it has
                         await self._happen(client, entity)
+            # A broker that is behind may forget what a client that has gone has sent.
+            with contextlib.suppress(TimeoutError):
+                await self._say_last(client, b"offline")
 
     async def move_out(self) -> None:
         """Take the retained messages out of the broker."""
@@ -91,6 +88,14 @@ class Home:
             for entity in self.entities:
                 for level in ("config",) if entity.by_discovery else ("state", "unit_of_measurement"):
                     await self._publish(client, entity.topic(level), b"", retain=True)
+
+    async def _say_last(self, client: aiomqtt.Client, status: bytes) -> None:
+        """Publish the status and wait for it: a broker hands on in order, so what came before it is handed on then."""
+        topic = f"{self._base}/status"
+        await client.subscribe(topic)
+        await client.publish(topic, status)
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            await anext(client.messages)
 
     async def _say_all(self, client: aiomqtt.Client) -> None:
         for entity in self.entities:

@@ -93,14 +93,16 @@ async def run(telemetry: Telemetry, settings: Settings, home: Home | None, view:
     ingestor = Ingestor(settings)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(ingestor.run())
+        living: asyncio.Task[None] | None = None
         if home is not None:
             # Were the home to begin before the ingestor listens, nobody would have sent what it then says.
             await received(telemetry, home.sent.retained)
-            tasks.create_task(home.live(stopping))
+            living = tasks.create_task(home.live(stopping))
         with view:
             await watch(telemetry, view, stopping)
         stopping.set()
-        if home is not None:
+        if home is not None and living is not None:
+            await living
             await received(telemetry, home.sent.retained + home.sent.live)
         ingestor.stop()
 
