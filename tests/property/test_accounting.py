@@ -91,7 +91,7 @@ class Accounting(RuleBasedStateMachine):
     @precondition(lambda self: not self.collecting)
     @rule()
     def a_collection_begins(self):
-        self.other.submit(self.recorded.cut.begin).result(10)
+        self.other.submit(self.recorded.cut.begin, "a reader").result(10)
         self.collecting = True
 
     @precondition(lambda self: self.collecting)
