@@ -7,7 +7,8 @@ measurements that belong together.
 At the start of a collection the journal is settled: what waits in the lists goes to the cells, and the cells to the
 aggregations that the SDK made for them, one for each reader. Those are the SDK's own, with a way in for many
 measurements at once; temporality, readers and exporters stay the SDK's. That an aggregation belongs to a cell is found
-out by a measurement of nothing through the public API, whose context names the cell.
+out by a measurement of nothing through the public API, whose context names the cell. What observables say goes to
+aggregations that were found in the same way.
 """
 
 from otel_ha.bound.aggregations import CellHistogram, CellSum, ObservedLastValue, ObservedSum

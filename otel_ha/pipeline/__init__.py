@@ -281,10 +281,11 @@ class Pipeline:
     def _observer(self, meter: metrics.Meter, instrument: Observable) -> Observers:
         observers = self._observed.get(instrument)
         if not isinstance(observers, Observers):
-            shared, journal = self._shared, self._journal_of(instrument)
-            observers = (
-                Observers(instrument, shared) if journal is None else BoundObservers(instrument, shared, journal)
-            )
+            journal = self._journal_of(instrument)
+            if journal is None:
+                observers = Observers(instrument, self._shared)
+            else:
+                observers = BoundObservers(instrument, self._shared, journal)
             self._observed[instrument] = observers
             make(meter, instrument, callbacks=[observers.callback])
         return observers
