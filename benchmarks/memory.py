@@ -25,8 +25,8 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
         f"What {SERIES:,} series of a histogram with 14 bounds and 3 attributes add to a fresh process, after they "
         "were scraped twice, with the headers of Prometheus, and, but for prometheus_client, pushed twice: Python's "
         "objects, as tracemalloc counts them, and in another process the resident set. All but prometheus_client have "
-        "two readers, a scrape's and a push's; otel-ha has a third one for its history, unless that is off, as it is "
-        "in rows of their own to compare like with like."
+        "two readers, a scrape's and a push's; otel-ha keeps its history as well, unless that is off, as it is in rows "
+        "of their own to compare like with like."
     )
     table = Table("memory", "Memory", about, tuple(MODES.values()))
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -109,8 +108,9 @@ class Kept:
     ) -> dict[str, float]:
         """Return the sum of the values at a collection, by the values of an attribute (by "" without one)."""
         found: dict[str, float] = {}
+        age = -1 - at if at < 0 else len(self.moments) - 1 - at
         for series in self.chosen(instrument, where):
-            value = self._value(series.values, at)
+            value = series.number(age)
             if not math.isnan(value):
                 name = _value_of(series, by)
                 found[name] = found.get(name, 0) + value
@@ -129,7 +129,7 @@ class Kept:
         found: dict[str, float] = {}
         for series in self.chosen(instrument, where):
             name = _value_of(series, by)
-            found[name] = found.get(name, 0) + self._gain(series, series.sums if sums else series.values, span)
+            found[name] = found.get(name, 0) + self._gain(series, span, sums=sums)
         return found
 
     def distributions(
@@ -144,17 +144,13 @@ class Kept:
                 if gains[index]:
                     yield series.bounds, unpacked(gains[index])
 
-    def _value(self, values: array[float], at: int) -> float:
-        """Return a value by the number of its collection; series are as long as they are old."""
-        index = at if at < 0 else at - len(self.moments)
-        return values[index] if -index <= len(values) else math.nan
-
-    def _gain(self, series: Series, values: array[float], span: tuple[int, int]) -> float:
+    def _gain(self, series: Series, span: tuple[int, int], *, sums: bool) -> float:
         start, end = span
+        newest = len(self.moments) - 1
+        numbers = series.numbers(newest - start, newest - end, sums=sums)
+        before = numbers.pop(0) if len(numbers) > end - start else math.nan
         gained = 0.0
-        before = self._value(values, start)
-        for at in range(start + 1, end + 1):
-            now = self._value(values, at)
+        for now in numbers:
             if math.isnan(before):
                 gained += now if series.from_zero and not math.isnan(now) else 0
             elif not math.isnan(now):
@@ -164,7 +160,8 @@ class Kept:
 
 
 def _value_of(series: Series, by: Attribute | None) -> str:
-    return "" if by is None else str("" if (value := series.attribute(by.name)) is None else value)
+    value = None if by is None else series.attribute(by.name)
+    return "" if value is None else str(value)
 
 
 def _has(series: Series, name: str, value: AttributeValue) -> bool:

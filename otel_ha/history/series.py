@@ -35,15 +35,15 @@ class Series:
     def _width(self) -> int:
         return 1 if self.gains is None else 2
 
-    @property
-    def values(self) -> array[float]:
-        """The number for each collection."""
-        return self._figures[:: self._width]
+    def number(self, age: int) -> float:
+        """Return the number for the collection that so many came after; NaN before its first."""
+        index = -(age + 1) * self._width
+        return self._figures[index] if -index <= len(self._figures) else math.nan
 
-    @property
-    def sums(self) -> array[float]:
-        """The sum for each collection, of a histogram."""
-        return self._figures[1::2]
+    def numbers(self, oldest: int, newest: int, *, sums: bool = False) -> array[float]:
+        """Return the numbers, or a histogram's sums, for the collections of these ages, from its first one on."""
+        width, end = self._width, len(self._figures)
+        return self._figures[max(end - (oldest + 1) * width, 0) + sums : max(end - newest * width, 0) : width]
 
     def begin(self, *, again: bool) -> None:
         """Begin a collection; `again`: in place of the newest one, and what its buckets gained is gained in this."""
@@ -77,10 +77,10 @@ class Series:
 
     def attribute(self, name: str) -> AttributeValue | None:
         """Return the value of an attribute; None where it has none."""
-        names = self.identity[::2]
-        if name not in names:
+        try:
+            value: Any = self.identity[2 * self.identity[::2].index(name) + 1]
+        except ValueError:
             return None
-        value: Any = self.identity[2 * names.index(name) + 1]
         return value[1] if isinstance(value, tuple) else value  # type: ignore[no-any-return]
 
 
