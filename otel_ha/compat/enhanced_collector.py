@@ -62,7 +62,7 @@ class EnhancedMetricsCollector:
             return
         self.performance_monitor.keep_time(duration_seconds * 1e3)
         events.counted(source, domain, entity_id, outcome)
-        if outcome == "error":
+        if success is False:  # whatever else it is may not even be compared
             events.failed("processing")
 
     def record_error(self, error_type: str, component: str = "unknown", severity: str = "unknown") -> None:

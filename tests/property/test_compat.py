@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
@@ -76,6 +76,7 @@ def calls(draw: st.DrawFn) -> tuple[type, str, list[Any]]:
 
 
 @settings(max_examples=60, deadline=None)
+@example(many=[(EnhancedMetricsCollector, "record_event_processing", [0, None, None, None, Hostile()])])
 @given(many=st.lists(calls(), min_size=1, max_size=40))
 def test_no_call_raises_and_figures_and_scrape_stay_whole(many):
     with earlier.telemetry(entity_metrics=True, metrics_exporters=("prometheus",)) as running:
