@@ -116,7 +116,7 @@ class BoundRecorder(SynchronousRecorder):
         key = _key(attributes)
         try:
             cell = self._given.get(key)
-        except TypeError:  # a value that cannot be hashed is none that can be taken
+        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
             cell = None
         return cell or self._resolve(key, attributes)
 
