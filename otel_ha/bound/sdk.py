@@ -50,7 +50,7 @@ def _exported_by_a_trial() -> list[dict[str, Any]]:
         View(instrument_name="sum", aggregation=CellSum()),
         View(instrument_name="histogram", aggregation=CellHistogram((1.0, 2.0))),
     ]
-    provider = MeterProvider(readers, views=views, shutdown_on_exit=False)
+    provider = MeterProvider(readers, resource=Resource({}), views=views, shutdown_on_exit=False)
     keep_from(readers[1], provider, "trial", {"sum", "histogram"})
     meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
     journal.readers = functools.partial(readers_of, provider)

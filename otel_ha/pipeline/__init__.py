@@ -123,6 +123,7 @@ class Pipeline:
         self._views = views
         self._viewed = matched_by(views, catalog)
         self._journal = self._new_journal() if foreign is None else None
+        self._aggregations = self._bound_aggregations()
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
         self.history = self._keeping_reader(keeper, foreign) if keeper is not None else None
@@ -213,7 +214,7 @@ class Pipeline:
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
             views=[
                 *self._views,
-                *(view_of(each, self._aggregation(each)) for each in self._catalog if each not in self._viewed),
+                *(view_of(each, self._aggregations.get(each)) for each in self._catalog if each not in self._viewed),
             ],
         )
         if self._journal is not None:
@@ -221,7 +222,7 @@ class Pipeline:
             self._journal.readers = partial(readers_of, provider)
             if self.history is not None:
                 cells = (CellHistogram, CellSum)
-                settled = {each.name for each in self._catalog if isinstance(self._aggregation(each), cells)}
+                settled = {each.name for each, made in self._aggregations.items() if isinstance(made, cells)}
                 keep_from(self.history, provider, DISTRO, settled)
         return provider
 
@@ -243,15 +244,15 @@ class Pipeline:
         sampled = self._config.exemplar_filter
         return None if sampled == "always_on" else Journal(exemplars=sampled != "always_off")
 
-    def _aggregation(self, instrument: Instrument) -> Aggregation | None:
-        """Return what makes aggregations that can be bound to, for an instrument that is."""
-        if self._journal is None or instrument in self._viewed:
-            return None
-        return aggregation_of(instrument, explicit=self._config.otlp_histogram_aggregation.startswith("explicit"))
+    def _bound_aggregations(self) -> dict[Instrument, Aggregation]:
+        """Return what makes aggregations that can be bound to, by the instruments that are bound."""
+        explicit = self._config.otlp_histogram_aggregation.startswith("explicit")
+        found = {each: aggregation_of(each, explicit=explicit) for each in self._catalog if each not in self._viewed}
+        return {each: made for each, made in found.items() if made is not None and self._journal is not None}
 
     def _journal_of(self, instrument: Instrument) -> Journal | None:
         """Return the journal, for an instrument that is bound."""
-        return None if self._aggregation(instrument) is None else self._journal
+        return self._journal if instrument in self._aggregations else None
 
     def _recorder(self, meter: metrics.Meter, instrument: Synchronous) -> SynchronousRecorder:
         if isinstance(instrument, Counter) and instrument.expires:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,7 +72,9 @@ def console_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
 
 def _hint(protocol: str, url: str) -> str:
     """Return what to say where pushes fail of a port that is usually the other protocol's."""
-    port = urlsplit(url if "//" in url else f"//{url}").port
+    port = None
+    with suppress(ValueError):  # gRPC has targets that are no URLs
+        port = urlsplit(url if "//" in url else f"//{url}").port
     other = next((name for name, usual in _PORTS.items() if usual == port), protocol)
     if other == protocol:
         return ""

@@ -1,7 +1,8 @@
 """The lighter of OpenTelemetry's two HTTP transports, urllib3's, for pushes that need no more.
 
-The exporter's usual one, requests, looks through the environment for proxies at each push, and its import is a sixth of
-setting up. It stays where it is needed: over TLS, for which it brings certificates of its own, and by way of a proxy.
+The exporter's usual one, requests, looks through the environment for proxies at each push, and its import is a quarter
+of setting up. It stays where it is needed: over TLS, for which it brings certificates of its own, and by way of a
+proxy.
 """
 
 from __future__ import annotations

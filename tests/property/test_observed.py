@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import Counter as SdkCounter
 from opentelemetry.sdk.metrics import ObservableCounter as SdkObservableCounter
 from opentelemetry.sdk.metrics import ObservableUpDownCounter as SdkObservableUpDownCounter
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import DropAggregation, LastValueAggregation, View
 
 from otel_ha import (
@@ -24,18 +24,15 @@ from otel_ha import (
 from otel_ha.bound import BoundObservers, BoundSums
 from otel_ha.pipeline import Pipeline
 from otel_ha.vocabulary import runtime
-from tests.property.test_bound import AMOUNTS, VALUES, alike, in_a_span
+from tests.property.test_bound import AMOUNTS, DELTA, SHAPE, STATE, VALUES, alike, in_a_span
 from tests.recorded import MemoryReader
 
-DELTA = AggregationTemporality.DELTA
 TEMPORALITIES = {
     "cumulative": {},
     "delta": {SdkCounter: DELTA, SdkObservableCounter: DELTA},
     "all delta": {SdkCounter: DELTA, SdkObservableCounter: DELTA, SdkObservableUpDownCounter: DELTA},
 }
 
-SHAPE = Attribute("test.shape", "Any value.")
-STATE = Attribute("test.state", "One of three.", values=("queued", "active", "x"))
 FEW = Attribute("test.few", "One of two, and others.", budget=2)
 THREE = (SHAPE, STATE, FEW)
 GROWN = ObservableCounter("test.grown", unit="1", description="Grown.", attributes=THREE, series=4)

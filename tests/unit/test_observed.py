@@ -7,11 +7,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 import otel_ha.pipeline
-from otel_ha import Attribute, Catalog, Counter, ObservableCounter, ObservableGauge, TelemetryConfig
-from otel_ha.pipeline import Pipeline
+from otel_ha import Attribute, Catalog, Counter, ObservableCounter, ObservableGauge
 from otel_ha.recording import ExpiringSums, Observers
 from otel_ha.vocabulary import runtime
-from tests.recorded import MemoryReader
+from tests.unit.test_bound import Running
 
 SHAPE = Attribute("test.shape", "A shape.")
 DEPTH = ObservableGauge("test.depth", unit="m", description="Depth.", attributes=(SHAPE,))
@@ -20,50 +19,36 @@ EXPIRING = Counter("test.expiring", unit="1", description="Things.", attributes=
 CATALOG = Catalog(DEPTH, GROWN, EXPIRING, runtime.RECORDING_PROBLEMS)
 
 
-class Running:
+class Observing(Running):
     """A pipeline with two readers in memory, connected until the block ends."""
 
     def __init__(self, **settings):
-        self.pipeline = Pipeline(TelemetryConfig(metrics_exporters=(), environ={}, **settings), CATALOG)
-        self.cut = self.pipeline._shared.cut
-        self.readers = [self.join(MemoryReader()) for _ in range(2)]
+        super().__init__({}, {}, catalog=CATALOG, **settings)
 
-    def join(self, reader):
-        reader.cut = self.cut
-        self.pipeline.provider.add_metric_reader(reader)
-        return reader
-
-    def __enter__(self):
-        self.pipeline.connect()
-        return self
-
-    def __exit__(self, *_):
-        self.pipeline.disconnect()
-        self.pipeline.shutdown(1)
-
-    def points(self, instrument, reader=None):
+    def points_of(self, instrument, reader=None):
         """Return the SDK's own points of an instrument."""
         data = (reader or self.readers[0]).get_metrics_data()
         metrics = data.resource_metrics[0].scope_metrics[0].metrics if data else []
         return [point for metric in metrics if metric.name == instrument.name for point in metric.data.data_points]
 
     def values(self, instrument, reader=None):
-        return [point.value for point in self.points(instrument, reader)]
+        return [point.value for point in self.points_of(instrument, reader)]
 
     def left_to_the_sdk(self, instrument, reader=None):
         """Return how many values of an instrument the SDK has to see in a collection by a reader."""
         observed = self.pipeline._observed[instrument]
         callback = observed.observe if isinstance(observed, ExpiringSums) else observed.callback
-        self.cut.begin(reader or self.readers[0])
+        cut = self.pipeline._shared.cut
+        cut.begin(reader or self.readers[0])
         try:
             return len(list(callback(CallbackOptions())))
         finally:
-            self.cut.end()
+            cut.end()
 
 
 @pytest.fixture
 def running():
-    with Running() as running:
+    with Observing() as running:
         yield running
 
 
@@ -104,14 +89,14 @@ def test_a_collection_in_a_sampled_span_has_exemplars(running, in_a_span):
     running.readers[0].collect()
     for instrument, value in ((DEPTH, 4), (GROWN, 3), (EXPIRING, 2)):
         with in_a_span() as span:
-            [point] = running.points(instrument)
+            [point] = running.points_of(instrument)
         [exemplar] = point.exemplars
         assert (exemplar.trace_id, exemplar.value) == (span.get_span_context().trace_id, value)
 
 
 def test_a_collection_outside_of_spans_has_no_exemplars(running):
     DEPTH.observe(lambda: 4)
-    assert [list(point.exemplars) for _ in range(2) for point in running.points(DEPTH)] == [[], []]
+    assert [list(point.exemplars) for _ in range(2) for point in running.points_of(DEPTH)] == [[], []]
 
 
 def test_a_source_that_says_nothing_is_not_exported_although_it_was(running):
@@ -123,7 +108,7 @@ def test_a_source_that_says_nothing_is_not_exported_although_it_was(running):
 def test_attributes_that_are_equal_and_of_different_types_are_kept_apart(running):
     DEPTH.observe(lambda: [(1, {"shape": 1}), (2, {"shape": 1.0}), (3, {"shape": True})])
     for _ in range(2):
-        found = {repr(point.attributes["test.shape"]): point.value for point in running.points(DEPTH)}
+        found = {repr(point.attributes["test.shape"]): point.value for point in running.points_of(DEPTH)}
         assert found == {"1": 1, "1.0": 2, "True": 3}
 
 
@@ -147,7 +132,7 @@ def test_a_reader_that_left_is_let_go_at_the_next_collection(running):
 def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggregations(running):
     DEPTH.observe(lambda: 4)
     assert running.values(DEPTH) == [4]
-    child = Running()
+    child = Observing()
     child.pipeline.connect()
     child.pipeline.adopt(running.pipeline)
     try:
@@ -161,5 +146,5 @@ def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggreg
 @pytest.mark.parametrize("settings", [{"exemplar_filter": "always_on"}, {}])
 def test_where_the_sdk_has_to_see_everything_observables_are_not_bound(monkeypatch, settings):
     monkeypatch.setattr(otel_ha.pipeline, "is_supported", lambda: bool(settings))
-    with Running(**settings) as running:
+    with Observing(**settings) as running:
         assert {type(each) for each in running.pipeline._observed.values()} == {Observers, ExpiringSums}

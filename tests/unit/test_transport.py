@@ -115,3 +115,9 @@ def test_a_push_that_fails_at_the_port_of_the_other_protocol_says_so(caplog, pro
         ingest.RECEIVED.add(1)
         assert not telemetry.flush()
     assert advice in caplog.text
+
+
+def test_a_grpc_target_without_a_number_for_a_port_is_left_to_grpc():
+    settings = config(metrics_exporters=("otlp",), otlp_protocol="grpc", otlp_endpoint="host:abc", shutdown_timeout=0.1)
+    with setup_telemetry(config=settings) as telemetry:
+        assert telemetry.health()["status"] == "ok"
