@@ -17,7 +17,7 @@ from otel_ha.bound.gains import Gain, Gains
 from otel_ha.bound.journal import Journal
 from otel_ha.bound.observed import BoundObservers, BoundSums
 from otel_ha.bound.recorder import BoundRecorder
-from otel_ha.bound.sdk import drop_series, is_supported, keep_from, readers_of
+from otel_ha.bound.sdk import drop_series, gather_points, is_supported, keep_from, readers_of
 
 __all__ = [
     "BoundObservers",
@@ -34,6 +34,7 @@ __all__ = [
     "Scale",
     "SumCell",
     "drop_series",
+    "gather_points",
     "is_supported",
     "keep_from",
     "readers_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from contextlib import suppress
 from typing import Any
 
@@ -36,15 +36,18 @@ _SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.
 def is_supported() -> bool:
     """Whether the SDK's inside is as this package expects: tried on a pipeline of its own, once a process."""
     try:
-        recorded = _exported_by_a_trial() == [{**_BOUND, **_OTHER}, _OTHER]
+        recorded = _exported_by_a_trial() == ([{**_BOUND, **_OTHER}, _OTHER], 3)
         return recorded and _observed_by_a_trial() == {"grown": [1, 2, 3], "level": [1, 3, 6]}
     except Exception as error:  # noqa: BLE001 - whatever has changed, the public API is still there
         _logger.debug("bound instruments: %r", error)
         return False
 
 
-def _exported_by_a_trial() -> list[dict[str, Any]]:
-    """Return what a reader has of bound instruments and another one, and a reader that bound ones are kept from."""
+def _exported_by_a_trial() -> tuple[list[dict[str, Any]], int]:
+    """Return what a reader has of bound instruments and another one, and a reader that bound ones are kept from.
+
+    The number is how many points of the first reader were gathered.
+    """
     readers = [InMemoryMetricReader(), InMemoryMetricReader()]
     views = [
         View(instrument_name="sum", aggregation=CellSum()),
@@ -52,6 +55,14 @@ def _exported_by_a_trial() -> list[dict[str, Any]]:
     ]
     provider = MeterProvider(readers, resource=Resource({}), views=views, shutdown_on_exit=False)
     keep_from(readers[1], provider, "trial", {"sum", "histogram"})
+    points: list[Any] = []
+
+    def gather(those: Iterable[Any]) -> list[Any]:
+        gathered = list(those)
+        points.extend(gathered)
+        return gathered
+
+    gather_points(readers[0], provider, gather)
     meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
     journal.readers = functools.partial(readers_of, provider)
     meter.create_observable_gauge("settle", callbacks=[journal.settle])
@@ -64,7 +75,7 @@ def _exported_by_a_trial() -> list[dict[str, Any]]:
     meter.create_counter("other").add(7)
     exported = [_figures(reader.get_metrics_data()) for reader in readers]
     provider.shutdown()
-    return exported
+    return exported, len(points)
 
 
 def _figures(data: MetricsData | None) -> dict[str, Any]:
@@ -117,6 +128,30 @@ def keep_from(reader: MetricReader, provider: MeterProvider, scope: str, names: 
             consume(measurement, *more)
 
     storage.consume_measurement = consume_others
+
+
+def gather_points(reader: MetricReader, provider: MeterProvider, gather: Callable[[Iterator[Any]], Sized]) -> None:
+    """Have a reader's points go through `gather`, metric by metric: none need outlive the one that comes next.
+
+    The reader is one of cumulative temporality only.
+    """
+    storage: Any = provider._measurement_consumer._reader_storages[reader]
+    collect = storage.collect
+
+    def collect_gathered() -> Any:
+        for matches in list(storage._instrument_view_instrument_matches.values()):
+            for match in matches:
+                match.collect = functools.partial(_gathered, match, gather)
+        return collect()
+
+    storage.collect = collect_gathered
+
+
+def _gathered(match: Any, gather: Callable[[Iterator[Any]], Sized], *temporality_and_start: Any) -> Any:
+    """Do as the SDK does where it collects one metric."""
+    with match._lock:
+        points = (each.collect(*temporality_and_start) for each in match._attributes_aggregation.values())
+        return gather(point for point in points if point is not None) or None
 
 
 def drop_series(provider: MeterProvider, name: str, gone: Iterable[dict[str, Any]]) -> None:

@@ -28,6 +28,7 @@ from otel_ha.bound import (
     Gains,
     Journal,
     drop_series,
+    gather_points,
     is_supported,
     keep_from,
     readers_of,
@@ -220,6 +221,8 @@ class Pipeline:
         if self._journal is not None:
             provider.journal = self._journal
             self._journal.readers = partial(readers_of, provider)
+            if self.scrape is not None:
+                gather_points(self.scrape, provider, self.scrape.gather)
             if self.history is not None:
                 cells = (CellHistogram, CellSum)
                 settled = {each.name for each, made in self._aggregations.items() if isinstance(made, cells)}

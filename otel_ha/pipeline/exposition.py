@@ -24,7 +24,6 @@ from opentelemetry.sdk.metrics.export import (
     NumberDataPoint,
     ResourceMetrics,
     ScopeMetrics,
-    Sum,
 )
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -32,6 +31,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from otel_ha.pipeline.exporter import Encode, Exporter
+from otel_ha.pipeline.points import Points, in_columns
 from otel_ha.pipeline.template import NotCoveredError, Template, example, taken_apart, written
 
 _logger = logging.getLogger("otel_ha")
@@ -74,14 +74,14 @@ class Exposition:
                 yield from _in_chunks(self._pieces(planned))
         yield self._encode(_Families(others)).decode()
 
-    def _pieces(self, planned: list[tuple[Metric, Template]]) -> Iterator[str]:
+    def _pieces(self, planned: list[tuple[Points, Template]]) -> Iterator[str]:
         yield self._target_info or ""
-        for metric, template in planned:
+        for points, template in planned:
             yield template.head
-            yield from written(metric, template)
+            yield from written(points, template)
 
-    def _planned(self, data: MetricsData) -> list[tuple[Metric, Template]]:
-        """Return the metrics with their templates; raises NotCoveredError before anything is written."""
+    def _planned(self, data: MetricsData) -> list[tuple[Points, Template]]:
+        """Return points with their metrics' templates; raises NotCoveredError before anything is written."""
         if not self._trusted or len(data.resource_metrics) != 1:
             raise NotCoveredError
         (of_resource,) = data.resource_metrics
@@ -89,7 +89,7 @@ class Exposition:
             alone = MetricsData([replace(of_resource, scope_metrics=[])])
             self._target_info = Exporter(target_info=True).text(alone, self._encode).removesuffix(self._end)
         planned = [
-            (metric, self._template(of_resource, of_scope, metric))
+            (points := _points(metric), self._template(of_resource, of_scope, metric, points))
             for of_scope in of_resource.scope_metrics
             for metric in of_scope.metrics
         ]
@@ -98,9 +98,10 @@ class Exposition:
             raise NotCoveredError
         return planned
 
-    def _template(self, of_resource: ResourceMetrics, of_scope: ScopeMetrics, metric: Metric) -> Template:
-        data, bounds = metric.data, _bounds(metric)
-        keys = {tuple(point.attributes or ()) for point in data.data_points}
+    def _template(
+        self, of_resource: ResourceMetrics, of_scope: ScopeMetrics, metric: Metric, points: Points
+    ) -> Template:
+        data, keys, bounds = metric.data, points.keys(), points.bounds or ()
         kind = (type(data), getattr(data, "is_monotonic", None), getattr(data, "aggregation_temporality", None))
         key = (of_scope.scope, metric.name, metric.description, metric.unit, kind, bounds, frozenset(keys))
         template = self._templates.get(key)
@@ -115,18 +116,13 @@ class Exposition:
         return template
 
 
-def _bounds(metric: Metric) -> tuple[float, ...]:
-    """Return the bounds of a histogram's series, none for other kinds; raises NotCoveredError where they differ."""
-    data = metric.data
-    if isinstance(data, Sum | Gauge):
-        return ()
-    if not isinstance(data, Histogram):
+def _points(metric: Metric) -> Points:
+    """Return the points of a metric in columns; raises NotCoveredError where they cannot be."""
+    points: Any = metric.data.data_points
+    found = points if isinstance(points, Points) else in_columns(points)
+    if not isinstance(found, Points) or isinstance(metric.data, Histogram) != (found.bounds is not None):
         raise NotCoveredError
-    bounds = tuple(data.data_points[0].explicit_bounds)
-    for point in data.data_points:
-        if tuple(point.explicit_bounds) != bounds or len(point.bucket_counts) != len(bounds) + 1:
-            raise NotCoveredError
-    return bounds
+    return found
 
 
 class _Families(Collector):

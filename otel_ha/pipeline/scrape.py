@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from otel_ha.pipeline.consistent import Consistent
 from otel_ha.pipeline.exporter import Encode, with_ratios
 from otel_ha.pipeline.exposition import Exposition, exposition
+from otel_ha.pipeline.points import in_columns
 from otel_ha.recording import Cut
 
 MOST_FORMATS = 4
@@ -45,16 +46,24 @@ class ScrapeReader(Consistent, PrometheusMetricReader):
             self._thread.taken = None
         return self._exposition(encode).chunks(taken.pop() if taken else None, others)
 
+    def gather(self, points: Iterable[Any]) -> Any:
+        """Return a metric's points as this thread wants them: in columns, where it writes them itself."""
+        return list(points) if self._taken() is None else in_columns(points)
+
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
         """Do nothing: what a flush collected here would come out a second time with the next scrape."""
         return True
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        taken = getattr(self._thread, "taken", None)
+        taken = self._taken()
         if taken is None:
             super()._receive_metrics(with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)
         else:
             taken.append(metrics_data)
+
+    def _taken(self) -> list[MetricsData] | None:
+        """Return where what this thread collects is put; None where the exporter is to write it."""
+        return getattr(self._thread, "taken", None)
 
     def _exposition(self, encode: Encode) -> Exposition:
         # prometheus_client makes a new partial for the same format.

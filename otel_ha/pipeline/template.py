@@ -17,6 +17,8 @@ from typing import Any
 from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, Metric, NumberDataPoint
 from prometheus_client.utils import floatToGoString
 
+from otel_ha.pipeline.points import Points
+
 Keys = tuple[str, ...]
 """The attribute keys of a series, in its own order."""
 
@@ -93,17 +95,11 @@ def _series(lines: Sequence[str], labels: int, buckets: int) -> _Series:
     return _Series(text, itemgetter(*chosen))
 
 
-def written(metric: Metric, template: Template) -> Iterator[str]:
+def written(points: Points, template: Template) -> Iterator[str]:
     """Return the text of each series of a metric."""
-    for point in metric.data.data_points:
-        attributes = point.attributes or {}
+    for attributes, counts, value in points.rows():
         series = template.series[tuple(attributes)]
-        values = [_escaped(value) for value in attributes.values()]
-        if isinstance(point, HistogramDataPoint):
-            values += _cumulative(point.bucket_counts)
-            values.append(_spelled(point.sum))
-        elif isinstance(point, NumberDataPoint):
-            values.append(_spelled(point.value))
+        values = [*map(_escaped, attributes.values()), *_cumulative(counts), _spelled(value)]
         yield series.text % series.chosen(values)
 
 

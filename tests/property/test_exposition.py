@@ -20,6 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.exposition import choose_encoder
 
+from otel_ha.bound import gather_points
 from otel_ha.pipeline.exporter import Exporter
 from otel_ha.pipeline.exposition import Exposition
 from otel_ha.pipeline.scrape import ScrapeReader
@@ -95,11 +96,14 @@ def outcome(write):
     resource=st.dictionaries(attribute_keys, texts, max_size=2),
     accepted=st.sampled_from(ACCEPTED),
     exemplars=st.booleans(),
+    gathered=st.booleans(),
 )
-def test_the_text_is_the_same_to_the_byte(instruments, resource, accepted, exemplars):
+def test_the_text_is_the_same_to_the_byte(instruments, resource, accepted, exemplars, gathered):
     reader = ScrapeReader(Cut())
     filters = {"exemplar_filter": AlwaysOnExemplarFilter()} if exemplars else {}
     provider = MeterProvider([reader], resource=Resource(resource), shutdown_on_exit=False, **filters)
+    if gathered:
+        gather_points(reader, provider, reader.gather)
     write = [made(provider, instrument) for instrument in instruments]
     encode, _ = choose_encoder(accepted)
     for round_ in range(2):
