@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 
 from otel_ha import Attribute, Catalog, Counter, Histogram, TelemetryConfig
 from otel_ha.endpoint import Endpoint
-from otel_ha.pipeline import Pipeline, exposition, template
+from otel_ha.pipeline import Pipeline, exposition, scrape, template
 from otel_ha.pipeline.scrape import MOST_FORMATS, ScrapeReader
 from otel_ha.recording import Cut
 
@@ -162,22 +162,37 @@ WORK = Histogram("test.work", unit="s", description="Work.", attributes=(NAME,),
 DONE = Counter("test.done", unit="{thing}", description="Things.", attributes=(NAME,), series=2000)
 
 
-@pytest.mark.parametrize("record", [WORK.record, DONE.add], ids=["histogram", "counter"])
-def test_a_scrape_of_many_series_sets_off_no_garbage_collection(record):
+@pytest.fixture
+def of_pipeline():
+    """The reader for the scrape of a pipeline that is connected."""
     pipeline = Pipeline(TelemetryConfig(metrics_exporters=("prometheus",), environ={}), Catalog(WORK, DONE))
     pipeline.connect()
+    yield pipeline.scrape
+    pipeline.disconnect()
+    pipeline.shutdown(1)
+
+
+@pytest.mark.parametrize("record", [WORK.record, DONE.add], ids=["histogram", "counter"])
+def test_a_scrape_of_many_series_sets_off_no_garbage_collection(of_pipeline, record):
     for number in range(2000):
         record(1, name=f"number {number}")
-    text(pipeline.scrape)
+    text(of_pipeline)
     gc.collect()
     begun = []
     gc.callbacks.append(note := lambda _, info: begun.append(info["generation"]))
-    pieces = sum(1 for _ in pipeline.scrape.stream(generate_latest))
+    pieces = sum(1 for _ in of_pipeline.stream(generate_latest))
     gc.callbacks.remove(note)
-    pipeline.disconnect()
-    pipeline.shutdown(1)
     assert pieces > 1
     assert begun == []
+
+
+def test_a_scrape_of_many_series_gives_way_to_other_threads_while_it_collects(of_pipeline, monkeypatch):
+    given = []
+    monkeypatch.setattr(scrape.time, "sleep", given.append)
+    for number in range(2 * scrape.TURN):
+        DONE.add(1, name=f"number {number}")
+    text(of_pipeline)
+    assert given == [0, 0]
 
 
 def test_formats_and_templates_are_bounded(reader, meter, monkeypatch):
