@@ -58,7 +58,6 @@ class Exposition:
     def __init__(self, encode: Encode, *, trusted: bool = True) -> None:
         self._encode = encode
         self._trusted = trusted
-        self._exporter = Exporter(target_info=False)
         self._end = encode(CollectorRegistry()).decode()
         self._target_info: str | None = None
         self._templates: dict[Any, Template] = {}
@@ -110,7 +109,8 @@ class Exposition:
                 self._templates.clear()
             shown = replace(of_scope, metrics=[example(metric, sorted(keys), bounds)])
             whole = MetricsData([replace(of_resource, scope_metrics=[shown])])
-            text = self._exporter.text(whole, self._encode).removesuffix(self._end)
+            # An exporter of its own: what it is given waits in a queue, which scrapes in other threads would empty.
+            text = Exporter(target_info=False).text(whole, self._encode).removesuffix(self._end)
             buckets = len(bounds) + 1 if isinstance(data, Histogram) else 0
             template = self._templates[key] = taken_apart(text, sorted(keys), buckets)
         return template

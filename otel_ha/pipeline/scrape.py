@@ -11,6 +11,7 @@ from typing import Any
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import MetricsData
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric as Family
 
 from otel_ha.pipeline.consistent import Consistent
 from otel_ha.pipeline.exporter import Encode, with_ratios
@@ -98,6 +99,12 @@ class StreamingRegistry(CollectorRegistry):
     def __init__(self, reader: ScrapeReader) -> None:
         super().__init__()
         self._reader = reader
+        self._collecting = threading.RLock()
+
+    def collect(self) -> Iterator[Family]:
+        """Collect all of it, one thread at a time: what the exporter collects waits in a queue that all would empty."""
+        with self._collecting:
+            return iter(list(super().collect()))
 
     def stream(self, encode: Encode) -> Iterator[str]:
         """Collect now, and return what `encode` writes of this registry, in pieces."""

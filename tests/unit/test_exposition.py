@@ -2,17 +2,22 @@
 
 import gc
 import gzip
+import threading
 
 import pytest
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
 from otel_ha import Attribute, Catalog, Counter, Histogram, TelemetryConfig
+from otel_ha.bound import gather_points
 from otel_ha.endpoint import Endpoint
 from otel_ha.pipeline import Pipeline, exposition, scrape, template
+from otel_ha.pipeline.points import in_columns
 from otel_ha.pipeline.scrape import MOST_FORMATS, ScrapeReader
 from otel_ha.recording import Cut
 
@@ -30,10 +35,15 @@ def reader():
 
 
 @pytest.fixture
-def meter(reader):
+def provider(reader):
     provider = MeterProvider([reader], shutdown_on_exit=False)
-    yield provider.get_meter("test")
+    yield provider
     provider.shutdown()
+
+
+@pytest.fixture
+def meter(provider):
+    return provider.get_meter("test")
 
 
 @pytest.fixture
@@ -193,6 +203,92 @@ def test_a_scrape_of_many_series_gives_way_to_other_threads_while_it_collects(of
         DONE.add(1, name=f"number {number}")
     text(of_pipeline)
     assert given == [0, 0]
+
+
+def test_series_may_be_made_while_a_scrape_gives_way(reader, provider, meter, monkeypatch):
+    gather_points(reader, provider, reader.gather)
+    gauge = meter.create_gauge("level")
+    for number in range(2 * scrape.TURN):
+        gauge.set(1, {"number": number})
+    made = [threading.Thread(target=gauge.set, args=(1, {"number": "new"}))]
+
+    def give_way(_):
+        for thread in made:
+            thread.start()
+            thread.join(0.2)  # it waits for the collection
+        started.extend(made)
+        made.clear()
+
+    started = []
+    monkeypatch.setattr(scrape.time, "sleep", give_way)
+    assert text(reader).count("level{") == 2 * scrape.TURN
+    (thread,) = started
+    thread.join()
+    assert text(reader).count("level{") == 2 * scrape.TURN + 1
+
+
+def test_a_scrape_that_comes_while_another_makes_templates_makes_its_own(reader, meter, monkeypatch):
+    for number in range(3):
+        meter.create_counter(f"events.{number}").add(number)
+    expected = generate_latest(reader.registry).decode()
+    others = meanwhile_once(monkeypatch, exposition.Exporter, "_receive_metrics", lambda: text(reader))
+    assert text(reader) == expected
+    assert others == [expected]
+    assert text(reader) == expected
+
+
+def test_a_scrape_that_comes_while_the_registry_is_collected_has_all_of_it_once(reader, meter, monkeypatch):
+    meter.create_counter("events").add(1)
+    expected = text(reader)
+    others = meanwhile_once(monkeypatch, PrometheusMetricReader, "_receive_metrics", lambda: text(reader))
+    assert generate_latest(reader.registry).decode() == expected
+    for thread in others.threads:
+        thread.join()
+    assert others == [expected]
+
+
+class Found(list):
+    """What was found meanwhile, and the threads that may still be at it."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = []
+
+
+def meanwhile_once(monkeypatch, kind, method, action):
+    """Have an action done in another thread the first time that a method of a class has done its work."""
+    found, original = Found(), getattr(kind, method)
+
+    def replacement(*args, **kwargs):
+        original(*args, **kwargs)
+        if not found.threads:
+            found.threads.append(threading.Thread(target=lambda: found.append(action())))
+            found.threads[0].start()
+            found.threads[0].join(0.3)  # it may have to wait for this one
+
+    monkeypatch.setattr(kind, method, replacement)
+    return found
+
+
+def number(value=1.0):
+    return NumberDataPoint({}, 0, 0, value)
+
+
+def histogram(bounds, counts):
+    return HistogramDataPoint({}, 0, 0, sum(counts), 0.5, counts, bounds, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [number(), histogram((1.0,), [1, 0])],
+        [histogram((1.0,), [1, 0]), number()],
+        [histogram((1.0,), [1, 0]), histogram((2.0,), [1, 0])],
+        [histogram((1.0,), [1, 0]), histogram((1.0,), [1, 0, 0])],
+    ],
+)
+def test_points_that_are_not_alike_are_left_as_they_are(points):
+    assert in_columns(points) == points
 
 
 def test_formats_and_templates_are_bounded(reader, meter, monkeypatch):
