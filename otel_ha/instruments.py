@@ -41,8 +41,9 @@ class Attribute:
 
     `keyword` is what Python code gives it by (default: the last part of the name). `values`, where given, is the closed
     set of allowed values. `budget`, where given, is how many distinct values are kept apart, on all instruments that
-    have the attribute together; later ones are recorded as "_OTHER". Raises CatalogError on a name that is no attribute
-    key or a budget below 1.
+    have the attribute together; later ones are recorded as "_OTHER". Series that expire make no room in it: what comes
+    and goes is limited by the instrument's series alone. Raises CatalogError on a name that is no attribute key or a
+    budget below 1.
     """
 
     name: str

@@ -11,7 +11,7 @@ from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Change, Group, Recorder, Step
-from otel_ha.recording import LIMIT, no_amount
+from otel_ha.recording import LIMIT, no_amount, plain
 
 Outcome = Literal["ok", "error", "cancelled"]
 OK: Outcome = "ok"
@@ -110,12 +110,13 @@ class Operation:
 
         A duration that is none (negative, no number) is reported, and nothing is counted. Never raises.
         """
-        if not (isinstance(duration, int | float) and 0 <= duration < LIMIT):
+        taken = _plain_duration(duration)
+        if taken is None:
             self._report("invalid_amount", "", no_amount(duration, self.duration))
             return
         what = (None, outcome)  # no other step's begins with None
-        if not self._recorded_again(what, attributes, duration):
-            changes = [*self._ended(outcome, duration, attributes), *self._arriving(attributes)]
+        if not self._recorded_again(what, attributes, taken):
+            changes = [*self._ended(outcome, taken, attributes), *self._arriving(attributes)]
             self._record_first(what, attributes, changes, "ended", varies=True)
 
     def start(self, attributes: Attributes) -> None:
@@ -268,3 +269,11 @@ class Operation:
         """The keywords that work is received and in flight by."""
         accounts = (self._keywords[i] for i in (self.received, self.in_flight) if i is not None)
         return frozenset().union(*accounts) - {"state"}
+
+
+def _plain_duration(duration: float) -> float | None:
+    """Return a duration as Python's own number; None where it is none."""
+    try:
+        return plain(duration) if isinstance(duration, int | float) and 0 <= duration < LIMIT else None
+    except Exception:  # noqa: BLE001 - a subclass may do anything, and recording never raises
+        return None

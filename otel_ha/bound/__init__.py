@@ -17,7 +17,14 @@ from otel_ha.bound.gains import Gain, Gains
 from otel_ha.bound.journal import Journal
 from otel_ha.bound.observed import BoundObservers, BoundSums
 from otel_ha.bound.recorder import BoundRecorder
-from otel_ha.bound.sdk import drop_series, gather_points, is_supported, keep_from, readers_of
+from otel_ha.bound.sdk import (
+    drop_series,
+    gather_points,
+    is_supported,
+    keep_from,
+    provider_of_our_own,
+    readers_of,
+)
 
 __all__ = [
     "BoundObservers",
@@ -37,5 +44,6 @@ __all__ = [
     "gather_points",
     "is_supported",
     "keep_from",
+    "provider_of_our_own",
     "readers_of",
 ]

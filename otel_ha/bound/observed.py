@@ -16,7 +16,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from otel_ha.bound.journal import Journal
 from otel_ha.context import current_context
 from otel_ha.instruments import Instrument
-from otel_ha.recording import Amount, ExpiringSums, Key, Observers, Shared
+from otel_ha.recording import Amount, ExpiringSums, Identity, Observers, Shared, attributes_of
 
 LEARNER = "otel_ha.learner"
 """The key by which the context of an observation names who learns the aggregation that takes it."""
@@ -114,11 +114,11 @@ class BoundSums(ExpiringSums):
         for key, total in self._in_use():
             take = takers.get(key)
             if take is None:
-                unknown.append(Observation(total, dict(key), Context({LEARNER: Learner(takers, key)})))
+                unknown.append(Observation(total, attributes_of(key), Context({LEARNER: Learner(takers, key)})))
             else:
                 take(total)
         return unknown
 
-    def _let_go(self, gone: list[Key]) -> None:
+    def _let_go(self, gone: list[Identity]) -> None:
         super()._let_go(gone)
         self._direct.forget(gone)

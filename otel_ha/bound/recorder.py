@@ -13,7 +13,7 @@ from otel_ha.bound.journal import Group, Journal
 from otel_ha.context import current_context
 from otel_ha.instruments import Histogram, Synchronous
 from otel_ha.recorder import Attributes, AttributeValue, Change, Step, shown
-from otel_ha.recording import LIMIT, Identity, Shared, SynchronousRecorder, Write, identity, no_amount
+from otel_ha.recording import LIMIT, Identity, Shared, SynchronousRecorder, Write, identity, no_amount, plain
 
 
 class BoundRecorder(SynchronousRecorder):
@@ -55,7 +55,7 @@ class BoundRecorder(SynchronousRecorder):
         """Take a measurement that is the first of its kind, or in a span, or that something may be wrong with."""
         try:
             if self.takes(amount):
-                self.journal.write(((amount, self.cell(attributes)),), context=context)
+                self.journal.write(((plain(amount), self.cell(attributes)),), context=context)
             else:
                 self.report("invalid_amount", no_amount(amount, self.instrument))
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
@@ -155,7 +155,7 @@ class BoundRecorder(SynchronousRecorder):
             recorder = instrument.recorder
             if isinstance(recorder, BoundRecorder):
                 if recorder.takes(amount):
-                    found.append((amount, recorder.cell(attributes)))
+                    found.append((plain(amount), recorder.cell(attributes)))
                 else:
                     recorder.report("invalid_amount", no_amount(amount, instrument))
         return found

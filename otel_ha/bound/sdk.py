@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk import metrics as sdk
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import MeterProvider, TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, MetricReader, MetricsData
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
@@ -21,7 +22,7 @@ from otel_ha.bound.cells import HistogramCell, Scale, SumCell
 from otel_ha.bound.journal import Journal
 from otel_ha.bound.observed import BoundObservers
 from otel_ha.instruments import ObservableCounter, ObservableGauge
-from otel_ha.recording import Problems, Shared
+from otel_ha.recording import Identity, Problems, Shared, identity
 
 _logger = logging.getLogger("otel_ha")
 
@@ -35,12 +36,28 @@ _SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.
 @functools.cache
 def is_supported() -> bool:
     """Whether the SDK's inside is as this package expects: tried on a pipeline of its own, once a process."""
+    outside_of_spans = attach(Context())
     try:
         recorded = _exported_by_a_trial() == ([{**_BOUND, **_OTHER}, _OTHER], 3)
         return recorded and _observed_by_a_trial() == {"grown": [1, 2, 3], "level": [1, 3, 6]}
     except Exception as error:  # noqa: BLE001 - whatever has changed, the public API is still there
         _logger.debug("bound instruments: %r", error)
         return False
+    finally:
+        detach(outside_of_spans)
+
+
+def provider_of_our_own(readers: Sequence[MetricReader] = (), views: Sequence[View] = ()) -> MeterProvider:
+    """Return a provider to try something on; what the environment says of the service's own does not apply to it."""
+    provider: Any = MeterProvider(
+        readers,
+        resource=Resource({}),
+        exemplar_filter=TraceBasedExemplarFilter(),
+        views=views,
+        shutdown_on_exit=False,
+    )
+    provider._disabled = False
+    return cast("MeterProvider", provider)
 
 
 def _exported_by_a_trial() -> tuple[list[dict[str, Any]], int]:
@@ -53,7 +70,7 @@ def _exported_by_a_trial() -> tuple[list[dict[str, Any]], int]:
         View(instrument_name="sum", aggregation=CellSum()),
         View(instrument_name="histogram", aggregation=CellHistogram((1.0, 2.0))),
     ]
-    provider = MeterProvider(readers, resource=Resource({}), views=views, shutdown_on_exit=False)
+    provider = provider_of_our_own(readers, views)
     keep_from(readers[1], provider, "trial", {"sum", "histogram"})
     points: list[Any] = []
 
@@ -95,7 +112,7 @@ def _observed_by_a_trial() -> dict[str, list[Any]]:
         View(instrument_name="grown", aggregation=ObservedSum()),
         View(instrument_name="level", aggregation=ObservedLastValue()),
     ]
-    provider = MeterProvider([reader], resource=Resource({}), views=views, shutdown_on_exit=False)
+    provider = provider_of_our_own([reader], views)
     meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
     journal.readers = functools.partial(readers_of, provider)
     shared = Shared(Problems(lambda *_: None))
@@ -154,19 +171,20 @@ def _gathered(match: Any, gather: Callable[[Iterator[Any]], Sized], *temporality
         return gather(point for point in points if point is not None) or None
 
 
-def drop_series(provider: MeterProvider, name: str, gone: Iterable[dict[str, Any]]) -> None:
+def drop_series(provider: MeterProvider, name: str, gone: Iterable[Identity]) -> None:
     """Make the SDK forget series of an observable instrument, at the start of a collection.
 
     The SDK keeps their state for ever, and counts them; were one to come back, a delta would be negative.
     """
-    keys = {frozenset(attributes.items()) for attributes in gone}
+    keys = set(gone)
     with suppress(AttributeError):  # an SDK with another inside keeps them
         for storage in provider._measurement_consumer._reader_storages.values():
             for instrument, matches in list(storage._instrument_view_instrument_matches.items()):
                 for match in matches if instrument.name == name else ():
                     with match._lock:
                         for key, aggregation in list(match._attributes_aggregation.items()):
-                            if frozenset((aggregation._attributes or {}).items()) in keys:
+                            attributes: Any = aggregation._attributes or {}
+                            if identity(attributes) in keys:
                                 del match._attributes_aggregation[key]
 
 

@@ -43,10 +43,10 @@ from otel_ha.pipeline.push import PushReader
 from otel_ha.pipeline.resource import DISTRO, SCHEMA_URL, resource
 from otel_ha.pipeline.scrape import ScrapeReader
 from otel_ha.pipeline.views import aggregation_of, make, matched_by, view_of
-from otel_ha.recorder import AttributeValue
 from otel_ha.recording import (
     ExpiringRecorder,
     ExpiringSums,
+    Identity,
     Observers,
     Problems,
     Resolver,
@@ -268,8 +268,8 @@ class Pipeline:
             return BoundRecorder(instrument, write, self._shared, journal)
         return SynchronousRecorder(instrument, write, self._shared)
 
-    def _release(self, name: str, resolver: Resolver, gone: list[dict[str, AttributeValue]]) -> None:
-        resolver.forget(gone)
+    def _release(self, name: str, resolver: Resolver, gone: list[Identity], unused: list[Identity]) -> None:
+        resolver.forget(unused)
         if isinstance(self.provider, Provider):
             drop_series(self.provider, name, gone)
 

@@ -6,8 +6,18 @@ and warned of once; nothing here raises into the measured code.
 """
 
 from otel_ha.recording.cut import Cut
-from otel_ha.recording.expiring import ExpiringRecorder, ExpiringSums, Key
-from otel_ha.recording.limits import LIMIT, OVERFLOW, Identity, Resolver, Shared, attributes_of, identity, no_amount
+from otel_ha.recording.expiring import ExpiringRecorder, ExpiringSums
+from otel_ha.recording.limits import (
+    LIMIT,
+    OVERFLOW,
+    Identity,
+    Resolver,
+    Shared,
+    attributes_of,
+    identity,
+    no_amount,
+    plain,
+)
 from otel_ha.recording.observers import Amount, Observers
 from otel_ha.recording.problems import Problems
 from otel_ha.recording.synchronous import SynchronousRecorder, Write
@@ -20,7 +30,6 @@ __all__ = [
     "ExpiringRecorder",
     "ExpiringSums",
     "Identity",
-    "Key",
     "Observers",
     "Problems",
     "Resolver",
@@ -30,4 +39,5 @@ __all__ = [
     "attributes_of",
     "identity",
     "no_amount",
+    "plain",
 ]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instruments import Synchronous
 from otel_ha.recorder import Attributes, AttributeValue, shown
-from otel_ha.recording.limits import Shared
+from otel_ha.recording.limits import Identity, Shared, attributes_of, identity
 from otel_ha.recording.synchronous import SynchronousRecorder
-
-Key = frozenset[tuple[str, AttributeValue]]
-"""The attributes of a sum."""
 
 
 class ExpiringSums:
@@ -28,14 +26,14 @@ class ExpiringSums:
         self._expiry = expiry
         self._clock = clock
         self._lock = threading.Lock()
-        self._sums: dict[Key, tuple[float, float]] = {}
-        self._gone: list[Key] = []
-        self.release: Callable[[list[dict[str, AttributeValue]]], None] = lambda _: None
-        """Called, at a collection, with the attributes of series that are given up."""
+        self._sums: dict[Identity, tuple[float, float]] = {}
+        self._gone: list[Identity] = []
+        self.release: Callable[[list[Identity], list[Identity]], None] = lambda *_: None
+        """Called, at a collection, with the series that are given up, and those of them that are not in use again."""
 
     def add(self, amount: float, attributes: dict[str, AttributeValue], _: Context | None) -> None:
         """Add to the sum of these attributes."""
-        key = frozenset(attributes.items())
+        key = identity(attributes)
         with self._lock:
             before, _used = self._sums.get(key, (0, 0.0))
             self._sums[key] = (before + amount, self._clock())
@@ -47,19 +45,20 @@ class ExpiringSums:
 
     def forget(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Give up the sums that have these attributes, among others."""
+        wanted = _pairs(identity(attributes))
         with self._lock:
-            self._give_up([key for key in self._sums if attributes.items() <= dict(key).items()])
+            self._give_up([key for key in self._sums if wanted <= _pairs(key)])
 
-    def _give_up(self, keys: list[Key]) -> None:
+    def _give_up(self, keys: list[Identity]) -> None:
         for key in keys:
             del self._sums[key]
             self._gone.append(key)
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Return the sums in use; give up those that are not."""
-        return [Observation(total, dict(key)) for key, total in self._in_use()]
+        return [Observation(total, attributes_of(key)) for key, total in self._in_use()]
 
-    def _in_use(self) -> list[tuple[Key, float]]:
+    def _in_use(self) -> list[tuple[Identity, float]]:
         oldest = self._clock() - self._expiry
         with self._lock:
             self._give_up([key for key, (_, used) in self._sums.items() if used < oldest])
@@ -68,8 +67,12 @@ class ExpiringSums:
                 self._let_go(gone)
             return [(key, total) for key, (total, _) in self._sums.items()]
 
-    def _let_go(self, gone: list[Key]) -> None:
-        self.release([dict(key) for key in gone])
+    def _let_go(self, gone: list[Identity]) -> None:
+        self.release(gone, [key for key in gone if key not in self._sums])
+
+
+def _pairs(same: Identity) -> set[tuple[str, Any]]:
+    return set(zip(same[::2], same[1::2], strict=True))
 
 
 class ExpiringRecorder(SynchronousRecorder):

@@ -140,10 +140,10 @@ class Resolver:
             self.series[series] = series
         return True
 
-    def forget(self, gone: Iterable[Mapping[str, AttributeValue]]) -> None:
+    def forget(self, gone: Iterable[Identity]) -> None:
         """Give the places of attribute sets back."""
-        for attributes in gone:
-            self.series.pop(identity(attributes), None)
+        for same in gone:
+            self.series.pop(same, None)
 
     def _report(self, reason: str, attribute: str, what: str) -> None:
         self.reports += 1
@@ -153,6 +153,13 @@ class Resolver:
 def least_of(instrument: Instrument) -> float:
     """Return the least amount that an instrument takes. Every comparison with NaN is false, so it is out as well."""
     return 0.0 if isinstance(instrument, Counter | Histogram | ObservableCounter) else -LIMIT
+
+
+def plain(amount: float) -> float:
+    """Return an amount as Python's own number: what a subclass does when it is added up, nobody knows."""
+    if type(amount) in {int, float}:
+        return amount
+    return float(amount) if isinstance(amount, float) else int(amount)
 
 
 def no_amount(value: object, instrument: Instrument) -> str:

@@ -9,7 +9,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instruments import Instrument
 from otel_ha.recorder import Attributes, AttributeValue, Observing, Source, shown
-from otel_ha.recording.limits import LIMIT, Resolver, Shared, least_of, no_amount
+from otel_ha.recording.limits import LIMIT, Resolver, Shared, least_of, no_amount, plain
 
 _NUMBERS = (int, float)
 
@@ -82,8 +82,12 @@ class Observers:
             if value is None:
                 return ()
             if isinstance(value, _NUMBERS):
-                return (Amount(value, attributes, key),) if self._is_amount(value) else ()
-            return [Amount(v, merged := {**attributes, **own}, _key(merged)) for v, own in value if self._is_amount(v)]
+                return (Amount(plain(value), attributes, key),) if self._is_amount(value) else ()
+            return [
+                Amount(plain(v), merged := {**attributes, **own}, _key(merged))
+                for v, own in value
+                if self._is_amount(v)
+            ]
         except Exception as error:  # noqa: BLE001 - one broken source must not cost the whole collection
             self.report("source_failed", f"a source failed: {shown(error)}")
             return ()

@@ -128,6 +128,13 @@ def numbers(points):
     return Tally({(name, key): getattr(v, "count", v) for name, of in points.items() for key, v in of.items()})
 
 
+class Stubborn(int):
+    """A number that cannot be added up."""
+
+    def __radd__(self, _):
+        raise RuntimeError("no sum")
+
+
 # ---- Which path
 
 
@@ -138,6 +145,24 @@ def test_the_installed_sdk_can_be_bound_to():
 def test_an_sdk_that_keeps_nothing_from_a_reader_cannot_be_bound_to(monkeypatch):
     monkeypatch.setattr(otel_ha.bound.sdk, "keep_from", lambda *_: None)
     assert not is_supported.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_on"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off"),
+    ],
+)
+def test_whether_an_sdk_can_be_bound_to_depends_on_no_environment(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    assert is_supported.__wrapped__()
+
+
+def test_whether_an_sdk_can_be_bound_to_does_not_depend_on_the_span(tracer):
+    with tracer.start_as_current_span("start"):
+        assert is_supported.__wrapped__()
 
 
 def test_counters_and_histograms_are_bound():
@@ -345,6 +370,22 @@ def test_an_event_in_the_middle_of_a_collection_leaves_nothing_in_flight_less_th
         monkeypatch.undo()
         ended = accounts(running.collect())["mqtt"]
         assert ended["received"] == ended["processed"] == (4 if 0 < moment <= len(taken) else 3)
+
+
+def test_a_number_that_cannot_be_added_up_is_taken_as_what_it_is():
+    with Running() as running:
+        for amount in (1, Stubborn(1), 1):
+            THINGS.add(amount, shape="round")
+        WIDTH.record(Stubborn(1), shape="round")
+        assert numbers(running.collect()).total() == 4
+
+
+def test_a_duration_that_cannot_be_added_up_is_taken_as_what_it_is():
+    work = Operation(duration=WORK)
+    with Running() as running:
+        for _ in range(3):
+            work.record(Stubborn(1), shape="round")
+        assert numbers(running.collect()).total() == 3
 
 
 @pytest.mark.parametrize("views", VIEWS)

@@ -567,12 +567,29 @@ def test_a_sum_that_was_given_up_begins_anew(sums, clock):
 
 
 def test_a_sum_that_is_given_up_gives_its_place_back(sums, clock):
-    given_back = []
-    sums.release = given_back.extend
+    released = []
+    sums.release = lambda *gone_and_unused: released.append(gone_and_unused)
     sums.add(1, {"shape": "round"}, None)
     clock.now = 11
     observed(sums)
-    assert given_back == [{"shape": "round"}]
+    assert released == [([("shape", "round")], [("shape", "round")])]
+
+
+def test_a_sum_that_is_in_use_again_begins_anew_and_keeps_its_place(sums):
+    released = []
+    sums.release = lambda *gone_and_unused: released.append(gone_and_unused)
+    sums.add(5, {"shape": "round"}, None)
+    sums.forget({"shape": "round"})
+    sums.add(1, {"shape": "round"}, None)
+    assert observed(sums) == {"round": 1}
+    assert released == [([("shape", "round")], [])]
+
+
+def test_sums_of_values_that_are_equal_but_of_another_type_are_kept_apart(sums):
+    for value in (1, True, 1.0):
+        sums.add(1, {"shape": value}, None)
+    sums.forget({"shape": 1})
+    assert [type(each.attributes["shape"]) for each in sums.observe(CallbackOptions())] == [bool, float]
 
 
 def test_sums_that_are_cleared_begin_anew(sums):

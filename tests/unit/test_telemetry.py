@@ -410,6 +410,14 @@ def test_a_users_view_can_drop_attributes():
         assert line(telemetry, "test_jobs_total") == 2
 
 
+def test_views_apply_although_the_environment_switches_other_providers_off(monkeypatch):
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    views = [View(instrument_name="test.jobs", attribute_keys=set())]
+    with setup_telemetry(config=config(enabled=True), catalog=OURS, views=views) as telemetry:
+        JOBS.add(1, colour="red")
+        assert "test_colour" not in telemetry.prometheus_text()
+
+
 def test_other_views_in_a_second_call_are_an_error():
     with (
         setup_telemetry(config=config(), catalog=OURS),
@@ -487,6 +495,18 @@ def test_under_churn_the_sdk_keeps_no_more_series_than_are_in_use():
                 churning.forget(colour=f"{generation}-{number}")
             telemetry.prometheus_text()
         assert kept_by_the_sdk(telemetry, "test.churn") == 0
+
+
+def test_series_that_are_used_again_before_a_collection_stay_within_the_limit():
+    churning = Counter("test.churn", unit="{job}", description="Churn.", attributes=(COLOUR,), expires=True, series=4)
+    with setup_telemetry(config=config(), catalog=Catalog(churning)) as telemetry:
+        for number in range(50):
+            churning.add(1, colour=str(number))
+            churning.forget(colour=str(number))
+            churning.add(1, colour=str(number))
+            telemetry.prometheus_text()
+        # The four that are declared, and one that is folded.
+        assert telemetry.prometheus_text().count("test_churn_total{") == 5
 
 
 def kept_by_the_sdk(telemetry: Telemetry, name: str) -> int:
