@@ -21,6 +21,8 @@ from benchmarks.surroundings import Scrape, scrape
 SERIES = 2000
 PERIOD = 0.001
 IDLE = 1.0
+SETTLED = 1.5
+"""Seconds after which what is done once is over: the first collection of a history, a second after set-up."""
 TIME, RENDERED, TEXT, SENT = "time of a GET, ms", "rendered alone, ms", "text, MB", "sent, MB"
 IDLE_P99, P99, MOST = "p99 delay without, ms", "p99 delay meanwhile, ms", "longest delay, ms"
 
@@ -56,7 +58,7 @@ def one_service(library: str, receiver: str, scrapes: int) -> dict[str, list[flo
     assert process.stdout is not None
     url, rendered = json.loads(process.stdout.readline())
     scrape(url)  # warms up
-    time.sleep(0.2)
+    time.sleep(SETTLED)
     idle = Scrape(time.monotonic(), time.monotonic() + IDLE, 0, 0)
     time.sleep(IDLE)
     done = []

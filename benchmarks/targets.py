@@ -34,7 +34,7 @@ class Target:
 
 
 TARGETS = (
-    Target("An event measured in full, to who waits for it: 1 µs where the wrapper takes 0.25",
+    Target("An event measured in full (2 readers), to who waits for it: 1 µs where the wrapper takes 0.25",
            "recording", MEASURED, "2 readers", 4, "wrappers"),
     Target("The same with its share of the collection that follows",
            "recording", f"{MEASURED}, with its share of a collection", "2 readers", 4, "wrappers"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import prometheus_client
@@ -23,6 +24,9 @@ BARE_COROUTINE = "a bare coroutine"
 OURS = "otel-ha: measured()"
 OURS_COMPUTED = "otel-ha: measured(), one attribute computed"
 OURS_COROUTINE = "otel-ha: measured(), a coroutine"
+OURS_RAISING = "otel-ha: measured(), of what raises"
+OURS_BLOCK = "otel-ha: with measured()"
+OURS_QUEUED = "otel-ha: receive(), then with measured() and discard()"
 OURS_COUNTER = "otel-ha: a counter"
 OURS_BOUND = "otel-ha: a counter, bound"
 OTEL = "OpenTelemetry by hand, attributes made once"
@@ -70,8 +74,24 @@ def ours() -> Ways:
     def count() -> None:
         discarded.add(1, source="mqtt", reason="duplicate")
 
+    def block() -> None:
+        with measured(ingest.EVENT, source="mqtt", domain="light"):
+            bare()
+
+    def queued() -> None:
+        ingest.EVENT.receive(source="mqtt")
+        with measured(ingest.QUEUED_EVENT, source="mqtt", domain="light") as event:
+            event.discard("duplicate")
+
+    failing = both(_failing)
+
+    def raising() -> None:
+        with suppress(ValueError):
+            failing()
+
     found: Ways = {OURS: both(bare), OURS_COMPUTED: functools.partial(computed, "light")}
-    found |= {OURS_COROUTINE: both(bare_coroutine), OURS_COUNTER: count}
+    found |= {OURS_COROUTINE: both(bare_coroutine), OURS_RAISING: raising, OURS_BLOCK: block, OURS_QUEUED: queued}
+    found[OURS_COUNTER] = count
     if hasattr(discarded, "bind"):
         held = discarded.bind(source="mqtt", reason="duplicate")
         add = getattr(held, "add", held)
@@ -81,6 +101,11 @@ def ours() -> Ways:
 
 def _of_domain(domain: str) -> None:
     """Stand for the work."""
+
+
+def _failing() -> None:
+    """Stand for work that fails."""
+    raise ValueError("failed")
 
 
 def opentelemetry(readers: int) -> Ways:

@@ -28,6 +28,7 @@ from otel_ha.parsing import (
     ENDPOINT,
     FILE,
     HEADERS,
+    HOST,
     INVERTED_BOOLEAN,
     SECRET,
     TEXT,
@@ -177,7 +178,7 @@ class TelemetryConfig(Settings):
     )
 
     prometheus_host: str = _endpoint(
-        TEXT, "OTEL_EXPORTER_PROMETHEUS_HOST", default="127.0.0.1",
+        HOST, "OTEL_EXPORTER_PROMETHEUS_HOST", default="127.0.0.1",
         help="The address to listen at. `0.0.0.0` lets other machines in; see TLS and the password below.",
     )
     prometheus_port: int = _endpoint(
@@ -305,7 +306,10 @@ class TelemetryConfig(Settings):
         source = self.sources["otlp_endpoint"]
         path = url_path(url)
         if path is None:
-            self._reject("otlp_endpoint", f"an http:// or https:// URL, as otlp_protocol is {self.otlp_protocol}")
+            self._reject(
+                "otlp_endpoint",
+                f"an http:// or https:// URL, as {self._spelling('otlp_protocol')} is {self.otlp_protocol}",
+            )
         if isinstance(url, WholeUrl):
             return url
         # The argument has no specification: without a path it can only be meant as a base.

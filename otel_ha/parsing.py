@@ -26,6 +26,7 @@ __all__ = [
     "ENDPOINT",
     "FILE",
     "HEADERS",
+    "HOST",
     "INVERTED_BOOLEAN",
     "REJECTED",
     "SECRET",
@@ -244,6 +245,16 @@ def _shown_endpoint(value: object) -> str:
     return _shown(value) if isinstance(value, str) and harmless(value) and "?" not in value else MASK
 
 
+def _host(value: object) -> str:
+    host = _readable_text(value)
+    if ":" in host:
+        # An IPv6 address, perhaps with a zone; with a port it would be none. Imported where there is one: that is slow.
+        from ipaddress import IPv6Address  # noqa: PLC0415
+
+        IPv6Address(host)
+    return host
+
+
 def _user(value: object) -> str:
     if ":" in (name := _readable_text(value)):
         raise ValueError
@@ -262,5 +273,6 @@ HEADERS: Final = Kind(
     allowed="name1=value1,name2=value2, percent-encoded (an argument: a mapping), in ASCII",
     show=_masked,
 )
+HOST: Final = Kind(parse=_host, allowed="a host name or an IP address, without a port")
 SECRET: Final = Kind(parse=_secret, allowed="a text without control characters", show=_masked)
 USER: Final = Kind(parse=_user, allowed="a text without a colon and without control characters")

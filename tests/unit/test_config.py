@@ -102,6 +102,23 @@ def test_a_file_of_variables_is_read_if_it_is_named(tmp_path: Path) -> None:
     assert (config.service_name, config.history_length) == ("the kitchen", 5)
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1", "fe80::1%lo", "ha.example"])
+def test_an_address_to_listen_at_may_be_of_any_kind(host: str) -> None:
+    assert configured({"OTEL_EXPORTER_PROMETHEUS_HOST": host}).prometheus_host == host
+
+
+@pytest.mark.parametrize("host", ["localhost:9464", "[::1]:9464", "http://localhost"])
+def test_an_address_to_listen_at_has_no_port(host: str) -> None:
+    error = refused({"OTEL_EXPORTER_PROMETHEUS_HOST": host})
+    assert str(error).startswith("OTEL_EXPORTER_PROMETHEUS_HOST")
+    assert "without a port" in str(error)
+
+
+def test_an_endpoint_that_another_protocol_takes_is_refused_with_the_variable_of_the_protocol() -> None:
+    error = refused({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
+    assert "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL" in str(error)
+
+
 def test_a_file_of_variables_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("OTEL_SERVICE_NAME=kitchen")
     monkeypatch.chdir(tmp_path)
