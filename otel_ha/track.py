@@ -169,14 +169,20 @@ class Tracks:
     def _find(self, computed: tuple[AttributeValue | None, ...]) -> Track:
         """Return the track with these attributes, the same one for every measured() on the operation."""
         attributes, shared = self._attributes(computed), self._prepared.tracks
-        track = Track(self._operation, self._prepared.recorder, attributes)
         key = (*attributes, *attributes.values())
-        # Of values that equal others (1, 1.0 and True) the key would not say which.
-        if all(isinstance(part, str | None) for part in key) and (key in shared or len(shared) < MOST_PREPARED):
-            track = self._kept[computed] = shared.setdefault(key, track)
+        track: Track | None = shared.get(key)
+        if track is None:
+            track = Track(self._operation, self._prepared.recorder, attributes)
+            # Of values that equal others (1, 1.0 and True) the key would not say which.
+            if not all(isinstance(part, str | None) for part in key) or len(shared) >= MOST_PREPARED:
+                return track
+            track = shared.setdefault(key, track)
             track.kept = True
+        self._kept[computed] = track
         return track
 
     def _attributes(self, computed: tuple[AttributeValue | None, ...]) -> dict[str, AttributeValue | None]:
+        if not computed:
+            return self._fixed
         keywords = (keyword for keyword, _ in self._computed)
         return {**self._fixed, **dict(zip(keywords, computed, strict=True))}
