@@ -24,7 +24,7 @@ differ.
 
 ## How to reproduce it
 
-    make bench                               # measures all of it in about ten minutes and renders this page
+    make bench                               # measures all of it in about a quarter of an hour and renders this page
     make bench ARGS='--quick'                # about a minute, with a wider spread; nothing is written
     make bench ARGS='--only recording'       # one part; nothing is written
 
