@@ -64,8 +64,7 @@ def _by_mode(runs: Runs, seconds: float) -> Table:
         f"The example ingestor without a broker, {seconds:g} s a run after two seconds of warming up. On: the default "
         "settings, the history among them, scraped and asked for its health every second, and pushed every second. "
         "Off: OTEL_SDK_DISABLED=true. Absent: the same sources with all that records taken out when they are imported. "
-        "CPU is user and system time of the whole process. The slowest events are those that meet a scrape or a push, "
-        "which hold the interpreter for up to 5 ms at a time."
+        "CPU is user and system time of the whole process."
     )
     table = Table("ingestor", "The ingestor with telemetry on, off and absent", about, (CPU, RATE, P99))
     for (rate, mode), found in sorted(runs.items(), key=lambda item: (item[0][0], MODES.index(item[0][1]))):

@@ -17,14 +17,7 @@ from otel_ha.bound.gains import Gain, Gains
 from otel_ha.bound.journal import Journal
 from otel_ha.bound.observed import BoundObservers, BoundSums
 from otel_ha.bound.recorder import BoundRecorder
-from otel_ha.bound.sdk import (
-    drop_series,
-    gather_points,
-    is_supported,
-    keep_from,
-    provider_of_our_own,
-    readers_of,
-)
+from otel_ha.bound.sdk import OwnProvider, drop_series, gather_points, is_supported, keep_from, readers_of
 
 __all__ = [
     "BoundObservers",
@@ -38,12 +31,12 @@ __all__ = [
     "Journal",
     "ObservedLastValue",
     "ObservedSum",
+    "OwnProvider",
     "Scale",
     "SumCell",
     "drop_series",
     "gather_points",
     "is_supported",
     "keep_from",
-    "provider_of_our_own",
     "readers_of",
 ]

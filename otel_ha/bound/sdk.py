@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk import metrics as sdk
@@ -47,17 +47,19 @@ def is_supported() -> bool:
         detach(outside_of_spans)
 
 
-def provider_of_our_own(readers: Sequence[MetricReader] = (), views: Sequence[View] = ()) -> MeterProvider:
-    """Return a provider to try something on; what the environment says of the service's own does not apply to it."""
-    provider: Any = MeterProvider(
-        readers,
-        resource=Resource({}),
-        exemplar_filter=TraceBasedExemplarFilter(),
-        views=views,
-        shutdown_on_exit=False,
+class OwnProvider(MeterProvider):
+    """The SDK's MeterProvider, which asks no environment whether it is enabled, and is shut down by whoever made it."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(shutdown_on_exit=False, **arguments)
+        self._disabled = False
+
+
+def _for_a_trial(readers: Sequence[MetricReader], views: Sequence[View]) -> OwnProvider:
+    """Return a provider to which nothing applies that the environment says of the service's own."""
+    return OwnProvider(
+        metric_readers=readers, resource=Resource({}), exemplar_filter=TraceBasedExemplarFilter(), views=views
     )
-    provider._disabled = False
-    return cast("MeterProvider", provider)
 
 
 def _exported_by_a_trial() -> tuple[list[dict[str, Any]], int]:
@@ -70,7 +72,7 @@ def _exported_by_a_trial() -> tuple[list[dict[str, Any]], int]:
         View(instrument_name="sum", aggregation=CellSum()),
         View(instrument_name="histogram", aggregation=CellHistogram((1.0, 2.0))),
     ]
-    provider = provider_of_our_own(readers, views)
+    provider = _for_a_trial(readers, views)
     keep_from(readers[1], provider, "trial", {"sum", "histogram"})
     points: list[Any] = []
 
@@ -112,7 +114,7 @@ def _observed_by_a_trial() -> dict[str, list[Any]]:
         View(instrument_name="grown", aggregation=ObservedSum()),
         View(instrument_name="level", aggregation=ObservedLastValue()),
     ]
-    provider = provider_of_our_own([reader], views)
+    provider = _for_a_trial([reader], views)
     meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
     journal.readers = functools.partial(readers_of, provider)
     shared = Shared(Problems(lambda *_: None))
@@ -158,7 +160,8 @@ def gather_points(reader: MetricReader, provider: MeterProvider, gather: Callabl
     def collect_gathered() -> Any:
         for matches in list(storage._instrument_view_instrument_matches.values()):
             for match in matches:
-                match.collect = functools.partial(_gathered, match, gather)
+                if "collect" not in vars(match):
+                    match.collect = functools.partial(_gathered, match, gather)
         return collect()
 
     storage.collect = collect_gathered

@@ -27,6 +27,7 @@ from otel_ha.bound import (
     CellSum,
     Gains,
     Journal,
+    OwnProvider,
     drop_series,
     gather_points,
     is_supported,
@@ -69,12 +70,11 @@ _EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
 _VERBS = {"counter": "add", "updowncounter": "add", "gauge": "set", "histogram": "record"}
 
 
-class Provider(SdkMeterProvider):
-    """The SDK's MeterProvider, which asks no environment whether it is enabled: the configuration has decided that."""
+class Provider(OwnProvider):
+    """The MeterProvider of a pipeline, whose journal is settled where readers or meters change."""
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(shutdown_on_exit=False, **arguments)
-        self._disabled = False
+        super().__init__(**arguments)
         self.journal: Journal | None = None
 
     def add_metric_reader(self, metric_reader: MetricReader) -> None:

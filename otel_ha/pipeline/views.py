@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
-from otel_ha.bound import CellHistogram, CellSum, ObservedLastValue, ObservedSum, provider_of_our_own
+from otel_ha.bound import CellHistogram, CellSum, ObservedLastValue, ObservedSum, OwnProvider
 from otel_ha.instruments import (
     Counter,
     Histogram,
@@ -74,6 +74,6 @@ def matched_by(views: Sequence[View], catalog: Iterable[Instrument]) -> frozense
     """Return the declarations that one of the views matches: the SDK is asked, with instruments that go nowhere."""
     if not views:
         return frozenset()
-    meter = provider_of_our_own().get_meter(DISTRO, schema_url=SCHEMA_URL)
+    meter = OwnProvider().get_meter(DISTRO, schema_url=SCHEMA_URL)
     made = {each: make(meter, each) for each in catalog}
     return frozenset(each for each, instrument in made.items() if any(view._match(instrument) for view in views))
