@@ -108,18 +108,26 @@ async def feed(source: MqttSource, messages: Iterator[aiomqtt.Message], rate: fl
 
 
 def stream(seed: int = 1) -> Iterator[aiomqtt.Message]:
-    """Return messages without end, made beforehand."""
+    """Return messages without end, as the client library makes them.
+
+    What they say is made beforehand, and is nothing that the garbage collector looks through: a service has no messages
+    that are still to come, and a full collection of them would take longer than all the rest.
+    """
     chance = random.Random(seed)
     entities = furnish(chance)
     weights = [entity.weight for entity in entities]
-    messages: list[aiomqtt.Message] = []
-    for number, entity in enumerate(chance.choices(entities, weights, k=MESSAGES)):
+    topics: list[str] = []
+    payloads: list[bytes] = []
+    for entity in chance.choices(entities, weights, k=MESSAGES):
         entity.change(chance)
         fate, payload = chance.random(), entity.payload()
         if fate < MALFORMED:
             payload = malformed(chance)
         elif fate < MALFORMED + UNAVAILABLE:
             payload = b"unavailable"
-        message = aiomqtt.Message(f"{BASE}/{entity.topic()}", payload, 0, False, number, None)  # noqa: FBT003 - retain
-        messages += [message] * (2 if fate > 1 - REPEATED else 1)
-    return itertools.cycle(messages)
+        times = 2 if fate > 1 - REPEATED else 1
+        topics += [f"{BASE}/{entity.topic()}"] * times
+        payloads += [payload] * times
+    for number in itertools.count():
+        now = number % len(topics)
+        yield aiomqtt.Message(topics[now], payloads[now], 0, False, number, None)  # noqa: FBT003 - retain
