@@ -18,7 +18,6 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.instrumentation.devices import real_disks, real_interfaces
 from otel_ha.instrumentation.filesystems import observe_filesystems
-from otel_ha.instrumentation.fresh import fresh
 from otel_ha.instruments import Observable
 from otel_ha.recorder import AttributeValue, Point
 from otel_ha.vocabulary import runtime
@@ -103,9 +102,8 @@ def instrument_system() -> Callable[[], None]:
     """Read host and process at every collection, into the connected declarations; returns what ends that.
 
     CPU, memory, disks and network of the host; CPU, memory, threads, descriptors, context switches and garbage
-    collection of the process. Which devices count, otel_ha.instrumentation.devices says. Readers that collect at about
-    the same time share a reading (otel_ha.instrumentation.fresh). A forked child that goes on with these sources reads
-    its own process.
+    collection of the process. Which devices count, otel_ha.instrumentation.devices says. A forked child that goes on
+    with these sources reads its own process.
     """
     callbacks = _Callbacks()
     with ExitStack() as stack:
@@ -119,7 +117,7 @@ def _source(reading: _Reading, callbacks: _Callbacks) -> Callable[[], list[Point
         callback = callbacks.of(reading.name)
         return [] if callback is None else reading.points(callback)  # there is none where the platform lacks it
 
-    return fresh(source)
+    return source
 
 
 class _Callbacks:

@@ -19,7 +19,7 @@ from opentelemetry.semconv._incubating import metrics as semconv_metrics
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from otel_ha.instrumentation import filesystems, fresh
+from otel_ha.instrumentation import filesystems
 from otel_ha.instrumentation.devices import real_disks, real_interfaces
 from otel_ha.instrumentation.filesystems import Mount, Readings, Space, local_mounts, space_of
 from otel_ha.instrumentation.system import instrument_system, observe_filesystems
@@ -135,17 +135,6 @@ def test_the_cpu_is_counted_from_0(observed):
 
 def test_the_process_is_this_one(observed):
     assert samples(observed, "process_threads") == {(): psutil.Process().num_threads()}
-
-
-def test_collections_within_a_second_share_a_reading(observed, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(fresh, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    before = samples(observed, "process_unix_file_descriptors")
-    with open(os.devnull, "rb"):
-        now[0] += fresh.FRESH / 2
-        assert samples(observed, "process_unix_file_descriptors") == before
-        now[0] += fresh.FRESH
-        assert samples(observed, "process_unix_file_descriptors") == {(): before[()] + 1}
 
 
 def test_after_undo_nothing_is_read(pipeline):
