@@ -1,8 +1,8 @@
 """Stripped: the example ingestor as it would be without telemetry, from the same sources.
 
 An import hook takes out of its modules every `@measured(...)`, every `with measured(...)` around a block, and every
-statement that is a call on the vocabulary, such as `ingest.RECEIVED.add(1)`; nothing is left of them, not even a call
-that does nothing.
+statement that is a call on the vocabulary or on handles of it, such as `ingest.RECEIVED.add(1)`; nothing is left of
+them, not even a call that does nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 PACKAGE = "examples.ingestor"
-MEASURED, VOCABULARY = "measured", "ingest"
+MEASURED, RECORDS = "measured", ("ingest", "counted")
 
 
 def strip() -> None:
@@ -51,7 +51,7 @@ class _Loader(SourceFileLoader):
 class _Stripper(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
         """Take out a statement that records."""
-        return None if _is_call(node.value, VOCABULARY) else node
+        return None if _is_call(node.value, *RECORDS) else node
 
     def visit_With(self, node: ast.With) -> Any:
         """Leave of a measured block the block."""
@@ -68,11 +68,11 @@ class _Stripper(ast.NodeTransformer):
         return node
 
 
-def _is_call(node: ast.expr, name: str) -> bool:
-    """Whether it is a call of what has this name, or of something reached through it."""
+def _is_call(node: ast.expr, *names: str) -> bool:
+    """Whether it is a call of what has one of these names, or of something reached or returned by it."""
     if not isinstance(node, ast.Call):
         return False
-    called: ast.expr = node.func
-    while isinstance(called, ast.Attribute):
-        called = called.value
-    return isinstance(called, ast.Name) and called.id == name
+    called: ast.expr = node
+    while isinstance(called, ast.Attribute | ast.Call):
+        called = called.value if isinstance(called, ast.Attribute) else called.func
+    return isinstance(called, ast.Name) and called.id in names

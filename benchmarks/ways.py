@@ -27,6 +27,8 @@ OURS_COROUTINE = "otel-ha: measured(), a coroutine"
 OURS_RAISING = "otel-ha: measured(), of what raises"
 OURS_BLOCK = "otel-ha: with measured()"
 OURS_QUEUED = "otel-ha: receive(), then with measured() and discard()"
+OURS_RECEIVED = "otel-ha: receive() and discard()"
+OURS_RECEIVED_BOUND = "otel-ha: receive() and discard(), bound"
 OURS_COUNTER = "otel-ha: a counter"
 OURS_BOUND = "otel-ha: a counter, bound"
 OTEL = "OpenTelemetry by hand, attributes made once"
@@ -83,6 +85,16 @@ def ours() -> Ways:
         with measured(ingest.QUEUED_EVENT, source="mqtt", domain="light") as event:
             event.discard("duplicate")
 
+    def received() -> None:
+        ingest.EVENT.receive(source="mqtt")
+        ingest.EVENT.discard("overflow", source="mqtt")
+
+    of_mqtt = ingest.EVENT.bind(source="mqtt")
+
+    def received_bound() -> None:
+        of_mqtt.receive()
+        of_mqtt.discard("overflow")
+
     failing = both(_failing)
 
     def raising() -> None:
@@ -91,12 +103,9 @@ def ours() -> Ways:
 
     found: Ways = {OURS: both(bare), OURS_COMPUTED: functools.partial(computed, "light")}
     found |= {OURS_COROUTINE: both(bare_coroutine), OURS_RAISING: raising, OURS_BLOCK: block, OURS_QUEUED: queued}
-    found[OURS_COUNTER] = count
-    if hasattr(discarded, "bind"):
-        held = discarded.bind(source="mqtt", reason="duplicate")
-        add = getattr(held, "add", held)
-        found[OURS_BOUND] = lambda: add(1)
-    return found
+    found |= {OURS_RECEIVED: received, OURS_RECEIVED_BOUND: received_bound}
+    held = discarded.bind(source="mqtt", reason="duplicate")
+    return found | {OURS_COUNTER: count, OURS_BOUND: lambda: held.add(1)}
 
 
 def _of_domain(domain: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from otel_ha.catalog import Catalog, Objective
 from otel_ha.config import TelemetryConfig
 from otel_ha.errors import CatalogError, ConfigError, TelemetryError
+from otel_ha.handles import BoundCounter, BoundGauge, BoundHistogram
 from otel_ha.instruments import (
     SUB_SECOND,
     Attribute,
@@ -24,7 +25,9 @@ from otel_ha.instruments import (
 )
 from otel_ha.measure import measured
 from otel_ha.measurement import Measurement
-from otel_ha.operation import Discarded, Operation
+from otel_ha.operation import Operation
+from otel_ha.outcome import Discarded
+from otel_ha.prepared import BoundOperation
 from otel_ha.version import __version__
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SUB_SECOND",
     "Attribute",
+    "BoundCounter",
+    "BoundGauge",
+    "BoundHistogram",
+    "BoundOperation",
     "Catalog",
     "CatalogError",
     "ConfigError",

@@ -14,7 +14,8 @@ from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Attribute, Histogram
 from otel_ha.measurement import Expected, Judge, Measurement, OutcomeOf
-from otel_ha.operation import OK, Operation
+from otel_ha.operation import Operation
+from otel_ha.outcome import OK
 from otel_ha.recorder import GENERATION, AttributeValue, shown
 from otel_ha.track import Tracks
 

@@ -7,7 +7,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-from otel_ha.operation import OK, Discarded, Operation, Outcome
+from otel_ha.operation import Operation
+from otel_ha.outcome import OK, Discarded, Outcome
 from otel_ha.recorder import Attributes, AttributeValue, shown
 from otel_ha.track import Track
 

@@ -5,42 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
-from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Change, Group, Recorder, Step
-from otel_ha.recording import LIMIT, no_amount, plain
-
-Outcome = Literal["ok", "error", "cancelled"]
-OK: Outcome = "ok"
-
-MOST_PREPARED = 1_000
-"""Attribute sets of one operation that are kept resolved, for each of its steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Discarded:
-    """The outcome of work that was given up, with the reason for it."""
-
-    reason: str
-
-
-class Prepared:
-    """What of an operation was resolved for its recorders of now."""
-
-    __slots__ = ("generation", "groups", "recorded", "recorder", "tracks")
-
-    def __init__(self, operation: Operation) -> None:
-        self.generation = GENERATION.current  # before the recorders: if they change meanwhile, this is out of date
-        self.recorder = operation.recorder
-        on = (i for i in operation.instruments if i.recorder is not None)
-        self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
-        """The attributes that tell anything apart now, by keyword: those of instruments that are on."""
-        self.groups: dict[tuple[AttributeValue | None, ...], Group] = {}
-        self.tracks: dict[tuple[AttributeValue | None, ...], Any] = {}
-        """Those of measured() on this operation, wherever it stands (see otel_ha.track)."""
+from otel_ha.outcome import OK, Discarded, Outcome
+from otel_ha.prepared import MOST_PREPARED, BoundOperation, Prepared
+from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Change, Recorder, Step
+from otel_ha.recording import no_amount, plain_duration
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,7 +82,7 @@ class Operation:
 
         A duration that is none (negative, no number) is reported, and nothing is counted. Never raises.
         """
-        taken = _plain_duration(duration)
+        taken = plain_duration(duration)
         if taken is None:
             self._report("invalid_amount", "", no_amount(duration, self.duration))
             return
@@ -118,6 +90,10 @@ class Operation:
         if not self._recorded_again(what, attributes, taken):
             changes = [*self._ended(outcome, taken, attributes), *self._arriving(attributes)]
             self._record_first(what, attributes, changes, "ended", varies=True)
+
+    def bind(self, **attributes: AttributeValue | None) -> BoundOperation:
+        """Return this operation with its attributes resolved, for a place where work comes in often."""
+        return BoundOperation(self, attributes)
 
     def start(self, attributes: Attributes) -> None:
         """Count work that starts."""
@@ -211,21 +187,14 @@ class Operation:
 
         `what` tells apart what can be recorded with the same attributes: the reason, or the outcome.
         """
-        prepared = self._prepared
-        if prepared.generation is not GENERATION.current:
-            prepared = self.prepared()
+        prepared = self.prepared()
         if prepared.recorder is None:
             return True
         try:
             group = prepared.groups.get((*what, *attributes, *attributes.values()))
         except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
             return False
-        if group is None or ((context := current_context()) and prepared.recorder.samples(context)):
-            return False
-        if len(group.amounts) > group.limit:
-            group.shorten()
-        group.amounts.append(amount)
-        return True
+        return group is not None and group.record(amount)
 
     def _record_first(
         self,
@@ -253,12 +222,12 @@ class Operation:
         """Return what is resolved for the recorders of now."""
         prepared = self._prepared
         if prepared.generation is not GENERATION.current:
-            prepared = self.__dict__["_prepared"] = Prepared(self)
+            prepared = self.__dict__["_prepared"] = Prepared(self.instruments)
         return prepared
 
     @functools.cached_property
     def _prepared(self) -> Prepared:
-        return Prepared(self)
+        return Prepared(self.instruments)
 
     @functools.cached_property
     def _keywords(self) -> Mapping[Synchronous, frozenset[str]]:
@@ -269,11 +238,3 @@ class Operation:
         """The keywords that work is received and in flight by."""
         accounts = (self._keywords[i] for i in (self.received, self.in_flight) if i is not None)
         return frozenset().union(*accounts) - {"state"}
-
-
-def _plain_duration(duration: float) -> float | None:
-    """Return a duration as Python's own number; None where it is none."""
-    try:
-        return plain(duration) if isinstance(duration, int | float) and 0 <= duration < LIMIT else None
-    except Exception:  # noqa: BLE001 - a subclass may do anything, and recording never raises
-        return None

@@ -63,6 +63,9 @@ class Group(Protocol):
     def shorten(self) -> None:
         """Add up what waits, unless somebody is at it."""
 
+    def record(self, amount: float) -> bool:
+        """Record an amount, and return True; not where it may become an exemplar, which is recorded otherwise."""
+
 
 class Recorder(Protocol):
     """What a synchronous declaration hands its measurements to while telemetry runs. Nothing in it raises."""

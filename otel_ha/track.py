@@ -9,7 +9,9 @@ from typing import Any
 from opentelemetry.context import Context
 
 from otel_ha.context import current_context
-from otel_ha.operation import MOST_PREPARED, OK, Discarded, Operation, Outcome
+from otel_ha.operation import Operation
+from otel_ha.outcome import OK, Discarded, Outcome
+from otel_ha.prepared import MOST_PREPARED
 from otel_ha.recorder import AttributeValue, Change, Group, Recorder
 
 

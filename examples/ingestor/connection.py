@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from examples.ingestor import counted
 from otel_ha.vocabulary import ingest
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Connection:
     def heard(self, size: int, kind: str) -> None:
         """Count the bytes of a message that came in."""
         self._last_message = time.monotonic()
-        ingest.DATA_RECEIVED.add(size, source=self.kind, type=kind)
+        counted.bytes_received(self.kind, kind).add(size)
 
     def established(self) -> None:
         """Note that the connection works, so that the next delay is a short one again."""

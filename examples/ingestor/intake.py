@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 
+from examples.ingestor import counted
 from examples.ingestor.event import Event
 from otel_ha.vocabulary import ingest
 
@@ -32,17 +33,17 @@ class Intake:
 
     def put(self, event: Event) -> None:
         """Take an event in, or discard it if the queue is full."""
-        ingest.EVENT.receive(source=event.source)
+        counted.events(event.source).receive()
         if len(self._events) >= self._capacity:
-            ingest.EVENT.discard("overflow", source=event.source)
+            counted.events(event.source).discard("overflow")
             return
         self._events.append((time.monotonic(), event))
         self._changed.set()
 
     def refuse(self, source: str, reason: str) -> None:
         """Count an event that is discarded before it gets into the queue."""
-        ingest.EVENT.receive(source=source)
-        ingest.EVENT.discard(reason, source=source)
+        counted.events(source).receive()
+        counted.events(source).discard(reason)
 
     def close(self) -> None:
         """Let the worker end once it has taken what is left."""
@@ -53,7 +54,7 @@ class Intake:
         """Discard what is left; for when there is no time to work it off."""
         while self._events:
             _, event = self._events.popleft()
-            ingest.EVENT.discard("shutdown", source=event.source)
+            counted.events(event.source).discard("shutdown")
 
     def oldest_age(self) -> float:
         """Return the seconds that the next event has waited; 0 if there is none."""

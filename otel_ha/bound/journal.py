@@ -51,6 +51,15 @@ class Group:
         self.constants = constants
         self._journal = journal
 
+    def record(self, amount: float) -> bool:
+        """Record an amount, and return True; not where it may become an exemplar, which is recorded otherwise."""
+        if (context := current_context()) and self._journal.samples(context):
+            return False
+        if len(self.amounts) > self.limit:
+            self.shorten()
+        self.amounts.append(amount)
+        return True
+
     def shorten(self) -> None:
         """Add up what waits, unless somebody is at it."""
         self._journal.shorten(self)

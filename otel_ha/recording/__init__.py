@@ -17,6 +17,7 @@ from otel_ha.recording.limits import (
     identity,
     no_amount,
     plain,
+    plain_duration,
 )
 from otel_ha.recording.observers import Amount, Observers
 from otel_ha.recording.problems import Problems
@@ -40,4 +41,5 @@ __all__ = [
     "identity",
     "no_amount",
     "plain",
+    "plain_duration",
 ]

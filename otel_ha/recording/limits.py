@@ -162,6 +162,14 @@ def plain(amount: float) -> float:
     return float(amount) if isinstance(amount, float) else int(amount)
 
 
+def plain_duration(duration: float) -> float | None:
+    """Return seconds as Python's own number; None where they are none. Never raises."""
+    try:
+        return plain(duration) if isinstance(duration, int | float) and 0 <= duration < LIMIT else None
+    except Exception:  # noqa: BLE001 - a subclass may do anything, and recording never raises
+        return None
+
+
 def no_amount(value: object, instrument: Instrument) -> str:
     """Say that a value is none that can be recorded."""
     return f"{shown(value)} is no amount for a {type(instrument).__name__}; it is left out"

@@ -1,5 +1,6 @@
 """received = processed + discarded + in flight, per source, at every collection, whatever happens in between."""
 
+import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,6 +32,7 @@ class Accounting(RuleBasedStateMachine):
         self.expected: dict[str, dict[str, int]] = {}
         self.other = ThreadPoolExecutor(1)  # collects as well
         self.collecting = False
+        self.of = functools.cache(lambda source: ingest.EVENT.bind(source=source))
 
     def count(self, source, role, amount=1):
         account = self.expected.setdefault(
@@ -38,18 +40,24 @@ class Accounting(RuleBasedStateMachine):
         )
         account[role] += amount
 
-    @rule(source=SOURCES)
-    def receive(self, source):
-        ingest.EVENT.receive(source=source)
+    @rule(source=SOURCES, resolved=st.booleans())
+    def receive(self, source, resolved):
+        if resolved:
+            self.of(source).receive()
+        else:
+            ingest.EVENT.receive(source=source)
         self.queued.append(source)
         self.count(source, "received")
         self.count(source, "in_flight")
 
     @precondition(lambda self: self.queued)
-    @rule(reason=REASONS)
-    def discard_what_waits(self, reason):
+    @rule(reason=REASONS, resolved=st.booleans())
+    def discard_what_waits(self, reason, resolved):
         source = self.queued.pop()
-        ingest.EVENT.discard(reason, source=source)
+        if resolved:
+            self.of(source).discard(reason)
+        else:
+            ingest.EVENT.discard(reason, source=source)
         self.count(source, "discarded")
         self.count(source, "in_flight", -1)
 

@@ -41,8 +41,8 @@ from otel_ha import (
 )
 from otel_ha.bound import BoundRecorder, SumCell, is_supported
 from otel_ha.bound.journal import LONG
-from otel_ha.operation import MOST_PREPARED
 from otel_ha.pipeline import Pipeline
+from otel_ha.prepared import MOST_PREPARED
 from otel_ha.vocabulary import ingest, runtime
 from tests.recorded import MemoryReader, accounts, in_threads, unbalanced
 from tests.unit.conftest import config
@@ -430,6 +430,18 @@ def test_measured_work_in_a_sampled_span_has_an_exemplar_with_its_trace(tracer):
             work()
         [point] = running.points()[WORK.name]
         assert point.count == 2
+        assert [e.trace_id for e in point.exemplars] == [span.get_span_context().trace_id]
+
+
+def test_a_bound_operation_has_exemplars_in_a_sampled_span(tracer):
+    received = Operation(duration=WORK, received=THINGS).bind(shape="round")
+    with Running() as running:
+        for _ in range(2):
+            received.receive()
+        with tracer.start_as_current_span("work") as span:
+            received.receive()
+        [point] = running.points()[THINGS.name]
+        assert point.value == 3
         assert [e.trace_id for e in point.exemplars] == [span.get_span_context().trace_id]
 
 

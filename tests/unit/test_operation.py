@@ -259,3 +259,72 @@ def test_work_measured_elsewhere_counts_each_time_with_its_own_duration(recorded
     assert account(recorded) == (5, 4, 0, 1)
     assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="ok")[:2] == (3, 1.75)
     assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="error")[:2] == (1, 2.0)
+
+
+# With its attributes resolved
+
+
+def test_a_bound_operation_records_the_steps_of_the_operation(recorded):
+    bound = EVENT.bind(source="mqtt")
+    for _ in range(5):
+        bound.receive()
+    for _ in range(3):
+        bound.discard("duplicate")
+    assert account(recorded) == (5, 0, 3, 2)
+    assert recorded.value(ingest.DISCARDED, source="mqtt", reason="duplicate") == 3
+
+
+def test_a_bound_operation_tells_reasons_apart(recorded):
+    bound = EVENT.bind(source="mqtt")
+    for reason in ("late", "duplicate", "late", "duplicate", "late"):
+        bound.receive()
+        bound.discard(reason)
+    assert [recorded.value(ingest.DISCARDED, source="mqtt", reason=r) for r in ("late", "duplicate")] == [3, 2]
+
+
+def test_a_bound_operation_counts_work_measured_elsewhere_with_its_own_duration_and_outcome(recorded):
+    bound = EVENT.bind(source="mqtt")
+    for duration in (0.25, 0.5, 1.0):
+        bound.record(duration)
+        bound.record(2.0, "error")
+        bound.record(2.0, Discarded("late"))
+    assert account(recorded) == (9, 6, 3, 0)
+    assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="ok")[:2] == (3, 1.75)
+    assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="error")[:2] == (3, 6.0)
+
+
+def test_a_bound_operation_reports_each_duration_that_is_none(recorded):
+    bound = EVENT.bind(source="mqtt")
+    for duration in (0.25, -0.1, float("nan"), "1"):
+        bound.record(duration)
+    assert account(recorded) == (1, 1, 0, 0)
+    assert recorded.problems() == {("homeassistant.event.process.duration", "invalid_amount", None): 3}
+
+
+def test_a_bound_operation_reports_an_attribute_that_nothing_declares_each_time(recorded):
+    bound = EVENT.bind(source="mqtt", colour="red")
+    for _ in range(3):
+        bound.receive()
+    assert account(recorded) == (3, 0, 0, 3)
+    assert sum(recorded.problems().values()) == 3
+
+
+@pytest.mark.parametrize("wrong", [[1], {}, b"x", object()])
+def test_a_bound_operation_never_raises(recorded, wrong):
+    bound = EVENT.bind(source=wrong)
+    for _ in range(3):
+        bound.receive()
+        bound.discard(wrong)
+    assert account_of_other(recorded) == (3, 0, 3, 0)
+
+
+@pytest.mark.parametrize("bound_path", [True, False])
+def test_a_bound_operation_goes_from_one_telemetry_to_the_next(bound_path):
+    bound = EVENT.bind(source="mqtt")
+    bound.receive()  # inert
+    for _ in range(2):
+        with Recorded(catalog=ingest.CATALOG, bound=bound_path) as recorded:
+            for _ in range(3):
+                bound.receive()
+            assert account(recorded) == (3, 0, 0, 3)
+        bound.receive()  # inert again

@@ -1,0 +1,20 @@
+"""Counted: what is counted for every event, with its attributes resolved once for each source."""
+
+from __future__ import annotations
+
+import functools
+
+from otel_ha import BoundCounter, BoundOperation
+from otel_ha.vocabulary import ingest
+
+
+@functools.cache
+def events(source: str) -> BoundOperation:
+    """Return what counts the events of a source."""
+    return ingest.EVENT.bind(source=source)
+
+
+@functools.cache
+def bytes_received(source: str, kind: str) -> BoundCounter:
+    """Return what counts the bytes that a source's messages of this kind have."""
+    return ingest.DATA_RECEIVED.bind(source=source, type=kind)

@@ -1,0 +1,16 @@
+"""Outcomes: how a piece of work can end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["ok", "error", "cancelled"]
+OK: Outcome = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """The outcome of work that was given up, with the reason for it."""
+
+    reason: str

@@ -1,0 +1,95 @@
+"""Prepared: what of an operation was recorded before, resolved, so that recording it again is one append."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from otel_ha.instruments import Synchronous
+from otel_ha.outcome import OK, Discarded, Outcome
+from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Group
+from otel_ha.recording import plain_duration
+
+MOST_PREPARED = 1_000
+"""Attribute sets of one operation that are kept resolved, for each of its steps."""
+
+
+class Prepared:
+    """What of an operation was resolved for its recorders of now."""
+
+    __slots__ = ("generation", "groups", "recorded", "recorder", "tracks")
+
+    def __init__(self, instruments: Sequence[Synchronous]) -> None:
+        self.generation = GENERATION.current  # before the recorders: if they change meanwhile, this is out of date
+        on = [instrument for instrument in instruments if instrument.recorder is not None]
+        self.recorder = on[0].recorder if on else None
+        self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
+        """The attributes that tell anything apart now, by keyword: those of instruments that are on."""
+        self.groups: dict[tuple[Any, ...], Group] = {}
+        """Steps that were recorded before: by what tells them apart, the keywords, and the values."""
+        self.tracks: dict[tuple[AttributeValue | None, ...], Any] = {}
+        """Those of measured() on this operation, wherever it stands (see otel_ha.track)."""
+
+
+class Steps(Protocol):
+    """An operation: what its handle needs of it."""
+
+    def prepared(self) -> Prepared:
+        """Return what is resolved for the recorders of now."""
+
+    def receive(self, /, **attributes: AttributeValue | None) -> None:
+        """Count work that was received."""
+
+    def discard(self, /, reason: str, **attributes: AttributeValue | None) -> None:
+        """Count work that is given up while it waits."""
+
+    def record(
+        self, duration: float, /, outcome: Outcome | Discarded = OK, **attributes: AttributeValue | None
+    ) -> None:
+        """Count work that is over."""
+
+
+class BoundOperation:
+    """An operation with its attributes: a step that was recorded before is one look-up and one append.
+
+    It is inert as the operation is, and never raises.
+    """
+
+    __slots__ = ("_attributes", "_known", "_operation")
+
+    def __init__(self, operation: Steps, attributes: Attributes) -> None:
+        self._operation = operation
+        self._attributes = attributes
+        # One object, so that whichever thread asks, the steps are those of these recorders.
+        self._known: tuple[Prepared, dict[tuple[Any, ...], Group]] = operation.prepared(), {}
+
+    def receive(self) -> None:
+        """Count work that was received and now waits in a queue; see Operation.receive."""
+        if not self._recorded_again((), 1):
+            self._operation.receive(**self._attributes)
+
+    def discard(self, /, reason: str) -> None:
+        """Count work that `receive()` counted and that is given up while it still waits; see Operation.discard."""
+        if not self._recorded_again((reason,), 1):
+            self._operation.discard(reason, **self._attributes)
+
+    def record(self, duration: float, /, outcome: Outcome | Discarded = OK) -> None:
+        """Count work that is over and took `duration` seconds, measured elsewhere; see Operation.record."""
+        taken = plain_duration(duration)
+        if taken is None or not self._recorded_again((None, outcome), taken):
+            self._operation.record(duration, outcome, **self._attributes)
+
+    def _recorded_again(self, what: tuple[Any, ...], amount: float) -> bool:
+        """Record a step that was recorded before, if it was; or nothing, while inert."""
+        prepared, steps = self._known
+        if prepared.generation is not GENERATION.current:
+            prepared, steps = self._known = self._operation.prepared(), {}
+        if prepared.recorder is None:
+            return True
+        try:
+            group = steps.get(what)
+            if group is None:
+                group = steps[what] = prepared.groups[(*what, *self._attributes, *self._attributes.values())]
+        except Exception:  # noqa: BLE001 - not recorded before, or a value that cannot be hashed
+            return False
+        return group.record(amount)
