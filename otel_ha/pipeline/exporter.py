@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import Gauge, Metric, MetricsData
+from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, MetricsData, Sum
 from prometheus_client import CollectorRegistry
 
 Encode = Callable[[Any], bytes]
@@ -36,14 +36,33 @@ def with_ratios(data: MetricsData) -> MetricsData:
     The Collector and Prometheus' own OTLP receiver append it, so without this one metric would have two names.
     Source: OpenTelemetry specification, Prometheus and OpenMetrics compatibility, metric metadata.
     """
+    return _with_metrics(data, lambda metrics: [_with_ratio(metric) for metric in metrics])
+
+
+def unknown(data: MetricsData) -> list[Metric]:
+    """Return the metrics that the exporter cannot write: one exponential histogram costs it the whole scrape."""
+    return [
+        metric
+        for of_resource in data.resource_metrics
+        for of_scope in of_resource.scope_metrics
+        for metric in of_scope.metrics
+        if not isinstance(metric.data, Sum | Gauge | Histogram)
+    ]
+
+
+def without(data: MetricsData, left_out: Sequence[Metric]) -> MetricsData:
+    """Return collected metrics without some of them."""
+    return _with_metrics(data, lambda metrics: [metric for metric in metrics if metric not in left_out])
+
+
+def _with_metrics(data: MetricsData, change: Callable[[Sequence[Metric]], Sequence[Metric]]) -> MetricsData:
     return replace(
         data,
         resource_metrics=[
             replace(
                 of_resource,
                 scope_metrics=[
-                    replace(of_scope, metrics=[_with_ratio(metric) for metric in of_scope.metrics])
-                    for of_scope in of_resource.scope_metrics
+                    replace(of_scope, metrics=change(of_scope.metrics)) for of_scope in of_resource.scope_metrics
                 ],
             )
             for of_resource in data.resource_metrics

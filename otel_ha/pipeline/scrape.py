@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -9,15 +10,17 @@ from functools import partial
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics.export import Metric, MetricsData
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 
 from otel_ha.pipeline.consistent import Consistent
-from otel_ha.pipeline.exporter import Encode, with_ratios
+from otel_ha.pipeline.exporter import Encode, unknown, with_ratios, without
 from otel_ha.pipeline.exposition import Exposition, exposition
 from otel_ha.pipeline.points import in_columns
 from otel_ha.recording import Cut
+
+_logger = logging.getLogger("otel_ha")
 
 MOST_FORMATS = 4
 """Formats of the exposition that are at hand at once; one scraper asks for one."""
@@ -38,6 +41,7 @@ class ScrapeReader(Consistent, PrometheusMetricReader):
         self.registry = StreamingRegistry(self)
         self._thread = threading.local()
         self._formats: dict[Any, Exposition] = {}
+        self._left_out: set[str] = set()
         super().__init__(registry=self.registry)
 
     def stream(self, encode: Encode) -> Iterator[str]:
@@ -60,11 +64,21 @@ class ScrapeReader(Consistent, PrometheusMetricReader):
         return True
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        if left_out := unknown(metrics_data):
+            self._warn_of(left_out)
+            metrics_data = without(metrics_data, left_out)
         taken = self._taken()
         if taken is None:
             super()._receive_metrics(with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)
         else:
             taken.append(metrics_data)
+
+    def _warn_of(self, left_out: Iterable[Metric]) -> None:
+        for metric in left_out:
+            if metric.name not in self._left_out:
+                self._left_out.add(metric.name)
+                kind = type(metric.data).__name__
+                _logger.warning("%s: a scrape cannot have a metric of the kind %s; left out", metric.name, kind)
 
     def _taken(self) -> list[MetricsData] | None:
         """Return where what this thread collects is put; None where the exporter is to write it."""
