@@ -165,7 +165,7 @@ class Counter(Synchronous):
         if recorder is not None:
             recorder.record(amount, attributes)
 
-    def bind(self, **attributes: AttributeValue | None) -> BoundCounter:
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundCounter:
         """Return this counter with its attributes resolved, for a place that adds often."""
         return BoundCounter(self, attributes)
 
@@ -187,7 +187,7 @@ class UpDownCounter(Synchronous):
         if recorder is not None:
             recorder.record(amount, attributes)
 
-    def bind(self, **attributes: AttributeValue | None) -> BoundCounter:
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundCounter:
         """Return this counter with its attributes resolved, for a place that adds often."""
         return BoundCounter(self, attributes)
 
@@ -204,7 +204,7 @@ class Gauge(Synchronous):
         if recorder is not None:
             recorder.record(amount, attributes)
 
-    def bind(self, **attributes: AttributeValue | None) -> BoundGauge:
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundGauge:
         """Return this gauge with its attributes resolved, for a place that sets it often."""
         return BoundGauge(self, attributes)
 
@@ -223,7 +223,7 @@ class Histogram(Synchronous):
         if recorder is not None:
             recorder.record(amount, attributes)
 
-    def bind(self, **attributes: AttributeValue | None) -> BoundHistogram:
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundHistogram:
         """Return this histogram with its attributes resolved, for a place that records often."""
         return BoundHistogram(self, attributes)
 

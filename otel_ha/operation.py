@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.outcome import OK, Discarded, Outcome
-from otel_ha.prepared import MOST_PREPARED, BoundOperation, Prepared
+from otel_ha.prepared import MOST_PREPARED, BoundOperation, Prepared, ended_as
 from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Change, Recorder, Step
 from otel_ha.recording import no_amount, plain_duration
 
@@ -86,13 +87,16 @@ class Operation:
         if taken is None:
             self._report("invalid_amount", "", no_amount(duration, self.duration))
             return
-        what = (None, outcome)  # no other step's begins with None
+        what = ended_as(outcome)
         if not self._recorded_again(what, attributes, taken):
             changes = [*self._ended(outcome, taken, attributes), *self._arriving(attributes)]
-            self._record_first(what, attributes, changes, "ended", varies=True)
+            self._record_first(what, attributes, changes, "ended", varies=changes[0][0] is self.duration)
 
-    def bind(self, **attributes: AttributeValue | None) -> BoundOperation:
-        """Return this operation with its attributes resolved, for a place where work comes in often."""
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundOperation:
+        """Return this operation with its attributes resolved, for a place where work comes in often.
+
+        Raises CatalogError for a reason, an outcome or a state: each step has its own.
+        """
         return BoundOperation(self, attributes)
 
     def start(self, attributes: Attributes) -> None:
@@ -213,10 +217,11 @@ class Operation:
         plain = all(isinstance(part, str | None) for part in key)
         if not (declared and plain) or recorder is None:
             return
-        if key not in prepared.groups and len(prepared.groups) < MOST_PREPARED:
-            group = recorder.prepare(changes, step, varies=varies)
-            if group is not None:
-                prepared.groups[key] = group
+        with suppress(Exception):  # a text may be of a class of its own, which does anything when it is hashed
+            if key not in prepared.groups and len(prepared.groups) < MOST_PREPARED:
+                group = recorder.prepare(changes, step, varies=varies)
+                if group is not None:
+                    prepared.groups[key] = group
 
     def prepared(self) -> Prepared:
         """Return what is resolved for the recorders of now."""

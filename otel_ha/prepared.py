@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from otel_ha.errors import CatalogError
 from otel_ha.instruments import Synchronous
 from otel_ha.outcome import OK, Discarded, Outcome
 from otel_ha.recorder import GENERATION, Attributes, AttributeValue, Group
 from otel_ha.recording import plain_duration
 
 MOST_PREPARED = 1_000
-"""Attribute sets of one operation that are kept resolved, for each of its steps."""
+"""Steps of one operation, each with its attributes, that are kept resolved; and as many tracks."""
+
+SET_BY_STEPS = frozenset({"outcome", "reason", "state"})
+"""Attributes that a step has of itself, by keyword."""
 
 
 class Prepared:
@@ -26,7 +30,8 @@ class Prepared:
         self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
         """The attributes that tell anything apart now, by keyword: those of instruments that are on."""
         self.groups: dict[tuple[Any, ...], Group] = {}
-        """Steps that were recorded before: by what tells them apart, the keywords, and the values."""
+        """Steps that were recorded before: by what tells them apart, the keywords, and the values, which are text or
+        None, as of other values some are equal without being the same."""
         self.tracks: dict[tuple[AttributeValue | None, ...], Any] = {}
         """Those of measured() on this operation, wherever it stands (see otel_ha.track)."""
 
@@ -52,12 +57,15 @@ class Steps(Protocol):
 class BoundOperation:
     """An operation with its attributes: a step that was recorded before is one look-up and one append.
 
-    It is inert as the operation is, and never raises.
+    Whatever cannot be resolved (see docs/architecture.md) is recorded as by the operation itself. It is inert as the
+    operation is, and its steps never raise. Made with an attribute that a step has of itself it raises CatalogError.
     """
 
     __slots__ = ("_attributes", "_known", "_operation")
 
     def __init__(self, operation: Steps, attributes: Attributes) -> None:
+        if wrong := sorted(attributes.keys() & SET_BY_STEPS):
+            raise CatalogError(f"bind(): {', '.join(map(repr, wrong))} is set by each step itself")
         self._operation = operation
         self._attributes = attributes
         # One object, so that whichever thread asks, the steps are those of these recorders.
@@ -76,7 +84,7 @@ class BoundOperation:
     def record(self, duration: float, /, outcome: Outcome | Discarded = OK) -> None:
         """Count work that is over and took `duration` seconds, measured elsewhere; see Operation.record."""
         taken = plain_duration(duration)
-        if taken is None or not self._recorded_again((None, outcome), taken):
+        if taken is None or not self._recorded_again(ended_as(outcome), taken):
             self._operation.record(duration, outcome, **self._attributes)
 
     def _recorded_again(self, what: tuple[Any, ...], amount: float) -> bool:
@@ -87,9 +95,22 @@ class BoundOperation:
         if prepared.recorder is None:
             return True
         try:
-            group = steps.get(what)
-            if group is None:
-                group = steps[what] = prepared.groups[(*what, *self._attributes, *self._attributes.values())]
-        except Exception:  # noqa: BLE001 - not recorded before, or a value that cannot be hashed
+            group = steps.get(what) or self._find(what)
+        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
             return False
-        return group.record(amount)
+        return group is not None and group.record(amount)
+
+    def _find(self, what: tuple[Any, ...]) -> Group | None:
+        """Return a step, if it was recorded before."""
+        prepared, steps = self._known
+        if prepared is not self._operation.prepared():  # of two threads that were first, the other one's is kept
+            prepared, steps = self._known = self._operation.prepared(), {}
+        group = prepared.groups.get((*what, *self._attributes, *self._attributes.values()))
+        if group is not None:
+            steps[what] = group
+        return group
+
+
+def ended_as(outcome: Outcome | Discarded) -> tuple[Any, ...]:
+    """Return what tells this end of work from other steps: received is (), discarded while it waits (reason,)."""
+    return (None, None, outcome.reason) if isinstance(outcome, Discarded) else (None, outcome)

@@ -127,4 +127,7 @@ class Observer(Protocol):
 
 def shown(value: object) -> str:
     """Return a value as a message shows it: shortened, and also where its own repr fails."""
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except Exception:  # noqa: BLE001 - an integer may have more digits than Python is willing to write
+        return f"<{type(value).__name__}>"

@@ -130,7 +130,8 @@ class BoundRecorder(SynchronousRecorder):
         # What has to be counted each time as wrong is not kept, nor what equals other keys: 1, 1.0 and True.
         plain = all(isinstance(value, str | None) for value in attributes.values())
         if plain and reports == self.resolver.reports and len(self._given) < self.MOST_KEYS:
-            self._given[key] = cell
+            with suppress(Exception):  # a text of a class of its own that cannot be hashed
+                self._given[key] = cell
         return cell
 
     def _new_cell(self, same: Identity) -> Cell:

@@ -39,20 +39,22 @@ def with_ratios(data: MetricsData) -> MetricsData:
     return _with_metrics(data, lambda metrics: [_with_ratio(metric) for metric in metrics])
 
 
-def unknown(data: MetricsData) -> list[Metric]:
-    """Return the metrics that the exporter cannot write: one exponential histogram costs it the whole scrape."""
-    return [
+def writable(data: MetricsData) -> tuple[MetricsData, list[Metric]]:
+    """Return what the exporter can write, and the rest: one exponential histogram would cost it the whole scrape."""
+    left_out = [
         metric
         for of_resource in data.resource_metrics
         for of_scope in of_resource.scope_metrics
         for metric in of_scope.metrics
-        if not isinstance(metric.data, Sum | Gauge | Histogram)
+        if not _is_known(metric)
     ]
+    if not left_out:
+        return data, left_out
+    return _with_metrics(data, lambda metrics: [metric for metric in metrics if _is_known(metric)]), left_out
 
 
-def without(data: MetricsData, left_out: Sequence[Metric]) -> MetricsData:
-    """Return collected metrics without some of them."""
-    return _with_metrics(data, lambda metrics: [metric for metric in metrics if metric not in left_out])
+def _is_known(metric: Metric) -> bool:
+    return isinstance(metric.data, Sum | Gauge | Histogram)
 
 
 def _with_metrics(data: MetricsData, change: Callable[[Sequence[Metric]], Sequence[Metric]]) -> MetricsData:

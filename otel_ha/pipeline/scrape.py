@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 
 from otel_ha.pipeline.consistent import Consistent
-from otel_ha.pipeline.exporter import Encode, unknown, with_ratios, without
+from otel_ha.pipeline.exporter import Encode, with_ratios, writable
 from otel_ha.pipeline.exposition import Exposition, exposition
 from otel_ha.pipeline.points import in_columns
 from otel_ha.recording import Cut
@@ -64,9 +64,8 @@ class ScrapeReader(Consistent, PrometheusMetricReader):
         return True
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        if left_out := unknown(metrics_data):
-            self._warn_of(left_out)
-            metrics_data = without(metrics_data, left_out)
+        metrics_data, left_out = writable(metrics_data)
+        self._warn_of(left_out)
         taken = self._taken()
         if taken is None:
             super()._receive_metrics(with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)
@@ -78,7 +77,7 @@ class ScrapeReader(Consistent, PrometheusMetricReader):
             if metric.name not in self._left_out:
                 self._left_out.add(metric.name)
                 kind = type(metric.data).__name__
-                _logger.warning("%s: a scrape cannot have a metric of the kind %s; left out", metric.name, kind)
+                _logger.warning("%s is only pushed: a View makes it an %s, which no scrape can have", metric.name, kind)
 
     def _taken(self) -> list[MetricsData] | None:
         """Return where what this thread collects is put; None where the exporter is to write it."""

@@ -104,6 +104,7 @@ class Resolver:
         return max(values, key=lambda name: len(values[name]), default="")
 
     def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
+        value = _plain_value(value)
         if not _can_be_sent(value):
             what = f"{attribute.name} is text in Unicode, a 64-bit number or a bool, not {shown(value)}"
             self._report("invalid_value", attribute.name, what)
@@ -160,6 +161,13 @@ def plain(amount: float) -> float:
     if type(amount) in {int, float}:
         return amount
     return float(amount) if isinstance(amount, float) else int(amount)
+
+
+def _plain_value(value: AttributeValue) -> AttributeValue:
+    """Return an attribute's value as Python's own: a member of a StrEnum is no other value than its text."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return plain(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def plain_duration(duration: float) -> float | None:

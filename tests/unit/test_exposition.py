@@ -7,7 +7,7 @@ import threading
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder, generate_latest
@@ -17,6 +17,7 @@ from otel_ha import Attribute, Catalog, Counter, Histogram, TelemetryConfig
 from otel_ha.bound import gather_points
 from otel_ha.endpoint import Endpoint
 from otel_ha.pipeline import Pipeline, exposition, scrape, template
+from otel_ha.pipeline.exporter import Exporter
 from otel_ha.pipeline.points import in_columns
 from otel_ha.pipeline.scrape import MOST_FORMATS, ScrapeReader
 from otel_ha.recording import Cut
@@ -98,6 +99,16 @@ def test_metrics_that_the_exporter_merges_are_left_to_it(reader, covered):
     provider.shutdown()
 
 
+def test_the_exporter_still_cannot_write_what_is_left_out():
+    reader = InMemoryMetricReader()
+    view = View(instrument_name="duration", aggregation=ExponentialBucketHistogramAggregation())
+    provider = MeterProvider([reader], views=[view], shutdown_on_exit=False)
+    provider.get_meter("test").create_histogram("duration").record(1)
+    with pytest.raises(AttributeError):
+        Exporter(target_info=False).text(reader.get_metrics_data(), generate_latest)
+    provider.shutdown()
+
+
 def test_what_the_exporter_cannot_write_is_left_out_and_warned_of_once(reader, caplog):
     view = View(instrument_name="duration", aggregation=ExponentialBucketHistogramAggregation())
     provider = MeterProvider([reader], views=[view], shutdown_on_exit=False)
@@ -107,7 +118,7 @@ def test_what_the_exporter_cannot_write_is_left_out_and_warned_of_once(reader, c
         assert "events_total" in written
         assert "duration" not in written
     assert [record.getMessage() for record in caplog.records] == [
-        "duration: a scrape cannot have a metric of the kind ExponentialHistogram; left out"
+        "duration is only pushed: a View makes it an ExponentialHistogram, which no scrape can have"
     ]
     provider.shutdown()
 

@@ -1,9 +1,11 @@
 import functools
 import threading
+from enum import StrEnum
 
 import pytest
 
 from otel_ha import Attribute, CatalogError, Counter, Discarded, Histogram, Operation, UpDownCounter, measured
+from otel_ha.prepared import Prepared
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded, accounts, unbalanced
 
@@ -110,6 +112,17 @@ def test_an_attribute_that_no_instrument_declares_is_counted_each_time(recorded)
     for _ in range(3):
         EVENT.receive(source="mqtt", colour="red")
     assert sum(recorded.problems().values()) == 3
+
+
+class Reason(StrEnum):
+    LATE = "late"
+
+
+def test_a_member_of_an_enumeration_is_its_text(recorded):
+    for reason in (Reason.LATE, "late", Reason.LATE):
+        EVENT.receive(source="mqtt")
+        EVENT.discard(reason, source="mqtt")
+    assert recorded.value(ingest.DISCARDED, source="mqtt", reason="late") == 3
 
 
 def test_what_is_discarded_does_not_occur(recorded):
@@ -316,6 +329,57 @@ def test_a_bound_operation_never_raises(recorded, wrong):
         bound.receive()
         bound.discard(wrong)
     assert account_of_other(recorded) == (3, 0, 3, 0)
+
+
+@pytest.mark.parametrize("outcome", ["ok", "error", Discarded("late")])
+def test_what_ends_again_is_counted_by_one_append_with_its_own_duration_and_outcome(outcome):
+    bound = EVENT.bind(source="mqtt")
+    with Recorded(catalog=ingest.CATALOG, bound=True, entity_metrics=False) as recorded:
+        for duration in (0.25, 0.5, 1.0, 2.0):
+            bound.record(duration, outcome)
+            EVENT.record(duration, outcome, source="mqtt")
+        [group] = EVENT.prepared().groups.values()
+        assert len(group.amounts) == 7
+        if isinstance(outcome, Discarded):
+            assert recorded.value(ingest.DISCARDED, source="mqtt", reason="late") == 8
+        else:
+            assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome=outcome)[:2] == (8, 7.5)
+        assert not unbalanced(recorded.collect())
+
+
+@pytest.mark.parametrize("keyword", ["reason", "outcome", "state"])
+def test_what_a_step_has_of_itself_cannot_be_bound(keyword):
+    with pytest.raises(CatalogError, match=keyword):
+        EVENT.bind(**{"source": "mqtt", keyword: "late"})
+
+
+def test_a_bound_operation_finds_what_another_thread_prepared():
+    bound = EVENT.bind(source="mqtt")
+    with Recorded(catalog=ingest.CATALOG, bound=True) as recorded:
+        bound.receive()
+        EVENT.__dict__["_prepared"] = Prepared(EVENT.instruments)  # as where two threads were first at once
+        for _ in range(3):
+            bound.discard("late")
+        assert bound._known[0] is EVENT.prepared()
+        assert account(recorded) == (1, 0, 3, -2)
+
+
+class Unhashable(str):
+    """A text that fails when it is hashed."""
+
+    __slots__ = ()
+
+    def __hash__(self):
+        raise RuntimeError("hash")
+
+
+@pytest.mark.parametrize("wrong", [Unhashable("x"), 10**5000], ids=["unhashable", "huge"])
+def test_a_step_with_a_strange_value_never_raises_and_is_counted(recorded, wrong):
+    EVENT.receive(source="mqtt")
+    EVENT.discard(wrong, source="mqtt")
+    EVENT.record(0.25, source="mqtt")
+    EVENT.record(wrong, source="mqtt")
+    assert account(recorded) == (2, 1, 1, 0)
 
 
 @pytest.mark.parametrize("bound_path", [True, False])
