@@ -1,10 +1,10 @@
-"""Counted: what is counted for every event, with its attributes resolved once for each source."""
+"""Counted: what is recorded for every event, with its attributes resolved once for each source."""
 
 from __future__ import annotations
 
 import functools
 
-from otel_ha import BoundCounter, BoundOperation
+from otel_ha import BoundCounter, BoundHistogram, BoundOperation
 from otel_ha.vocabulary import ingest
 
 
@@ -18,3 +18,9 @@ def events(source: str) -> BoundOperation:
 def bytes_received(source: str, kind: str) -> BoundCounter:
     """Return what counts the bytes that a source's messages of this kind have."""
     return ingest.DATA_RECEIVED.bind(source=source, type=kind)
+
+
+@functools.cache
+def lag(source: str, sink: str) -> BoundHistogram:
+    """Return what records how old the events of a source are when a sink has them."""
+    return ingest.LAG_TO_WRITE.bind(source=source, sink=sink)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from examples.ingestor import counted
 from examples.ingestor.line_protocol import Point
 from otel_ha.vocabulary import ingest
 
@@ -122,7 +123,7 @@ class BatchSink:
         if not answer.rejected:
             self._count(batch, "ok", None)
             for point in batch:
-                ingest.LAG_TO_WRITE.record(point.event.age, source=point.event.source, sink=self._writer.name)
+                counted.lag(point.event.source, self._writer.name).record(point.event.age)
         elif answer.rejected == len(batch):
             self._count(batch, "error", answer.error_type)
         else:
