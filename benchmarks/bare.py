@@ -17,6 +17,7 @@ INTERVAL = 1000
 """Milliseconds between two pushes."""
 DOMAINS = 8
 
+# Of each instrument about as many series as the ingestor has.
 HISTOGRAMS = {
     ingest.EVENT_DURATION: DOMAINS,
     ingest.TRANSFORM_DURATION: 1,
@@ -33,7 +34,6 @@ COUNTERS = {
     ingest.IN_FLIGHT: 2,
 }
 OBSERVED = (ingest.QUEUE_SIZE, ingest.QUEUE_CAPACITY, ingest.QUEUE_AGE, ingest.MESSAGE_AGE)
-"""Of each instrument how many series the ingestor has at the least."""
 
 
 def start(receiver: str) -> str:

@@ -86,8 +86,9 @@ def _differences(runs: Runs) -> Table:
         "scrapes, pushes and what watches the process. The two rates tell them apart. What is used in threads of "
         "telemetry's own, for scrapes and pushes, is known the better, as the event loop's thread has nearly all that "
         "varies. The last row is what the SDK, OpenTelemetry's exporters and its system metrics use of such threads by "
-        "themselves: with no more series than the ingestor has, scraped and pushed each second, beside the ingestor "
-        "without otel-ha, where nobody records anything."
+        "themselves: scraped and pushed each second, beside the ingestor without otel-ha, where nobody records "
+        "anything. They have about the ingestor's series, and of the host every device that there is, which otel-ha "
+        "leaves out in part."
     )
     each, fixed = "µs an event", "for 0 events/s"
     columns = (*(f"{rate:,} events/s" for rate in RATES), fixed, each)

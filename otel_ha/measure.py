@@ -16,6 +16,7 @@ from otel_ha.instruments import Attribute, Histogram
 from otel_ha.measurement import Expected, Judge, Measurement, OutcomeOf
 from otel_ha.operation import Operation
 from otel_ha.outcome import OK
+from otel_ha.prepared import SET_BY_STEPS
 from otel_ha.recorder import GENERATION, AttributeValue, shown
 from otel_ha.track import Tracks
 
@@ -24,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Given = AttributeValue | Callable[..., AttributeValue | None] | None
 """What `measured` takes for an attribute: its value, or a function of the measured call's arguments."""
 
-_SET_BY_THE_MEASUREMENT = frozenset({"outcome", "error_type", "reason", "state"})
+_SET_BY_THE_MEASUREMENT = SET_BY_STEPS | {"error_type"}
 
 
 def measured(

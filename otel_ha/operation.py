@@ -56,8 +56,6 @@ class Operation:
     @property
     def recorder(self) -> Recorder | None:
         """What its measurements are handed to; None while all of its instruments are inert."""
-        if self.duration.recorder is not None:
-            return self.duration.recorder
         for instrument in self.instruments:
             if instrument.recorder is not None:
                 return instrument.recorder
@@ -191,7 +189,9 @@ class Operation:
 
         `what` tells apart what can be recorded with the same attributes: the reason, or the outcome.
         """
-        prepared = self.prepared()
+        prepared = self._prepared
+        if prepared.generation is not GENERATION.current:
+            prepared = self.prepared()
         if prepared.recorder is None:
             return True
         try:
