@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import json
-import os
 from collections import defaultdict
 from contextlib import nullcontext
 
@@ -17,14 +15,13 @@ from benchmarks import children, stripped
 from benchmarks.figures import Table
 from benchmarks.surroundings import scraping
 
-ON, OFF, ABSENT, BARE = "on", "off", "absent", "bare"
+ON, OFF, ABSENT = "on", "off", "absent"
 MODES = (ON, OFF, ABSENT)
 RATES = (1000, 5000)
 SETTINGS = {
     ON: {"OTEL_EXPORTER_PROMETHEUS_PORT": "0", "OTEL_METRIC_EXPORT_INTERVAL": "1000"},
     OFF: {"OTEL_SDK_DISABLED": "true"},
     ABSENT: {},
-    BARE: {},
 }
 CPU, RATE, P99 = "CPU, % of a core", "events/s worked off", "p99 from intake to sink, ms"
 
@@ -41,7 +38,6 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
             # Each of them is the first in turn.
             for mode in MODES[repeat % 3 :] + MODES[: repeat % 3]:
                 runs[rate, mode].append(one_run(receiver, mode, rate, seconds))
-        runs[RATES[0], BARE].append(one_run(receiver, BARE, RATES[0], seconds))
     # What the target is about differs by less than two runs of the same do: it takes more of them.
     for repeat in range(more):
         children.progress(f"ingestor: {RATES[0]} events/s, on and off, round {repeat + 1} of {more}")
@@ -56,8 +52,7 @@ def one_run(receiver: str, mode: str, rate: int, seconds: float, **settings: str
     process = children.start("ingestor", mode, rate, seconds, **environ)
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())
-    health = url.replace("/metrics", "/healthz") if mode == ON else None
-    with scraping(url, health=health) if url else nullcontext() as scrapes:
+    with scraping(url, health=url.replace("/metrics", "/healthz")) if url else nullcontext() as scrapes:
         found: dict[str, float] = children.finish(process)
     if scrapes is not None and len(scrapes) < seconds / 2:
         raise RuntimeError(f"{len(scrapes)} scrapes in {seconds:g} s: telemetry was hardly on")
@@ -72,8 +67,8 @@ def _by_mode(runs: Runs, seconds: float) -> Table:
         "CPU is user and system time of the whole process."
     )
     table = Table("ingestor", "The ingestor with telemetry on, off and absent", about, (CPU, RATE, P99))
-    for rate, mode in itertools.product(RATES, MODES):
-        row, found = f"{rate:,} events/s, {mode}", runs[rate, mode]
+    for (rate, mode), found in sorted(runs.items(), key=lambda item: (item[0][0], MODES.index(item[0][1]))):
+        row = f"{rate:,} events/s, {mode}"
         table.put(row, CPU, [100 * run["cpu"] for run in found])
         table.put(row, RATE, [run["rate"] for run in found])
         table.put(row, P99, [1e3 * run["p99"] for run in found])
@@ -85,10 +80,7 @@ def _differences(runs: Runs) -> Table:
         "Differences of runs that followed one another. A part of it goes with the events and the rest with time: "
         "scrapes, pushes and what watches the process. The two rates tell them apart. What is used in threads of "
         "telemetry's own, for scrapes and pushes, is known the better, as the event loop's thread has nearly all that "
-        "varies. The last row is what the SDK, OpenTelemetry's exporters and its system metrics use of such threads by "
-        "themselves: scraped and pushed each second, beside the ingestor without otel-ha, where nobody records "
-        "anything. They have about the ingestor's series, and of the host every device that there is, which otel-ha "
-        "leaves out in part."
+        "varies."
     )
     each, fixed = "µs an event", "for 0 events/s"
     columns = (*(f"{rate:,} events/s" for rate in RATES), fixed, each)
@@ -106,25 +98,17 @@ def _differences(runs: Runs) -> Table:
         slopes = [(high - low) / (RATES[1] - RATES[0]) for low, high in zip(*by_rate, strict=False)]
         table.put(row, fixed, [low - RATES[0] * slope for low, slope in zip(by_rate[0], slopes, strict=False)])
         table.put(row, each, [slope * 1e4 for slope in slopes])
-    pairs = zip(runs[RATES[0], BARE], runs[RATES[0], ABSENT], strict=True)
-    alone = [100 * (bare["elsewhere"] - absent["elsewhere"]) for bare, absent in pairs]
-    table.put("OpenTelemetry alone less absent, beside the event loop", columns[0], alone)
     return table
 
 
 async def _serve(mode: str, rate: float, seconds: float) -> dict[str, float]:
     """Be one of the processes."""
-    if mode in {ABSENT, BARE}:
+    if mode == ABSENT:
         stripped.strip()
     from benchmarks import load  # noqa: PLC0415 - stripped, perhaps
 
     if mode == ABSENT:
         children.say(None)
-        return await load.run(rate, seconds)
-    if mode == BARE:
-        from benchmarks import bare  # noqa: PLC0415 - nor the SDK
-
-        children.say(bare.start(os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]))
         return await load.run(rate, seconds)
     from otel_ha import setup_telemetry  # noqa: PLC0415 - not even its import where it is absent
 
@@ -135,7 +119,7 @@ async def _serve(mode: str, rate: float, seconds: float) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=SETTINGS)
+    parser.add_argument("mode", choices=MODES)
     parser.add_argument("rate", type=int)
     parser.add_argument("seconds", type=float)
     arguments = parser.parse_args()
