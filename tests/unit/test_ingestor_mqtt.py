@@ -42,6 +42,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_heard(broker: Address, telemetry: Telemetry) -> None:
+    """Publish until an event is received: what comes between connecting and subscribing is not for the source."""
+    before = account(telemetry).received
+    while account(telemetry).received == before:
+        await publish(broker, ("sensor/a/state", "1"))
+        await asyncio.sleep(0.05)
+
+
 def account(telemetry: Telemetry) -> Accounting:
     return accounting(telemetry.prometheus_text())
 
@@ -134,14 +142,12 @@ async def test_it_comes_back_when_the_broker_does(telemetry, monkeypatch):
     async with embedded_broker() as broker:
         source = source_at(broker, intake)
         await source.__aenter__()
-        await until(lambda: connected(telemetry))
+        await until_heard(broker, telemetry)
     await until(lambda: closes(telemetry) == {"lost": 1})
     with pytest.raises(aiomqtt.MqttError):
         await publish(broker)
     async with embedded_broker(broker.port) as again:
-        while account(telemetry).received == 0:  # what comes between connecting and subscribing is not for it
-            await publish(again, ("sensor/a/state", "1"))
-            await asyncio.sleep(0.05)
+        await until_heard(again, telemetry)
         await source.__aexit__(None, None, None)
 
 
