@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from otel_ha.recorder import Attributes, Recorder
+from otel_ha.context import current_context
+from otel_ha.recorder import Attributes, Line, Recorder
 
 
 class Records(Protocol):
@@ -16,24 +17,41 @@ class Records(Protocol):
 
 
 class _Bound:
-    """A declaration and attributes that are resolved when telemetry is set up, once; inert as the declaration is."""
+    """A declaration and attributes that are resolved once for each telemetry; inert as the declaration is."""
 
-    __slots__ = ("_attributes", "_instrument", "_recorder", "_write")
+    __slots__ = ("_attributes", "_instrument", "_line")
 
     def __init__(self, instrument: Records, attributes: Attributes) -> None:
         self._instrument = instrument
         self._attributes = attributes
-        self._recorder: Recorder | None = None
+        self._line: Line | None = None
 
+    # All of it in one call: between two events of a service that sleeps meanwhile, what is called is what caches lose.
     def _take(self, amount: float, /) -> None:
         """Take one measurement; never raises."""
         recorder = self._instrument.recorder
         if recorder is None:
             return
-        if recorder is not self._recorder:
-            self._write = recorder.bind(self._attributes)
-            self._recorder = recorder
-        self._write(amount)
+        line, kind = self._line, type(amount)
+        if (
+            line is None
+            or line.recorder is not recorder
+            or not ((kind is int or kind is float) and line.least <= amount < line.most)
+            or ((context := current_context()) and recorder.samples(context))
+        ):
+            self._take_with_care(recorder, amount)
+            return
+        if len(line.amounts) > line.limit:
+            line.shorten()
+        line.amounts.append(amount)
+
+    def _take_with_care(self, recorder: Recorder, amount: float) -> None:
+        """Take a measurement that is the first of its kind, or in a span, or that something may be wrong with."""
+        line = self._line
+        if line is not None and line.recorder is recorder:
+            recorder.record(amount, self._attributes)
+        else:
+            self._line = recorder.record_first(amount, self._attributes)
 
 
 class BoundCounter(_Bound):

@@ -221,6 +221,7 @@ class Operation:
             if key not in prepared.groups and len(prepared.groups) < MOST_PREPARED:
                 group = recorder.prepare(changes, step, varies=varies)
                 if group is not None:
+                    group.generation = prepared.generation
                     prepared.groups[key] = group
 
     def prepared(self) -> Prepared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from otel_ha.context import current_context
 from otel_ha.errors import CatalogError
 from otel_ha.instruments import Synchronous
 from otel_ha.outcome import OK, Discarded, Outcome
@@ -61,7 +62,7 @@ class BoundOperation:
     operation is, and its steps never raise. Made with an attribute that a step has of itself it raises CatalogError.
     """
 
-    __slots__ = ("_attributes", "_known", "_operation")
+    __slots__ = ("_attributes", "_known", "_operation", "_received")
 
     def __init__(self, operation: Steps, attributes: Attributes) -> None:
         if wrong := sorted(attributes.keys() & SET_BY_STEPS):
@@ -70,11 +71,28 @@ class BoundOperation:
         self._attributes = attributes
         # One object, so that whichever thread asks, the steps are those of these recorders.
         self._known: tuple[Prepared, dict[tuple[Any, ...], Group]] = operation.prepared(), {}
+        self._received: Group | None = None
 
+    # All of it in one call, as for handles (see otel_ha.handles): every piece of work is received.
     def receive(self) -> None:
         """Count work that was received and now waits in a queue; see Operation.receive."""
+        group = self._received
+        if (
+            group is None
+            or group.generation is not GENERATION.current
+            or ((context := current_context()) and group.samples(context))
+        ):
+            self._receive_with_care()
+            return
+        if len(group.amounts) > group.limit:
+            group.shorten()
+        group.amounts.append(1)
+
+    def _receive_with_care(self) -> None:
+        """Count work that is the first, or in a span, or where telemetry is another."""
         if not self._recorded_again((), 1):
             self._operation.receive(**self._attributes)
+        self._received = self._known[1].get(())
 
     def discard(self, /, reason: str) -> None:
         """Count work that `receive()` counted and that is given up while it still waits; see Operation.discard."""

@@ -51,11 +51,11 @@ class Generation:
 GENERATION = Generation()
 
 
-class Group(Protocol):
-    """Measurements that belong together, resolved so that they can be recorded again and again."""
+class Waiting(Protocol):
+    """Where amounts wait for a collection: what is appended is recorded."""
 
     amounts: list[Any]
-    """What is appended here is recorded: the amount that is another each time, or anything, where there is none."""
+    """The amounts; or anything, where each time stands for the same ones."""
 
     limit: int
     """How long `amounts` may be before it is to be shortened, where nothing is collected."""
@@ -63,8 +63,29 @@ class Group(Protocol):
     def shorten(self) -> None:
         """Add up what waits, unless somebody is at it."""
 
+
+class Group(Waiting, Protocol):
+    """Measurements that belong together, resolved so that they can be recorded again and again."""
+
+    generation: object
+    """The generation that they were resolved in: in another one they are out of date."""
+
+    def samples(self, context: Context) -> bool:
+        """Whether what is recorded in this context may become an exemplar, and is not to be appended."""
+
     def record(self, amount: float) -> bool:
         """Record an amount, and return True; not where it may become an exemplar, which is recorded otherwise."""
+
+
+class Line(Waiting, Protocol):
+    """One series, resolved: it takes plain numbers from `least` to below `most`, outside of sampled spans."""
+
+    least: float
+    most: float
+
+    @property
+    def recorder(self) -> Recorder:
+        """Whose series it is: the line is of no use any more when its declaration has another recorder."""
 
 
 class Recorder(Protocol):
@@ -90,8 +111,8 @@ class Recorder(Protocol):
     def samples(self, context: Context) -> bool:
         """Whether a measurement in this context may become an exemplar: it is not recorded by a group."""
 
-    def bind(self, attributes: Attributes) -> Callable[[float], None]:
-        """Return what records an amount with these attributes."""
+    def record_first(self, amount: float, attributes: Attributes) -> Line | None:
+        """Take one measurement, and return the line for those that follow; None where each has to be recorded."""
 
     def forget(self, attributes: Attributes) -> None:
         """Give up series that have these attributes, where series can be."""

@@ -109,14 +109,14 @@ class Track:
 def _end(ended: Group, apart: Sequence[Change]) -> Callable[[float], object]:
     """Return what records an end that took so long."""
     append = ended.amounts.append
-    bound = [instrument.recorder.bind(attributes) for instrument, _, attributes in apart if instrument.recorder]
-    if not bound:
+    counted = [(instrument.recorder, attributes) for instrument, _, attributes in apart if instrument.recorder]
+    if not counted:
         return append
 
     def end(elapsed: float) -> None:
         append(elapsed)
-        for count in bound:
-            count(1)
+        for recorder, attributes in counted:
+            recorder.record(1, attributes)
 
     return end
 

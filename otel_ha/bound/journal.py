@@ -42,23 +42,28 @@ _BACKWARDS: tuple[Step, ...] = ("ended", "started", "received")
 class Group:
     """Measurements that belong together, resolved: one of a cell, whose amount is another each time, and constants."""
 
-    __slots__ = ("_journal", "amounts", "cell", "constants", "limit")
+    __slots__ = ("_journal", "amounts", "cell", "constants", "generation", "limit")
 
     def __init__(self, journal: Journal, cell: Cell | None, constants: Changes) -> None:
         self.amounts: list[Any] = []
         self.limit = 0
+        self.generation: object = None
         self.cell = cell
         self.constants = constants
         self._journal = journal
 
     def record(self, amount: float) -> bool:
         """Record an amount, and return True; not where it may become an exemplar, which is recorded otherwise."""
-        if (context := current_context()) and self._journal.samples(context):
+        if (context := current_context()) and self.samples(context):
             return False
         if len(self.amounts) > self.limit:
             self.shorten()
         self.amounts.append(amount)
         return True
+
+    def samples(self, context: Context) -> bool:
+        """Whether what is recorded in this context may become an exemplar."""
+        return self._journal.samples(context)
 
     def shorten(self) -> None:
         """Add up what waits, unless somebody is at it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from opentelemetry.context import Context
@@ -12,8 +12,26 @@ from otel_ha.bound.cells import Cell, HistogramCell, Scale, SumCell
 from otel_ha.bound.journal import Group, Journal
 from otel_ha.context import current_context
 from otel_ha.instruments import Histogram, Synchronous
-from otel_ha.recorder import Attributes, AttributeValue, Change, Step, shown
+from otel_ha.recorder import Attributes, AttributeValue, Change, Line, Step, shown
 from otel_ha.recording import LIMIT, Identity, Shared, SynchronousRecorder, Write, identity, no_amount, plain
+
+
+class BoundLine:
+    """The way to a cell, for a handle."""
+
+    __slots__ = ("_cell", "amounts", "least", "limit", "most", "recorder")
+
+    def __init__(self, recorder: BoundRecorder, cell: Cell) -> None:
+        self.recorder = recorder
+        self.amounts = cell.amounts
+        self.limit = cell.limit
+        self.least = recorder.least
+        self.most: float = LIMIT
+        self._cell = cell
+
+    def shorten(self) -> None:
+        """Add up what waits, unless somebody is at it."""
+        self.recorder.journal.shorten(self._cell)
 
 
 class BoundRecorder(SynchronousRecorder):
@@ -42,7 +60,7 @@ class BoundRecorder(SynchronousRecorder):
         kind = type(amount)
         if (
             cell is None
-            or not ((kind is int or kind is float) and self._least <= amount < LIMIT)
+            or not ((kind is int or kind is float) and self.least <= amount < LIMIT)
             or ((now := current_context()) and self.journal.samples(now))
         ):
             self._record_with_care(amount, attributes)
@@ -85,31 +103,15 @@ class BoundRecorder(SynchronousRecorder):
         except Exception:  # noqa: BLE001 - whatever is wrong was counted when it was recorded
             return None
 
-    def bind(self, attributes: Attributes) -> Callable[[float], None]:
-        """Return what records with these attributes; see Recorder."""
-        journal, least = self.journal, self._least
-        cell: Cell | None = None
-
-        def record(amount: float) -> None:
-            nonlocal cell
-            kind = type(amount)
-            if (
-                cell is not None
-                and (kind is int or kind is float)
-                and least <= amount < LIMIT
-                and not ((context := current_context()) and journal.samples(context))
-            ):
-                if len(cell.amounts) > cell.limit:
-                    journal.shorten(cell)
-                cell.amounts.append(amount)
-            else:
-                reports = self.resolver.reports
-                self.record(amount, attributes)
-                if cell is None and self.takes(amount) and reports == self.resolver.reports:
-                    with suppress(Exception):  # what is wrong with them is to be counted each time
-                        cell = self.cell(attributes)
-
-        return record
+    def record_first(self, amount: float, attributes: Attributes) -> Line | None:
+        """Take one measurement, and return the line for those that follow, if nothing was wrong; see Recorder."""
+        reports = self.resolver.reports
+        self.record(amount, attributes)
+        # What is wrong with them is to be counted each time.
+        with suppress(Exception):
+            if self.takes(amount) and reports == self.resolver.reports:
+                return BoundLine(self, self.cell(attributes))
+        return None
 
     def cell(self, attributes: Attributes) -> Cell:
         """Return the cell of these attributes."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from opentelemetry.context import Context
 
 from otel_ha.instruments import Synchronous
-from otel_ha.recorder import Attributes, AttributeValue, Change, Group, Step, shown
+from otel_ha.recorder import Attributes, AttributeValue, Change, Group, Line, Step, shown
 from otel_ha.recording.limits import LIMIT, Resolver, Shared, least_of, no_amount
 
 Write = Callable[[float, dict[str, AttributeValue], Context | None], None]
@@ -24,7 +23,7 @@ class SynchronousRecorder:
         self.write = write
         self._problems = shared.problems
         self.resolver = Resolver(instrument, shared)
-        self._least = least_of(instrument)
+        self.least = least_of(instrument)
 
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Take one measurement; never raises."""
@@ -39,7 +38,7 @@ class SynchronousRecorder:
     def takes(self, amount: object) -> bool:
         """Whether this is an amount that the instrument can take."""
         # A tuple: a union takes twice as long.
-        return isinstance(amount, (int, float)) and self._least <= amount < LIMIT
+        return isinstance(amount, (int, float)) and self.least <= amount < LIMIT
 
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:  # noqa: ARG002 - the cut sees steps as they come
         """Take measurements that belong together; see Recorder."""
@@ -53,9 +52,10 @@ class SynchronousRecorder:
         """Return True: the SDK sees to exemplars itself."""
         return True
 
-    def bind(self, attributes: Attributes) -> Callable[[float], None]:
-        """Return what records with these attributes; see Recorder."""
-        return partial(self.record, attributes=attributes)
+    def record_first(self, amount: float, attributes: Attributes) -> Line | None:
+        """Take one measurement, and return None: the API resolves at each call."""
+        self.record(amount, attributes)
+        return None
 
     def forget(self, attributes: Attributes) -> None:
         """Do nothing: a series of the SDK's stays."""

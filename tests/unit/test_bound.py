@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections import Counter as Tally
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -445,6 +446,18 @@ def test_a_bound_operation_has_exemplars_in_a_sampled_span(tracer):
         assert [e.trace_id for e in point.exemplars] == [span.get_span_context().trace_id]
 
 
+def test_a_handle_has_exemplars_in_a_sampled_span(tracer):
+    handle = THINGS.bind(shape="round")
+    with Running() as running:
+        for _ in range(2):
+            handle.add(1)
+        with tracer.start_as_current_span("work") as span:
+            handle.add(1)
+        [point] = running.points()[THINGS.name]
+        assert point.value == 3
+        assert [e.trace_id for e in point.exemplars] == [span.get_span_context().trace_id]
+
+
 def test_totals_are_right_whether_in_a_span_or_not(tracer):
     with Running() as running:
         for n in range(10):
@@ -529,6 +542,15 @@ def test_a_bound_declaration_that_records_nothing_exports_nothing():
         handle = WIDTH.bind(shape="round")
         handle.record(-1)
         assert WIDTH.name not in running.collect()
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), 10**30, "1", None, Decimal(1)])
+def test_a_handle_goes_on_after_an_amount_that_is_none(wrong):
+    handle = THINGS.bind(shape="round")
+    with Running() as running:
+        for amount in (1, 2, wrong, 3):
+            handle.add(amount)
+        assert running.collect()[THINGS.name] == {frozenset({("test.shape", "round")}): 6}
 
 
 def test_a_call_that_raises_exports_no_outcome_but_its_own():
@@ -670,6 +692,18 @@ def test_receipts_and_discards_that_nobody_collects_are_kept_short():
         assert accounts(running.collect()) == {
             "mqtt": {"received": 10_000, "processed": 0, "discarded": 10_000, "in_flight": 0}
         }
+
+
+def test_what_handles_take_that_nobody_collects_is_kept_short():
+    things, event = THINGS.bind(shape="round"), ingest.EVENT.bind(source="mqtt")
+    with Running(catalog=CATALOG | ingest.CATALOG) as running:
+        for _ in range(10_000):
+            things.add(1)
+            event.receive()
+        assert len(running.journal) <= 2 * (LONG + 2)
+        collected = running.collect()
+        assert collected[THINGS.name] == {frozenset({("test.shape", "round")}): 10_000}
+        assert accounts(collected)["mqtt"]["received"] == 10_000
 
 
 def test_work_of_more_attribute_sets_than_are_kept_resolved_is_all_counted():
