@@ -1,9 +1,9 @@
-# ruff: noqa: RUF009  setting() is attrs.field() with our metadata: called once, on purpose
+# ruff: noqa: RUF009  setting() is dataclasses.field() with our metadata: called once, on purpose
 """TelemetryConfig: every setting, its default, its environment variables, its limits.
 
-It is built on attrs, which gives the frozen class and a place for metadata. Of the settings libraries, environ-config
-reads one variable a setting and takes no arguments, and importing pydantic-settings costs most of the time that
-setting up may take, so the rule "argument beats environment beats default" is our own (``otel_ha.settings``, and
+It is a dataclass, whose fields have a place for metadata. Of the settings libraries, environ-config reads one variable
+a setting and takes no arguments, and importing pydantic-settings costs most of the time that setting up may take, so
+the rule "argument beats environment beats default" is our own (``otel_ha.settings``, and
 ``otel_ha.parsing`` for the kinds of values).
 
 OTEL_* variables mean what the OpenTelemetry specification says, with two differences: a wrong value is an error and
@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
-
-import attrs
 
 from otel_ha.frozen import FrozenMapping
 from otel_ha.parsing import (
@@ -79,7 +78,7 @@ def _otlp_metrics(kind: Any, variable: str, **known: Any) -> Any:
     return setting(kind, f"OTEL_EXPORTER_OTLP_METRICS_{variable}", section="OTLP", **known)
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TelemetryConfig(Settings):
     """The settings of one telemetry; every one may be given as an argument, and None where it is optional.
 

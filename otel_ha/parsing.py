@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
-
-import attrs
 
 from otel_ha.frozen import FrozenMapping
 from otel_ha.secrets import MASK, Secret
@@ -60,20 +59,29 @@ def _masked(_: object) -> str:
     return MASK
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind:
     """What values a setting takes.
 
     ``parse`` turns an argument into the value kept; ``allowed`` says what it takes. Where the environment counts or
-    spells differently, ``parse_variable`` and ``allowed_in_variable`` are for that. ``show`` makes a value fit to be
-    shown; ``secret`` is whether it hides all of it.
+    spells differently, ``in_variable`` has both for that. ``show`` makes a value fit to be shown; ``secret`` is whether
+    it hides all of it.
     """
 
     parse: Callable[[Any], Any]
     allowed: str
     show: Callable[[object], str] = _shown
-    parse_variable: Callable[[str], Any] = attrs.Factory(lambda self: self.parse, takes_self=True)
-    allowed_in_variable: str = attrs.Factory(lambda self: self.allowed, takes_self=True)
+    in_variable: tuple[Callable[[str], Any], str] | None = None
+
+    @property
+    def parse_variable(self) -> Callable[[str], Any]:
+        """What turns a variable into the value kept."""
+        return self.in_variable[0] if self.in_variable else self.parse
+
+    @property
+    def allowed_in_variable(self) -> str:
+        """What a variable may be."""
+        return self.in_variable[1] if self.in_variable else self.allowed
 
     @property
     def secret(self) -> bool:
@@ -117,8 +125,7 @@ BOOLEAN: Final = Kind(parse=_bool, allowed="true or false")
 INVERTED_BOOLEAN: Final = Kind(
     parse=_bool,
     allowed="true or false",
-    parse_variable=lambda text: not _bool(text),
-    allowed_in_variable="true (switches off) or false",
+    in_variable=(lambda text: not _bool(text), "true (switches off) or false"),
 )
 TEXT: Final = Kind(parse=_readable_text, allowed="a text without control characters")
 
@@ -142,8 +149,10 @@ def seconds(least: float, most: float, *, milliseconds: bool = False, zero_is_no
     return Kind(
         parse=parse,
         allowed=allowed,
-        parse_variable=lambda text: parse(_milliseconds(text)),
-        allowed_in_variable=f"whole milliseconds from {least * 1000:.0f} to {most * 1000:.0f}{also}",
+        in_variable=(
+            lambda text: parse(_milliseconds(text)),
+            f"whole milliseconds from {least * 1000:.0f} to {most * 1000:.0f}{also}",
+        ),
     )
 
 

@@ -13,7 +13,7 @@ MASK: Final = "***"
 class Secret:
     """A text whose repr, str and format are a mask; ``reveal()`` is the one way to read it.
 
-    It is not an attrs class, since ``attrs.asdict`` would look inside, and not a ``str``, which would print itself.
+    It is not a dataclass, since ``dataclasses.asdict`` would look inside, and not a ``str``, which would print itself.
     Pickling keeps the text, so that a child process can be given its configuration.
     """
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final, NoReturn, Self
-
-import attrs
 
 from otel_ha.errors import ConfigError
 from otel_ha.frozen import FrozenMapping
@@ -32,7 +31,7 @@ class _NotGiven:
 NOT_GIVEN: Final = _NotGiven()
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """What is known of one setting.
 
@@ -60,7 +59,7 @@ def setting(
     known = Setting(
         kind=kind, default=default, variables=variables, help=help, section=section, default_text=default_text
     )
-    return attrs.field(default=NOT_GIVEN, repr=shown_value, metadata={_KEY: known})
+    return field(default=NOT_GIVEN, metadata={_KEY: known})
 
 
 def shown_value(value: object) -> str:
@@ -72,7 +71,7 @@ def shown_value(value: object) -> str:
 
 def settings(cls: type) -> dict[str, Setting]:
     """Return the settings that `cls` declares, by name, in the order of their declaration."""
-    return {field.name: field.metadata[_KEY] for field in attrs.fields(cls) if _KEY in field.metadata}
+    return {declared.name: declared.metadata[_KEY] for declared in fields(cls) if _KEY in declared.metadata}
 
 
 def environment(environ: Mapping[str, str] | None, env_file: str | os.PathLike[str] | None) -> Mapping[str, str]:
@@ -149,30 +148,31 @@ def suggestion(name: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """A configuration: a subclass declares its fields by ``setting()``, and the values are found when one is made.
 
+    A subclass is a dataclass as this one is.
     ``sources`` says of each setting where its value is from: ARGUMENT, DEFAULT, or the name of a variable.
     """
 
     prefix: ClassVar[str]
     """How the names of the variables begin that are this configuration's own."""
 
-    env_file: str | os.PathLike[str] | None = attrs.field(default=None, eq=False, repr=False)
-    environ: Mapping[str, str] | None = attrs.field(default=None, eq=False, repr=False)
-    sources: Mapping[str, str] = attrs.field(init=False, eq=False, repr=False, default=FrozenMapping[str]({}))
-    _unknown: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False, default=())
+    env_file: str | os.PathLike[str] | None = field(default=None, compare=False)
+    environ: Mapping[str, str] | None = field(default=None, compare=False)
+    sources: Mapping[str, str] = field(init=False, compare=False, default=FrozenMapping[str]({}))
+    _unknown: tuple[str, ...] = field(init=False, compare=False, default=())
 
     def __new__(cls, **arguments: object) -> Self:
-        """Check the names of the arguments, of which attrs would say no more than that one is unexpected."""
+        """Check the names of the arguments, of which a dataclass would say no more than that one is unexpected."""
         known = {*settings(cls), "env_file", "environ"}
         for name in arguments.keys() - known:
             message = f"{name} is not a setting{suggestion(name, known)}"
             raise ConfigError(message, setting=name)
         return object.__new__(cls)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         """Find the value of every setting, then check how they go together."""
         variables = environment(self.environ, self.env_file)
         known = settings(type(self))
@@ -195,6 +195,11 @@ class Settings:
         self._derive()
         self._check()
 
+    def __repr__(self) -> str:
+        """Show every setting, no secret."""
+        shown = (f"{name}={shown_value(getattr(self, name))}" for name in settings(type(self)))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def unknown_variables(self) -> list[str]:
         """Return a sentence, with a suggestion, for each variable that has our prefix and is no setting."""
         return list(self._unknown)
@@ -216,7 +221,7 @@ class Settings:
         """Raise a ConfigError for settings that do not go together."""
 
     def _put(self, name: str, value: object) -> None:
-        # While it is being made, a frozen instance is set this way; attrs itself does it.
+        # While it is being made, a frozen instance is set this way; dataclasses themselves do it.
         object.__setattr__(self, name, value)
 
     def _reject(self, name: str, allowed: str) -> NoReturn:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-import attrs
 from rich.console import Console
 
 from otel_ha import TelemetryConfig
@@ -30,7 +30,7 @@ def telemetry_config(port: int | None, console: Console) -> tuple[TelemetryConfi
         chosen = 0
     interval = config.export_interval if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else EXPORT_INTERVAL
     exporters = ("otlp", "prometheus") if url else ("prometheus",)
-    config = attrs.evolve(
+    config = replace(
         config, metrics_exporters=exporters, prometheus_port=chosen, export_interval=interval, enabled=True
     )
     return config, url

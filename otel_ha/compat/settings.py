@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
-
-import attrs
 
 from otel_ha.config import TelemetryConfig
 from otel_ha.parsing import BOOLEAN, seconds
@@ -18,7 +17,7 @@ def _old(kind: Any, name: str, **known: Any) -> Any:
     return setting(kind, name, section="ha_ingestor", **known)
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MonitoringSettings(Settings):
     """The earlier settings; an argument beats the variable, which is the name in capitals, and that the default.
 

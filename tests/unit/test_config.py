@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import logging
 import os
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -459,7 +459,7 @@ def test_a_file_that_cannot_be_read_is_refused(file: Path) -> None:
 
 
 def test_a_configuration_is_frozen() -> None:
-    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError):
         configured().export_interval = 3  # type: ignore[misc]
 
 
@@ -485,14 +485,14 @@ def test_a_copy_with_changes_keeps_the_values_that_the_environment_gave() -> Non
     config = configured(
         {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://me:hunter2@host", "OTEL_METRIC_EXPORT_INTERVAL": "20000"}
     )
-    changed = attrs.evolve(config, history_length=3)
+    changed = dataclasses.replace(config, history_length=3)
     assert config.differences(changed) == ["history_length: 100 and 3"]
 
 
 def test_a_copy_with_another_protocol_is_checked_again() -> None:
     config = configured(otlp_protocol="grpc", otlp_endpoint="host:4317")
     with pytest.raises(ConfigError, match="otlp_endpoint is 'host:4317'"):
-        attrs.evolve(config, otlp_protocol="http/protobuf")
+        dataclasses.replace(config, otlp_protocol="http/protobuf")
 
 
 def test_what_was_given_cannot_be_changed_behind_the_configuration() -> None:
@@ -545,9 +545,9 @@ def everything_in(error: BaseException) -> Iterator[str]:
 def everything_of(config: TelemetryConfig) -> Iterator[str]:
     """Yield all that a configuration may show without being asked for a secret."""
     yield from (repr(config), str(config), f"{config}", f"{config.endpoint_password}")
-    yield from (repr(getattr(config, field.name)) for field in attrs.fields(TelemetryConfig))
-    yield repr(attrs.astuple(config))
-    yield json.dumps(attrs.asdict(config), default=str)
+    yield from (repr(getattr(config, field.name)) for field in dataclasses.fields(TelemetryConfig))
+    yield repr(dataclasses.astuple(config))
+    yield json.dumps(dataclasses.asdict(config), default=str)
     yield config.otlp_metrics_url
     yield repr(config.endpoint_credentials)
     yield repr(copy.deepcopy(config))

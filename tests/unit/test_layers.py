@@ -50,7 +50,7 @@ import os, opentelemetry.metrics
 class Watched(dict):
     def __getitem__(self, key): raise SystemExit(f"read {key}")
     get = __contains__ = __getitem__
-import attrs, asyncio, logging, inspect, base64, urllib.parse
+import dataclasses, asyncio, logging, inspect, base64, urllib.parse
 os.environ = Watched()
 import otel_ha
 print("read nothing")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
-import attrs
 import pytest
 
 from otel_ha.config import TelemetryConfig
@@ -49,7 +49,7 @@ def test_every_setting_has_a_variable_and_a_help_that_is_a_sentence(name: str) -
 
 
 def test_every_argument_is_a_setting_or_says_where_settings_are_read() -> None:
-    arguments = {field.name for field in attrs.fields(TelemetryConfig) if field.init}
+    arguments = {field.name for field in dataclasses.fields(TelemetryConfig) if field.init}
     assert arguments - {"env_file", "environ"} == set(SETTINGS)
 
 
