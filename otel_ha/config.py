@@ -78,7 +78,7 @@ def _otlp_metrics(kind: Any, variable: str, **known: Any) -> Any:
     return setting(kind, f"OTEL_EXPORTER_OTLP_METRICS_{variable}", section="OTLP", **known)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True)
 class TelemetryConfig(Settings):
     """The settings of one telemetry; every one may be given as an argument, and None where it is optional.
 

@@ -26,7 +26,7 @@ class _Bound:
         self._attributes = attributes
         self._line: Line | None = None
 
-    # All of it in one call: between two events of a service that sleeps meanwhile, what is called is what caches lose.
+    # All of it in one call: each further one is more code that has left the CPU's caches since the last event.
     def _take(self, amount: float, /) -> None:
         """Take one measurement; never raises."""
         recorder = self._instrument.recorder
@@ -51,7 +51,7 @@ class _Bound:
         if line is not None and line.recorder is recorder:
             recorder.record(amount, self._attributes)
         else:
-            self._line = recorder.record_first(amount, self._attributes)
+            self._line = recorder.open_line(amount, self._attributes)
 
 
 class BoundCounter(_Bound):

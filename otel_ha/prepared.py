@@ -82,17 +82,12 @@ class BoundOperation:
             or group.generation is not GENERATION.current
             or ((context := current_context()) and group.samples(context))
         ):
-            self._receive_with_care()
+            if not self._recorded_again((), 1):
+                self._operation.receive(**self._attributes)
             return
         if len(group.amounts) > group.limit:
             group.shorten()
         group.amounts.append(1)
-
-    def _receive_with_care(self) -> None:
-        """Count work that is the first, or in a span, or where telemetry is another."""
-        if not self._recorded_again((), 1):
-            self._operation.receive(**self._attributes)
-        self._received = self._known[1].get(())
 
     def discard(self, /, reason: str) -> None:
         """Count work that `receive()` counted and that is given up while it still waits; see Operation.discard."""
@@ -126,6 +121,8 @@ class BoundOperation:
         group = prepared.groups.get((*what, *self._attributes, *self._attributes.values()))
         if group is not None:
             steps[what] = group
+            if what == ():
+                self._received = group
         return group
 
 

@@ -68,7 +68,7 @@ class Group(Waiting, Protocol):
     """Measurements that belong together, resolved so that they can be recorded again and again."""
 
     generation: object
-    """The generation that they were resolved in: in another one they are out of date."""
+    """The generation that they belong to, set by who keeps the group for it: in another one it is out of date."""
 
     def samples(self, context: Context) -> bool:
         """Whether what is recorded in this context may become an exemplar, and is not to be appended."""
@@ -81,7 +81,10 @@ class Line(Waiting, Protocol):
     """One series, resolved: it takes plain numbers from `least` to below `most`, outside of sampled spans."""
 
     least: float
+    """The least amount that it takes."""
+
     most: float
+    """What every amount that it takes is below."""
 
     @property
     def recorder(self) -> Recorder:
@@ -109,9 +112,9 @@ class Recorder(Protocol):
         """
 
     def samples(self, context: Context) -> bool:
-        """Whether a measurement in this context may become an exemplar: it is not recorded by a group."""
+        """Whether a measurement in this context may become an exemplar: no group and no line takes it."""
 
-    def record_first(self, amount: float, attributes: Attributes) -> Line | None:
+    def open_line(self, amount: float, attributes: Attributes) -> Line | None:
         """Take one measurement, and return the line for those that follow; None where each has to be recorded."""
 
     def forget(self, attributes: Attributes) -> None:

@@ -148,11 +148,10 @@ def suggestion(name: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """A configuration: a subclass declares its fields by ``setting()``, and the values are found when one is made.
 
-    A subclass is a dataclass as this one is.
     ``sources`` says of each setting where its value is from: ARGUMENT, DEFAULT, or the name of a variable.
     """
 
@@ -163,6 +162,10 @@ class Settings:
     environ: Mapping[str, str] | None = field(default=None, compare=False)
     sources: Mapping[str, str] = field(init=False, compare=False, default=FrozenMapping[str]({}))
     _unknown: tuple[str, ...] = field(init=False, compare=False, default=())
+
+    def __init_subclass__(cls) -> None:
+        """Give a subclass the repr that masks as its own, which a dataclass leaves alone."""
+        cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
 
     def __new__(cls, **arguments: object) -> Self:
         """Check the names of the arguments, of which a dataclass would say no more than that one is unexpected."""

@@ -118,7 +118,7 @@ class HistogramCell(Cell):
         self.highest = -math.inf
 
     def take(self, amounts: list[float]) -> None:
-        """Add up amounts, of which there is at least one."""
+        """Add up amounts, of which there is at least one; the list is given away."""
         self.total += sum(amounts)
         # Sorted, those of one bucket stand together: one search for all of them, beside a sort that runs in C.
         amounts.sort()

@@ -103,7 +103,7 @@ class BoundRecorder(SynchronousRecorder):
         except Exception:  # noqa: BLE001 - whatever is wrong was counted when it was recorded
             return None
 
-    def record_first(self, amount: float, attributes: Attributes) -> Line | None:
+    def open_line(self, amount: float, attributes: Attributes) -> Line | None:
         """Take one measurement, and return the line for those that follow, if nothing was wrong; see Recorder."""
         reports = self.resolver.reports
         self.record(amount, attributes)

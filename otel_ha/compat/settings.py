@@ -17,7 +17,7 @@ def _old(kind: Any, name: str, **known: Any) -> Any:
     return setting(kind, name, section="ha_ingestor", **known)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True)
 class MonitoringSettings(Settings):
     """The earlier settings; an argument beats the variable, which is the name in capitals, and that the default.
 

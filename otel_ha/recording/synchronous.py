@@ -52,7 +52,7 @@ class SynchronousRecorder:
         """Return True: the SDK sees to exemplars itself."""
         return True
 
-    def record_first(self, amount: float, attributes: Attributes) -> Line | None:
+    def open_line(self, amount: float, attributes: Attributes) -> Line | None:
         """Take one measurement, and return None: the API resolves at each call."""
         self.record(amount, attributes)
         return None

@@ -613,6 +613,17 @@ def test_a_secret_survives_pickling() -> None:
     assert again.otlp_request_headers == {"a": "b"}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfAService(TelemetryConfig):
+    """A service's own settings."""
+
+
+def test_a_token_in_the_query_of_an_endpoint_is_not_shown_of_a_subclass() -> None:
+    config = OfAService(environ={}, otlp_endpoint="https://host/v1/metrics?key=hunter2")
+    assert repr(config).startswith("OfAService(enabled=True, ")
+    assert "hunter" not in repr(config)
+
+
 def test_a_token_in_the_query_of_an_endpoint_is_not_shown() -> None:
     one, other = (configured(otlp_endpoint=f"https://host/v1/metrics?key={word}") for word in ("hunter2", "hunter3"))
     assert "hunter" not in repr(one)
