@@ -96,6 +96,9 @@ class Home:
         await client.publish(topic, status)
         async with asyncio.timeout(ANSWER_TIMEOUT):
             await anext(client.messages)
+        # Who leaves with a subscription makes the embedded broker take it out of a table that it may be going through
+        # for another client, whose connection then fails.
+        await client.unsubscribe(topic)
 
     async def _say_all(self, client: aiomqtt.Client) -> None:
         for entity in self.entities:

@@ -114,7 +114,7 @@ async def watch(telemetry: Telemetry, view: View, stopping: asyncio.Event) -> No
         view.show(await asyncio.to_thread(read, telemetry), elapsed)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), min(REFRESH, view.duration - elapsed))
-    view.show(await asyncio.to_thread(read, telemetry), view.duration)
+    view.show(await asyncio.to_thread(read, telemetry), min(elapsed, view.duration), last=True)
 
 
 def read(telemetry: Telemetry) -> Figures:

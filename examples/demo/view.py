@@ -41,14 +41,14 @@ class View:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, now: Figures, elapsed: float) -> None:
-        """Show figures that were read `elapsed` seconds after the start."""
+    def show(self, now: Figures, elapsed: float, *, last: bool = False) -> None:
+        """Show figures that were read `elapsed` seconds after the start; the last ones in any case."""
         self._past.append(now)
         before = self._past[0]
         if self._live is not None:
             self._progress.update(self._task, completed=elapsed)
             self._live.update(Group(table(now, before), self._progress), refresh=True)
-        elif elapsed >= self._next_line:
+        elif last or elapsed >= self._next_line:
             self._console.print(
                 f"[{elapsed:4.0f} s] {line(now, before)}", highlight=False, markup=False, soft_wrap=True
             )
