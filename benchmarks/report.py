@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from benchmarks.figures import Table
-from benchmarks.targets import judged
+from benchmarks.targets import judged, pace
 
 _OPENING = """\
 # Performance
@@ -39,7 +39,7 @@ def render(document: Mapping[str, Any]) -> str:
     """Return the page as Markdown."""
     tables = [Table.from_json(data) for data in document["tables"]]
     parts = [_OPENING + (_QUICK if document["quick"] else "")]
-    parts.append(f"## Targets\n\n{_markdown(judged(tables))}")
+    parts.append("\n\n".join(filter(None, ["## Targets", pace(tables), _markdown(judged(tables))])))
     parts += [f"## {table.title}\n\n{table.about}\n\n{_markdown(table.cells(), numbers=True)}" for table in tables]
     known = [["", ""], *(list(pair) for pair in {**document["machine"], **document["versions"]}.items())]
     parts.append(f"## Machine and versions\n\n{_markdown(known)}")

@@ -19,8 +19,8 @@ Ways = dict[str, Callable[[], object]]
 """By name: a function to call, or one that returns a coroutine to await."""
 
 BARE = "a bare call"
-WRAPPER = "a wrapper that reads the clock twice"
 BARE_COROUTINE = "a bare coroutine"
+WRAPPER = "a wrapper that reads the clock twice"
 OURS = "otel-ha: measured()"
 OURS_COMPUTED = "otel-ha: measured(), one attribute computed"
 OURS_COROUTINE = "otel-ha: measured(), a coroutine"

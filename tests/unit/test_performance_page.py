@@ -10,7 +10,7 @@ import pytest
 from benchmarks.figures import Spread, Table, quantile, ratios, shown
 from benchmarks.report import render
 from benchmarks.scrape import waited
-from benchmarks.targets import TARGETS, judged
+from benchmarks.targets import TARGETS, WRAPPER, judged, pace
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -50,6 +50,13 @@ def test_a_target_is_met_when_the_median_is_at_most_the_limit():
         verdicts.append(judged([table])[1][-1])
     assert verdicts == ["met", "not met"]
     assert judged([])[1][-1] == "not measured"
+
+
+def test_the_page_says_how_quick_the_machine_was():
+    table = Table("microseconds", "", "", ("2 readers",))
+    table.put(WRAPPER, "2 readers", [0.4, 0.5, 0.6])
+    assert "In this run it took 0.5 (0.42 to 0.58) µs, the loop" in pace([table])
+    assert pace([]) == ""
 
 
 def test_a_spread_is_the_median_with_its_deciles():
