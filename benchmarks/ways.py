@@ -12,6 +12,7 @@ import prometheus_client
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from benchmarks import targets
 from otel_ha import measured
 from otel_ha.vocabulary import ingest
 
@@ -19,9 +20,9 @@ Ways = dict[str, Callable[[], object]]
 """By name: a function to call, or one that returns a coroutine to await."""
 
 BARE = "a bare call"
+WRAPPER = targets.WRAPPER
 BARE_COROUTINE = "a bare coroutine"
-WRAPPER = "a wrapper that reads the clock twice"
-OURS = "otel-ha: measured()"
+OURS = targets.MEASURED
 OURS_COMPUTED = "otel-ha: measured(), one attribute computed"
 OURS_COROUTINE = "otel-ha: measured(), a coroutine"
 OURS_RAISING = "otel-ha: measured(), of what raises"
