@@ -78,18 +78,18 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m otel_ha.render.settings | diff - docs/reference/settings.md
-	$(BIN)/python -m otel_ha.render.ha_ingestor.rules | diff - $(RULES)
-	$(BIN)/python -m otel_ha.render.ha_ingestor.page < $(MOVE) | diff - $(MOVE)
-	$(BIN)/python -m otel_ha.summary.reference | diff - docs/reference/summary.md
-	$(BIN)/python -m otel_ha.summary.reference schema | diff - docs/reference/summary.schema.json
+	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
+	$(BIN)/python -m otel_ha.compat.old_names.rules | diff - $(RULES)
+	$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) | diff - $(MOVE)
+	$(BIN)/python -m otel_ha.serve.summary.reference | diff - docs/reference/summary.md
+	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
 
 docs: $(VENV)/dev.stamp
-	$(BIN)/python -m otel_ha.render.settings > docs/reference/settings.md
-	$(BIN)/python -m otel_ha.render.ha_ingestor.rules > $(RULES)
-	@$(BIN)/python -m otel_ha.render.ha_ingestor.page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
-	$(BIN)/python -m otel_ha.summary.reference > docs/reference/summary.md
-	$(BIN)/python -m otel_ha.summary.reference schema > docs/reference/summary.schema.json
+	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
+	$(BIN)/python -m otel_ha.compat.old_names.rules > $(RULES)
+	@$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
+	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md
+	$(BIN)/python -m otel_ha.serve.summary.reference schema > docs/reference/summary.schema.json
 	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
 
 clean:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_ha.catalog import Catalog, Objective
-from otel_ha.config import TelemetryConfig
-from otel_ha.errors import CatalogError, ConfigError, TelemetryError
-from otel_ha.handles import BoundCounter, BoundGauge, BoundHistogram
-from otel_ha.instruments import (
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.declare.catalog import Catalog, Objective
+from otel_ha.declare.handles import BoundCounter, BoundGauge, BoundHistogram
+from otel_ha.declare.instruments import (
     SUB_SECOND,
     Attribute,
     Counter,
@@ -23,11 +22,12 @@ from otel_ha.instruments import (
     UpDownCounter,
     state_set,
 )
-from otel_ha.measure import measured
-from otel_ha.measurement import Measurement
-from otel_ha.operation import Operation
-from otel_ha.outcome import Discarded
-from otel_ha.prepared import BoundOperation
+from otel_ha.declare.operation import Operation
+from otel_ha.declare.outcome import Discarded
+from otel_ha.declare.resolved import BoundOperation
+from otel_ha.errors import CatalogError, ConfigError, TelemetryError
+from otel_ha.measure.decorator import measured
+from otel_ha.measure.measurement import Measurement
 from otel_ha.version import __version__
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
 
 This module holds the process's global state: the one Telemetry that runs, and the MeterProvider that stands for it. The
-only other thing that changes in a process is the recorder of a connected declaration (see otel_ha.instruments).
+only other thing that changes in a process is the recorder of a connected declaration (see otel_ha.declare.instruments).
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from typing import Any, Self
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import View
 
-from otel_ha.catalog import Catalog
-from otel_ha.config import TelemetryConfig
-from otel_ha.endpoint import Endpoint, Server
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.declare.catalog import Catalog
 from otel_ha.errors import ConfigError, TelemetryError
-from otel_ha.health import endpoint_state, health
+from otel_ha.export.global_provider import CurrentProvider
+from otel_ha.export.pipeline import Observed, Pipeline
 from otel_ha.history import History
-from otel_ha.instrumentation.event_loop import running_loop, watch_event_loop
-from otel_ha.instrumentation.system import instrument_system, observe_filesystems
 from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
-from otel_ha.pipeline import Observed, Pipeline
-from otel_ha.pipeline.current import CurrentProvider
-from otel_ha.summary import summary
+from otel_ha.serve.application import Endpoint
+from otel_ha.serve.health import endpoint_state, health
+from otel_ha.serve.server import Server
+from otel_ha.serve.summary import summary
+from otel_ha.sources.event_loop import running_loop, watch_event_loop
+from otel_ha.sources.filesystems import observe_filesystems
+from otel_ha.sources.system import instrument_system
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 _logger = logging.getLogger("otel_ha")

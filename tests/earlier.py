@@ -9,7 +9,7 @@ from pathlib import Path
 
 from otel_ha import Telemetry, TelemetryConfig, setup_telemetry
 from otel_ha.compat import enhanced_collector, performance_monitor, prometheus_collector, running
-from otel_ha.instruments import Instrument
+from otel_ha.declare.instruments import Instrument
 from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import runtime
 

@@ -9,9 +9,9 @@ from typing import Any
 from opentelemetry.sdk.metrics.view import View
 
 from otel_ha import Catalog, TelemetryConfig
+from otel_ha.export.pipeline import Pipeline
 from otel_ha.history import History
-from otel_ha.history.kept import Moment
-from otel_ha.pipeline import Pipeline
+from otel_ha.history.store import Moment
 from otel_ha.vocabulary import ingest, runtime
 
 

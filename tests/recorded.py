@@ -11,10 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 
 from otel_ha import Catalog, TelemetryConfig
-from otel_ha.instruments import Instrument
-from otel_ha.pipeline import Pipeline
-from otel_ha.pipeline.consistent import Consistent
-from otel_ha.recording import Cut
+from otel_ha.declare.instruments import Instrument
+from otel_ha.export.pipeline import Pipeline
+from otel_ha.record.gate import Consistent, Cut
 from otel_ha.vocabulary import runtime
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from examples.ingestor.accounting import Accounting, accounting, samples
-from otel_ha.instruments import Histogram, Instrument
+from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.vocabulary import ingest
 
 HISTOGRAMS = {

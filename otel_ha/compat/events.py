@@ -8,8 +8,8 @@ up: whoever reads them takes, of each source and domain, the larger number (see 
 from __future__ import annotations
 
 from otel_ha.compat.words import SEVERITIES, WRITTEN, amount, entity_name, text, word
-from otel_ha.instruments import Synchronous
-from otel_ha.recorder import AttributeValue
+from otel_ha.declare.instruments import Synchronous
+from otel_ha.declare.ports import AttributeValue
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 

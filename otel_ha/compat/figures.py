@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import replace
 from statistics import fmean
 
+from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.errors import TelemetryError
 from otel_ha.history import BusinessMetrics, Figures, History, PerformanceMetrics, SystemMetrics
-from otel_ha.history.figures import business as business_of
-from otel_ha.instruments import Attribute, Instrument
+from otel_ha.history.derive import business as business_of
 from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import ha_ingestor, ingest
 

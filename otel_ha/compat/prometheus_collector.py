@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from otel_ha.compat import events, pushed
 from otel_ha.compat.running import Instance, ensure, prometheus_text
 from otel_ha.compat.words import OUTCOMES, amount, text, word
-from otel_ha.instruments import Gauge
+from otel_ha.declare.instruments import Gauge
 from otel_ha.vocabulary import ha_ingestor
 
 _PERCENT = 1e6

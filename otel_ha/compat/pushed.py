@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.words import amount, breaker_state, report, text
-from otel_ha.instruments import Observable, state_set
-from otel_ha.recorder import Attributes, Observer, Observing, Point, Recorder
+from otel_ha.declare.instruments import Observable, state_set
+from otel_ha.declare.ports import Attributes, Observer, Observing, Point, Recorder
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 _Readings = dict[tuple[tuple[str, object], ...], list[Point]]

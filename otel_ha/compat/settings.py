@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from otel_ha.config import TelemetryConfig
-from otel_ha.parsing import BOOLEAN, seconds
-from otel_ha.settings import ARGUMENT, DEFAULT, Settings, setting, settings
+from otel_ha.config.parsing import BOOLEAN, seconds
+from otel_ha.config.settings import ARGUMENT, DEFAULT, Settings, setting, settings
+from otel_ha.config.telemetry_config import TelemetryConfig
 
 _DAY: Final = 86_400.0
 

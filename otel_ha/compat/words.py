@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from otel_ha.instruments import OTHER, Observable, Synchronous
-from otel_ha.recorder import AttributeValue, shown
-from otel_ha.recording import LIMIT
+from otel_ha.declare.amounts import LIMIT
+from otel_ha.declare.instruments import OTHER, Observable, Synchronous
+from otel_ha.declare.ports import AttributeValue, shown
 from otel_ha.vocabulary.ingest import CIRCUIT_STATE
 
 Declaration = Synchronous | Observable

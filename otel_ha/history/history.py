@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any, TypeVar
 
-from otel_ha.bound import Gain
+from otel_ha.declare.instruments import Attribute, Histogram, Instrument
+from otel_ha.declare.ports import AttributeValue
 from otel_ha.errors import TelemetryError
-from otel_ha.history import figures
-from otel_ha.history.figures import Span
-from otel_ha.history.kept import Kept, Moment
+from otel_ha.history import derive
+from otel_ha.history.derive import Span
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.instruments import Attribute, Histogram, Instrument
-from otel_ha.recorder import AttributeValue
+from otel_ha.history.store import Kept, Moment
+from otel_ha.record.journal.increases import Gain
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class History:
         self._check(instrument, None, where)
         with self._lock:
             span = self._over(window)
-            return figures.share(span.gained(instrument, **where), span.seconds)
+            return derive.share(span.gained(instrument, **where), span.seconds)
 
     def mean(self, histogram: Histogram, window: float | None = None, **where: AttributeValue) -> float:
         """Return the mean of what a histogram recorded within a window, in its unit."""
@@ -112,7 +112,7 @@ class History:
         self._check_distribution(histogram)
         with self._lock:
             span = self._over(window)
-            return figures.share(span.sum_gained(histogram, **where), span.gained(histogram, **where))
+            return derive.share(span.sum_gained(histogram, **where), span.gained(histogram, **where))
 
     def quantile(
         self, share: float, histogram: Histogram, window: float | None = None, **where: AttributeValue
@@ -140,13 +140,13 @@ class History:
     def performance(self, window: float | None = None) -> PerformanceMetrics:
         """Return how the work fares, over all that is kept without a window."""
         with self._lock:
-            return figures.performance(self._over(window))
+            return derive.performance(self._over(window))
 
     def business(self, window: float | None = None) -> BusinessMetrics:
         """Return what became of the events, since telemetry began without a window."""
         with self._lock:
             start = None if window is None else self._start(window)
-            return figures.business(Span(self._kept, start, len(self._kept.moments) - 1))
+            return derive.business(Span(self._kept, start, len(self._kept.moments) - 1))
 
     def intervals(self) -> list[Figures]:
         """Return the figures of each collection that is kept, oldest first.
@@ -182,14 +182,14 @@ class History:
             moments[start].timestamp,
             moments[end].timestamp,
             self._system(whole, end, start),
-            figures.performance(Span(self._kept, start, end)),
-            figures.business(Span(self._kept, whole, end), entities=False),
+            derive.performance(Span(self._kept, start, end)),
+            derive.business(Span(self._kept, whole, end), entities=False),
         )
 
     def _system(self, start: int | None, end: int, cpu_start: int) -> SystemMetrics:
         # The host was not read at the moment at which everything began.
         first = 1 if self._kept.began else 0
-        return figures.system(Span(self._kept, start, end), Span(self._kept, max(cpu_start, min(first, end)), end))
+        return derive.system(Span(self._kept, start, end), Span(self._kept, max(cpu_start, min(first, end)), end))
 
     def _over(self, window: float | None) -> Span:
         start = 0 if window is None else self._start(window)

@@ -7,10 +7,10 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otel_ha.bound import Gain
+from otel_ha.declare.ports import AttributeValue
 from otel_ha.history.distribution import packed, unpacked
-from otel_ha.recorder import AttributeValue
-from otel_ha.recording import Identity
+from otel_ha.record.journal.increases import Gain
+from otel_ha.record.resolver import Identity
 
 
 class Series:

@@ -7,8 +7,8 @@ they are recorded as given, beside the instruments that measure the same, and ne
 
 from __future__ import annotations
 
-from otel_ha.catalog import Catalog
-from otel_ha.instruments import Attribute, Counter, Gauge, ObservableCounter
+from otel_ha.declare.catalog import Catalog
+from otel_ha.declare.instruments import Attribute, Counter, Gauge, ObservableCounter
 from otel_ha.vocabulary.ingest import DOMAIN, ENTITY, OUTCOME, SOURCE, TRANSFORMER
 from otel_ha.vocabulary.runtime import DISK_DIRECTION, INTERFACE, MOUNTPOINT, NETWORK_DIRECTION
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from otel_ha.catalog import Catalog, Objective
-from otel_ha.instruments import (
+from otel_ha.declare.catalog import Catalog, Objective
+from otel_ha.declare.instruments import (
     SUB_SECOND,
     Attribute,
     Counter,
@@ -23,7 +23,7 @@ from otel_ha.instruments import (
     ObservableUpDownCounter,
     UpDownCounter,
 )
-from otel_ha.operation import Operation
+from otel_ha.declare.operation import Operation
 
 SOURCE = Attribute("homeassistant.source", "Where events come from, for example mqtt or websocket.", budget=16)
 DOMAIN = Attribute("homeassistant.domain", "The entity's domain, for example light or sensor.", budget=64)

@@ -13,8 +13,8 @@ readers, while a utilization is a mean since whoever read it last, and its first
 
 from __future__ import annotations
 
-from otel_ha.catalog import Catalog
-from otel_ha.instruments import (
+from otel_ha.declare.catalog import Catalog
+from otel_ha.declare.instruments import (
     Attribute,
     Counter,
     Histogram,

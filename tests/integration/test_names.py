@@ -22,7 +22,7 @@ from otel_ha import (
     UpDownCounter,
     setup_telemetry,
 )
-from otel_ha.instruments import Instrument, Observable
+from otel_ha.declare.instruments import Instrument, Observable
 from tests.servers.prometheus import Scrape
 from tests.servers.running import eventually, get
 

@@ -20,11 +20,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.exposition import choose_encoder
 
-from otel_ha.bound import gather_points
-from otel_ha.pipeline.exporter import Exporter
-from otel_ha.pipeline.exposition import Exposition
-from otel_ha.pipeline.scrape import ScrapeReader
-from otel_ha.recording import Cut
+from otel_ha.export.prometheus.exporter import Exporter
+from otel_ha.export.prometheus.exposition import Exposition
+from otel_ha.export.prometheus.scrape import ScrapeReader
+from otel_ha.record.gate import Cut
+from otel_ha.record.journal.sdk import gather_points
 
 ACCEPTED = (
     "",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from otel_ha.instruments import Observable
+from otel_ha.declare.instruments import Observable
 from otel_ha.vocabulary import ingest, runtime
 from tests.history import Run, run
 

@@ -21,10 +21,10 @@ from otel_ha import (
     ObservableUpDownCounter,
     TelemetryConfig,
 )
-from otel_ha.bound import BoundObservers, BoundSums
-from otel_ha.pipeline import Pipeline
+from otel_ha.export.pipeline import Pipeline
+from otel_ha.record.journal.observed import BoundObservers, BoundSums
 from otel_ha.vocabulary import runtime
-from tests.property.test_bound import AMOUNTS, DELTA, SHAPE, STATE, VALUES, alike, in_a_span
+from tests.property.test_journal import AMOUNTS, DELTA, SHAPE, STATE, VALUES, alike, in_a_span
 from tests.recorded import MemoryReader
 
 TEMPORALITIES = {

@@ -7,7 +7,8 @@ import pytest
 
 from otel_ha import compat
 from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
-from otel_ha.render.ha_ingestor import OLD_NAMES, PREFIX
+from otel_ha.compat.old_names import OLD_NAMES
+from otel_ha.compat.old_names.old_name import PREFIX
 
 U = "unknown"
 NEEDED = inspect.Parameter.empty

@@ -21,9 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ha.config import TelemetryConfig
+from otel_ha.config.settings import settings
+from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError, TelemetryError
-from otel_ha.settings import settings
 
 
 def configured(environ: Mapping[str, str] | None = None, /, **arguments: Any) -> TelemetryConfig:
@@ -156,7 +156,7 @@ def test_importing_reads_no_environment_and_no_sdk() -> None:
     program = (
         "import os, sys\n"
         "os.environ['OTEL_METRIC_EXPORT_INTERVAL'] = 'wrong'\n"
-        "import otel_ha.config\n"
+        "import otel_ha.config.telemetry_config\n"
         "late = ('opentelemetry.sdk', 'dotenv', 'requests', 'grpc')\n"
         "sys.exit(', '.join(name for name in late if name in sys.modules) or 0)\n"
     )

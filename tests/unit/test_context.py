@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from opentelemetry import context
 from opentelemetry.context import attach, detach, get_current, set_value
 
-from otel_ha.context import current_context, reader_of
+from otel_ha.declare.context import current_context, reader_of
 
 
 class OtherRuntime:

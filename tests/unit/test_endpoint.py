@@ -34,7 +34,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from otel_ha.endpoint import Endpoint, Response, Server, server
+from otel_ha.serve import server
+from otel_ha.serve.adapters import Response
+from otel_ha.serve.application import Endpoint
+from otel_ha.serve.server import Server
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 HEALTHY = {"status": "ok", "service": "test"}
@@ -294,7 +297,7 @@ def test_there_is_one_scrape_at_a_time():
 
 
 def test_a_scrape_behind_one_that_hangs_is_unavailable(monkeypatch):
-    monkeypatch.setattr("otel_ha.endpoint.application.PATIENCE", 0.01)
+    monkeypatch.setattr("otel_ha.serve.application.PATIENCE", 0.01)
     going_on, release = threading.Event(), threading.Event()
 
     def collect():
@@ -315,7 +318,7 @@ def test_a_scrape_behind_one_that_hangs_is_unavailable(monkeypatch):
 
 
 def test_a_forked_child_does_not_wait_for_the_parents_scrape(monkeypatch, registry):
-    monkeypatch.setattr("otel_ha.endpoint.application.PATIENCE", 0.01)
+    monkeypatch.setattr("otel_ha.serve.application.PATIENCE", 0.01)
     served = endpoint(registry)
     served._rendering.acquire()
     assert served.respond("GET", "/metrics", {}).status == 503

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from otel_ha.instrumentation import event_loop
-from otel_ha.instrumentation.event_loop import PERIOD, TOLERANCE, watch_event_loop
-from otel_ha.instruments import connect, disconnect
+from otel_ha.declare.instruments import connect, disconnect
+from otel_ha.sources import event_loop
+from otel_ha.sources.event_loop import PERIOD, TOLERANCE, watch_event_loop
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
 
 
@@ -180,7 +180,7 @@ def test_a_watched_loop_that_ends_is_forgotten(recorded):
 def test_a_process_that_is_watched_ends_without_a_word():
     code = """
 import asyncio
-from otel_ha.instrumentation.event_loop import watch_event_loop
+from otel_ha.sources.event_loop import watch_event_loop
 
 async def main():
     watch_event_loop()

@@ -14,13 +14,14 @@ from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
 from otel_ha import Attribute, Catalog, Counter, Histogram, TelemetryConfig
-from otel_ha.bound import gather_points
-from otel_ha.endpoint import Endpoint
-from otel_ha.pipeline import Pipeline, exposition, scrape, template
-from otel_ha.pipeline.exporter import Exporter
-from otel_ha.pipeline.points import in_columns
-from otel_ha.pipeline.scrape import MOST_FORMATS, ScrapeReader
-from otel_ha.recording import Cut
+from otel_ha.export.pipeline import Pipeline
+from otel_ha.export.prometheus import exposition, scrape, template
+from otel_ha.export.prometheus.exporter import Exporter
+from otel_ha.export.prometheus.points import in_columns
+from otel_ha.export.prometheus.scrape import MOST_FORMATS, ScrapeReader
+from otel_ha.record.gate import Cut
+from otel_ha.record.journal.sdk import gather_points
+from otel_ha.serve.application import Endpoint
 
 
 class Constant:

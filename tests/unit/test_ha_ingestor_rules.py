@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from otel_ha import Catalog
-from otel_ha.render.ha_ingestor import OLD_NAMES, PREFIX
-from otel_ha.render.ha_ingestor.rules import render_rules
+from otel_ha.compat.old_names import OLD_NAMES
+from otel_ha.compat.old_names.old_name import PREFIX
+from otel_ha.compat.old_names.rules import render_rules
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 FOLDER = Path(__file__).parents[2] / "collector-config" / "prometheus"
@@ -23,7 +24,7 @@ def test_the_file_on_disk_is_what_is_rendered():
 
 
 def test_running_the_module_prints_the_file():
-    command = [sys.executable, "-m", "otel_ha.render.ha_ingestor.rules"]
+    command = [sys.executable, "-m", "otel_ha.compat.old_names.rules"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     assert printed == render_rules()
 

@@ -4,7 +4,7 @@ import urllib.request
 
 from otel_ha import setup_telemetry
 from otel_ha.delivery import Delivery
-from otel_ha.health import endpoint_state, health
+from otel_ha.serve.health import endpoint_state, health
 from otel_ha.vocabulary import ingest
 from tests.servers.running import free_ports
 from tests.unit.conftest import config

@@ -11,10 +11,10 @@ from opentelemetry.sdk.metrics._internal import _MeterConfig
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.trace import TracerProvider
 
-import otel_ha.pipeline
+import otel_ha.export.pipeline
 from otel_ha import Attribute, Catalog, Counter, Histogram, ObservableGauge, TelemetryError, setup_telemetry
-from otel_ha.bound import BoundRecorder
 from otel_ha.history import PerformanceMetrics
+from otel_ha.record.journal.recorder import BoundRecorder
 from otel_ha.vocabulary import ingest
 from tests.history import run
 from tests.recorded import MemoryReader, in_threads
@@ -201,7 +201,7 @@ def test_the_sdk_keeps_series_for_the_history_of_what_is_not_bound_only(kept):
 
 
 def test_where_the_sdk_cannot_be_bound_to_its_points_are_kept(monkeypatch):
-    monkeypatch.setattr(otel_ha.pipeline, "is_supported", lambda: False)
+    monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: False)
     with run(catalog=OURS) as recorded:
         for _ in range(2):
             SYNCS.add(2, room="hall")

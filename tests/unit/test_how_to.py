@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_ha.render.ha_ingestor.page import render_page
+from otel_ha.compat.old_names.page import render_page
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 MOVE = PAGES / "move-from-ha-ingestor.md"
@@ -50,7 +50,7 @@ def test_running_the_module_prints_the_page_with_its_tables():
     page = MOVE.read_text(encoding="utf-8")
     without = re.sub(r"(<!-- rendered: \w+ -->\n).*?(<!-- end -->)", r"\1\2", page, flags=re.DOTALL)
     assert without != page
-    command = [sys.executable, "-m", "otel_ha.render.ha_ingestor.page"]
+    command = [sys.executable, "-m", "otel_ha.compat.old_names.page"]
     done = subprocess.run(command, input=without, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == page
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ha import Attribute, CatalogError, Counter, naming
+from otel_ha import Attribute, CatalogError, Counter
+from otel_ha.declare import naming
 
 
 @pytest.mark.parametrize("name", ["a", "http.server.duration", "a/b", "a-b_c.d", "x" * 255, "homeassistant.queue9"])

@@ -6,11 +6,12 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-import otel_ha.pipeline
+import otel_ha.export.pipeline
 from otel_ha import Attribute, Catalog, Counter, ObservableCounter, ObservableGauge
-from otel_ha.recording import ExpiringSums, Observers
+from otel_ha.record.expiring import ExpiringSums
+from otel_ha.record.observers import Observers
 from otel_ha.vocabulary import runtime
-from tests.unit.test_bound import Running
+from tests.unit.test_journal import Running
 
 SHAPE = Attribute("test.shape", "A shape.")
 DEPTH = ObservableGauge("test.depth", unit="m", description="Depth.", attributes=(SHAPE,))
@@ -145,6 +146,6 @@ def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggreg
 
 @pytest.mark.parametrize("settings", [{"exemplar_filter": "always_on"}, {}])
 def test_where_the_sdk_has_to_see_everything_observables_are_not_bound(monkeypatch, settings):
-    monkeypatch.setattr(otel_ha.pipeline, "is_supported", lambda: bool(settings))
+    monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: bool(settings))
     with Observing(**settings) as running:
         assert {type(each) for each in running.pipeline._observed.values()} == {Observers, ExpiringSums}

@@ -5,7 +5,7 @@ from enum import StrEnum
 import pytest
 
 from otel_ha import Attribute, CatalogError, Counter, Discarded, Histogram, Operation, UpDownCounter, measured
-from otel_ha.prepared import Prepared
+from otel_ha.declare.resolved import Prepared
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded, accounts, unbalanced
 

@@ -19,7 +19,9 @@ from otel_ha import (
     ObservableUpDownCounter,
     UpDownCounter,
 )
-from otel_ha.recording import Cut, ExpiringSums, Problems
+from otel_ha.record.expiring import ExpiringSums
+from otel_ha.record.gate import Cut
+from otel_ha.record.problems import Problems
 from otel_ha.vocabulary import runtime
 from tests.recorded import Recorded, in_threads
 

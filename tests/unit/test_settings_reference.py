@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_ha.config import TelemetryConfig
-from otel_ha.render.settings import render_settings
-from otel_ha.settings import settings
+from otel_ha.config.reference import render_settings
+from otel_ha.config.settings import settings
+from otel_ha.config.telemetry_config import TelemetryConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 SETTINGS = settings(TelemetryConfig)
@@ -28,7 +28,7 @@ def test_the_page_on_disk_is_what_is_rendered() -> None:
 
 
 def test_running_the_module_prints_the_page() -> None:
-    command = [sys.executable, "-m", "otel_ha.render.settings"]
+    command = [sys.executable, "-m", "otel_ha.config.reference"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     assert printed == render_settings()
 

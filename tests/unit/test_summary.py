@@ -11,8 +11,8 @@ import pytest
 
 from otel_ha import measured, setup_telemetry
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.summary import SCHEMA_VERSION, summary
-from otel_ha.summary.reference import _meanings, render_page, render_schema
+from otel_ha.serve.summary import SCHEMA_VERSION, summary
+from otel_ha.serve.summary.reference import _meanings, render_page, render_schema
 from otel_ha.vocabulary import ingest
 from tests.history import run
 from tests.unit.conftest import config
@@ -98,5 +98,5 @@ def test_the_schema_on_disk_is_what_is_rendered():
 
 @pytest.mark.parametrize(("arguments", "rendered"), [((), render_page), (("schema",), render_schema)])
 def test_running_the_module_prints_the_reference(arguments, rendered):
-    command = [sys.executable, "-m", "otel_ha.summary.reference", *arguments]
+    command = [sys.executable, "-m", "otel_ha.serve.summary.reference", *arguments]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == rendered()

@@ -19,11 +19,11 @@ from opentelemetry.semconv._incubating import metrics as semconv_metrics
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from otel_ha.instrumentation import filesystems
-from otel_ha.instrumentation.devices import real_disks, real_interfaces
-from otel_ha.instrumentation.filesystems import Mount, Readings, Space, local_mounts, space_of
-from otel_ha.instrumentation.system import instrument_system, observe_filesystems
-from otel_ha.pipeline import Pipeline
+from otel_ha.export.pipeline import Pipeline
+from otel_ha.sources import filesystems
+from otel_ha.sources.devices import real_disks, real_interfaces
+from otel_ha.sources.filesystems import Mount, Readings, Space, local_mounts, observe_filesystems, space_of
+from otel_ha.sources.system import instrument_system
 from otel_ha.vocabulary import runtime
 from tests.unit.conftest import config
 

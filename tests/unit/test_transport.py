@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
 from otel_ha import setup_telemetry
-from otel_ha.pipeline.transport import transport_arguments
+from otel_ha.export.otlp.transport import transport_arguments
 from otel_ha.vocabulary import ingest
 from tests.unit.conftest import config
 

@@ -1,0 +1,70 @@
+"""The tables of the page on moving over from ha_ingestor.
+
+``python -m otel_ha.compat.old_names.page`` reads the page and prints it with its tables made anew: each stands
+between ``<!-- rendered: NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from otel_ha.compat.old_names import OLD_NAMES
+from otel_ha.compat.old_names.old_name import PREFIX
+from otel_ha.declare.instruments import Instrument
+
+__all__ = ["render_page"]
+
+_TABLE: Final = re.compile(r"(<!-- rendered: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def render_page(page: str) -> str:
+    """Return the page with its tables made anew. Raises KeyError for a table that there is none of."""
+    return _TABLE.sub(lambda found: f"{found[1]}\n{_TABLES[found[2]]()}\n{found[3]}", page)
+
+
+def _names() -> str:
+    rows = (
+        (
+            f"`{PREFIX}{old.name}`{_in_brackets(old.labels)}",
+            "<br>".join(map(_spelling, old.told)),
+            "<br>".join(map(_spelling, old.derived)),
+            old.prefer,
+        )
+        for old in OLD_NAMES
+    )
+    return _table(("Earlier name (and labels)", "What is told", "Else derived from", "Prefer"), rows)
+
+
+def _calls() -> str:
+    calls: dict[str, dict[Instrument, None]] = {}
+    for old in OLD_NAMES:
+        for call in old.calls:
+            calls.setdefault(call, {}).update(dict.fromkeys(old.told))
+    rows = ((f"`{call}()`", "<br>".join(map(_spelling, told))) for call, told in sorted(calls.items()))
+    return _table(("Call", "Records"), rows)
+
+
+def _spelling(instrument: Instrument) -> str:
+    return f"`{instrument.prometheus_name}`"
+
+
+def _in_brackets(labels: Iterable[str]) -> str:
+    return f" ({', '.join(labels)})" if labels else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "".join((_row(head), f"|{'-|' * len(head)}\n", *map(_row, rows)))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+_TABLES: Final[Mapping[str, Callable[[], str]]] = {"names": _names, "calls": _calls}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_page(sys.stdin.read()))

@@ -1,0 +1,95 @@
+"""The pieces that recording rules are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from otel_ha.declare.instruments import Attribute
+from otel_ha.vocabulary import ingest
+
+Labels = Mapping[str, Attribute]
+"""The label that a series is to have, and the attribute that it comes from."""
+
+_SCOPE: Final = ("otel_scope_name", "otel_scope_schema_url", "otel_scope_version")
+_SAME_SERVICE: Final = "on (job, instance, via)"
+_OURS: Final = 'target_info{telemetry_distro_name="otel-ha"}'
+
+
+def rate(selector: str) -> str:
+    """Return the rate of a counter."""
+    return f"rate({selector}[5m])"
+
+
+def sum_without(label: str, expression: str) -> str:
+    """Return series added up over one of the earlier labels."""
+    return f"sum without ({label}) (\n{expression}\n)"
+
+
+def renamed(expression: str, labels: Labels, *drop: Attribute, how: str = "sum") -> str:
+    """Return series under other labels, aggregated over those that are dropped; outcome ok is status success."""
+    for label, attribute in labels.items():
+        expression = _label(expression, label, attribute.prometheus_label)
+        if attribute is ingest.OUTCOME:
+            expression = f'label_replace({expression}, "{label}", "success", "{label}", "ok")'
+    gone = {attribute.prometheus_label for attribute in (*labels.values(), *drop)} - set(labels)
+    return f"{how} without ({', '.join([*_SCOPE, *sorted(gone)])}) ({expression})"
+
+
+def _label(expression: str, label: str, source: str) -> str:
+    return f'label_replace({expression}, "{label}", "$1", "{source}", "(.*)")'
+
+
+def of_host(expression: str) -> str:
+    """Return series of services of ours, with the name of their host out of target_info."""
+    info = f"group by (job, instance, via, host_name) ({_OURS})"
+    named = _label(f"{expression} * {_SAME_SERVICE} group_left (host_name) {info}", "hostname", "host_name")
+    return f"sum without (host_name) ({named})"
+
+
+def pushed_or(pushed: str, derived: str) -> str:
+    """Return what a service pushes; of a service that pushes nothing, what is derived."""
+    return f"{pushed}\nor {_SAME_SERVICE}\n{derived}"
+
+
+def larger(*expressions: str, labels: Labels, drop: Sequence[Attribute]) -> str:
+    """Return, of series that may tell of the same events, the larger ones."""
+    ways = (
+        f'label_replace({renamed(expression, labels, *drop)}, "way", "{way}", "", "")'
+        for way, expression in enumerate(expressions)
+    )
+    return "max without (way) (\n{}\n)".format("\nor\n".join(ways))
+
+
+def whole_of(counted: str, measured: str, *, labels: Labels, apart: str, drop: Sequence[Attribute]) -> str:
+    """Return what was counted or, where the sum over the label `apart` is larger, what was measured; never of both.
+
+    An event is measured a moment before it is counted. A scrape of that moment must not change which ones are shown:
+    Prometheus would take it for a reset. So the measured ones are more only where they were so for 5 minutes.
+    """
+    common = {label: attribute for label, attribute in labels.items() if label != apart}
+    all_counted = renamed(counted, common, labels[apart], *drop)
+    all_measured = renamed(f"min_over_time({measured}[5m])", common, labels[apart], *drop)
+    return (
+        f"(\n{renamed(counted, labels, *drop)}\nunless ignoring ({apart})\n({all_measured}\n> {all_counted})\n)\n"
+        f"or ignoring ({apart})\n{renamed(measured, labels, *drop)}"
+    )
+
+
+def share(part: str, whole: str) -> str:
+    """Return a part of a whole: 0 where there is no part, and nothing where there is no whole."""
+    return f"({part} or 0 * {whole})\n/ ({whole} > 0)"
+
+
+def state_number(states: str, attribute: Attribute, labels: Labels) -> str:
+    """Return the number of the state that is 1, of a set of series for each state; the first state is 0."""
+    label = attribute.prometheus_label
+    ways = (f'{number} * {states}{{{label}="{state}"}}' for number, state in enumerate(attribute.values))
+    return renamed(" or ".join(ways), labels, attribute, how="max")
+
+
+INFO: Final = (
+    "group by (job, instance, via, service, version) (label_replace(label_replace(label_replace("
+    f'{_OURS}, "service", "$1", "job", "(.*)"), "service", "$1", "service_name", "(.+)"), '
+    '"version", "$1", "service_version", "(.+)"))'
+)

@@ -1,0 +1,247 @@
+"""The earlier names for the work of a service: its events, what becomes of them, and what it works with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_ha.compat.old_names import promql
+from otel_ha.compat.old_names.old_name import OldName
+from otel_ha.compat.old_names.promql import larger, pushed_or, rate, renamed, whole_of
+from otel_ha.vocabulary import ha_ingestor, ingest
+
+_BY_SOURCE: Final = {"source": ingest.SOURCE}
+_BY_EVENT: Final = {"source": ingest.SOURCE, "domain": ingest.DOMAIN}
+_PROCESSED: Final = f'{ingest.EVENT_DURATION.prometheus_name}_count{{{ingest.SOURCE.prometheus_label}!=""}}'
+_COUNTED: Final = ha_ingestor.COUNTED_EVENTS.prometheus_name
+_RECEIVED: Final = rate(ingest.RECEIVED.prometheus_name)
+
+
+def _discarded(reason: str) -> str:
+    return rate(f'{ingest.DISCARDED.prometheus_name}{{{ingest.REASON.prometheus_label}="{reason}"}}')
+
+
+_TIMED: Final = (
+    "PerformanceMonitor.record_processing_time",
+    "PerformanceMonitor.monitor_operation",
+    "HAIngestorCollector.observe_event_processing",
+    "EnhancedMetricsCollector.record_event_processing",
+)
+_COUNTING: Final = (
+    "PerformanceMonitor.record_event_processed",
+    "HAIngestorCollector.increment_events_processed",
+    "EnhancedMetricsCollector.record_event_processing",
+    "PerformanceMonitor.monitor_operation",
+)
+
+WORK: Final = (
+    OldName(
+        name="event_processing_duration_seconds",
+        kind="histogram",
+        labels=("source", "domain"),
+        calls=_TIMED,
+        told=(ingest.EVENT_DURATION, ingest.RECEIVED),
+        series={
+            part: renamed(ingest.EVENT_DURATION.prometheus_name + part, _BY_EVENT, ingest.OUTCOME, ingest.ERROR_TYPE)
+            for part in ("_bucket", "_sum", "_count")
+        },
+        prefer="the new name: it tells outcomes apart. Its buckets are finer, and none is a whole number of seconds",
+    ),
+    OldName(
+        name="event_processing_rate_events_per_second",
+        kind="gauge",
+        labels=("source",),
+        calls=("HAIngestorCollector.update_event_processing_rate",),
+        told=(ha_ingestor.EVENT_RATE,),
+        derived=(ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS),
+        series={
+            "": pushed_or(
+                renamed(ha_ingestor.EVENT_RATE.prometheus_name, _BY_SOURCE),
+                promql.sum_without(
+                    "domain",
+                    larger(
+                        rate(_PROCESSED), rate(_COUNTED), labels=_BY_EVENT, drop=(ingest.OUTCOME, ingest.ERROR_TYPE)
+                    ),
+                ),
+            )
+        },
+        prefer="`rate()` of the count of the duration, over a window of your own",
+    ),
+    OldName(
+        name="queue_depth",
+        kind="gauge",
+        labels=("queue_name",),
+        calls=("HAIngestorCollector.update_queue_depth",),
+        told=(ingest.QUEUE_SIZE,),
+        series={"": renamed(ingest.QUEUE_SIZE.prometheus_name, {"queue_name": ingest.QUEUE})},
+        prefer="`ingest.QUEUE_SIZE.observe(queue.qsize, queue=…)`: read at every collection, not when somebody says so",
+    ),
+    OldName(
+        name="active_connections",
+        kind="gauge",
+        labels=("connection_type",),
+        calls=("HAIngestorCollector.update_active_connections",),
+        told=(ingest.CONNECTIONS,),
+        series={"": renamed(ingest.CONNECTIONS.prometheus_name, {"connection_type": ingest.CONNECTION})},
+        prefer="the new name",
+    ),
+    OldName(
+        name="events_processed_total",
+        kind="counter",
+        labels=("source", "domain", "status"),
+        calls=_COUNTING,
+        told=(ha_ingestor.COUNTED_EVENTS,),
+        derived=(ingest.EVENT_DURATION,),
+        series={
+            "": whole_of(
+                _COUNTED,
+                _PROCESSED,
+                labels={**_BY_EVENT, "status": ingest.OUTCOME},
+                apart="status",
+                drop=(ingest.ERROR_TYPE,),
+            )
+        },
+        prefer="the count of the duration. By entity: `homeassistant_entity_events_total`",
+    ),
+    OldName(
+        name="data_points_written_total",
+        kind="counter",
+        labels=("measurement", "status"),
+        calls=("HAIngestorCollector.increment_data_points_written",),
+        told=(ingest.POINTS_WRITTEN,),
+        series={
+            "": renamed(
+                ingest.POINTS_WRITTEN.prometheus_name,
+                {"measurement": ingest.MEASUREMENT, "status": ingest.OUTCOME},
+                ingest.SINK,
+                ingest.ERROR_TYPE,
+            )
+        },
+        prefer="the new name",
+    ),
+    OldName(
+        name="data_volume_bytes_total",
+        kind="counter",
+        labels=("source", "type"),
+        calls=("HAIngestorCollector.increment_data_volume",),
+        told=(ingest.DATA_RECEIVED,),
+        series={"": renamed(ingest.DATA_RECEIVED.prometheus_name, {**_BY_SOURCE, "type": ingest.DATA_TYPE})},
+        prefer="the new name",
+    ),
+    OldName(
+        name="deduplication_rate",
+        kind="gauge",
+        labels=("source",),
+        calls=("HAIngestorCollector.update_deduplication_rate",),
+        told=(ha_ingestor.DEDUPLICATION,),
+        derived=(ingest.DISCARDED, ingest.RECEIVED),
+        series={
+            "": pushed_or(
+                renamed(ha_ingestor.DEDUPLICATION.prometheus_name, _BY_SOURCE),
+                promql.share(
+                    renamed(_discarded("duplicate"), _BY_SOURCE, ingest.REASON), renamed(_RECEIVED, _BY_SOURCE)
+                ),
+            )
+        },
+        prefer='what is derived, once the service says `event.discard("duplicate")`',
+    ),
+    OldName(
+        name="filter_efficiency",
+        kind="gauge",
+        labels=("filter_type",),
+        calls=("HAIngestorCollector.update_filter_efficiency",),
+        told=(ha_ingestor.FILTER_EFFICIENCY,),
+        derived=(ingest.DISCARDED, ingest.RECEIVED),
+        series={
+            "": pushed_or(
+                renamed(ha_ingestor.FILTER_EFFICIENCY.prometheus_name, {"filter_type": ha_ingestor.FILTER}),
+                promql.share(
+                    renamed(_discarded("filtered"), {}, ingest.REASON, ingest.SOURCE),
+                    renamed(_RECEIVED, {}, ingest.SOURCE),
+                ),
+            )
+        },
+        prefer='what is derived, once the service says `event.discard("filtered")`: the share that a filter kept out',
+    ),
+    OldName(
+        name="transformation_success_rate",
+        kind="gauge",
+        labels=("transformer_type",),
+        calls=("HAIngestorCollector.update_transformation_success_rate",),
+        told=(ha_ingestor.TRANSFORM_SUCCESS,),
+        derived=(ingest.TRANSFORM_DURATION,),
+        series={
+            "": pushed_or(
+                renamed(ha_ingestor.TRANSFORM_SUCCESS.prometheus_name, {"transformer_type": ingest.TRANSFORMER}),
+                promql.share(
+                    *(
+                        renamed(
+                            rate(f"{ingest.TRANSFORM_DURATION.prometheus_name}_count{only}"),
+                            {"transformer_type": ingest.TRANSFORMER},
+                            ingest.OUTCOME,
+                            ingest.ERROR_TYPE,
+                        )
+                        for only in (f'{{{ingest.OUTCOME.prometheus_label}="ok"}}', "")
+                    )
+                ),
+            )
+        },
+        prefer="what is derived, once the service measures `ingest.TRANSFORM`",
+    ),
+    OldName(
+        name="errors_total",
+        kind="counter",
+        labels=("error_type", "component", "severity"),
+        calls=(
+            "PerformanceMonitor.record_error",
+            "HAIngestorCollector.increment_errors",
+            "EnhancedMetricsCollector.record_error",
+            "EnhancedMetricsCollector.record_event_processing",
+            "PerformanceMonitor.monitor_operation",
+        ),
+        told=(ingest.ERRORS,),
+        series={
+            "": renamed(
+                ingest.ERRORS.prometheus_name,
+                {"error_type": ingest.ERROR_TYPE, "component": ingest.COMPONENT, "severity": ingest.SEVERITY},
+            )
+        },
+        prefer="the new name",
+    ),
+    OldName(
+        name="circuit_breaker_state",
+        kind="gauge",
+        labels=("component",),
+        calls=(
+            "HAIngestorCollector.update_circuit_breaker_state",
+            "EnhancedMetricsCollector.record_circuit_breaker_state",
+        ),
+        told=(ingest.CIRCUIT_BREAKER,),
+        series={
+            "": promql.state_number(
+                ingest.CIRCUIT_BREAKER.prometheus_name, ingest.CIRCUIT_STATE, {"component": ingest.COMPONENT}
+            )
+        },
+        prefer="the new name: a series of 0 and 1 for each state, whose mean is the share of time in it",
+    ),
+    OldName(
+        name="retry_attempts_total",
+        kind="counter",
+        labels=("component", "operation"),
+        calls=(
+            "HAIngestorCollector.increment_retry_attempts",
+            "EnhancedMetricsCollector.record_retry_attempt",
+        ),
+        told=(ingest.RETRIES,),
+        series={
+            "": renamed(ingest.RETRIES.prometheus_name, {"component": ingest.COMPONENT, "operation": ingest.OPERATION})
+        },
+        prefer="the new name",
+    ),
+    OldName(
+        name="info",
+        kind="info",
+        labels=("service", "version"),
+        series={"": promql.INFO},
+        prefer="`target_info`, which says much more",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Configuration: every setting, its default, its environment variables, and the page that lists them."""

@@ -1,0 +1,287 @@
+"""Kinds of values: how a setting is read, and the words for what is allowed.
+
+A kind reads what an argument gives and what the environment gives, which is always text. A reader that cannot use
+a value raises one of REJECTED; whoever calls it makes the ConfigError, and chains nothing to it, because
+Python's own messages ("could not convert string to float: 'hunter2'") quote the value.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
+
+from otel_ha.config.frozen import FrozenMapping
+from otel_ha.config.secrets import MASK, Secret
+from otel_ha.config.urls import WholeUrl, harmless, target
+
+__all__ = [
+    "ATTRIBUTES",
+    "BOOLEAN",
+    "ENDPOINT",
+    "FILE",
+    "HEADERS",
+    "HOST",
+    "INVERTED_BOOLEAN",
+    "REJECTED",
+    "SECRET",
+    "TEXT",
+    "USER",
+    "Kind",
+    "one_of",
+    "seconds",
+    "some_of",
+    "whole",
+]
+
+REJECTED: Final = (ArithmeticError, LookupError, OSError, TypeError, ValueError)
+
+_LONGEST_SHOWN: Final = 120
+# Surrogates too: they stand for bytes that were no UTF-8, and would raise where the text is encoded again.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# RFC 9110, 5.6.2 (token) and 5.5 (field values, less the bytes above ASCII, which gRPC refuses).
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+
+Number = TypeVar("Number", int, float)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
+def _masked(_: object) -> str:
+    return MASK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What values a setting takes.
+
+    ``parse`` turns an argument into the value kept; ``allowed`` says what it takes. Where the environment counts or
+    spells differently, ``in_variable`` has both for that. ``show`` makes a value fit to be shown; ``secret`` is whether
+    it hides all of it.
+    """
+
+    parse: Callable[[Any], Any]
+    allowed: str
+    show: Callable[[object], str] = _shown
+    in_variable: tuple[Callable[[str], Any], str] | None = None
+
+    @property
+    def parse_variable(self) -> Callable[[str], Any]:
+        """What turns a variable into the value kept."""
+        return self.in_variable[0] if self.in_variable else self.parse
+
+    @property
+    def allowed_in_variable(self) -> str:
+        """What a variable may be."""
+        return self.in_variable[1] if self.in_variable else self.allowed
+
+    @property
+    def secret(self) -> bool:
+        """Whether nothing of a value may be shown."""
+        return self.show is _masked
+
+
+def _bool(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}[_str(value).strip().lower()]
+
+
+def _str(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _readable_text(value: object) -> str:
+    text = _str(value).strip()
+    if not text or _CONTROL.search(text):
+        raise ValueError
+    return text
+
+
+def _within(number: Number, least: Number, most: Number) -> Number:
+    if not least <= number <= most:  # as it is for NaN
+        raise ValueError
+    return number
+
+
+def _milliseconds(text: str) -> float:
+    # int() would take 1_0 and other alphabets' digits as well, which no other implementation does.
+    if not re.fullmatch(r"\s*[0-9]+\s*", text):
+        raise ValueError
+    return int(text) / 1000
+
+
+BOOLEAN: Final = Kind(parse=_bool, allowed="true or false")
+INVERTED_BOOLEAN: Final = Kind(
+    parse=_bool,
+    allowed="true or false",
+    in_variable=(lambda text: not _bool(text), "true (switches off) or false"),
+)
+TEXT: Final = Kind(parse=_readable_text, allowed="a text without control characters")
+
+
+def seconds(least: float, most: float, *, milliseconds: bool = False, zero_is_no_limit: bool = False) -> Kind:
+    """Return the kind of a time span in seconds, kept as a float; `milliseconds` is how its variables count.
+
+    With `zero_is_no_limit` 0 stands for `most`: the specification allows "a very long time" for its "no limit".
+    """
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise TypeError
+        number = float(value)
+        return most if zero_is_no_limit and number == 0 else _within(number, least, most)
+
+    also = ", or 0 for no limit" if zero_is_no_limit else ""
+    allowed = f"seconds from {least:g} to {most:.0f}{also}"
+    if not milliseconds:
+        return Kind(parse=parse, allowed=allowed)
+    return Kind(
+        parse=parse,
+        allowed=allowed,
+        in_variable=(
+            lambda text: parse(_milliseconds(text)),
+            f"whole milliseconds from {least * 1000:.0f} to {most * 1000:.0f}{also}",
+        ),
+    )
+
+
+def whole(least: int, most: int) -> Kind:
+    """Return the kind of a whole number between two limits, both included."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, str) and value.strip().isdecimal():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError
+        return _within(value, least, most)
+
+    return Kind(parse=parse, allowed=f"a whole number from {least} to {most}")
+
+
+def one_of(*choices: str, besides: str = "") -> Kind:
+    """Return the kind of one word out of `choices`, in any case; `besides` is said with them in an error."""
+
+    def parse(value: object) -> str:
+        return choices[choices.index(_str(value).strip().lower())]
+
+    return Kind(parse=parse, allowed=_either(choices) + besides)
+
+
+def some_of(*choices: str) -> Kind:
+    """Return the kind of any number of words out of `choices`, kept as a tuple; in text, a list or "none"."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        given = value.split(",") if isinstance(value, str) else value
+        if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
+            raise TypeError
+        words = [word for word in (_str(item).strip().lower() for item in given) if word]
+        if words == ["none"] or not given:
+            return ()
+        if not words or not set(words) <= set(choices):
+            raise ValueError
+        return tuple(choice for choice in choices if choice in words)
+
+    return Kind(parse=parse, allowed=f"one or more of {', '.join(choices)}, or none alone")
+
+
+def _either(choices: tuple[str, ...]) -> str:
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
+def _file(value: object) -> Path:
+    path = Path(_readable_text(os.fspath(value)))  # type: ignore[call-overload]
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError
+    return path
+
+
+def _pairs(value: object) -> Iterator[tuple[str, Any]]:
+    """Read key1=value1,key2=value2 with percent-encoding (W3C Baggage, without its properties), or a mapping."""
+    if isinstance(value, Mapping):
+        yield from value.items()
+        return
+    for pair in filter(str.strip, _str(value).split(",")):
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise ValueError
+        yield unquote(key.strip(), errors="strict"), unquote(text.strip(), errors="strict")
+
+
+def _attributes(value: object) -> FrozenMapping[str | bool | int | float]:
+    attributes: dict[str, str | bool | int | float] = {}
+    for key, item in _pairs(value):
+        if not isinstance(item, (str, bool, int, float)):
+            raise TypeError
+        str(item).encode()
+        attributes[_readable_text(key)] = item
+    return FrozenMapping(attributes)
+
+
+def _headers(value: object) -> FrozenMapping[Secret]:
+    headers: dict[str, Secret] = {}
+    for key, item in _pairs(value):
+        text = item.reveal() if isinstance(item, Secret) else _str(item)
+        # An exporter would reject these itself, with a message that quotes the value.
+        if not _HEADER_NAME.fullmatch(_str(key)) or not _HEADER_VALUE.fullmatch(text):
+            raise ValueError
+        headers[key.lower()] = Secret(text)
+    return FrozenMapping(headers)
+
+
+def _secret(value: object) -> Secret:
+    text = value.reveal() if isinstance(value, Secret) else _str(value)
+    if not text or _CONTROL.search(text):
+        raise ValueError
+    return Secret(text)
+
+
+def _endpoint(value: object) -> str:
+    return value if isinstance(value, WholeUrl) else target(_readable_text(value))
+
+
+def _shown_endpoint(value: object) -> str:
+    return _shown(value) if isinstance(value, str) and harmless(value) and "?" not in value else MASK
+
+
+def _host(value: object) -> str:
+    host = _readable_text(value)
+    if ":" in host:
+        # An IPv6 address, perhaps with a zone; with a port it would be none. Imported where there is one: that is slow.
+        from ipaddress import IPv6Address  # noqa: PLC0415
+
+        IPv6Address(host)
+    return host
+
+
+def _user(value: object) -> str:
+    if ":" in (name := _readable_text(value)):
+        raise ValueError
+    return name
+
+
+ATTRIBUTES: Final = Kind(parse=_attributes, allowed="key1=value1,key2=value2, percent-encoded (an argument: a mapping)")
+ENDPOINT: Final = Kind(
+    parse=_endpoint,
+    allowed="an http:// or https:// URL (for grpc also a target such as host:port)",
+    show=_shown_endpoint,
+)
+FILE: Final = Kind(parse=_file, allowed="the path of a file that can be read")
+HEADERS: Final = Kind(
+    parse=_headers,
+    allowed="name1=value1,name2=value2, percent-encoded (an argument: a mapping), in ASCII",
+    show=_masked,
+)
+HOST: Final = Kind(parse=_host, allowed="a host name or an IP address, without a port")
+SECRET: Final = Kind(parse=_secret, allowed="a text without control characters", show=_masked)
+USER: Final = Kind(parse=_user, allowed="a text without a colon and without control characters")

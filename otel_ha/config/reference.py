@@ -1,0 +1,75 @@
+"""The reference of the settings, as a page of Markdown; ``python -m otel_ha.config.reference`` prints it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from otel_ha.config.settings import Setting, Settings, settings
+from otel_ha.config.telemetry_config import TelemetryConfig
+
+__all__ = ["render_settings"]
+
+_OPENING = """\
+# Settings
+
+<!-- Rendered from otel_ha/config/telemetry_config.py by `make docs`; change it there. -->
+
+Every setting is an argument of `TelemetryConfig` and an environment variable. An argument beats the environment, and
+the environment beats the default; a file of variables counts only if `env_file` names it, and below the environment.
+Where there are two variables, the first that is set counts. An empty variable is one that is not set.
+
+Arguments that are times are in **seconds**. Variables of OpenTelemetry that are times are in **milliseconds**, ours
+(`OTEL_HA_*`) in **seconds**; the column *allowed* says so each time. Words and `true` or `false` may be in any case.
+
+A wrong value stops the service at its start, with a `ConfigError` that names the variable, the value and what is
+allowed. A variable that begins with `OTEL_HA_` and is not on this page is warned of. Secrets are shown as `***`.
+"""
+
+_HEAD = """\
+| Setting | Variable | Default | Allowed | What it does |
+|-|-|-|-|-|
+"""
+
+
+def render_settings(cls: type[Settings] = TelemetryConfig) -> str:
+    """Return the page: one table for each section of the settings that `cls` declares."""
+    sections = groupby(settings(cls).items(), key=lambda item: item[1].section)
+    return _OPENING + "".join(_section(title, dict(members)) for title, members in sections)
+
+
+def _section(title: str, members: Mapping[str, Setting]) -> str:
+    rows = (f"| {' | '.join(_cell(text) for text in _row(name, known))} |\n" for name, known in members.items())
+    return f"\n## {title}\n\n{_HEAD}{''.join(rows)}"
+
+
+def _row(name: str, known: Setting) -> Iterator[str]:
+    yield f"`{name}`"
+    yield "<br>".join(f"`{variable}`" for variable in known.variables)
+    yield known.default_text or _default(known.default)
+    yield _allowed(known)
+    yield known.help
+
+
+def _default(value: object) -> str:
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g} s"
+    return f"`{value}`" if value not in (None, {}) else "none"
+
+
+def _allowed(known: Setting) -> str:
+    argument, variable = known.kind.allowed, known.kind.allowed_in_variable
+    return argument if argument == variable else f"{argument}; variable: {variable}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_settings())

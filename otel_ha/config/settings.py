@@ -1,0 +1,235 @@
+"""How a setting finds its value: argument before environment before default, and one error for what is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final, NoReturn, Self
+
+from otel_ha.config.frozen import FrozenMapping
+from otel_ha.config.parsing import REJECTED, Kind
+from otel_ha.config.secrets import MASK
+from otel_ha.errors import ConfigError
+
+__all__ = ["ARGUMENT", "DEFAULT", "Setting", "Settings", "setting", "settings"]
+
+ARGUMENT: Final = "argument"
+DEFAULT: Final = "default"
+
+_KEY: Final = "otel_ha"
+
+
+class _NotGiven:
+    """The argument that was not given; None is one that was."""
+
+    def __repr__(self) -> str:
+        return "<from the environment>"
+
+
+NOT_GIVEN: Final = _NotGiven()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is known of one setting.
+
+    ``variables`` are its environment variables, the first that is set counts; ``default`` is None where the setting
+    is optional, or where ``default_text`` says how it is found.
+    """
+
+    kind: Kind
+    default: Any
+    variables: tuple[str, ...]
+    help: str
+    section: str
+    default_text: str
+
+
+def setting(
+    kind: Kind,
+    *variables: str,
+    default: Any,
+    section: str,
+    help: str,  # noqa: A002  the word that settings libraries have for it
+    default_text: str = "",
+) -> Any:
+    """Declare a field of a configuration; `help` is said in the reference, in Markdown."""
+    known = Setting(
+        kind=kind, default=default, variables=variables, help=help, section=section, default_text=default_text
+    )
+    return field(default=NOT_GIVEN, metadata={_KEY: known})
+
+
+def shown_value(value: object) -> str:
+    """Return a value's repr; of a URL without its query, which may hold a token."""
+    if isinstance(value, str) and "://" in value and "?" in value:
+        return repr(f"{value.partition('?')[0]}?{MASK}")
+    return repr(value)
+
+
+def settings(cls: type) -> dict[str, Setting]:
+    """Return the settings that `cls` declares, by name, in the order of their declaration."""
+    return {declared.name: declared.metadata[_KEY] for declared in fields(cls) if _KEY in declared.metadata}
+
+
+def environment(environ: Mapping[str, str] | None, env_file: str | os.PathLike[str] | None) -> Mapping[str, str]:
+    """Return what is set: `environ` (the process's own if None), above the file named, less the empty values.
+
+    OpenTelemetry reads an empty value as none. Raises ConfigError where the file cannot be read.
+    """
+    process = os.environ if environ is None else environ
+    below = {} if env_file is None else _env_file(env_file)
+    return {**below, **{name: value for name, value in process.items() if value.strip()}}
+
+
+def _env_file(path: str | os.PathLike[str]) -> dict[str, str]:
+    # Imported here, as few name a file and everybody waits for imports.
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    # Raised outside the block: a decoding error carries the whole file, with the secrets in it. The file is opened
+    # here because dotenv reads a missing one as empty; ${…} is left alone, so that a password may contain it.
+    with suppress(*REJECTED), open(path, encoding="utf-8") as stream:  # noqa: PTH123
+        read = dotenv_values(stream=stream, interpolate=False)
+        return {name: value for name, value in read.items() if value and value.strip()}
+    allowed = "the path of a UTF-8 text file that can be read"
+    message = f"env_file is {path!r}; allowed: {allowed}"
+    raise ConfigError(message, setting="env_file", value=repr(path), allowed=allowed)
+
+
+def resolve(name: str, known: Setting, argument: Any, variables: Mapping[str, str]) -> tuple[Any, str]:
+    """Return the value of a setting and where it is from: ARGUMENT, the name of a variable, or DEFAULT.
+
+    Raises ConfigError, naming that source, if the value is not allowed.
+    """
+    if argument is not NOT_GIVEN:
+        if argument is None and known.default is None:
+            return None, ARGUMENT
+        with suppress(*REJECTED):
+            return known.kind.parse(argument), ARGUMENT
+        reject(name, known, ARGUMENT, argument)
+    for variable in known.variables:
+        if variable in variables:
+            with suppress(*REJECTED):
+                return known.kind.parse_variable(variables[variable]), variable
+            reject(name, known, variable, variables[variable])
+    return known.default, DEFAULT
+
+
+def reject(name: str, known: Setting, source: str, value: object, allowed: str | None = None) -> NoReturn:
+    """Raise the ConfigError for `value`, which came from `source`; `allowed` replaces what the kind says.
+
+    Never call it where an exception is being handled: that one would be chained, and may quote a secret.
+    """
+    from_variable = source not in {ARGUMENT, DEFAULT}
+    if allowed is None:
+        allowed = known.kind.allowed_in_variable if from_variable else known.kind.allowed
+    shown = known.kind.show(value)
+    message = f"{source if from_variable else name} is {shown}; allowed: {allowed}"
+    raise ConfigError(message, setting=name, value=shown, allowed=allowed)
+
+
+def _raise(problems: Sequence[ConfigError]) -> None:
+    """Raise what is wrong, if anything is: all of it at once, so that nobody has to start again for each."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ConfigError("\n".join([f"{len(problems)} settings are wrong:", *map(str, problems)]))
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """Return "; did you mean …?" with the nearest of the known names, or nothing if none is near."""
+    # Imported here, as only mistakes need it.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    # 0.6, the usual cutoff, is reached by the prefix that all variables share.
+    near = get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A configuration: a subclass declares its fields by ``setting()``, and the values are found when one is made.
+
+    ``sources`` says of each setting where its value is from: ARGUMENT, DEFAULT, or the name of a variable.
+    """
+
+    prefix: ClassVar[str]
+    """How the names of the variables begin that are this configuration's own."""
+
+    env_file: str | os.PathLike[str] | None = field(default=None, compare=False)
+    environ: Mapping[str, str] | None = field(default=None, compare=False)
+    sources: Mapping[str, str] = field(init=False, compare=False, default=FrozenMapping[str]({}))
+    _unknown: tuple[str, ...] = field(init=False, compare=False, default=())
+
+    def __init_subclass__(cls) -> None:
+        """Give a subclass the repr that masks as its own, which a dataclass leaves alone."""
+        cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def __new__(cls, **arguments: object) -> Self:
+        """Check the names of the arguments, of which a dataclass would say no more than that one is unexpected."""
+        known = {*settings(cls), "env_file", "environ"}
+        for name in arguments.keys() - known:
+            message = f"{name} is not a setting{suggestion(name, known)}"
+            raise ConfigError(message, setting=name)
+        return object.__new__(cls)
+
+    def __post_init__(self) -> None:
+        """Find the value of every setting, then check how they go together."""
+        variables = environment(self.environ, self.env_file)
+        known = settings(type(self))
+        sources: dict[str, str] = {}
+        problems: list[ConfigError] = []
+        for name, one in known.items():
+            try:
+                value, sources[name] = resolve(name, one, getattr(self, name), variables)
+            except ConfigError as problem:
+                problems.append(problem)
+            else:
+                self._put(name, value)
+        _raise(problems)
+        ours = [name for one in known.values() for name in one.variables if name.startswith(self.prefix)]
+        stray = (name for name in sorted(variables) if name.startswith(self.prefix) and name not in ours)
+        self._put("sources", FrozenMapping(sources))
+        self._put("_unknown", tuple(f"{name} is not a setting{suggestion(name, ours)}" for name in stray))
+        # Not kept: it holds every secret that the process was given.
+        self._put("environ", None)
+        self._derive()
+        self._check()
+
+    def __repr__(self) -> str:
+        """Show every setting, no secret."""
+        shown = (f"{name}={shown_value(getattr(self, name))}" for name in settings(type(self)))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def unknown_variables(self) -> list[str]:
+        """Return a sentence, with a suggestion, for each variable that has our prefix and is no setting."""
+        return list(self._unknown)
+
+    def differences(self, other: Self) -> list[str]:
+        """Return a sentence for each setting whose value is another in `other`, secrets masked."""
+        return [
+            f"{name}: {MASK} and another {MASK}"
+            if one.kind.secret
+            else f"{name}: {shown_value(mine)} and {shown_value(theirs)}"
+            for name, one in settings(type(self)).items()
+            if (mine := getattr(self, name)) != (theirs := getattr(other, name))
+        ]
+
+    def _derive(self) -> None:
+        """Set what follows from other settings."""
+
+    def _check(self) -> None:
+        """Raise a ConfigError for settings that do not go together."""
+
+    def _put(self, name: str, value: object) -> None:
+        # While it is being made, a frozen instance is set this way; dataclasses themselves do it.
+        object.__setattr__(self, name, value)
+
+    def _reject(self, name: str, allowed: str) -> NoReturn:
+        known = settings(type(self))[name]
+        reject(name, known, self.sources[name], getattr(self, name), allowed)
+
+    def _spelling(self, name: str) -> str:
+        return f"{name} ({settings(type(self))[name].variables[0]})"

@@ -1,0 +1,1 @@
+"""Declarations: instruments, catalogs, operations and naming rules; they do nothing until telemetry runs."""

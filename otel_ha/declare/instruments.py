@@ -1,0 +1,290 @@
+"""Declarations: Attribute and the kinds of instrument, as frozen data with OpenTelemetry's own verbs.
+
+A declaration does nothing by itself: until telemetry is set up, and again after its shutdown, a verb returns at once
+and keeps nothing. `recorder` is the one part of a declaration that changes; only `connect` and `disconnect` set it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from keyword import iskeyword
+from typing import ClassVar
+
+from otel_ha.declare import naming
+from otel_ha.declare.handles import BoundCounter, BoundGauge, BoundHistogram
+from otel_ha.declare.ports import (
+    GENERATION,
+    AttributeValue,
+    Observer,
+    Observing,
+    Point,
+    Recorder,
+    Source,
+    shown,
+)
+from otel_ha.errors import CatalogError
+
+GROUPS = ("system", "performance", "business", "operations", "entity")
+OTHER = "_OTHER"
+"""Stands for every value outside a closed set or beyond a budget, as error.type's own fallback does."""
+
+SUB_SECOND = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5)
+"""Bounds in seconds for work that takes half a millisecond to ten seconds; no bound is an integer, so that every way
+to Prometheus spells `le` alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of a measurement.
+
+    `keyword` is what Python code gives it by (default: the last part of the name). `values`, where given, is the closed
+    set of allowed values. `budget`, where given, is how many distinct values are kept apart, on all instruments that
+    have the attribute together; later ones are recorded as "_OTHER". Series that expire make no room in it: what comes
+    and goes is limited by the instrument's series alone. Raises CatalogError on a name that is no attribute key or a
+    budget below 1.
+    """
+
+    name: str
+    description: str
+    keyword: str = ""
+    values: tuple[str, ...] = ()
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the declaration and fill in the keyword."""
+        if not naming.is_attribute_key(self.name):
+            raise CatalogError(
+                f"attribute {self.name!r}: a key is lower-case words joined by dots or underscores, the first a letter"
+            )
+        if not self.description:
+            raise CatalogError(f"attribute {self.name!r}: it needs a description")
+        if self.budget is not None and self.budget < 1:
+            raise CatalogError(f"attribute {self.name!r}: a budget is at least 1, not {self.budget}")
+        if isinstance(self.values, str) or len(set(self.values)) < len(self.values):
+            raise CatalogError(f"attribute {self.name!r}: values are a tuple of different texts, not {self.values!r}")
+        if not self.keyword:
+            object.__setattr__(self, "keyword", self.name.rpartition(".")[2])
+        if not self.keyword.isidentifier() or iskeyword(self.keyword):
+            raise CatalogError(f"attribute {self.name!r}: {self.keyword!r} is no Python keyword argument")
+
+    @property
+    def prometheus_label(self) -> str:
+        """The label that Prometheus knows it by."""
+        return naming.prometheus_label(self.name)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Instrument:
+    """What every kind of instrument declares.
+
+    `unit` is UCUM; `series` is the number of attribute sets kept apart before the rest is folded into one; `group` is
+    the switch that turns the instrument on or off (one of GROUPS). Raises CatalogError on a wrong declaration.
+    """
+
+    kind: ClassVar[str] = ""
+
+    name: str = field(kw_only=False)
+    unit: str
+    description: str
+    attributes: tuple[Attribute, ...] = ()
+    group: str = "business"
+    series: int = 1000
+
+    def __post_init__(self) -> None:
+        """Check the declaration, so that a wrong one fails at import."""
+        for problem in self._problems():
+            raise CatalogError(f"{type(self).__name__} {self.name!r}: {problem}")
+
+    @property
+    def prometheus_name(self) -> str:
+        """The name under which Prometheus holds it, however it got there."""
+        kind = type(self).kind
+        return naming.prometheus_name(self.name, self.unit, counter=kind == "counter", gauge=kind == "gauge")
+
+    @property
+    def reserve(self) -> int:
+        """Attribute sets beyond `series` for those that are folded: a quarter as many."""
+        return self.series // 4
+
+    def _problems(self) -> Iterable[str]:
+        if not naming.is_name(self.name):
+            yield "a name is a lower-case letter, then lower-case letters, digits, '_', '.', '-' or '/', 255 in all"
+        if word := naming.word_of_kind_or_unit(self.name):
+            yield f"{word!r} is no part of a name: the kind and the unit say it"
+        if naming.ends_like_a_histogram(self.name):
+            yield "a name that ends in 'bucket', 'count' or 'sum' is a part of a histogram to Prometheus"
+        if not naming.is_unit(self.unit):
+            yield f"unit {self.unit!r} is not UCUM; write for example 's', 'By', '1' or '{{event}}'"
+        if not self.description:
+            yield "it needs a description"
+        if self.group not in GROUPS:
+            yield f"group {self.group!r} is none of {', '.join(GROUPS)}"
+        if self.series < 1:
+            yield f"series is at least 1, not {self.series}"
+        declared = self.attributes
+        if not isinstance(declared, tuple | list) or not all(isinstance(each, Attribute) for each in declared):
+            yield f"attributes are Attribute declarations, not {shown(self.attributes)}"
+            return
+        yield from self._repeated("attribute", [a.prometheus_label for a in self.attributes])
+        yield from self._repeated("keyword", [a.keyword for a in self.attributes])
+
+    def _repeated(self, what: str, names: list[str]) -> Iterable[str]:
+        yield from (f"{what} {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Synchronous(Instrument):
+    """An instrument that the measured code records to."""
+
+    recorder: Recorder | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the declaration."""
+        super().__post_init__()
+        # Found on the instance, as while telemetry runs: on the class, an inert call would take a quarter longer.
+        object.__setattr__(self, "recorder", None)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Counter(Synchronous):
+    """A sum that only grows.
+
+    With `expires`, a series is given up that is not used for that many seconds; True stands for the time that is
+    configured (entity_expiry).
+    """
+
+    kind: ClassVar[str] = "counter"
+
+    expires: bool | float = False
+
+    def add(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Add `amount` (at least 0) to the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundCounter:
+        """Return this counter with its attributes resolved, for a place that adds often."""
+        return BoundCounter(self, attributes)
+
+    def forget(self, **attributes: AttributeValue | None) -> None:
+        """Give up the series that have these attributes, if this counter's series expire; never raises."""
+        if self.recorder is not None:
+            self.recorder.forget(attributes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UpDownCounter(Synchronous):
+    """A sum that grows and shrinks."""
+
+    kind: ClassVar[str] = "updowncounter"
+
+    def add(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Add `amount`, which may be negative, to the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundCounter:
+        """Return this counter with its attributes resolved, for a place that adds often."""
+        return BoundCounter(self, attributes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gauge(Synchronous):
+    """The last of the values that were set."""
+
+    kind: ClassVar[str] = "gauge"
+
+    def set(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Make `amount` the value of the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundGauge:
+        """Return this gauge with its attributes resolved, for a place that sets it often."""
+        return BoundGauge(self, attributes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Histogram(Synchronous):
+    """A distribution over `buckets`: finite upper bounds, floats, ascending."""
+
+    kind: ClassVar[str] = "histogram"
+
+    buckets: tuple[float, ...] = SUB_SECOND
+
+    def record(self, amount: float, /, **attributes: AttributeValue | None) -> None:
+        """Record `amount` (at least 0) in the series of these attributes; never raises."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.record(amount, attributes)
+
+    def bind(self, /, **attributes: AttributeValue | None) -> BoundHistogram:
+        """Return this histogram with its attributes resolved, for a place that records often."""
+        return BoundHistogram(self, attributes)
+
+    def _problems(self) -> Iterable[str]:
+        yield from super()._problems()
+        if not all(isinstance(bound, float) and math.isfinite(bound) for bound in self.buckets):
+            yield f"bucket bounds are finite floats, not {self.buckets}"
+        elif list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
+            yield f"bucket bounds ascend and there is at least one, not {self.buckets}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Observable(Instrument):
+    """An instrument that is read at every collection."""
+
+    recorder: Observer | None = field(default=None, init=False, repr=False)
+
+    def observe(self, source: Source, /, **attributes: AttributeValue | None) -> Observing:
+        """Read `source` at every collection from now on, with these attributes, until `stop()` of what is returned.
+
+        `source` returns a number, an iterable of (number, attributes) pairs, or None. It runs on the collecting thread;
+        what it raises is counted and warned of once. Before telemetry is set up nothing is kept.
+        """
+        observer = self.recorder
+        if observer is not None:
+            return observer.observe(source, attributes)
+        return Observing(lambda: None)
+
+
+class ObservableCounter(Observable):
+    """An observed sum that only grows."""
+
+    kind: ClassVar[str] = "counter"
+
+
+class ObservableUpDownCounter(Observable):
+    """An observed sum that grows and shrinks: a size, a number of things."""
+
+    kind: ClassVar[str] = "updowncounter"
+
+
+class ObservableGauge(Observable):
+    """An observed value that makes no sense added up: an age, a temperature, a share."""
+
+    kind: ClassVar[str] = "gauge"
+
+
+def state_set(attribute: Attribute, current: str) -> list[Point]:
+    """Return one point for each value of `attribute`: 1 for the current one, 0 for the others."""
+    return [(float(value == current), {attribute.keyword: value}) for value in attribute.values]
+
+
+def connect(recorders: Iterable[tuple[Synchronous | Observable, Recorder | Observer]]) -> None:
+    """Let declarations record; the pipeline's to call, in one go: what is prepared sees all of them or none."""
+    for instrument, recorder in recorders:
+        object.__setattr__(instrument, "recorder", recorder)
+    GENERATION.end()
+
+
+def disconnect(instruments: Iterable[Synchronous | Observable]) -> None:
+    """Make declarations inert; the pipeline's to call."""
+    for instrument in instruments:
+        object.__setattr__(instrument, "recorder", None)
+    GENERATION.end()

@@ -1,0 +1,1 @@
+"""Export: from a configuration and a catalog to a MeterProvider with its readers."""

@@ -1,0 +1,213 @@
+"""The way out by push: a periodic reader that says once that the receiver is away, and once that it is back."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from opentelemetry.sdk.metrics import MetricsTimeoutError
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.metrics.view import Aggregation
+
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.delivery import Delivery
+from otel_ha.record.gate import Consistent, Cut
+
+_logger = logging.getLogger("otel_ha")
+
+# Where the SDK and its exporters report a failed push: once per attempt and once per interval.
+_CHATTY = (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.sdk.metrics._internal.export",
+)
+LAST_TRY = 0.5
+"""Seconds into a shutdown after which an attempt that fails was the last one. The exporters wait about a second before
+the second attempt, two before the third: a service without a receiver ends after one second, not after five."""
+
+# Seconds that a collection has for its callbacks at the least.
+_LEAST = 0.1
+
+
+class _Hush(logging.Filter):
+    """Hands what one thread logs while it pushes to a listener in place of the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let the record through unless this thread is pushing."""
+        listener: Callable[[str], object] | None = getattr(self._thread, "listener", None)
+        if listener is None:
+            return True
+        if record.levelno >= logging.WARNING:
+            listener(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening(self, listener: Callable[[str], object]) -> Iterator[None]:
+        """Give `listener` the warnings and errors that this thread logs until the block ends."""
+        self._thread.listener = listener
+        try:
+            yield
+        finally:
+            self._thread.listener = None
+
+
+_hush = _Hush()
+
+
+class WatchedExporter(MetricExporter):
+    """Passes pushes on to an exporter and notes how they go, in place of the exporter's own log lines.
+
+    A push that fails is tried once more at the most from `last_try` seconds into a shutdown. `hint`, where there is
+    one, is what the log advises first where pushes fail.
+    """
+
+    def __init__(
+        self,
+        exporter: MetricExporter,
+        delivery: Delivery,
+        temporality: dict[type, AggregationTemporality],
+        aggregation: dict[type, Aggregation],
+        *,
+        last_try: float = LAST_TRY,
+        hint: str = "",
+    ) -> None:
+        super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
+        self._exporter = exporter
+        self._delivery = delivery
+        self._heard: list[str] = []
+        self._closing_since: float | None = None
+        self._last_try = last_try
+        self._hint = hint
+        self._is_shut_down = False
+        self.abandoned = False
+        for name in _CHATTY:
+            logging.getLogger(name).addFilter(_hush)  # the same filter is added once only
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Push, and note whether it arrived."""
+        if self.abandoned:
+            return MetricExportResult.SUCCESS
+        self._heard = []
+        with _hush.listening(self._hear):
+            try:
+                result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
+            except Exception as error:  # noqa: BLE001 - whatever an exporter raises is a push that failed
+                self._heard.append(repr(error))
+                result = MetricExportResult.FAILURE
+        if result is MetricExportResult.SUCCESS:
+            self._succeeded()
+        else:
+            # The first message has the cause, the last one only that all attempts are used up.
+            self._failed(_cause(self._heard[0]) if self._heard else "no reason given")
+        return result
+
+    def _succeeded(self) -> None:
+        """Note a push that arrived; the first one after an outage is logged."""
+        failures = self._delivery.succeeded()
+        if failures:
+            _logger.warning("push to %s works again, after %d failed ones", self._delivery.target, failures)
+
+    def _failed(self, why: str) -> None:
+        """Note a push that failed; the first one of an outage is logged."""
+        if not self._delivery.failed(why):
+            return
+        if self._closing_since is not None:
+            _logger.warning(
+                "the last push to %s, at the end, failed: %s (OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
+                self._delivery.target,
+                why,
+            )
+        else:
+            _logger.warning(
+                "push to %s fails: %s; it is tried again every interval, and logged when it works "
+                "(%sOTEL_EXPORTER_OTLP_ENDPOINT says where to, OTEL_METRICS_EXPORTER=prometheus turns it off)",
+                self._delivery.target,
+                why,
+                self._hint,
+            )
+
+    def close_soon(self) -> None:
+        """Try no more than once again from now on when a push fails: the service wants to end."""
+        self._closing_since = time.monotonic()
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Flush the exporter."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Shut the exporter down; an attempt that waits to be repeated gives up."""
+        if not self._is_shut_down:
+            self._is_shut_down = True
+            self._exporter.shutdown(timeout_millis=timeout_millis, **kwargs)
+
+    def _hear(self, message: str) -> None:
+        self._heard.append(message)
+        if self._closing_since is not None and time.monotonic() - self._closing_since > self._last_try:
+            self.shutdown()
+
+
+def _cause(message: str) -> str:
+    """Return what an operator needs of an exporter's message: the system's error, where it is wrapped in others."""
+    system_error = re.search(r"\[Errno -?\d+\] [^\"')]+", message)
+    return system_error[0] if system_error else message.partition(", retrying in")[0]
+
+
+class PushReader(Consistent, PeriodicExportingMetricReader):
+    """Collects and pushes every interval, when it is flushed, and a last time when it is shut down."""
+
+    def __init__(self, exporter: WatchedExporter, delivery: Delivery, config: TelemetryConfig, cut: Cut) -> None:
+        self.cut = cut
+        self.delivery = delivery
+        self._watched = exporter
+        super().__init__(
+            exporter,
+            export_interval_millis=config.export_interval * 1e3,
+            export_timeout_millis=config.export_timeout * 1e3,
+        )
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Push a last time and stop, within the time given; a receiver that refuses is tried no more than twice."""
+        self._watched.close_soon()
+        super().shutdown(timeout_millis=timeout_millis, **kwargs)
+        if self._daemon_thread is not None and self._daemon_thread.is_alive() and not self._watched.abandoned:
+            _logger.warning("the last push to %s did not end in time; its interval may be lost", self.delivery.target)
+
+    def flush(self, timeout: float) -> bool:
+        """Push now; returns whether it arrived within `timeout` seconds. Beyond them it goes on in the background."""
+        arrived: list[bool] = []
+
+        def push() -> None:
+            with suppress(MetricsTimeoutError):
+                self.force_flush(timeout_millis=max(timeout, _LEAST) * 1e3)
+                arrived.append(not self.delivery.failures)
+
+        # The exporters keep to a timeout of their own, which is another.
+        thread = threading.Thread(target=push, name="otel-ha-flush", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends, and starts no threads any more
+            push()
+        else:
+            thread.join(max(timeout, 0))
+        return arrived == [True]
+
+    def abandon(self) -> None:
+        """Push nothing any more and stop, without waiting: in a forked child, where this is the parent's."""
+        self._watched.abandoned = True
+        self.shutdown(timeout_millis=0)

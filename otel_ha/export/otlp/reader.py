@@ -1,0 +1,132 @@
+"""The exporters of the pushes, made from the configuration: OTLP over HTTP or gRPC, and the console."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter
+from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
+from opentelemetry.util.re import parse_env_headers
+
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.delivery import Delivery
+from otel_ha.errors import ConfigError
+from otel_ha.export.otlp.push import LAST_TRY, PushReader, WatchedExporter
+from otel_ha.export.otlp.transport import transport_arguments
+from otel_ha.record.gate import Cut
+
+_DELTA = AggregationTemporality.DELTA
+# Which instruments are pushed as deltas; the others are cumulative. Source: OpenTelemetry specification, OTLP metrics
+# exporter, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.
+_TEMPORALITY: dict[str, dict[type, AggregationTemporality]] = {
+    "cumulative": {},
+    "delta": {Counter: _DELTA, ObservableCounter: _DELTA, Histogram: _DELTA},
+    "lowmemory": {Counter: _DELTA, Histogram: _DELTA},
+}
+# The ports of a Collector, by protocol. Source: OpenTelemetry specification, OTLP exporter, default endpoints.
+_PORTS = {"grpc": 4317, "http/protobuf": 4318}
+_KINDS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+
+
+def otlp_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
+    """Return the reader that pushes by OTLP; the exporter is imported only here, and only the one that is chosen.
+
+    Raises ConfigError where the exporter refuses its settings.
+    """
+    try:
+        exporter = _grpc_exporter(config) if config.otlp_protocol == "grpc" else _http_exporter(config)
+    except (OSError, ValueError) as error:  # a certificate that is none, or a variable that only the exporter reads
+        raise ConfigError(f"the OTLP exporter ({config.otlp_protocol}) cannot be made: {error}") from error
+    aggregation: dict[type, Aggregation] = {}
+    if config.otlp_histogram_aggregation.startswith("base2"):
+        aggregation[Histogram] = ExponentialBucketHistogramAggregation()
+    # Every kind is named: what is left out the exporter would take from the environment, and an argument comes first.
+    temporality = dict.fromkeys(_KINDS, AggregationTemporality.CUMULATIVE) | _TEMPORALITY[config.otlp_temporality]
+    target = config.otlp_metrics_url.partition("?")[0]  # what follows may be a token
+    delivery = Delivery("otlp", target)
+    # The gRPC exporter reports the same failure only once, so its first one is the last try.
+    last_try = 0.0 if config.otlp_protocol == "grpc" else LAST_TRY
+    hint = _hint(config.otlp_protocol, config.otlp_metrics_url)
+    watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try=last_try, hint=hint)
+    return PushReader(watched, delivery, config, cut)
+
+
+def console_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
+    """Return the reader that prints."""
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter  # noqa: PLC0415 - only when chosen
+
+    delivery = Delivery("console", "the console")
+    return PushReader(WatchedExporter(ConsoleMetricExporter(), delivery, {}, {}), delivery, config, cut)
+
+
+def _hint(protocol: str, url: str) -> str:
+    """Return what to say where pushes fail of a port that is usually the other protocol's."""
+    port = None
+    with suppress(ValueError):  # gRPC has targets that are no URLs
+        port = urlsplit(url if "//" in url else f"//{url}").port
+    other = next((name for name, usual in _PORTS.items() if usual == port), protocol)
+    if other == protocol:
+        return ""
+    return f"port {port} is usually for {other}: OTEL_EXPORTER_OTLP_PROTOCOL={other}, or port {_PORTS[protocol]}; "
+
+
+def _http_exporter(config: TelemetryConfig) -> MetricExporter:
+    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415 - only when chosen
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+
+    exporter = OTLPMetricExporter(
+        endpoint=config.otlp_metrics_url,
+        certificate_file=str(config.otlp_certificate) if config.otlp_certificate else None,
+        client_key_file=str(config.otlp_client_key) if config.otlp_client_key else None,
+        client_certificate_file=str(config.otlp_client_certificate) if config.otlp_client_certificate else None,
+        headers=config.otlp_request_headers,
+        timeout=config.otlp_timeout,
+        compression=Compression(config.otlp_compression),
+        **transport_arguments(OTLPMetricExporter, config.otlp_metrics_url),
+    )
+    # The exporter adds the environment's headers to those that it is given. Those of the configuration are all there
+    # are: the environment's are among them, unless an argument says otherwise.
+    sent = exporter._client._headers
+    for name in _headers_of_the_environment() - config.otlp_request_headers.keys():
+        sent.pop(name, None)
+    return exporter
+
+
+def _headers_of_the_environment() -> set[str]:
+    variables = ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+    given = next((os.environ[name] for name in variables if os.environ.get(name)), "")
+    return set(parse_env_headers(given, liberal=True))
+
+
+def _grpc_exporter(config: TelemetryConfig) -> MetricExporter:
+    import grpc  # noqa: PLC0415 - only when chosen
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+
+    def content(path: Any) -> bytes | None:
+        return path.read_bytes() if path else None
+
+    credentials = None
+    if config.otlp_secure:
+        credentials = grpc.ssl_channel_credentials(
+            content(config.otlp_certificate), content(config.otlp_client_key), content(config.otlp_client_certificate)
+        )
+    compression = grpc.Compression.Gzip if config.otlp_compression == "gzip" else grpc.Compression.NoCompression
+    return OTLPMetricExporter(
+        endpoint=config.otlp_metrics_url,
+        insecure=not config.otlp_secure,
+        credentials=credentials,
+        headers=tuple((key.lower(), value) for key, value in config.otlp_request_headers.items()),
+        timeout=config.otlp_timeout,
+        compression=compression,
+    )

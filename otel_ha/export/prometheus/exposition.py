@@ -1,0 +1,161 @@
+"""Exposition: the text that the exporter and prometheus_client would write, at a part of the cost.
+
+They make an object of each sample and escape every name anew, which takes tens of milliseconds without pause where
+series are many: a full garbage collection, most of all. Here they are asked once for each metric (see template.py), so
+names, labels, their order and the format remain theirs, whichever format it is. What an example does not show, such as
+two metrics that the exporter would merge, is left to them altogether; and so is everything where a trial shows that
+they escape or spell otherwise than is known.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from otel_ha.export.prometheus.exporter import Encode, Exporter
+from otel_ha.export.prometheus.points import Points, in_columns
+from otel_ha.export.prometheus.template import NotCoveredError, Template, example, taken_apart, written
+
+_logger = logging.getLogger("otel_ha")
+
+CHUNK = 65_536
+"""Characters after which a piece of text is given away: so small that none takes long, nor leaves a hole in memory."""
+
+MOST_TEMPLATES = 5000
+"""Metrics whose template is kept; beyond it, all of them are asked for anew."""
+
+
+def exposition(encode: Encode) -> Exposition:
+    """Return what writes one format, after a trial of whether it escapes and spells as this package does."""
+    trial = _trial()
+    trusted = "".join(Exposition(encode).chunks(trial, ())) == Exporter(target_info=True).text(trial, encode)
+    if not trusted:
+        _logger.warning("this prometheus_client writes otherwise than is known: it writes all by itself, which is slow")
+    return Exposition(encode, trusted=trusted)
+
+
+class Exposition:
+    """Writes collected metrics in one format; where that is not `trusted`, the exporter writes all of them."""
+
+    def __init__(self, encode: Encode, *, trusted: bool = True) -> None:
+        self._encode = encode
+        self._trusted = trusted
+        self._end = encode(CollectorRegistry()).decode()
+        self._target_info: str | None = None
+        self._templates: dict[Any, Template] = {}
+
+    def chunks(self, data: MetricsData | None, others: Sequence[Family]) -> Iterator[str]:
+        """Return the text of collected metrics and of other collectors' families, in pieces."""
+        if data is not None:
+            try:
+                planned = self._planned(data)
+            except NotCoveredError:
+                yield Exporter(target_info=True).text(data, self._encode).removesuffix(self._end)
+            else:
+                yield from _in_chunks(self._pieces(planned))
+        yield self._encode(_Families(others)).decode()
+
+    def _pieces(self, planned: list[tuple[Points, Template]]) -> Iterator[str]:
+        yield self._target_info or ""
+        for points, template in planned:
+            yield template.head
+            yield from written(points, template)
+
+    def _planned(self, data: MetricsData) -> list[tuple[Points, Template]]:
+        """Return points with their metrics' templates; raises NotCoveredError before anything is written."""
+        if not self._trusted or len(data.resource_metrics) != 1:
+            raise NotCoveredError
+        (of_resource,) = data.resource_metrics
+        if self._target_info is None:
+            alone = MetricsData([replace(of_resource, scope_metrics=[])])
+            self._target_info = Exporter(target_info=True).text(alone, self._encode).removesuffix(self._end)
+        planned = [
+            (points := _points(metric), self._template(of_resource, of_scope, metric, points))
+            for of_scope in of_resource.scope_metrics
+            for metric in of_scope.metrics
+        ]
+        # The exporter may write metrics of the same head as one.
+        if len({template.head for _, template in planned}) < len(planned):
+            raise NotCoveredError
+        return planned
+
+    def _template(
+        self, of_resource: ResourceMetrics, of_scope: ScopeMetrics, metric: Metric, points: Points
+    ) -> Template:
+        data, keys, bounds = metric.data, points.keys(), points.bounds or ()
+        kind = (type(data), getattr(data, "is_monotonic", None), getattr(data, "aggregation_temporality", None))
+        key = (of_scope.scope, metric.name, metric.description, metric.unit, kind, bounds, frozenset(keys))
+        template = self._templates.get(key)
+        if template is None:
+            if len(self._templates) >= MOST_TEMPLATES:
+                self._templates.clear()
+            shown = replace(of_scope, metrics=[example(metric, sorted(keys), bounds)])
+            whole = MetricsData([replace(of_resource, scope_metrics=[shown])])
+            # An exporter of its own: what it is given waits in a queue, which scrapes in other threads would empty.
+            text = Exporter(target_info=False).text(whole, self._encode).removesuffix(self._end)
+            buckets = len(bounds) + 1 if isinstance(data, Histogram) else 0
+            template = self._templates[key] = taken_apart(text, sorted(keys), buckets)
+        return template
+
+
+def _points(metric: Metric) -> Points:
+    """Return the points of a metric in columns; raises NotCoveredError where they cannot be."""
+    points: Any = metric.data.data_points
+    found = points if isinstance(points, Points) else in_columns(points)
+    if not isinstance(found, Points) or isinstance(metric.data, Histogram) != (found.bounds is not None):
+        raise NotCoveredError
+    return found
+
+
+class _Families(Collector):
+    """Families that were collected, as something to encode."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Family]:
+        return self._families
+
+
+def _in_chunks(pieces: Iterable[str]) -> Iterator[str]:
+    """Return the text in pieces of about the same size."""
+    chunk, size = list[str](), 0
+    for piece in pieces:
+        chunk.append(piece)
+        size += len(piece)
+        if size >= CHUNK:
+            yield "".join(chunk)
+            chunk, size = [], 0
+    yield "".join(chunk)
+
+
+def _trial() -> MetricsData:
+    """Return metrics with whatever is escaped, or spelled in a way of its own."""
+    labels: dict[str, Any] = {"text": '"\\\n%é', "number": 1, "flag": True}
+    counts = [0, 1, 2_000_000]
+    histogram = HistogramDataPoint(labels, 0, 0, sum(counts), 1e7, counts, (0.1, 1.0), 0.0, 1.0)
+    gauges = [NumberDataPoint({**labels, "number": n}, 0, 0, value) for n, value in enumerate((-0.0, 1e-7, 1e6, 3))]
+    metrics = [
+        Metric("trial.histogram", None, "s", Histogram([histogram], AggregationTemporality.CUMULATIVE)),
+        Metric("trial.gauge", None, "1", Gauge(gauges)),
+    ]
+    of_scope = ScopeMetrics(InstrumentationScope("trial"), metrics, "")
+    return MetricsData([ResourceMetrics(Resource({}), [of_scope], "")])

@@ -1,0 +1,123 @@
+"""The way out by scrape: a reader that Prometheus collects, on a registry of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.export import Metric, MetricsData
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric as Family
+
+from otel_ha.export.prometheus.exporter import Encode, with_ratios, writable
+from otel_ha.export.prometheus.exposition import Exposition, exposition
+from otel_ha.export.prometheus.points import in_columns
+from otel_ha.record.gate import Consistent, Cut
+
+_logger = logging.getLogger("otel_ha")
+
+MOST_FORMATS = 4
+"""Formats of the exposition that are at hand at once; one scraper asks for one."""
+
+TURN = 250
+"""Points after which others get their turn: about a millisecond's worth."""
+
+
+class ScrapeReader(Consistent, PrometheusMetricReader):
+    """The Prometheus reader: collected by a scrape and by nothing else.
+
+    Its registry can be collected as any other, and others may register there. `stream` gives the same at a part of the
+    cost.
+    """
+
+    def __init__(self, cut: Cut) -> None:
+        self.cut = cut
+        self.registry = StreamingRegistry(self)
+        self._thread = threading.local()
+        self._formats: dict[Any, Exposition] = {}
+        self._left_out: set[str] = set()
+        super().__init__(registry=self.registry)
+
+    def stream(self, encode: Encode) -> Iterator[str]:
+        """Collect now, and return what `encode` writes of the registry, in pieces."""
+        taken: list[MetricsData] = []
+        self._thread.taken = taken
+        try:
+            # The exporter has nothing to translate, and so what comes is of others.
+            others = list(self.registry.collect())
+        finally:
+            self._thread.taken = None
+        return self._exposition(encode).chunks(taken.pop() if taken else None, others)
+
+    def gather(self, points: Iterable[Any]) -> Any:
+        """Return a metric's points as this thread wants them: in columns, where it writes them itself."""
+        return list(points) if self._taken() is None else in_columns(_giving_way(points))
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
+        """Do nothing: what a flush collected here would come out a second time with the next scrape."""
+        return True
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        metrics_data, left_out = writable(metrics_data)
+        self._warn_of(left_out)
+        taken = self._taken()
+        if taken is None:
+            super()._receive_metrics(with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)
+        else:
+            taken.append(metrics_data)
+
+    def _warn_of(self, left_out: Iterable[Metric]) -> None:
+        for metric in left_out:
+            if metric.name not in self._left_out:
+                self._left_out.add(metric.name)
+                kind = type(metric.data).__name__
+                _logger.warning("%s is only pushed: a View makes it an %s, which no scrape can have", metric.name, kind)
+
+    def _taken(self) -> list[MetricsData] | None:
+        """Return where what this thread collects is put; None where the exporter is to write it."""
+        return getattr(self._thread, "taken", None)
+
+    def _exposition(self, encode: Encode) -> Exposition:
+        # prometheus_client makes a new partial for the same format.
+        format_ = (encode.func, *sorted(encode.keywords.items())) if isinstance(encode, partial) else encode
+        found = self._formats.get(format_)
+        if found is None:
+            if len(self._formats) >= MOST_FORMATS:
+                self._formats.clear()
+            found = self._formats[format_] = exposition(encode)
+        return found
+
+
+def _giving_way(points: Iterable[Any]) -> Iterator[Any]:
+    """Return the points, and let other threads run now and then.
+
+    Python has a thread that computes give way after 5 ms, to whoever waited all that time; that adds up where a thread
+    wakes often, as an event loop does.
+    """
+    for number, point in enumerate(points, 1):
+        if not number % TURN:
+            time.sleep(0)
+        yield point
+
+
+class StreamingRegistry(CollectorRegistry):
+    """A registry that can be written in pieces."""
+
+    def __init__(self, reader: ScrapeReader) -> None:
+        super().__init__()
+        self._reader = reader
+        self._collecting = threading.RLock()
+
+    def collect(self) -> Iterator[Family]:
+        """Collect all of it, one thread at a time: what the exporter collects waits in a queue that all would empty."""
+        with self._collecting:
+            return iter(list(super().collect()))
+
+    def stream(self, encode: Encode) -> Iterator[str]:
+        """Collect now, and return what `encode` writes of this registry, in pieces."""
+        return self._reader.stream(encode)

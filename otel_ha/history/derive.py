@@ -1,0 +1,147 @@
+"""Figures: system, performance and business metrics, computed from the collections that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from otel_ha.declare.instruments import Attribute, Instrument
+from otel_ha.declare.ports import AttributeValue
+from otel_ha.history.distribution import Distribution
+from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
+from otel_ha.history.store import Kept
+from otel_ha.vocabulary import ingest, runtime
+
+MB = 1024 * 1024
+_QUANTILES = (0.5, 0.95, 0.99)
+
+
+class Span:
+    """What happened between two collections, or, from `start` None, since telemetry began."""
+
+    def __init__(self, kept: Kept, start: int | None, end: int) -> None:
+        self._kept = kept
+        self._start = start
+        self._end = end
+        self.moment = kept.moments[end]
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.moment.clock - self._kept.moments[self._start or 0].clock
+
+    def of(self, instrument: Instrument, by: Attribute | None = None, **where: AttributeValue) -> dict[str, float]:
+        """Return what an instrument counted, by the values of an attribute; of a histogram its count."""
+        if self._start is None:
+            return self._kept.latest(instrument, by, where, self._end)
+        return self._kept.gained(instrument, by, where, (self._start, self._end))
+
+    def total(self, instrument: Instrument, **where: AttributeValue) -> float:
+        """Return what an instrument counted."""
+        return sum(self.of(instrument, None, **where).values())
+
+    def at_end(self, instrument: Instrument, **where: AttributeValue) -> float:
+        """Return the sum of an instrument's values at the end."""
+        return sum(self._kept.latest(instrument, None, where, self._end).values())
+
+    def gained(self, instrument: Instrument, **where: AttributeValue) -> float:
+        """Return what an instrument gained within what is kept."""
+        return sum(self._kept.gained(instrument, None, where, (self._start or 0, self._end)).values())
+
+    def sum_gained(self, instrument: Instrument, **where: AttributeValue) -> float:
+        """Return what the sum of a histogram gained within what is kept."""
+        return sum(self._kept.gained(instrument, None, where, (self._start or 0, self._end), sums=True).values())
+
+    def quantiles(
+        self, instrument: Instrument, shares: Iterable[float] = _QUANTILES, **where: AttributeValue
+    ) -> list[float]:
+        """Return quantiles of a histogram, in its unit."""
+        distribution = Distribution()
+        for bounds, gains in self._kept.distributions(instrument, where, (self._start or 0, self._end)):
+            distribution.add(bounds, gains)
+        return distribution.quantiles(shares)
+
+    def values(self, instrument: Instrument, by: Attribute) -> dict[str, float]:
+        """Return the values at the end by those of an attribute."""
+        return self._kept.latest(instrument, by, {}, self._end)
+
+
+def share(part: float, whole: float) -> float:
+    """Return a part of a whole; 0 of nothing."""
+    return part / whole if whole else 0.0
+
+
+def performance(span: Span) -> PerformanceMetrics:
+    """Return how the work fared."""
+    processed = span.gained(ingest.EVENT_DURATION)
+    p50, p95, p99 = span.quantiles(ingest.EVENT_DURATION)
+    seconds = span.seconds
+    return PerformanceMetrics(
+        event_processing_rate=share(processed, seconds),
+        average_processing_time=1e3 * share(span.sum_gained(ingest.EVENT_DURATION), processed),
+        p50_processing_time=1e3 * p50,
+        p95_processing_time=1e3 * p95,
+        p99_processing_time=1e3 * p99,
+        queue_depth=round(span.at_end(ingest.QUEUE_SIZE)),
+        active_connections=round(span.at_end(ingest.CONNECTIONS)),
+        events_in_flight=round(span.at_end(ingest.IN_FLIGHT)),
+        error_rate=share(span.gained(ingest.EVENT_DURATION, outcome="error"), processed),
+        throughput_points_per_second=share(span.gained(ingest.POINTS_WRITTEN, outcome="ok"), seconds),
+        timestamp=span.moment.timestamp,
+    )
+
+
+def business(span: Span, *, entities: bool = True) -> BusinessMetrics:
+    """Return what became of the events; without `entities`, not by entity, of which there may be thousands."""
+    received = span.total(ingest.RECEIVED)
+    transformed = span.total(ingest.TRANSFORM_DURATION)
+    return BusinessMetrics(
+        total_events_processed=round(span.total(ingest.EVENT_DURATION)),
+        events_by_domain=_counts(span.of(ingest.EVENT_DURATION, ingest.DOMAIN)),
+        events_by_source=_counts(span.of(ingest.EVENT_DURATION, ingest.SOURCE)),
+        events_by_entity=_counts(span.of(ingest.ENTITY_EVENTS, ingest.ENTITY)) if entities else {},
+        data_points_written=round(span.total(ingest.POINTS_WRITTEN, outcome="ok")),
+        data_volume_mb=span.total(ingest.DATA_RECEIVED) / MB,
+        deduplication_rate=share(span.total(ingest.DISCARDED, reason="duplicate"), received),
+        filter_efficiency=share(span.total(ingest.DISCARDED, reason="filtered"), received),
+        transformation_success_rate=share(span.total(ingest.TRANSFORM_DURATION, outcome="ok"), transformed),
+        timestamp=span.moment.timestamp,
+    )
+
+
+def system(span: Span, cpu: Span) -> SystemMetrics:
+    """Return how the host fared; its CPUs over a span of their own, as they have no total that says anything."""
+    used = span.at_end(runtime.SYSTEM_MEMORY_USAGE, state="used")
+    in_use = span.at_end(runtime.SYSTEM_MEMORY_UTILIZATION, state="used")
+    return SystemMetrics(
+        cpu_percent=_cpu_percent(cpu),
+        memory_percent=100 * in_use,
+        memory_used_mb=used / MB,
+        memory_available_mb=share(used * (1 - in_use), in_use) / MB,
+        disk_usage_percent=100 * _disk_usage(span),
+        disk_io_read_mb=span.total(runtime.SYSTEM_DISK_IO, direction="read") / MB,
+        disk_io_write_mb=span.total(runtime.SYSTEM_DISK_IO, direction="write") / MB,
+        network_io_sent_mb=span.total(runtime.SYSTEM_NETWORK_IO, direction="transmit") / MB,
+        network_io_recv_mb=span.total(runtime.SYSTEM_NETWORK_IO, direction="receive") / MB,
+        timestamp=span.moment.timestamp,
+    )
+
+
+def _cpu_percent(span: Span) -> float:
+    """Return the share of the CPUs' time that was neither idle nor waiting for a disk, in %.
+
+    Of the time that the host counted, not of the span: a reading may be somewhat older than its collection.
+    """
+    by_mode = span.of(runtime.SYSTEM_CPU_TIME, runtime.CPU_MODE)
+    waiting = by_mode.get("idle", 0.0) + by_mode.get("iowait", 0.0)
+    whole = sum(by_mode.values())
+    return 100 * (1 - waiting / whole) if whole else 0.0
+
+
+def _disk_usage(span: Span) -> float:
+    by_mountpoint = span.values(runtime.SYSTEM_FILESYSTEM_UTILIZATION, runtime.MOUNTPOINT)
+    return by_mountpoint.get("/", max(by_mountpoint.values(), default=0.0))
+
+
+def _counts(found: dict[str, float]) -> dict[str, int]:
+    """Return whole numbers; what had no such attribute, and what did not occur, is left out."""
+    return {name: round(count) for name, count in found.items() if name and count}

@@ -1,0 +1,259 @@
+"""measured(): measure a function, a coroutine, a generator or a block, by decorator or context manager."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from time import perf_counter
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from otel_ha.declare.context import current_context
+from otel_ha.declare.instruments import Attribute, Histogram
+from otel_ha.declare.operation import Operation
+from otel_ha.declare.outcome import OK
+from otel_ha.declare.ports import GENERATION, AttributeValue, shown
+from otel_ha.declare.resolved import SET_BY_STEPS
+from otel_ha.errors import CatalogError
+from otel_ha.measure.fastpath import Tracks
+from otel_ha.measure.measurement import Expected, Judge, Measurement, OutcomeOf
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Given = AttributeValue | Callable[..., AttributeValue | None] | None
+"""What `measured` takes for an attribute: its value, or a function of the measured call's arguments."""
+
+_SET_BY_THE_MEASUREMENT = SET_BY_STEPS | {"error_type"}
+
+
+def measured(
+    what: Operation | Histogram,
+    /,
+    *,
+    outcome_of: OutcomeOf | None = None,
+    expected: Expected = (),
+    **attributes: Given,
+) -> Measured:
+    """Return a decorator, which is a context manager as well, that measures `what`.
+
+    It records the duration in seconds, outcome (ok, error, cancelled) and error_type, the exception's qualified name,
+    as far as the instruments declare them. `attributes` are values, or functions that are called with the arguments of
+    the measured call. `outcome_of` judges what the call returned: "error", "cancelled", Discarded(reason) or None for
+    ok. `expected` exceptions are no error. A generator is measured from its first step to its end. Exceptions pass
+    through. Raises CatalogError for an attribute that no instrument of `what` declares.
+    """
+    return Measured(what, outcome_of, expected, attributes)
+
+
+class Measured:
+    """What measured() returns: decorates any kind of function, and measures blocks, also several at a time."""
+
+    def __init__(
+        self,
+        what: Operation | Histogram,
+        outcome_of: OutcomeOf | None,
+        expected: Expected,
+        attributes: dict[str, Given],
+    ) -> None:
+        if not isinstance(what, Operation | Histogram):
+            given = shown(what)
+            raise CatalogError(f"measured() takes an Operation or a Histogram, as in @measured(HISTOGRAM); not {given}")
+        self.operation = what if isinstance(what, Operation) else _alone(what)
+        self._judge = Judge(self.operation, outcome_of, expected)
+        for keyword, value in attributes.items():
+            _check(keyword, value, self.operation.attributes)
+        self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
+        self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
+        self._tracks: Tracks | None = None
+        self._open: dict[int, list[Measurement]] = {}
+
+    def __call__(self, function: F) -> F:
+        """Return `function` measured, with its own signature and kind."""
+        if isinstance(function, staticmethod | classmethod):
+            return cast("F", type(function)(self(function.__func__)))
+        if _is(inspect.isasyncgenfunction, function):
+            wrapper = self._async_generator(function)
+        elif _is(inspect.iscoroutinefunction, function):
+            wrapper = self._coroutine(function)
+        elif _is(inspect.isgeneratorfunction, function):
+            wrapper = self._generator(function)
+        else:
+            wrapper = self._function(function)
+        return cast("F", functools.wraps(function)(wrapper))
+
+    def __enter__(self) -> Measurement:
+        """Start measuring a block."""
+        measurement = self.start((), {}).__enter__()
+        # One object may measure blocks in several threads, tasks and generators at once. A block is entered and left in
+        # the same frame, which therefore tells them apart; within a frame the last one entered is the first one left.
+        # No lock: a generator that is collected half-read leaves its block wherever it interrupts, and a fork leaves
+        # locks as they are. Each of these steps is atomic, and nobody else has this frame.
+        self._open.setdefault(_block(), []).append(measurement)
+        return measurement
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """End the block; an exception passes through."""
+        measurement = self._close(_block())
+        if measurement is not None:
+            measurement.__exit__(kind, error, tb)
+
+    def _close(self, block: int) -> Measurement | None:
+        """Return the measurement that was last begun in a block, and forget it."""
+        of_block = self._open.get(block)
+        if of_block is None:  # entered in one function by an ExitStack that is closed in another
+            block, of_block = next(reversed(list(self._open.items())), (block, None))
+        if not of_block:
+            return None
+        measurement = of_block.pop()
+        if not of_block:
+            self._open.pop(block, None)
+        return measurement
+
+    def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
+        """Return the measurement of a call with these arguments."""
+        return Measurement(self._judge, self._look_up().of(args, kwargs))
+
+    def _look_up(self) -> Tracks:
+        """Return the tracks with the recorders of now."""
+        if self._tracks is None or self._tracks.generation is not GENERATION.current:
+            self._tracks = Tracks(self.operation, self._fixed, self._computed, self._judge.failed)
+        return self._tracks
+
+    # The next two are alike but for one word. What they share in calls would cost as much as all the rest.
+
+    def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        judge, tracks = self._judge, self._look_up()
+        judges = judge.looks_at_results
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal tracks
+            if tracks.idle is GENERATION.current:
+                return function(*args, **kwargs)
+            if tracks.generation is not GENERATION.current:
+                tracks = self._look_up()
+                if tracks.idle is not None:
+                    return function(*args, **kwargs)
+            track = tracks.only or tracks.of(args, kwargs)
+            started = track.started
+            if started is None or ((context := current_context()) and track.samples(context)):
+                with Measurement(judge, track) as measurement:
+                    result = function(*args, **kwargs)
+                    measurement.returned(result)
+                    return result
+            if len(started) > track.limit:
+                track.shorten()
+            started.append(None)
+            begun = perf_counter()
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                Measurement(judge, track).ended_by(error, perf_counter() - begun)
+                raise
+            elapsed = perf_counter() - begun
+            if judges and (outcome := judge.judged(result)) is not OK:
+                track.end(outcome, elapsed)
+            else:
+                track.end_well(elapsed)
+            return result
+
+        return wrapper
+
+    def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        judge, tracks = self._judge, self._look_up()
+        judges = judge.looks_at_results
+
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal tracks
+            if tracks.idle is GENERATION.current:
+                return await function(*args, **kwargs)
+            if tracks.generation is not GENERATION.current:
+                tracks = self._look_up()
+                if tracks.idle is not None:
+                    return await function(*args, **kwargs)
+            track = tracks.only or tracks.of(args, kwargs)
+            started = track.started
+            if started is None or ((context := current_context()) and track.samples(context)):
+                with Measurement(judge, track) as measurement:
+                    result = await function(*args, **kwargs)
+                    measurement.returned(result)
+                    return result
+            if len(started) > track.limit:
+                track.shorten()
+            started.append(None)
+            begun = perf_counter()
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                Measurement(judge, track).ended_by(error, perf_counter() - begun)
+                raise
+            elapsed = perf_counter() - begun
+            if judges and (outcome := judge.judged(result)) is not OK:
+                track.end(outcome, elapsed)
+            else:
+                track.end_well(elapsed)
+            return result
+
+        return wrapper
+
+    def _generator(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            with self.start(args, kwargs) as measurement:
+                result = yield from function(*args, **kwargs)
+                measurement.returned(result)
+                return result
+
+        return wrapper
+
+    def _async_generator(self, function: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+        async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            with self.start(args, kwargs):
+                generator = function(*args, **kwargs)
+                step = generator.__anext__()
+                while True:
+                    try:
+                        value = await step
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        await generator.aclose()
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - it is the inner generator's to handle
+                        step = generator.athrow(error)
+                    else:
+                        step = generator.asend(sent)
+
+        return wrapper
+
+
+@functools.lru_cache
+def _alone(duration: Histogram) -> Operation:
+    """Return the operation of work that has a duration and no accounts."""
+    return Operation(duration=duration)
+
+
+def _is(kind: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
+    """Whether a function, or the __call__ of an object, is of this kind."""
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - not whether, but which
+
+
+def _check(keyword: str, value: Given, declared: Mapping[str, Attribute]) -> None:
+    """Refuse, when the decorator is applied, what could only be warned of when it records."""
+    if keyword in _SET_BY_THE_MEASUREMENT:
+        raise CatalogError(f"measured(): {keyword!r} is set by the measurement itself")
+    if keyword not in declared:
+        raise CatalogError(f"measured(): no attribute {keyword!r}; declared are {', '.join(sorted(declared))}")
+    values = declared[keyword].values
+    if values and value is not None and not callable(value) and value not in values:
+        raise CatalogError(f"measured(): {keyword}={value!r} is none of {', '.join(values)}")
+
+
+def _block() -> int:
+    """Return what identifies the frame that the block stands in; an ExitStack's own frames are passed over."""
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__") == "contextlib" and frame.f_back is not None:
+        frame = frame.f_back
+    return id(frame)

@@ -1,0 +1,90 @@
+"""Sums that expire: the series of a counter whose subjects come and go."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from otel_ha.declare.instruments import Synchronous
+from otel_ha.declare.ports import Attributes, AttributeValue, shown
+from otel_ha.record.api import SynchronousRecorder
+from otel_ha.record.resolver import Identity, Shared, attributes_of, identity
+
+
+class ExpiringSums:
+    """The sums of a counter whose series end: reported while in use, given up after `expiry` seconds without use.
+
+    The SDK never removes a synchronous series, so these are kept here and observed.
+    """
+
+    def __init__(self, expiry: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._expiry = expiry
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sums: dict[Identity, tuple[float, float]] = {}
+        self._gone: list[Identity] = []
+        self.release: Callable[[list[Identity], list[Identity]], None] = lambda *_: None
+        """Called, at a collection, with the series that are given up, and those of them that are not in use again."""
+
+    def add(self, amount: float, attributes: dict[str, AttributeValue], _: Context | None) -> None:
+        """Add to the sum of these attributes."""
+        key = identity(attributes)
+        with self._lock:
+            before, _used = self._sums.get(key, (0, 0.0))
+            self._sums[key] = (before + amount, self._clock())
+
+    def clear(self) -> None:
+        """Give up every sum."""
+        with self._lock:
+            self._sums.clear()
+
+    def forget(self, attributes: Mapping[str, AttributeValue]) -> None:
+        """Give up the sums that have these attributes, among others."""
+        wanted = _pairs(identity(attributes))
+        with self._lock:
+            self._give_up([key for key in self._sums if wanted <= _pairs(key)])
+
+    def _give_up(self, keys: list[Identity]) -> None:
+        for key in keys:
+            del self._sums[key]
+            self._gone.append(key)
+
+    def observe(self, _: CallbackOptions) -> Iterable[Observation]:
+        """Return the sums in use; give up those that are not."""
+        return [Observation(total, attributes_of(key)) for key, total in self._in_use()]
+
+    def _in_use(self) -> list[tuple[Identity, float]]:
+        oldest = self._clock() - self._expiry
+        with self._lock:
+            self._give_up([key for key, (_, used) in self._sums.items() if used < oldest])
+            gone, self._gone = self._gone, []
+            if gone:
+                self._let_go(gone)
+            return [(key, total) for key, (total, _) in self._sums.items()]
+
+    def _let_go(self, gone: list[Identity]) -> None:
+        self.release(gone, [key for key in gone if key not in self._sums])
+
+
+def _pairs(same: Identity) -> set[tuple[str, Any]]:
+    return set(zip(same[::2], same[1::2], strict=True))
+
+
+class ExpiringRecorder(SynchronousRecorder):
+    """Records a counter whose series end."""
+
+    def __init__(self, instrument: Synchronous, sums: ExpiringSums, shared: Shared) -> None:
+        super().__init__(instrument, sums.add, shared)
+        self._sums = sums
+
+    def forget(self, attributes: Attributes) -> None:
+        """Give up the series that have these attributes; their places are free from the next collection on."""
+        try:
+            self._sums.forget(self.resolver.resolve(attributes, take_place=False))
+        except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
+            self.report("failed", f"forgetting failed: {shown(error)}")

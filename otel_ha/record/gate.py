@@ -1,0 +1,135 @@
+"""Cut: lets a collection through the SDK's API see related measurements all together or not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from opentelemetry.context import Context, get_current
+
+from otel_ha.declare.ports import Attributes, Change
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+else:
+    MetricReader = object
+
+
+class _Takes(Protocol):
+    def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None: ...
+
+
+_Bound = tuple[_Takes | None, float, Attributes]
+"""A Change with the recorder of its instrument."""
+
+
+class _Thread(threading.local):
+    reader: object | None = None
+
+
+class Cut:
+    """Lets a collection see related measurements all together or not at all.
+
+    An event that leaves "in flight" and becomes "processed" is two measurements on two instruments. The SDK reads one
+    instrument after the other while other threads go on recording; so a group that comes in during a collection waits,
+    in memory, until the collection has read everything. Nobody blocks: the lock is held for a group or two at a time.
+    """
+
+    MOST_DEFERRED = 10_000
+    """Groups that wait at the most. Beyond it a collection that hangs costs consistency, never memory or counts."""
+
+    def __init__(self) -> None:
+        # Reentrant: a garbage collection inside a group can run a finalizer that records.
+        self._lock = threading.RLock()
+        self._collections = 0
+        self._thread = _Thread()
+        self._deferred: deque[tuple[Sequence[_Bound], Context]] = deque()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no group be recorded until the block ends."""
+        with self._lock:
+            yield
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Record a group of measurements as one."""
+        bound = _bind(changes)
+        with self._lock:
+            if self._collections and len(self._deferred) < self.MOST_DEFERRED:
+                self._deferred.append((bound, get_current()))
+            else:
+                _record(bound, None)
+                # What finalizers deferred must not pile up where nothing of ours collects.
+                self._record_deferred()
+
+    def defer(self, changes: Sequence[Change]) -> None:
+        """Record a group at the next collection; takes no lock, so a finalizer may call it wherever it interrupts."""
+        self._deferred.append((_bind(changes), get_current()))
+
+    @property
+    def reader(self) -> object | None:
+        """The reader that this thread collects for; None where it collects for none of ours."""
+        return self._thread.reader
+
+    def begin(self, reader: object) -> None:
+        """Hold back groups from now on: this thread collects for `reader`."""
+        self._thread.reader = reader
+        self._catch_up()
+        with self._lock:
+            self._collections += 1
+
+    def end(self) -> None:
+        """Record what was held back, if no other thread collects; nothing if this one's collection ended before."""
+        if self._thread.reader is not None:
+            self._thread.reader = None
+            with self._lock:
+                self._collections -= 1
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Record what was deferred, while nobody collects; between two groups others have their turn."""
+        while self._deferred:
+            with self._lock:
+                if self._collections:
+                    return
+                self._record_deferred()
+
+    def _record_deferred(self) -> None:
+        """Record the oldest deferred group, if there is one."""
+        with suppress(IndexError):  # asking first would leave a finalizer time to take it
+            _record(*self._deferred.popleft())
+
+
+class Consistent(MetricReader):
+    """Mixed into a MetricReader: its collections hold back groups of measurements while they read (see Cut)."""
+
+    cut: Cut
+
+    # The SDK marks collect() as final. A reader has no other place for what must come before a collection; the
+    # collection itself stays the SDK's.
+    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]
+        """Collect, holding back groups of measurements until everything is read."""
+        self.cut.begin(self)
+        try:
+            super().collect(timeout_millis=timeout_millis)
+        finally:
+            self.cut.end()
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        # Everything is read. What follows, an export to a collector that hangs perhaps, must hold back nothing.
+        self.cut.end()
+        super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)  # type: ignore[safe-super]
+
+
+def _bind(changes: Sequence[Change]) -> Sequence[_Bound]:
+    """Return the changes with their recorders of now: what is deferred is recorded although telemetry is ending."""
+    return [(instrument.recorder, amount, attributes) for instrument, amount, attributes in changes]
+
+
+def _record(changes: Sequence[_Bound], context: Context | None) -> None:
+    for recorder, amount, attributes in changes:
+        if recorder is not None:
+            recorder.record(amount, attributes, context)

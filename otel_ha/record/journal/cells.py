@@ -1,0 +1,153 @@
+"""Cells: one attribute set of one instrument each, and what was recorded for it since a collection last asked."""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_left, bisect_right
+from typing import Any
+
+from opentelemetry.context import Context
+
+from otel_ha.declare.amounts import LIMIT
+from otel_ha.record.api import Write
+from otel_ha.record.resolver import Identity, attributes_of
+
+CELL = "otel_ha.cell"
+"""The key by which the context of a measurement of nothing names the cell that looks for its aggregations."""
+
+_LEAST, _MOST = 1e-18, float(LIMIT)
+_FINEST = 1.06
+"""The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of the true."""
+
+
+class Cell:
+    """One attribute set of one instrument: what was recorded since it was last settled.
+
+    Whoever records appends to `amounts`. All else is done by one thread at a time, the one that settles.
+    """
+
+    __slots__ = (
+        "_aggregations",
+        "_created",
+        "_readers",
+        "amounts",
+        "dirty",
+        "identity",
+        "instrument",
+        "limit",
+        "total",
+        "write",
+    )
+
+    def __init__(self, write: Write, identity: Identity, instrument: str = "") -> None:
+        self.write = write
+        self.identity = identity
+        self.instrument = instrument
+        self.total: float = 0
+        self.amounts: list[float] = []
+        self.limit = 0
+        self.dirty = False
+        self._created: int | None = time.time_ns()
+        self._aggregations: tuple[Any, ...] = ()
+        self._readers: object = None
+
+    def take(self, amounts: list[float]) -> None:
+        """Add up amounts, of which there is at least one; the list is given away."""
+        raise NotImplementedError
+
+    def take_alike(self, amount: float, times: int) -> None:
+        """Add up an amount that was recorded so many times."""
+        self.take([amount] * times)
+
+    def replay(self, amount: float, context: Context) -> None:
+        """Record an amount through the public API, as taken in this context."""
+        self.write(amount, attributes_of(self.identity), context)
+
+    def settle(self, readers: object) -> None:
+        """Hand what was taken to the aggregation of each reader, and begin anew."""
+        if readers is not self._readers or any(aggregation.spent for aggregation in self._aggregations):
+            self._aggregations = ()
+            self._readers = readers
+            self.replay(0, Context({CELL: self}))
+            self._created = None
+        for aggregation in self._aggregations:
+            aggregation.absorb(self)
+        self._reset()
+
+    def drop(self) -> None:
+        """Forget what was taken."""
+        self.dirty = False
+        self._reset()
+
+    def join(self, aggregation: Any) -> None:
+        """Settle to this aggregation, too; it calls this when the measurement of nothing reaches it."""
+        aggregation.spent = False
+        if self._created is not None:
+            aggregation.start_at(self._created)
+        if self._aggregations:
+            aggregation.share(self._aggregations[0])
+        self._aggregations += (aggregation,)
+
+    def _reset(self) -> None:
+        self.total = 0
+
+
+class SumCell(Cell):
+    """The sum of a counter's or an up-down counter's measurements."""
+
+    __slots__ = ()
+
+    def take(self, amounts: list[float]) -> None:
+        """Add up amounts, of which there is at least one."""
+        self.total += sum(amounts)
+
+    def take_alike(self, amount: float, times: int) -> None:
+        """Add up an amount that was recorded so many times."""
+        self.total += amount * times
+
+
+class HistogramCell(Cell):
+    """The distribution of a histogram's measurements, over bounds finer than those that are exported."""
+
+    __slots__ = ("counts", "highest", "lowest", "scale")
+
+    def __init__(self, write: Write, identity: Identity, scale: Scale, instrument: str = "") -> None:
+        super().__init__(write, identity, instrument)
+        self.scale = scale
+        self.counts: dict[int, int] = {}
+        self.lowest = math.inf
+        self.highest = -math.inf
+
+    def take(self, amounts: list[float]) -> None:
+        """Add up amounts, of which there is at least one; the list is given away."""
+        self.total += sum(amounts)
+        # Sorted, those of one bucket stand together: one search for all of them, beside a sort that runs in C.
+        amounts.sort()
+        bounds, counts = self.scale.bounds, self.counts
+        start = index = 0
+        while start < len(amounts):
+            index = bisect_left(bounds, amounts[start], index)
+            end = bisect_right(amounts, bounds[index], start) if index < len(bounds) else len(amounts)
+            counts[index] = counts.get(index, 0) + end - start
+            start = end
+        self.lowest = min(self.lowest, amounts[0])
+        self.highest = max(self.highest, amounts[-1])
+
+    def _reset(self) -> None:
+        super()._reset()
+        self.counts.clear()
+        self.lowest = math.inf
+        self.highest = -math.inf
+
+
+class Scale:
+    """The bounds of a histogram and finer ones between, below and above them."""
+
+    def __init__(self, buckets: tuple[float, ...]) -> None:
+        positive = [bound for bound in buckets if bound > 0] or [1.0]
+        low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
+        steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1
+        self.bounds = sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))})
+        self.bucket_of = [bisect_left(buckets, bound) for bound in self.bounds] + [len(buckets)]
+        """The exported bucket of each inner one."""

@@ -1,0 +1,156 @@
+"""Limits: from the keywords of a measurement to OpenTelemetry attributes, within what the declarations allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from otel_ha.declare.amounts import LIMIT, plain
+from otel_ha.declare.instruments import OTHER, Attribute, Instrument
+from otel_ha.declare.ports import Attributes, AttributeValue, shown
+from otel_ha.record.gate import Cut
+from otel_ha.record.problems import Problems
+
+OVERFLOW: dict[str, AttributeValue] = {"otel.metric.overflow": True}
+"""The one attribute of the series that takes what is beyond an instrument's limit (metrics SDK specification)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the recorders of one pipeline have in common."""
+
+    problems: Problems
+    cut: Cut = field(default_factory=Cut)
+    kept: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
+    """The values within an attribute's budget: the same ones on every instrument, or their accounts would differ."""
+
+
+def _can_be_sent(value: object) -> bool:
+    """Whether an exporter can encode it: a lone surrogate would cost every scrape, a larger number every push."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+    return isinstance(value, bool | float) or (isinstance(value, int) and -LIMIT <= value < LIMIT)
+
+
+Identity = tuple[Any, ...]
+"""Names and values of an attribute set in turn, by name; a value that is no text is with its type."""
+
+
+def identity(attributes: Mapping[str, AttributeValue]) -> Identity:
+    """Return what tells attribute sets apart as the SDK does: 1, 1.0 and True are three values."""
+    parts: list[Any] = []
+    for name in sorted(attributes):
+        value = attributes[name]
+        parts += (name, value if type(value) is str else (type(value), value))
+    return tuple(parts)
+
+
+def attributes_of(same: Identity) -> dict[str, AttributeValue]:
+    """Return the attributes that have this identity."""
+    pairs = zip(same[::2], same[1::2], strict=True)
+    return {name: value[1] if isinstance(value, tuple) else value for name, value in pairs}
+
+
+class Resolver:
+    """Turns the keywords of one instrument's measurements into OpenTelemetry attributes, within its limits."""
+
+    def __init__(self, instrument: Instrument, shared: Shared) -> None:
+        self._instrument = instrument
+        self._problems = shared.problems
+        self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
+        self._kept = {a.keyword: shared.kept.setdefault(a, set()) for a in instrument.attributes}
+        self.series: dict[Identity, Any] = {}
+        """The attribute sets that are kept apart, each with what the recorder keeps for it; at first, with itself."""
+        self.reports = 0
+
+    def resolve(self, attributes: Attributes, *, take_place: bool = True) -> dict[str, AttributeValue]:
+        """Return the attributes by their full names, or OVERFLOW beyond the instrument's series."""
+        resolved: dict[str, AttributeValue] = {}
+        for keyword, value in attributes.items():
+            if value is None:
+                continue
+            attribute = self._attributes.get(keyword)
+            if attribute is None:
+                declared = ", ".join(self._attributes) or "none"
+                what = f"has no attribute {keyword!r} (declared: {declared}); the measurement is recorded without it"
+                self._report("undeclared_attribute", keyword, what)
+            else:
+                resolved[attribute.name] = self._within_limits(attribute, value)
+        if not take_place or self._is_within_series(resolved):
+            return resolved
+        folded = self._fold(resolved)
+        return folded if self._is_within_series(folded, reserve=True) else OVERFLOW
+
+    def _fold(self, resolved: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Return the attributes with the one that has the most values as "_OTHER": the others survive."""
+        return {**resolved, self._widest: OTHER} if self._widest in resolved else resolved
+
+    @cached_property
+    def _widest(self) -> str:
+        """The open attribute with the most values; asked for when the series are used up, and then left at that."""
+        values: dict[str, set[AttributeValue]] = {a.name: set() for a in self._attributes.values() if not a.values}
+        for series in list(self.series):
+            for name, value in attributes_of(series).items():
+                if name in values:
+                    values[name].add(value)
+        return max(values, key=lambda name: len(values[name]), default="")
+
+    def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
+        value = _plain_value(value)
+        if not _can_be_sent(value):
+            what = f"{attribute.name} is text in Unicode, a 64-bit number or a bool, not {shown(value)}"
+            self._report("invalid_value", attribute.name, what)
+            return OTHER
+        if attribute.values and value not in attribute.values:
+            allowed = ", ".join(attribute.values)
+            what = f"{attribute.name} is one of {allowed}; not {shown(value)}"
+            self._report("undeclared_value", attribute.name, what)
+            return OTHER
+        if attribute.budget and not self._is_within_budget(attribute, value):
+            most = attribute.budget
+            what = f"{attribute.name} has more than {most} values; {shown(value)} is recorded as {OTHER}"
+            self._report("budget_exceeded", attribute.name, what)
+            return OTHER
+        return value
+
+    def _is_within_budget(self, attribute: Attribute, value: AttributeValue) -> bool:
+        kept = self._kept[attribute.keyword]
+        if value not in kept:
+            if len(kept) >= (attribute.budget or 0):
+                return False
+            kept.add(value)
+        return True
+
+    def _is_within_series(self, resolved: dict[str, AttributeValue], *, reserve: bool = False) -> bool:
+        series = identity(resolved)
+        if series not in self.series:
+            if len(self.series) >= self._instrument.series + (self._instrument.reserve if reserve else 0):
+                most = self._instrument.series
+                if not reserve:
+                    what = f"more than {most} attribute sets; of further ones the attribute with most values is {OTHER}"
+                    self._report("series_exceeded", "", what)
+                return False
+            self.series[series] = series
+        return True
+
+    def forget(self, gone: Iterable[Identity]) -> None:
+        """Give the places of attribute sets back."""
+        for same in gone:
+            self.series.pop(same, None)
+
+    def _report(self, reason: str, attribute: str, what: str) -> None:
+        self.reports += 1
+        self._problems.report(self._instrument, reason, what, attribute=attribute)
+
+
+def _plain_value(value: AttributeValue) -> AttributeValue:
+    """Return an attribute's value as Python's own: a member of a StrEnum is no other value than its text."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return plain(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -1,0 +1,126 @@
+"""The reference of the summary: a page of Markdown, and a JSON Schema to check a summary by.
+
+``python -m otel_ha.serve.summary.reference`` prints the page, ``… schema`` the schema.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from otel_ha.declare.instruments import GROUPS
+from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
+from otel_ha.serve.summary import ROLL_UPS, SCHEMA_VERSION, WINDOW, system_info
+
+__all__ = ["render_page", "render_schema"]
+
+_METRICS = {"system": SystemMetrics, "performance": PerformanceMetrics, "business": BusinessMetrics}
+_JSON_TYPES = {int: {"type": "integer"}, float: {"type": "number"}, str: {"type": "string"}}
+
+_OPENING = """\
+# Summary
+
+<!-- Rendered from otel_ha/serve/summary and otel_ha/history by `make docs`; change it there. -->
+
+`telemetry.summary()` and `GET /summary` answer with the figures of this process as JSON, computed from its last
+collections and from one taken now. [summary.schema.json](summary.schema.json) is the schema, in version {version}; the
+version is in every summary as `schema_version`. Its first number changes where something changes or goes, the second
+where something is added.
+
+- `schema_version`: the version of the schema.
+- `timestamp`: when it was made, in seconds since the epoch.
+- `service`: the service's name.
+- `groups`: the metric groups that are on; figures of the others are 0.
+- `system_info`: what the process runs on: {info}.
+- `current`: `system`, `performance` and `business` as of now. Performance is that of the last {window} seconds;
+  `window` says how many there are where less is kept.
+- `history`: the same three for each collection that is kept, oldest first; `length`, the most that are kept, and
+  `interval`, the seconds between two. Performance is that of the interval before the collection.
+- `roll_ups`: the same three for {periods}, oldest first, each from `start` to `end` in seconds since the
+  epoch, as far as collections are kept. A collection belongs to the period that it was taken in.
+
+`current`, `history` and `roll_ups` are null where no history is kept (`OTEL_HA_HISTORY_LENGTH=0`, telemetry that is
+off, or a MeterProvider that takes no reader). Events by entity are in `current` only. A megabyte (MB) is 1,048,576
+bytes. A figure for which there is nothing to compute it from, such as a share of no events, is 0.
+"""
+
+
+def render_page() -> str:
+    """Return the page."""
+    opening = _OPENING.format(
+        version=SCHEMA_VERSION,
+        info=", ".join(f"`{key}`" for key in system_info()),
+        window=f"{WINDOW:g}",
+        periods=", ".join(f"`{name}`" for name in ROLL_UPS),
+    )
+    return opening + "".join(_section(name, cls) for name, cls in _METRICS.items())
+
+
+def render_schema() -> str:
+    """Return the schema as JSON."""
+    metrics = {name: {"$ref": f"#/$defs/{name}"} for name in _METRICS}
+    lists = {name: {"type": "array", "items": metric} for name, metric in metrics.items()}
+    number = {"type": "number"}
+    rolled_up = {"type": "array", "items": _object({"start": number, "end": number, **metrics})}
+    history = _object({"length": {"type": "integer"}, "interval": number, **lists})
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Summary of otel-ha, version {SCHEMA_VERSION}",
+        **_object(
+            {
+                "schema_version": {"const": SCHEMA_VERSION},
+                "timestamp": number,
+                "service": {"type": ["string", "null"]},
+                "groups": {"type": "array", "items": {"enum": sorted(GROUPS)}, "uniqueItems": True},
+                "system_info": _object({key: {"type": ["string", "number"]} for key in system_info()}),
+                "current": _or_null(_object({"window": number, **metrics})),
+                "history": _or_null(history),
+                "roll_ups": _or_null(_object(dict.fromkeys(ROLL_UPS, rolled_up))),
+            }
+        ),
+        "$defs": {name: _object(_properties(cls)) for name, cls in _METRICS.items()},
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _section(name: str, cls: type) -> str:
+    about = (cls.__doc__ or "").partition("\n")[0]
+    rows = "".join(f"| `{field}` | {meaning} |\n" for field, meaning in _meanings(cls).items())
+    return f"\n## {name}\n\n{about}\n\n| Figure | |\n|-|-|\n{rows}"
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """Return what the class's docstring says of each field, in a line of its own."""
+    return dict(re.findall(r"^ +(\w+): (.+)$", cls.__doc__ or "", flags=re.MULTILINE))
+
+
+def _properties(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    meanings = _meanings(cls)
+    counts = {"type": "object", "additionalProperties": {"type": "integer"}}
+    return {
+        field.name: {**_JSON_TYPES.get(hints[field.name], counts), "description": meanings[field.name]}
+        for field in dataclasses.fields(cls)
+    }
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [dict(schema), {"type": "null"}]}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_schema() if sys.argv[1:] == ["schema"] else render_page())
