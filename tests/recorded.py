@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricR
 from otel_ha import Catalog, TelemetryConfig
 from otel_ha.declare.instruments import Instrument
 from otel_ha.export.pipeline import Pipeline
-from otel_ha.record.gate import Consistent, Cut
+from otel_ha.record.gate import CollectionGate, GatedReader
 from otel_ha.vocabulary import runtime
 
 
@@ -28,7 +28,7 @@ class Distribution(NamedTuple):
 Points = dict[str, dict[frozenset[tuple[str, Any]], Any]]
 
 
-class MemoryReader(Consistent, InMemoryMetricReader):
+class MemoryReader(GatedReader, InMemoryMetricReader):
     """Collects into memory, and sees groups of measurements whole."""
 
     def collected(self) -> Points:
@@ -62,13 +62,13 @@ class Recorded:
         self.pipeline = Pipeline(config, everything, foreign=foreign)
         self.provider = self.pipeline.provider
         for reader in self.readers:
-            reader.cut = self.cut
+            reader.gate = self.gate
             if bound:
                 self.provider.add_metric_reader(reader)
 
     @property
-    def cut(self) -> Cut:
-        return self.pipeline._shared.cut
+    def gate(self) -> CollectionGate:
+        return self.pipeline._shared.gate
 
     def __enter__(self) -> Self:
         self.pipeline.connect()

@@ -15,7 +15,7 @@ from statistics import fmean
 
 from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.errors import TelemetryError
-from otel_ha.history import BusinessMetrics, Figures, History, PerformanceMetrics, SystemMetrics
+from otel_ha.history import BusinessMetrics, History, Interval, PerformanceMetrics, SystemMetrics
 from otel_ha.history.derive import business as business_of
 from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import ha_ingestor, ingest
@@ -45,7 +45,7 @@ def last_collection() -> float | None:
     return None if (kept := history()) is None else kept.timestamps[-1]
 
 
-def intervals(kept: History | None) -> Sequence[Figures]:
+def intervals(kept: History | None) -> Sequence[Interval]:
     """Return the figures of the last collections, newest last."""
     return [] if kept is None else kept.intervals()[-MOST:]
 

@@ -12,7 +12,7 @@ from otel_ha.declare.amounts import no_amount, plain_duration
 from otel_ha.declare.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Change, Recorder, Step
-from otel_ha.declare.resolved import MOST_PREPARED, BoundOperation, Prepared, ended_as
+from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_as
 from otel_ha.errors import CatalogError
 
 
@@ -218,22 +218,22 @@ class Operation:
         if not (declared and plain) or recorder is None:
             return
         with suppress(Exception):  # a text may be of a class of its own, which does anything when it is hashed
-            if key not in prepared.groups and len(prepared.groups) < MOST_PREPARED:
+            if key not in prepared.groups and len(prepared.groups) < MOST_RESOLVED:
                 group = recorder.prepare(changes, step, varies=varies)
                 if group is not None:
                     group.generation = prepared.generation
                     prepared.groups[key] = group
 
-    def prepared(self) -> Prepared:
+    def prepared(self) -> Resolved:
         """Return what is resolved for the recorders of now."""
         prepared = self._prepared
         if prepared.generation is not GENERATION.current:
-            prepared = self.__dict__["_prepared"] = Prepared(self.instruments)
+            prepared = self.__dict__["_prepared"] = Resolved(self.instruments)
         return prepared
 
     @functools.cached_property
-    def _prepared(self) -> Prepared:
-        return Prepared(self.instruments)
+    def _prepared(self) -> Resolved:
+        return Resolved(self.instruments)
 
     @functools.cached_property
     def _keywords(self) -> Mapping[Synchronous, frozenset[str]]:

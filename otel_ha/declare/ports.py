@@ -64,7 +64,7 @@ class Waiting(Protocol):
         """Add up what waits, unless somebody is at it."""
 
 
-class Group(Waiting, Protocol):
+class Batch(Waiting, Protocol):
     """Measurements that belong together, resolved so that they can be recorded again and again."""
 
     generation: object
@@ -104,7 +104,7 @@ class Recorder(Protocol):
         collection sees them: for finalizers, which can interrupt anything.
         """
 
-    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Group | None:
+    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Batch | None:
         """Return measurements that belong together as a group; None where that cannot be.
 
         It can be where all of them were recorded before and nothing was wrong with them. If it `varies`, the first

@@ -9,17 +9,17 @@ from otel_ha.declare.amounts import plain_duration
 from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Synchronous
 from otel_ha.declare.outcome import OK, Discarded, Outcome
-from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Group
+from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Batch
 from otel_ha.errors import CatalogError
 
-MOST_PREPARED = 1_000
+MOST_RESOLVED = 1_000
 """Steps of one operation, each with its attributes, that are kept resolved; and as many tracks."""
 
 SET_BY_STEPS = frozenset({"outcome", "reason", "state"})
 """Attributes that a step has of itself, by keyword."""
 
 
-class Prepared:
+class Resolved:
     """What of an operation was resolved for its recorders of now."""
 
     __slots__ = ("generation", "groups", "recorded", "recorder", "tracks")
@@ -30,7 +30,7 @@ class Prepared:
         self.recorder = on[0].recorder if on else None
         self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
         """The attributes that tell anything apart now, by keyword: those of instruments that are on."""
-        self.groups: dict[tuple[Any, ...], Group] = {}
+        self.groups: dict[tuple[Any, ...], Batch] = {}
         """Steps that were recorded before: by what tells them apart, the keywords, and the values, which are text or
         None, as of other values some are equal without being the same."""
         self.tracks: dict[tuple[AttributeValue | None, ...], Any] = {}
@@ -40,7 +40,7 @@ class Prepared:
 class Steps(Protocol):
     """An operation: what its handle needs of it."""
 
-    def prepared(self) -> Prepared:
+    def prepared(self) -> Resolved:
         """Return what is resolved for the recorders of now."""
 
     def receive(self, /, **attributes: AttributeValue | None) -> None:
@@ -70,8 +70,8 @@ class BoundOperation:
         self._operation = operation
         self._attributes = attributes
         # One object, so that whichever thread asks, the steps are those of these recorders.
-        self._known: tuple[Prepared, dict[tuple[Any, ...], Group]] = operation.prepared(), {}
-        self._received: Group | None = None
+        self._known: tuple[Resolved, dict[tuple[Any, ...], Batch]] = operation.prepared(), {}
+        self._received: Batch | None = None
 
     # All of it in one call, as for handles (see otel_ha.declare.handles): every piece of work is received.
     def receive(self) -> None:
@@ -113,7 +113,7 @@ class BoundOperation:
             return False
         return group is not None and group.record(amount)
 
-    def _find(self, what: tuple[Any, ...]) -> Group | None:
+    def _find(self, what: tuple[Any, ...]) -> Batch | None:
         """Return a step, if it was recorded before."""
         prepared, steps = self._known
         if prepared is not self._operation.prepared():  # of two threads that were first, the other one's is kept

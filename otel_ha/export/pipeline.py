@@ -28,15 +28,15 @@ from otel_ha.export.otlp.reader import console_reader, otlp_reader
 from otel_ha.export.prometheus.scrape import ScrapeReader
 from otel_ha.export.resource import resource
 from otel_ha.export.views import aggregation_of, make, matched_by, view_of
-from otel_ha.history.reader import Keeper, KeepingReader
-from otel_ha.record.api import SynchronousRecorder, Write
+from otel_ha.history.reader import HistoryReader, Keeper
+from otel_ha.record.api import ApiRecorder, Write
 from otel_ha.record.expiring import ExpiringRecorder, ExpiringSums
 from otel_ha.record.journal.aggregations import CellHistogram, CellSum
-from otel_ha.record.journal.increases import Gains
+from otel_ha.record.journal.increases import Increases
 from otel_ha.record.journal.journal import Journal
-from otel_ha.record.journal.observed import BoundObservers, BoundSums
-from otel_ha.record.journal.recorder import BoundRecorder
-from otel_ha.record.journal.sdk import OwnProvider, drop_series, gather_points, is_supported, keep_from, readers_of
+from otel_ha.record.journal.observed import DirectObservers, DirectSums
+from otel_ha.record.journal.recorder import JournalRecorder
+from otel_ha.record.journal.sdk import OwnProvider, drop_series, gather_points, is_supported, readers_of, withhold_from
 from otel_ha.record.observers import Observers
 from otel_ha.record.problems import Problems
 from otel_ha.record.resolver import Identity, Resolver, Shared
@@ -125,7 +125,7 @@ class Pipeline:
         recorders = [(each, self._recorder(meter, each)) for each in on if isinstance(each, Synchronous)]
         observers = [(each, self._observer(meter, each)) for each in on if isinstance(each, Observable)]
         # In one go, once everything is made: work that starts meanwhile is accounted for by all of them or by none.
-        with self._shared.cut.held():
+        with self._shared.gate.held():
             connect([*recorders, *observers])
         if self.history is not None:
             if isinstance(self.provider, SdkMeterProvider) and not isinstance(self.provider, Provider):
@@ -166,7 +166,7 @@ class Pipeline:
         for observed in self._observed.values():
             observed.clear()
 
-    def _leave(self, reader: KeepingReader) -> None:
+    def _leave(self, reader: HistoryReader) -> None:
         """Take our reader away from a foreign provider."""
         if isinstance(self.provider, SdkMeterProvider):
             self.provider.remove_metric_reader(reader)
@@ -188,12 +188,12 @@ class Pipeline:
         config = self._config
         readers: list[Any] = []
         if "prometheus" in config.metrics_exporters:
-            self.scrape = ScrapeReader(self._shared.cut)
+            self.scrape = ScrapeReader(self._shared.gate)
             readers.append(self.scrape)
         if "otlp" in config.metrics_exporters:
-            self.pushes.append(otlp_reader(config, self._shared.cut))
+            self.pushes.append(otlp_reader(config, self._shared.gate))
         if "console" in config.metrics_exporters:
-            self.pushes.append(console_reader(config, self._shared.cut))
+            self.pushes.append(console_reader(config, self._shared.gate))
         provider = Provider(
             # The history first: at the end, pushes take what time there is.
             metric_readers=[*([self.history] if self.history else []), *readers, *self.pushes],
@@ -212,17 +212,17 @@ class Pipeline:
             if self.history is not None:
                 cells = (CellHistogram, CellSum)
                 settled = {each.name for each, made in self._aggregations.items() if isinstance(made, cells)}
-                keep_from(self.history, provider, DISTRO, settled)
+                withhold_from(self.history, provider, DISTRO, settled)
         return provider
 
-    def _keeping_reader(self, keeper: Keeper, foreign: metrics.MeterProvider | None) -> KeepingReader | None:
+    def _keeping_reader(self, keeper: Keeper, foreign: metrics.MeterProvider | None) -> HistoryReader | None:
         """Return the reader of the history; None where the provider is a foreign one that takes no reader."""
         if foreign is not None and not isinstance(foreign, SdkMeterProvider):
             return None
         if self._journal is None:
-            return KeepingReader(keeper, self._shared.cut, tuple)
-        self._journal.gains = Gains()
-        return KeepingReader(keeper, self._shared.cut, self._journal.gained)
+            return HistoryReader(keeper, self._shared.gate, tuple)
+        self._journal.gains = Increases()
+        return HistoryReader(keeper, self._shared.gate, self._journal.gained)
 
     def _new_journal(self) -> Journal | None:
         """Return the journal of bound instruments; None where each measurement has to go through the SDK."""
@@ -243,7 +243,7 @@ class Pipeline:
         """Return the journal, for an instrument that is bound."""
         return self._journal if instrument in self._aggregations else None
 
-    def _recorder(self, meter: metrics.Meter, instrument: Synchronous) -> SynchronousRecorder:
+    def _recorder(self, meter: metrics.Meter, instrument: Synchronous) -> ApiRecorder:
         if isinstance(instrument, Counter) and instrument.expires:
             sums = self._expiring(meter, instrument)
             expiring = ExpiringRecorder(instrument, sums, self._shared)
@@ -251,8 +251,8 @@ class Pipeline:
             return expiring
         write: Write = getattr(make(meter, instrument), _VERBS[instrument.kind])
         if (journal := self._journal_of(instrument)) is not None:
-            return BoundRecorder(instrument, write, self._shared, journal)
-        return SynchronousRecorder(instrument, write, self._shared)
+            return JournalRecorder(instrument, write, self._shared, journal)
+        return ApiRecorder(instrument, write, self._shared)
 
     def _release(self, name: str, resolver: Resolver, gone: list[Identity], unused: list[Identity]) -> None:
         resolver.forget(unused)
@@ -263,7 +263,7 @@ class Pipeline:
         sums = self._observed.get(instrument)
         if not isinstance(sums, ExpiringSums):
             expiry, journal = _expiry(instrument, self._config), self._journal_of(instrument)
-            sums = ExpiringSums(expiry) if journal is None else BoundSums(expiry, self._shared, journal)
+            sums = ExpiringSums(expiry) if journal is None else DirectSums(expiry, self._shared, journal)
             self._observed[instrument] = sums
             make(meter, instrument, callbacks=[sums.observe])
         return sums
@@ -275,7 +275,7 @@ class Pipeline:
             if journal is None:
                 observers = Observers(instrument, self._shared)
             else:
-                observers = BoundObservers(instrument, self._shared, journal)
+                observers = DirectObservers(instrument, self._shared, journal)
             self._observed[instrument] = observers
             make(meter, instrument, callbacks=[observers.callback])
         return observers

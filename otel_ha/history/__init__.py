@@ -1,6 +1,6 @@
 """History: what the metrics of this process were at its last collections, and the figures that follow from them."""
 
-from otel_ha.history.history import Figures, History
+from otel_ha.history.history import History, Interval
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
 
-__all__ = ["BusinessMetrics", "Figures", "History", "PerformanceMetrics", "SystemMetrics"]
+__all__ = ["BusinessMetrics", "History", "Interval", "PerformanceMetrics", "SystemMetrics"]

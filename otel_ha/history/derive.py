@@ -8,7 +8,7 @@ from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.declare.ports import AttributeValue
 from otel_ha.history.distribution import Distribution
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.history.store import Kept
+from otel_ha.history.store import Store
 from otel_ha.vocabulary import ingest, runtime
 
 MB = 1024 * 1024
@@ -18,7 +18,7 @@ _QUANTILES = (0.5, 0.95, 0.99)
 class Span:
     """What happened between two collections, or, from `start` None, since telemetry began."""
 
-    def __init__(self, kept: Kept, start: int | None, end: int) -> None:
+    def __init__(self, kept: Store, start: int | None, end: int) -> None:
         self._kept = kept
         self._start = start
         self._end = end

@@ -14,8 +14,8 @@ from otel_ha.errors import TelemetryError
 from otel_ha.history import derive
 from otel_ha.history.derive import Span
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.history.store import Kept, Moment
-from otel_ha.record.journal.increases import Gain
+from otel_ha.history.store import Moment, Store
+from otel_ha.record.journal.increases import Increase
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ _LEAST_FOR_CPU = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Interval:
     """The three metrics of one interval, and its start and end in seconds since the epoch."""
 
     start: float
@@ -56,12 +56,12 @@ class History:
         self.interval = interval
         self._now = now
         self._names = {instrument.name for instrument in instruments}
-        self._kept = Kept(instruments, length, now())
+        self._kept = Store(instruments, length, now())
         self._lock = threading.Lock()
         self.look: Callable[[], object] = lambda: None
         """Makes a reader collect now, and give what it finds to take(); the pipeline's to set."""
 
-    def take(self, metrics: Iterable[Any], gains: Iterable[Gain], *, provisional: bool) -> None:
+    def take(self, metrics: Iterable[Any], gains: Iterable[Increase], *, provisional: bool) -> None:
         """Keep a collection; the reader's to call."""
         with self._lock:
             self._kept.take(self._now(), metrics, gains, provisional=provisional)
@@ -148,7 +148,7 @@ class History:
             start = None if window is None else self._start(window)
             return derive.business(Span(self._kept, start, len(self._kept.moments) - 1))
 
-    def intervals(self) -> list[Figures]:
+    def intervals(self) -> list[Interval]:
         """Return the figures of each collection that is kept, oldest first.
 
         The work's are those of the interval before it; totals are totals. Events are not told apart by entity here.
@@ -161,7 +161,7 @@ class History:
         with self._lock:
             return [figure(Span(self._kept, None, end)) for end in range(1, len(self._kept.moments))]
 
-    def roll_up(self, period: float) -> list[Figures]:
+    def roll_up(self, period: float) -> list[Interval]:
         """Return the figures of each period of so many seconds (60: from full minute to full minute), oldest first.
 
         A collection belongs to the period that it was taken in; where the clock was set back, to that of the one before
@@ -175,10 +175,10 @@ class History:
             periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]
             return [self._figures(each[0] - 1, each[-1], totals=False) for each in periods]
 
-    def _figures(self, start: int, end: int, *, totals: bool) -> Figures:
+    def _figures(self, start: int, end: int, *, totals: bool) -> Interval:
         moments = self._kept.moments
         whole = None if totals else start
-        return Figures(
+        return Interval(
             moments[start].timestamp,
             moments[end].timestamp,
             self._system(whole, end, start),

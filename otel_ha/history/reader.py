@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
 
 from otel_ha.delivery import Delivery
-from otel_ha.record.gate import Consistent, Cut
-from otel_ha.record.journal.increases import Gain
+from otel_ha.record.gate import CollectionGate, GatedReader
+from otel_ha.record.journal.increases import Increase
 from otel_ha.version import DISTRO
 
 _logger = logging.getLogger("otel_ha")
@@ -26,16 +26,16 @@ class Keeper(Protocol):
     look: Callable[[], object]
     interval: float
 
-    def take(self, metrics: Iterable[Any], gains: Iterable[Gain], *, provisional: bool) -> None:
+    def take(self, metrics: Iterable[Any], gains: Iterable[Increase], *, provisional: bool) -> None:
         """Keep a collection."""
 
 
-class KeepingReader(Consistent, MetricReader):
+class HistoryReader(GatedReader, MetricReader):
     """Collects every interval, and when it is asked to, into a keeper; with what bound instruments `gained`."""
 
-    def __init__(self, keeper: Keeper, cut: Cut, gained: Callable[[], Iterable[Gain]]) -> None:
+    def __init__(self, keeper: Keeper, gate: CollectionGate, gained: Callable[[], Iterable[Increase]]) -> None:
         super().__init__()
-        self.cut = cut
+        self.gate = gate
         self.delivery = Delivery("history", "this process's memory")
         self._keeper = keeper
         self._gained = gained
@@ -86,7 +86,7 @@ class KeepingReader(Consistent, MetricReader):
         self.keep()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as in MetricReader
-        self.cut.end()
+        self.gate.end()
         self._received = [
             metric
             for of_resource in metrics_data.resource_metrics

@@ -9,7 +9,7 @@ from typing import Any
 
 from otel_ha.declare.ports import AttributeValue
 from otel_ha.history.distribution import packed, unpacked
-from otel_ha.record.journal.increases import Gain
+from otel_ha.record.journal.increases import Increase
 from otel_ha.record.resolver import Identity
 
 
@@ -116,12 +116,12 @@ class PointSeries(Series):
         self._figures[-2], self._figures[-1] = found.count, found.sum
 
 
-class GainSeries(Series):
+class IncreaseSeries(Series):
     """A series of a bound instrument: it is told what it gains, and is what it was where it gains nothing."""
 
     __slots__ = ()
 
-    def __init__(self, gain: Gain) -> None:
+    def __init__(self, gain: Increase) -> None:
         super().__init__(gain.identity, 0, is_distribution=bool(gain.bounds))
         self.bounds = gain.bounds
 
@@ -130,7 +130,7 @@ class GainSeries(Series):
         if not again:
             self._append(self._figures[-self._width :])
 
-    def take(self, found: Gain) -> None:
+    def take(self, found: Increase) -> None:
         """Add a gain."""
         self._figures[-1] += found.total
         if self.gains is not None:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Self
 from otel_ha.declare.instruments import Attribute, Histogram, Instrument, Observable
 from otel_ha.declare.ports import AttributeValue
 from otel_ha.history.distribution import unpacked
-from otel_ha.history.series import GainSeries, PointSeries, Series
-from otel_ha.record.journal.increases import Gain
+from otel_ha.history.series import IncreaseSeries, PointSeries, Series
+from otel_ha.record.journal.increases import Increase
 from otel_ha.record.resolver import Identity, identity
 
 
@@ -28,7 +28,7 @@ class Moment(NamedTuple):
         return cls(time.time(), time.monotonic())
 
 
-class Kept:
+class Store:
     """The last `length` collections of a catalog's instruments, after the moment at which all of them began.
 
     Its memory is bounded by `length` times the series that the instruments declare. A collection may be provisional:
@@ -44,7 +44,7 @@ class Kept:
         self._declared = {instrument.name: instrument for instrument in instruments}
         self._series: dict[str, dict[Identity, Series]] = {name: {} for name in self._declared}
 
-    def take(self, moment: Moment, metrics: Iterable[Any], gains: Iterable[Gain], *, provisional: bool) -> None:
+    def take(self, moment: Moment, metrics: Iterable[Any], gains: Iterable[Increase], *, provisional: bool) -> None:
         """Keep a collection; what is no instrument of the catalog is left out, and what a View made something else."""
         if self._is_provisional:
             self.moments.pop()
@@ -75,11 +75,11 @@ class Kept:
                 )
             series.take(point)
 
-    def _add(self, gain: Gain) -> None:
+    def _add(self, gain: Increase) -> None:
         of_instrument = self._series[gain.instrument]
         series = of_instrument.get(gain.identity)
         if series is None:
-            series = of_instrument[gain.identity] = GainSeries(gain)
+            series = of_instrument[gain.identity] = IncreaseSeries(gain)
         series.take(gain)
 
     def _all(self) -> Iterator[Series]:

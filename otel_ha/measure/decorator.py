@@ -17,7 +17,7 @@ from otel_ha.declare.outcome import OK
 from otel_ha.declare.ports import GENERATION, AttributeValue, shown
 from otel_ha.declare.resolved import SET_BY_STEPS
 from otel_ha.errors import CatalogError
-from otel_ha.measure.fastpath import Tracks
+from otel_ha.measure.fastpath import FastPaths
 from otel_ha.measure.measurement import Expected, Judge, Measurement, OutcomeOf
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,7 +66,7 @@ class Measured:
             _check(keyword, value, self.operation.attributes)
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
-        self._tracks: Tracks | None = None
+        self._tracks: FastPaths | None = None
         self._open: dict[int, list[Measurement]] = {}
 
     def __call__(self, function: F) -> F:
@@ -115,10 +115,10 @@ class Measured:
         """Return the measurement of a call with these arguments."""
         return Measurement(self._judge, self._look_up().of(args, kwargs))
 
-    def _look_up(self) -> Tracks:
+    def _look_up(self) -> FastPaths:
         """Return the tracks with the recorders of now."""
         if self._tracks is None or self._tracks.generation is not GENERATION.current:
-            self._tracks = Tracks(self.operation, self._fixed, self._computed, self._judge.failed)
+            self._tracks = FastPaths(self.operation, self._fixed, self._computed, self._judge.failed)
         return self._tracks
 
     # The next two are alike but for one word. What they share in calls would cost as much as all the rest.

@@ -11,11 +11,11 @@ from opentelemetry.context import Context
 from otel_ha.declare.context import current_context
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK, Discarded, Outcome
-from otel_ha.declare.ports import AttributeValue, Change, Group, Recorder
-from otel_ha.declare.resolved import MOST_PREPARED
+from otel_ha.declare.ports import AttributeValue, Batch, Change, Recorder
+from otel_ha.declare.resolved import MOST_RESOLVED
 
 
-class Track:
+class FastPath:
     """What work with the same attributes records at its start, and at each of its ends.
 
     `started` is appended to where work starts, and must not get longer than `limit`; it is None until the attributes
@@ -36,7 +36,7 @@ class Track:
         self.limit = 0
         self.end_well: Callable[[float], object] = partial(self.end_at_first, OK)
         self._ends: dict[Outcome | Discarded, Callable[[float], object]] = {}
-        self._groups: list[Group] = []
+        self._groups: list[Batch] = []
 
     def start(self) -> bool:
         """Record a start, and return whether that was one append: then the end may be as well."""
@@ -106,7 +106,7 @@ class Track:
                 self.end_well = end
 
 
-def _end(ended: Group, apart: Sequence[Change]) -> Callable[[float], object]:
+def _end(ended: Batch, apart: Sequence[Change]) -> Callable[[float], object]:
     """Return what records an end that took so long."""
     append = ended.amounts.append
     counted = [(instrument.recorder, attributes) for instrument, _, attributes in apart if instrument.recorder]
@@ -121,7 +121,7 @@ def _end(ended: Group, apart: Sequence[Change]) -> Callable[[float], object]:
     return end
 
 
-class Tracks:
+class FastPaths:
     """The tracks of one measured(), one for each set of attributes, while all recorders stay as they are.
 
     `only` is the track of every call, where no attribute has to be computed. `idle` is the generation as well where
@@ -144,14 +144,14 @@ class Tracks:
         self._computed = tuple((keyword, compute) for keyword, compute in computed.items() if keyword in recorded)
         self._operation = operation
         self._failed = failed
-        self._kept: dict[tuple[AttributeValue | None, ...], Track] = {}
+        self._kept: dict[tuple[AttributeValue | None, ...], FastPath] = {}
         self.generation = self._prepared.generation
         self.idle = self.generation if self._prepared.recorder is None else None
-        self.only: Track | None = None
+        self.only: FastPath | None = None
         if not self._computed:
             self.only = self.of((), {})
 
-    def of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Track:
+    def of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FastPath:
         """Return the track of a call with these arguments."""
         if self.only is not None:
             return self.only
@@ -166,17 +166,17 @@ class Tracks:
         try:
             return self._kept.get(computed) or self._find(computed)
         except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
-            return Track(self._operation, self._prepared.recorder, self._attributes(computed))
+            return FastPath(self._operation, self._prepared.recorder, self._attributes(computed))
 
-    def _find(self, computed: tuple[AttributeValue | None, ...]) -> Track:
+    def _find(self, computed: tuple[AttributeValue | None, ...]) -> FastPath:
         """Return the track with these attributes, the same one for every measured() on the operation."""
         attributes, shared = self._attributes(computed), self._prepared.tracks
         key = (*attributes, *attributes.values())
-        track: Track | None = shared.get(key)
+        track: FastPath | None = shared.get(key)
         if track is None:
-            track = Track(self._operation, self._prepared.recorder, attributes)
+            track = FastPath(self._operation, self._prepared.recorder, attributes)
             # Of values that equal others (1, 1.0 and True) the key would not say which.
-            if not all(isinstance(part, str | None) for part in key) or len(shared) >= MOST_PREPARED:
+            if not all(isinstance(part, str | None) for part in key) or len(shared) >= MOST_RESOLVED:
                 return track
             track = shared.setdefault(key, track)
             track.kept = True

@@ -10,7 +10,7 @@ from typing import Any, Self
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
-from otel_ha.measure.fastpath import Track
+from otel_ha.measure.fastpath import FastPath
 
 OutcomeOf = Callable[[Any], Outcome | Discarded | None]
 """What judges the result of a call."""
@@ -59,7 +59,7 @@ class Measurement:
 
     __slots__ = ("_at_end", "_begun", "_by_append", "_judge", "_outcome", "_track")
 
-    def __init__(self, judge: Judge, track: Track) -> None:
+    def __init__(self, judge: Judge, track: FastPath) -> None:
         self._judge = judge
         self._track = track
         self._at_end: Attributes = track.attributes

@@ -1,4 +1,4 @@
-"""SynchronousRecorder: records through the OpenTelemetry API."""
+"""ApiRecorder: records through the OpenTelemetry API."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from opentelemetry.context import Context
 
 from otel_ha.declare.amounts import LIMIT, least_of, no_amount
 from otel_ha.declare.instruments import Synchronous
-from otel_ha.declare.ports import Attributes, AttributeValue, Change, Group, Line, Step, shown
+from otel_ha.declare.ports import Attributes, AttributeValue, Batch, Change, Line, Step, shown
 from otel_ha.record.resolver import Resolver, Shared
 
 Write = Callable[[float, dict[str, AttributeValue], Context | None], None]
 """The API instrument's own verb."""
 
 
-class SynchronousRecorder:
+class ApiRecorder:
     """Records one synchronous instrument's measurements through the OpenTelemetry API."""
 
     def __init__(self, instrument: Synchronous, write: Write, shared: Shared) -> None:
-        self._cut = shared.cut
+        self._gate = shared.gate
         self.instrument = instrument
         self.write = write
         self._problems = shared.problems
@@ -43,9 +43,9 @@ class SynchronousRecorder:
 
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:  # noqa: ARG002 - the cut sees steps as they come
         """Take measurements that belong together; see Recorder."""
-        (self._cut.defer if later else self._cut.apply)(changes)
+        (self._gate.defer if later else self._gate.apply)(changes)
 
-    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Group | None:  # noqa: ARG002 - the API resolves at each call
+    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Batch | None:  # noqa: ARG002 - the API resolves at each call
         """Return None: nothing can be prepared here."""
         return None
 

@@ -12,7 +12,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.declare.instruments import Synchronous
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
-from otel_ha.record.api import SynchronousRecorder
+from otel_ha.record.api import ApiRecorder
 from otel_ha.record.resolver import Identity, Shared, attributes_of, identity
 
 
@@ -75,7 +75,7 @@ def _pairs(same: Identity) -> set[tuple[str, Any]]:
     return set(zip(same[::2], same[1::2], strict=True))
 
 
-class ExpiringRecorder(SynchronousRecorder):
+class ExpiringRecorder(ApiRecorder):
     """Records a counter whose series end."""
 
     def __init__(self, instrument: Synchronous, sums: ExpiringSums, shared: Shared) -> None:

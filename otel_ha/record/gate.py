@@ -1,4 +1,4 @@
-"""Cut: lets a collection through the SDK's API see related measurements all together or not at all."""
+"""CollectionGate: lets a collection through the API see related measurements all together or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Thread(threading.local):
     reader: object | None = None
 
 
-class Cut:
+class CollectionGate:
     """Lets a collection see related measurements all together or not at all.
 
     An event that leaves "in flight" and becomes "processed" is two measurements on two instruments. The SDK reads one
@@ -103,24 +103,24 @@ class Cut:
             _record(*self._deferred.popleft())
 
 
-class Consistent(MetricReader):
-    """Mixed into a MetricReader: its collections hold back groups of measurements while they read (see Cut)."""
+class GatedReader(MetricReader):
+    """Mixed into a MetricReader: while it collects, groups of measurements wait at its gate."""
 
-    cut: Cut
+    gate: CollectionGate
 
     # The SDK marks collect() as final. A reader has no other place for what must come before a collection; the
     # collection itself stays the SDK's.
     def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]
         """Collect, holding back groups of measurements until everything is read."""
-        self.cut.begin(self)
+        self.gate.begin(self)
         try:
             super().collect(timeout_millis=timeout_millis)
         finally:
-            self.cut.end()
+            self.gate.end()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         # Everything is read. What follows, an export to a collector that hangs perhaps, must hold back nothing.
-        self.cut.end()
+        self.gate.end()
         super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)  # type: ignore[safe-super]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from otel_ha.declare.amounts import LIMIT, plain
 from otel_ha.declare.instruments import OTHER, Attribute, Instrument
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
-from otel_ha.record.gate import Cut
+from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
 
 OVERFLOW: dict[str, AttributeValue] = {"otel.metric.overflow": True}
@@ -22,7 +22,7 @@ class Shared:
     """What the recorders of one pipeline have in common."""
 
     problems: Problems
-    cut: Cut = field(default_factory=Cut)
+    gate: CollectionGate = field(default_factory=CollectionGate)
     kept: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
     """The values within an attribute's budget: the same ones on every instrument, or their accounts would differ."""
 

@@ -99,13 +99,13 @@ class Accounting(RuleBasedStateMachine):
     @precondition(lambda self: not self.collecting)
     @rule()
     def a_collection_begins(self):
-        self.other.submit(self.recorded.cut.begin, self).result(10)
+        self.other.submit(self.recorded.gate.begin, self).result(10)
         self.collecting = True
 
     @precondition(lambda self: self.collecting)
     @rule()
     def a_collection_ends(self):
-        self.other.submit(self.recorded.cut.end).result(10)
+        self.other.submit(self.recorded.gate.end).result(10)
         self.collecting = False
 
     @invariant()

@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from otel_ha.export.prometheus.exporter import Exporter
 from otel_ha.export.prometheus.exposition import Exposition
 from otel_ha.export.prometheus.scrape import ScrapeReader
-from otel_ha.record.gate import Cut
+from otel_ha.record.gate import CollectionGate
 from otel_ha.record.journal.sdk import gather_points
 
 ACCEPTED = (
@@ -99,7 +99,7 @@ def outcome(write):
     gathered=st.booleans(),
 )
 def test_the_text_is_the_same_to_the_byte(instruments, resource, accepted, exemplars, gathered):
-    reader = ScrapeReader(Cut())
+    reader = ScrapeReader(CollectionGate())
     filters = {"exemplar_filter": AlwaysOnExemplarFilter()} if exemplars else {}
     provider = MeterProvider([reader], resource=Resource(resource), shutdown_on_exit=False, **filters)
     if gathered:

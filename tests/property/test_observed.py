@@ -22,7 +22,7 @@ from otel_ha import (
     TelemetryConfig,
 )
 from otel_ha.export.pipeline import Pipeline
-from otel_ha.record.journal.observed import BoundObservers, BoundSums
+from otel_ha.record.journal.observed import DirectObservers, DirectSums
 from otel_ha.vocabulary import runtime
 from tests.property.test_journal import AMOUNTS, DELTA, SHAPE, STATE, VALUES, alike, in_a_span
 from tests.recorded import MemoryReader
@@ -108,7 +108,7 @@ class Driven:
         sampled = "trace_based" if bound else "always_on"  # where the SDK has to see every value
         config = TelemetryConfig(metrics_exporters=(), exemplar_filter=sampled, environ={})
         self.pipeline = Pipeline(config, CATALOG, views=views)
-        self.kinds = {BoundObservers, BoundSums} if bound and not views else None
+        self.kinds = {DirectObservers, DirectSums} if bound and not views else None
         self.sources = []
         self.readers = []
         self.left = []
@@ -159,7 +159,7 @@ class Driven:
     def join(self, temporality, ours):
         kind = MemoryReader if ours else InMemoryMetricReader
         reader = kind(preferred_temporality=TEMPORALITIES[temporality])
-        reader.cut = self.pipeline._shared.cut
+        reader.gate = self.pipeline._shared.gate
         reader.before = {}
         self.readers.append(reader)
         self.pipeline.provider.add_metric_reader(reader)

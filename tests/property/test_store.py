@@ -17,7 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram, UpDownCounter
 from otel_ha.history.distribution import packed, unpacked
-from otel_ha.record.journal.recorder import BoundRecorder
+from otel_ha.record.journal.recorder import JournalRecorder
 from otel_ha.vocabulary import runtime
 from tests.history import Run, run
 from tests.recorded import MemoryReader
@@ -48,7 +48,7 @@ SAMPLED = NonRecordingSpan(SpanContext(1, 1, is_remote=False, trace_flags=TraceF
 
 
 @dataclass
-class Kept:
+class Store:
     """A history, and what was given to it."""
 
     run: Run
@@ -78,7 +78,7 @@ class Kept:
 
     def join(self) -> None:
         self.readers.append(MemoryReader())
-        self.readers[-1].cut = self.run.pipeline._shared.cut
+        self.readers[-1].gate = self.run.pipeline._shared.gate
         self.run.pipeline.provider.add_metric_reader(self.readers[-1])
 
     def leave(self) -> None:
@@ -124,9 +124,9 @@ def sums(amounts: list[tuple[float, object]], *, counts: bool = False) -> dict[s
 @given(STEPS)
 def test_what_is_kept_is_what_was_recorded_on_either_way(steps: list[tuple[Any, ...]]) -> None:
     with run(catalog=CATALOG, views=VIEWS) as recorded:
-        assert all(isinstance(each.recorder, BoundRecorder) for each in BOUND.values())
-        assert not any(isinstance(each.recorder, BoundRecorder) for each in UNBOUND.values())
-        kept = Kept(recorded)
+        assert all(isinstance(each.recorder, JournalRecorder) for each in BOUND.values())
+        assert not any(isinstance(each.recorder, JournalRecorder) for each in UNBOUND.values())
+        kept = Store(recorded)
         for verb, *arguments in steps:
             getattr(kept, verb)(*arguments)
         kept.collect()

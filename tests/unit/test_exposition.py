@@ -19,7 +19,7 @@ from otel_ha.export.prometheus import exposition, scrape, template
 from otel_ha.export.prometheus.exporter import Exporter
 from otel_ha.export.prometheus.points import in_columns
 from otel_ha.export.prometheus.scrape import MOST_FORMATS, ScrapeReader
-from otel_ha.record.gate import Cut
+from otel_ha.record.gate import CollectionGate
 from otel_ha.record.journal.sdk import gather_points
 from otel_ha.serve.application import Endpoint
 
@@ -33,7 +33,7 @@ class Constant:
 
 @pytest.fixture
 def reader():
-    return ScrapeReader(Cut())
+    return ScrapeReader(CollectionGate())
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import otel_ha.export.pipeline
 from otel_ha import Attribute, Catalog, Counter, Histogram, ObservableGauge, TelemetryError, setup_telemetry
 from otel_ha.history import PerformanceMetrics
-from otel_ha.record.journal.recorder import BoundRecorder
+from otel_ha.record.journal.recorder import JournalRecorder
 from otel_ha.vocabulary import ingest
 from tests.history import run
 from tests.recorded import MemoryReader, in_threads
@@ -380,7 +380,7 @@ def test_what_is_recorded_while_the_meter_is_disabled_is_left_out(kept):
 
 def test_a_reader_that_joins_while_the_meter_is_disabled_brings_nothing_into_any_reader(kept):
     first = MemoryReader()
-    first.cut = kept.pipeline._shared.cut
+    first.gate = kept.pipeline._shared.gate
     kept.pipeline.provider.add_metric_reader(first)
     SYNCS.add(1)
     assert first.collected()["test.syncs"] == {frozenset(): 1}
@@ -430,7 +430,7 @@ def test_what_another_reader_settles_during_a_collection_is_kept_once():
 
 def test_nothing_is_lost_or_kept_twice_while_others_record_and_scrape(kept):
     scrape = MemoryReader()
-    scrape.cut = kept.pipeline._shared.cut
+    scrape.gate = kept.pipeline._shared.gate
     kept.pipeline.provider.add_metric_reader(scrape)
 
     def work(number):
@@ -454,14 +454,14 @@ def test_nothing_is_lost_or_kept_twice_while_others_record_and_scrape(kept):
 
 
 def test_threads_that_record_the_same_attributes_first_share_the_quantiles(kept, monkeypatch):
-    barrier, new = threading.Barrier(2), BoundRecorder._new_cell
+    barrier, new = threading.Barrier(2), JournalRecorder._new_cell
 
     def slow(*arguments):
         with suppress(threading.BrokenBarrierError):
             barrier.wait(0.2)  # widens the moment between looking and making
         return new(*arguments)
 
-    monkeypatch.setattr(BoundRecorder, "_new_cell", slow)
+    monkeypatch.setattr(JournalRecorder, "_new_cell", slow)
     bound = [SYNC_TIME.bind(room="hall") for _ in range(2)]
     in_threads(2, lambda number: [bound[number].record(0.2) for _ in range(100)])
     kept.collect(1)

@@ -40,11 +40,11 @@ from otel_ha import (
     measured,
     setup_telemetry,
 )
-from otel_ha.declare.resolved import MOST_PREPARED
+from otel_ha.declare.resolved import MOST_RESOLVED
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.record.journal.cells import SumCell
 from otel_ha.record.journal.journal import LONG
-from otel_ha.record.journal.recorder import BoundRecorder
+from otel_ha.record.journal.recorder import JournalRecorder
 from otel_ha.record.journal.sdk import is_supported
 from otel_ha.vocabulary import ingest, runtime
 from tests.recorded import MemoryReader, accounts, in_threads, unbalanced
@@ -75,7 +75,7 @@ class Running:
 
     def join(self, temporality):
         reader = MemoryReader(preferred_temporality=temporality)
-        reader.cut = self.pipeline._shared.cut
+        reader.gate = self.pipeline._shared.gate
         self.provider.add_metric_reader(reader)
         return reader
 
@@ -146,7 +146,7 @@ def test_the_installed_sdk_can_be_bound_to():
 
 
 def test_an_sdk_that_keeps_nothing_from_a_reader_cannot_be_bound_to(monkeypatch):
-    monkeypatch.setattr(otel_ha.record.journal.sdk, "keep_from", lambda *_: None)
+    monkeypatch.setattr(otel_ha.record.journal.sdk, "withhold_from", lambda *_: None)
     assert not is_supported.__wrapped__()
 
 
@@ -170,8 +170,8 @@ def test_whether_an_sdk_can_be_bound_to_does_not_depend_on_the_span(tracer):
 
 def test_counters_and_histograms_are_bound():
     with Running():
-        assert [type(each.recorder) for each in (THINGS, LEVEL, WIDTH, WORK)] == [BoundRecorder] * 4
-        assert not isinstance(HEAT.recorder, BoundRecorder)
+        assert [type(each.recorder) for each in (THINGS, LEVEL, WIDTH, WORK)] == [JournalRecorder] * 4
+        assert not isinstance(HEAT.recorder, JournalRecorder)
 
 
 def test_an_sdk_that_cannot_be_bound_to_exports_the_same(monkeypatch):
@@ -228,7 +228,7 @@ def test_an_sdk_that_cannot_be_bound_to_is_warned_of_once_per_set_up(monkeypatch
             record_a_little()
             running.collect()
         assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == expected
-        assert not isinstance(THINGS.recorder, BoundRecorder)
+        assert not isinstance(THINGS.recorder, JournalRecorder)
 
 
 def record_a_little():
@@ -330,7 +330,7 @@ def test_the_accounts_add_up_at_every_collection_while_threads_measure(views):
     with Running({}, {}, catalog=ingest.CATALOG | runtime.CATALOG, views=VIEWS[views]) as running:
 
         def measure(i):
-            for n in range(500):  # fewer groups than a Cut defers
+            for n in range(500):  # fewer groups than a CollectionGate defers
                 with contextlib.suppress(ZeroDivisionError):
                     work(("mqtt", "rest")[n % 2], n % 10 == 9)
                 ingest.EVENT.receive(source="mqtt")
@@ -713,10 +713,10 @@ def test_work_of_more_attribute_sets_than_are_kept_resolved_is_all_counted():
     work = measured(wide, shape=lambda shape: shape)(lambda _: None)
     with Running(catalog=Catalog(wide, runtime.RECORDING_PROBLEMS)) as running:
         for _ in range(3):
-            for n in range(MOST_PREPARED + 100):
+            for n in range(MOST_RESOLVED + 100):
                 work(str(n))
         found = running.collect()[wide.name]
-        assert (len(found), {v.count for v in found.values()}) == (MOST_PREPARED + 100, {3})
+        assert (len(found), {v.count for v in found.values()}) == (MOST_RESOLVED + 100, {3})
 
 
 def test_measured_that_is_made_anew_for_each_block_keeps_no_more_than_one():

@@ -39,12 +39,12 @@ class Observing(Running):
         """Return how many values of an instrument the SDK has to see in a collection by a reader."""
         observed = self.pipeline._observed[instrument]
         callback = observed.observe if isinstance(observed, ExpiringSums) else observed.callback
-        cut = self.pipeline._shared.cut
-        cut.begin(reader or self.readers[0])
+        gate = self.pipeline._shared.gate
+        gate.begin(reader or self.readers[0])
         try:
             return len(list(callback(CallbackOptions())))
         finally:
-            cut.end()
+            gate.end()
 
 
 @pytest.fixture

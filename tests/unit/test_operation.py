@@ -5,7 +5,7 @@ from enum import StrEnum
 import pytest
 
 from otel_ha import Attribute, CatalogError, Counter, Discarded, Histogram, Operation, UpDownCounter, measured
-from otel_ha.declare.resolved import Prepared
+from otel_ha.declare.resolved import Resolved
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded, accounts, unbalanced
 
@@ -206,7 +206,7 @@ def test_an_operation_is_inert_before_telemetry_and_after_it():
 def test_what_ends_in_a_finalizer_waits_for_the_next_collection(recorded):
     EVENT.start(MQTT)
     EVENT.end("cancelled", 0.1, at_start=MQTT, at_end=MQTT, later=True)
-    assert len(recorded.cut._deferred) == 1
+    assert len(recorded.gate._deferred) == 1
     assert account(recorded) == (1, 1, 0, 0)
 
 
@@ -357,7 +357,7 @@ def test_a_bound_operation_finds_what_another_thread_prepared():
     bound = EVENT.bind(source="mqtt")
     with Recorded(catalog=ingest.CATALOG, bound=True) as recorded:
         bound.receive()
-        EVENT.__dict__["_prepared"] = Prepared(EVENT.instruments)  # as where two threads were first at once
+        EVENT.__dict__["_prepared"] = Resolved(EVENT.instruments)  # as where two threads were first at once
         for _ in range(3):
             bound.discard("late")
         assert bound._known[0] is EVENT.prepared()

@@ -20,7 +20,7 @@ from otel_ha import (
     UpDownCounter,
 )
 from otel_ha.record.expiring import ExpiringSums
-from otel_ha.record.gate import Cut
+from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
 from otel_ha.vocabulary import runtime
 from tests.recorded import Recorded, in_threads
@@ -284,7 +284,7 @@ def together(recorded):
 
 
 def test_a_group_is_recorded_at_once(recorded):
-    recorded.cut.apply(changes(1, 1))
+    recorded.gate.apply(changes(1, 1))
     assert together(recorded) == (1, 1)
 
 
@@ -294,7 +294,7 @@ def test_a_group_waits_while_a_collection_reads(recorded):
     def source():
         if not seen:
             seen.append(None)
-            recorded.cut.apply(changes(1, 1))
+            recorded.gate.apply(changes(1, 1))
 
     DEPTH.observe(source)
     assert [together(recorded) for _ in range(2)] == [(0, 0), (1, 1)]
@@ -305,7 +305,7 @@ def test_groups_that_come_in_during_a_collection_are_seen_whole_or_not_at_all(re
 
     def record():
         while not stop.is_set():
-            recorded.cut.apply(changes(1, 1))
+            recorded.gate.apply(changes(1, 1))
 
     thread = threading.Thread(target=record)
     thread.start()
@@ -317,23 +317,23 @@ def test_groups_that_come_in_during_a_collection_are_seen_whole_or_not_at_all(re
 
 
 def test_a_group_waits_for_the_last_of_two_overlapping_collections(recorded):
-    cut, first_is_in, first_may_end = recorded.cut, threading.Event(), threading.Event()
+    gate, first_is_in, first_may_end = recorded.gate, threading.Event(), threading.Event()
 
     def first():
-        cut.begin("a reader")
+        gate.begin("a reader")
         first_is_in.set()
         first_may_end.wait(10)
-        cut.end()
+        gate.end()
 
     thread = threading.Thread(target=first)
     thread.start()
     first_is_in.wait(10)
-    cut.begin("a reader")
-    cut.apply(changes(1, 1))
+    gate.begin("a reader")
+    gate.apply(changes(1, 1))
     first_may_end.set()
     thread.join()
-    during = recorded.readers[0]._metrics_data, len(cut._deferred)
-    cut.end()
+    during = recorded.readers[0]._metrics_data, len(gate._deferred)
+    gate.end()
     assert during == (None, 1)
     assert together(recorded) == (1, 1)
 
@@ -350,7 +350,7 @@ def test_overlapping_collections_of_two_readers_see_groups_whole(recorded):
 
     def record():
         while not stop.is_set():
-            recorded.cut.apply(changes(1, 1))
+            recorded.gate.apply(changes(1, 1))
 
     thread = threading.Thread(target=record)
     thread.start()
@@ -361,29 +361,29 @@ def test_overlapping_collections_of_two_readers_see_groups_whole(recorded):
 
 
 def test_a_collection_that_ended_twice_ended_once(recorded):
-    cut = recorded.cut
-    cut.begin("a reader")
-    cut.end()
-    cut.end()
-    cut.begin("a reader")
-    cut.apply(changes(1, 1))
-    assert len(cut._deferred) == 1
-    cut.end()
-    assert len(cut._deferred) == 0
+    gate = recorded.gate
+    gate.begin("a reader")
+    gate.end()
+    gate.end()
+    gate.begin("a reader")
+    gate.apply(changes(1, 1))
+    assert len(gate._deferred) == 1
+    gate.end()
+    assert len(gate._deferred) == 0
 
 
 def test_an_end_without_a_beginning_in_this_thread_is_nothing(recorded):
-    recorded.cut.begin("a reader")
-    thread = threading.Thread(target=recorded.cut.end)
+    recorded.gate.begin("a reader")
+    thread = threading.Thread(target=recorded.gate.end)
     thread.start()
     thread.join()
-    recorded.cut.apply(changes(1, 1))
-    assert len(recorded.cut._deferred) == 1
-    recorded.cut.end()
+    recorded.gate.apply(changes(1, 1))
+    assert len(recorded.gate._deferred) == 1
+    recorded.gate.end()
 
 
 def test_a_group_that_is_deferred_is_seen_by_the_next_collection(recorded):
-    recorded.cut.defer(changes(1, 1))
+    recorded.gate.defer(changes(1, 1))
     assert together(recorded) == (1, 1)
 
 
@@ -391,14 +391,14 @@ def test_deferring_takes_no_lock(recorded):
     holding, done = threading.Event(), threading.Event()
 
     def hold():
-        with recorded.cut._lock:
+        with recorded.gate._lock:
             holding.set()
             done.wait(10)
 
     thread = threading.Thread(target=hold)
     thread.start()
     holding.wait(10)
-    recorded.cut.defer(changes(1, 1))
+    recorded.gate.defer(changes(1, 1))
     done.set()
     thread.join()
     assert together(recorded) == (1, 1)
@@ -406,9 +406,9 @@ def test_deferring_takes_no_lock(recorded):
 
 def test_what_finalizers_deferred_does_not_pile_up_where_nothing_collects(recorded):
     for _ in range(100):
-        recorded.cut.apply([])
-        recorded.cut.defer(changes(1, 1))
-    assert len(recorded.cut._deferred) <= 1
+        recorded.gate.apply([])
+        recorded.gate.defer(changes(1, 1))
+    assert len(recorded.gate._deferred) <= 1
 
 
 def test_a_finalizer_may_defer_while_its_thread_records_a_group(recorded):
@@ -417,13 +417,13 @@ def test_a_finalizer_may_defer_while_its_thread_records_a_group(recorded):
             self.me = self
 
         def __del__(self):
-            recorded.cut.defer(changes(1, 1))
+            recorded.gate.defer(changes(1, 1))
 
     gc.disable()
     try:
         for _ in range(10):
             Cyclic()
-        with recorded.cut._lock:
+        with recorded.gate._lock:
             gc.collect()
     finally:
         gc.enable()
@@ -431,37 +431,37 @@ def test_a_finalizer_may_defer_while_its_thread_records_a_group(recorded):
 
 
 def test_a_finalizer_may_record_a_group_while_its_thread_records_one(recorded):
-    with recorded.cut._lock:
-        recorded.cut.apply(changes(1, 1))
+    with recorded.gate._lock:
+        recorded.gate.apply(changes(1, 1))
     assert together(recorded) == (1, 1)
 
 
 def test_a_collection_that_hangs_costs_neither_memory_nor_counts(recorded, monkeypatch):
-    monkeypatch.setattr(Cut, "MOST_DEFERRED", 10)
-    recorded.cut.begin("a reader")
+    monkeypatch.setattr(CollectionGate, "MOST_DEFERRED", 10)
+    recorded.gate.begin("a reader")
     for _ in range(25):
-        recorded.cut.apply(changes(1, 1))
-        recorded.cut.defer(changes(1, 1))
-    assert len(recorded.cut._deferred) <= 11
-    recorded.cut.end()
+        recorded.gate.apply(changes(1, 1))
+        recorded.gate.defer(changes(1, 1))
+    assert len(recorded.gate._deferred) <= 11
+    recorded.gate.end()
     assert together(recorded) == (50, 50)
 
 
 def test_a_group_that_waits_when_telemetry_ends_is_in_the_last_collection():
     with Recorded(PLAIN, LOAD) as recorded:
-        recorded.cut.defer(changes(1, 1))
+        recorded.gate.defer(changes(1, 1))
         recorded.pipeline.disconnect()
         assert together(recorded) == (1, 1)
 
 
 def test_a_group_on_inert_instruments_is_nothing(recorded):
     recorded.pipeline.disconnect()
-    recorded.cut.apply(changes(1, 1))
+    recorded.gate.apply(changes(1, 1))
     assert together(recorded) == (0, 0)
 
 
 def test_a_wrong_change_leaves_the_others_of_its_group(recorded):
-    recorded.cut.apply(changes(-1, 1))
+    recorded.gate.apply(changes(-1, 1))
     assert together(recorded) == (0, 1)
 
 
@@ -478,7 +478,7 @@ def test_eight_threads_and_two_readers_lose_nothing(recorded):
 
     def record(_):
         for _ in range(500):
-            recorded.cut.apply(changes(1, 1))
+            recorded.gate.apply(changes(1, 1))
             WAIT.record(0.1)
             THINGS.add(1, colour="red")
 

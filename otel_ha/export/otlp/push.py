@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.view import Aggregation
 
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.delivery import Delivery
-from otel_ha.record.gate import Consistent, Cut
+from otel_ha.record.gate import CollectionGate, GatedReader
 
 _logger = logging.getLogger("otel_ha")
 
@@ -168,11 +168,13 @@ def _cause(message: str) -> str:
     return system_error[0] if system_error else message.partition(", retrying in")[0]
 
 
-class PushReader(Consistent, PeriodicExportingMetricReader):
+class PushReader(GatedReader, PeriodicExportingMetricReader):
     """Collects and pushes every interval, when it is flushed, and a last time when it is shut down."""
 
-    def __init__(self, exporter: WatchedExporter, delivery: Delivery, config: TelemetryConfig, cut: Cut) -> None:
-        self.cut = cut
+    def __init__(
+        self, exporter: WatchedExporter, delivery: Delivery, config: TelemetryConfig, gate: CollectionGate
+    ) -> None:
+        self.gate = gate
         self.delivery = delivery
         self._watched = exporter
         super().__init__(

@@ -24,7 +24,7 @@ from otel_ha.delivery import Delivery
 from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.push import LAST_TRY, PushReader, WatchedExporter
 from otel_ha.export.otlp.transport import transport_arguments
-from otel_ha.record.gate import Cut
+from otel_ha.record.gate import CollectionGate
 
 _DELTA = AggregationTemporality.DELTA
 # Which instruments are pushed as deltas; the others are cumulative. Source: OpenTelemetry specification, OTLP metrics
@@ -39,7 +39,7 @@ _PORTS = {"grpc": 4317, "http/protobuf": 4318}
 _KINDS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
 
-def otlp_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
+def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     """Return the reader that pushes by OTLP; the exporter is imported only here, and only the one that is chosen.
 
     Raises ConfigError where the exporter refuses its settings.
@@ -59,15 +59,15 @@ def otlp_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
     last_try = 0.0 if config.otlp_protocol == "grpc" else LAST_TRY
     hint = _hint(config.otlp_protocol, config.otlp_metrics_url)
     watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try=last_try, hint=hint)
-    return PushReader(watched, delivery, config, cut)
+    return PushReader(watched, delivery, config, gate)
 
 
-def console_reader(config: TelemetryConfig, cut: Cut) -> PushReader:
+def console_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     """Return the reader that prints."""
     from opentelemetry.sdk.metrics.export import ConsoleMetricExporter  # noqa: PLC0415 - only when chosen
 
     delivery = Delivery("console", "the console")
-    return PushReader(WatchedExporter(ConsoleMetricExporter(), delivery, {}, {}), delivery, config, cut)
+    return PushReader(WatchedExporter(ConsoleMetricExporter(), delivery, {}, {}), delivery, config, gate)
 
 
 def _hint(protocol: str, url: str) -> str:

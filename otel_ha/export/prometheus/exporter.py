@@ -21,7 +21,7 @@ class Exporter(PrometheusMetricReader):
         self._families = CollectorRegistry()
         super().__init__(disable_target_info=not target_info, registry=self._families)
 
-    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: see Consistent
+    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: see GatedReader
         """Collect nothing."""
 
     def text(self, data: MetricsData, encode: Encode) -> str:

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric as Family
 from otel_ha.export.prometheus.exporter import Encode, with_ratios, writable
 from otel_ha.export.prometheus.exposition import Exposition, exposition
 from otel_ha.export.prometheus.points import in_columns
-from otel_ha.record.gate import Consistent, Cut
+from otel_ha.record.gate import CollectionGate, GatedReader
 
 _logger = logging.getLogger("otel_ha")
 
@@ -28,15 +28,15 @@ TURN = 250
 """Points after which others get their turn: about a millisecond's worth."""
 
 
-class ScrapeReader(Consistent, PrometheusMetricReader):
+class ScrapeReader(GatedReader, PrometheusMetricReader):
     """The Prometheus reader: collected by a scrape and by nothing else.
 
     Its registry can be collected as any other, and others may register there. `stream` gives the same at a part of the
     cost.
     """
 
-    def __init__(self, cut: Cut) -> None:
-        self.cut = cut
+    def __init__(self, gate: CollectionGate) -> None:
+        self.gate = gate
         self.registry = StreamingRegistry(self)
         self._thread = threading.local()
         self._formats: dict[Any, Exposition] = {}

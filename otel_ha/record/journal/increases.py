@@ -11,7 +11,7 @@ from otel_ha.record.resolver import Identity
 
 
 @dataclass(slots=True)
-class Gain:
+class Increase:
     """What one attribute set of an instrument gained; of a histogram with counts by the index of their upper bound."""
 
     instrument: str
@@ -21,11 +21,11 @@ class Gain:
     counts: dict[int, int] = field(default_factory=dict)
 
 
-class Gains:
+class Increases:
     """Adds up what cells are settled with; whoever calls holds the journal's lock."""
 
     def __init__(self) -> None:
-        self._gains: dict[Cell, Gain] = {}
+        self._gains: dict[Cell, Increase] = {}
 
     def note(self, cell: Cell) -> None:
         """Add what a cell is about to be settled with."""
@@ -43,14 +43,14 @@ class Gains:
             index = bisect_left(cell.scale.bounds, amount)
             gain.counts[index] = gain.counts.get(index, 0) + 1
 
-    def take(self) -> list[Gain]:
+    def take(self) -> list[Increase]:
         """Return what was gained since this was last called."""
         taken, self._gains = self._gains, {}
         return list(taken.values())
 
-    def _of(self, cell: Cell) -> Gain:
+    def _of(self, cell: Cell) -> Increase:
         gain = self._gains.get(cell)
         if gain is None:
             bounds = cell.scale.bounds if isinstance(cell, HistogramCell) else ()
-            gain = self._gains[cell] = Gain(cell.instrument, cell.identity, bounds)
+            gain = self._gains[cell] = Increase(cell.instrument, cell.identity, bounds)
         return gain

@@ -19,7 +19,7 @@ from opentelemetry.trace import get_current_span
 from otel_ha.declare.context import current_context
 from otel_ha.declare.ports import Step
 from otel_ha.record.journal.cells import Cell
-from otel_ha.record.journal.increases import Gain, Gains
+from otel_ha.record.journal.increases import Increase, Increases
 
 TIME = "otel_ha.time"
 """The key by which the context of a measurement that is replayed says when it was taken."""
@@ -39,7 +39,7 @@ Entry = tuple[Changes, Context | None]
 _BACKWARDS: tuple[Step, ...] = ("ended", "started", "received")
 
 
-class Group:
+class Batch:
     """Measurements that belong together, resolved: one of a cell, whose amount is another each time, and constants."""
 
     __slots__ = ("_journal", "amounts", "cell", "constants", "generation", "limit")
@@ -83,11 +83,11 @@ class Journal:
         self._exemplars = exemplars
         self._sorting = threading.Lock()
         self._cells: list[Cell] = []
-        self._groups: dict[Step, list[Group]] = {step: [] for step in _BACKWARDS}
+        self._groups: dict[Step, list[Batch]] = {step: [] for step in _BACKWARDS}
         self._entries: dict[Step, list[Entry]] = {step: [] for step in _BACKWARDS}
         self._dirty: list[Cell] = []
         self._replays: list[Entry] = []
-        self.gains: Gains | None = None
+        self.gains: Increases | None = None
         """What cells gain, where somebody wants to know."""
         self.readers: Callable[[], object] = lambda: None
 
@@ -104,11 +104,11 @@ class Journal:
         cell.limit = self._limit()
         self._cells.append(cell)
 
-    def group(self, step: Step, cell: Cell | None, constants: Changes) -> Group | None:
+    def group(self, step: Step, cell: Cell | None, constants: Changes) -> Batch | None:
         """Return a new group; None where there are very many."""
         if sum(map(len, self._groups.values())) >= self.MOST_GROUPS:
             return None
-        group = Group(self, cell, constants)
+        group = Batch(self, cell, constants)
         group.limit = self._limit()
         self._groups[step].append(group)
         return group
@@ -133,7 +133,7 @@ class Journal:
         """Whether what is recorded in this context may become an exemplar."""
         return self._exemplars and get_current_span(context).get_span_context().trace_flags.sampled
 
-    def shorten(self, those: Cell | Group) -> None:
+    def shorten(self, those: Cell | Batch) -> None:
         """Take to its cells what waits there, unless somebody is at it."""
         self._in_turn(lambda: self._take(those))
 
@@ -154,7 +154,7 @@ class Journal:
             self._replay()
         return []
 
-    def gained(self) -> list[Gain]:
+    def gained(self) -> list[Increase]:
         """Return what was settled since this was last called, where somebody wants to know."""
         if self.gains is None:
             return []
@@ -200,7 +200,7 @@ class Journal:
                 if self.gains is not None:
                     self.gains.note_one(cell, amount)
 
-    def _take(self, those: Cell | Group) -> None:
+    def _take(self, those: Cell | Batch) -> None:
         amounts = _prefix(those.amounts)
         if not amounts:
             return

@@ -42,7 +42,7 @@ class Direct:
     """The aggregations of one observable instrument that are known, for each reader."""
 
     def __init__(self, shared: Shared, journal: Journal) -> None:
-        self._cut = shared.cut
+        self._gate = shared.gate
         self._journal = journal
         self._readers: object = None
         self._takers: dict[object, Takers] = {}
@@ -52,7 +52,7 @@ class Direct:
 
         So it is where a reader collects that is none of ours, and where each value may become an exemplar.
         """
-        reader = self._cut.reader
+        reader = self._gate.reader
         if reader is None or ((context := current_context()) and self._journal.samples(context)):
             return None
         readers = self._journal.readers()
@@ -69,7 +69,7 @@ class Direct:
                 takers.pop(key, None)
 
 
-class BoundObservers(Observers):
+class DirectObservers(Observers):
     """Reads the sources of one observable instrument, and hands what they say to aggregations that are known."""
 
     def __init__(self, instrument: Instrument, shared: Shared, journal: Journal) -> None:
@@ -100,7 +100,7 @@ class BoundObservers(Observers):
         return Observation(amount.value, attributes, context)
 
 
-class BoundSums(ExpiringSums):
+class DirectSums(ExpiringSums):
     """Sums that expire, which are handed to aggregations that are known."""
 
     def __init__(self, expiry: float, shared: Shared, journal: Journal) -> None:

@@ -1,4 +1,4 @@
-"""BoundRecorder: resolves an attribute set once, to a cell, and from then on appends."""
+"""JournalRecorder: resolves an attribute set once, to a cell, and from then on appends."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from otel_ha.declare.amounts import LIMIT, no_amount, plain
 from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Histogram, Synchronous
 from otel_ha.declare.ports import Attributes, AttributeValue, Change, Line, Step, shown
-from otel_ha.record.api import SynchronousRecorder, Write
+from otel_ha.record.api import ApiRecorder, Write
 from otel_ha.record.journal.cells import Cell, HistogramCell, Scale, SumCell
-from otel_ha.record.journal.journal import Group, Journal
+from otel_ha.record.journal.journal import Batch, Journal
 from otel_ha.record.resolver import Identity, Shared, identity
 
 
-class BoundLine:
+class JournalLine:
     """The way to a cell, for a handle."""
 
     __slots__ = ("_cell", "amounts", "least", "limit", "most", "recorder")
 
-    def __init__(self, recorder: BoundRecorder, cell: Cell) -> None:
+    def __init__(self, recorder: JournalRecorder, cell: Cell) -> None:
         self.recorder = recorder
         self.amounts = cell.amounts
         self.limit = cell.limit
@@ -36,7 +36,7 @@ class BoundLine:
         self.recorder.journal.shorten(self._cell)
 
 
-class BoundRecorder(SynchronousRecorder):
+class JournalRecorder(ApiRecorder):
     """Records one synchronous instrument's measurements by way of a journal."""
 
     MOST_KEYS = 10_000
@@ -84,7 +84,7 @@ class BoundRecorder(SynchronousRecorder):
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:
         """Take measurements that belong together, as one entry."""
         try:
-            if any(not isinstance(change[0].recorder, BoundRecorder | None) for change in changes):
+            if any(not isinstance(change[0].recorder, JournalRecorder | None) for change in changes):
                 # Not all of them are in the journal: a collection has to be held back.
                 super().record_together(changes, step, later=later)
             elif group := self._together(changes):
@@ -96,7 +96,7 @@ class BoundRecorder(SynchronousRecorder):
         """Whether a measurement in this context may become an exemplar; see Recorder."""
         return self.journal.samples(context)
 
-    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Group | None:
+    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Batch | None:
         """Return the changes as a group, if all of them were recorded before and have cells; see Recorder."""
         try:
             found = [self._resolved(change) for change in changes if change[0].recorder is not None]
@@ -112,7 +112,7 @@ class BoundRecorder(SynchronousRecorder):
         # What is wrong with them is to be counted each time.
         with suppress(Exception):
             if self.takes(amount) and reports == self.resolver.reports:
-                return BoundLine(self, self.cell(attributes))
+                return JournalLine(self, self.cell(attributes))
         return None
 
     def cell(self, attributes: Attributes) -> Cell:
@@ -150,7 +150,7 @@ class BoundRecorder(SynchronousRecorder):
         """Return the amount and the cell of a change; raise KeyError where it was not recorded before."""
         instrument, amount, attributes = change
         recorder = instrument.recorder
-        if not isinstance(recorder, BoundRecorder) or recorder.journal is not self.journal:
+        if not isinstance(recorder, JournalRecorder) or recorder.journal is not self.journal:
             raise KeyError(instrument.name)
         return amount, recorder._given[_key(attributes)]
 
@@ -158,7 +158,7 @@ class BoundRecorder(SynchronousRecorder):
         found: list[tuple[float, Cell]] = []
         for instrument, amount, attributes in changes:
             recorder = instrument.recorder
-            if isinstance(recorder, BoundRecorder):
+            if isinstance(recorder, JournalRecorder):
                 if recorder.takes(amount):
                     found.append((plain(amount), recorder.cell(attributes)))
                 else:

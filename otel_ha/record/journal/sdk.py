@@ -21,7 +21,7 @@ from otel_ha.declare.instruments import ObservableCounter, ObservableGauge
 from otel_ha.record.journal.aggregations import CellHistogram, CellSum, ObservedLastValue, ObservedSum
 from otel_ha.record.journal.cells import HistogramCell, Scale, SumCell
 from otel_ha.record.journal.journal import Journal
-from otel_ha.record.journal.observed import BoundObservers
+from otel_ha.record.journal.observed import DirectObservers
 from otel_ha.record.problems import Problems
 from otel_ha.record.resolver import Identity, Shared, identity
 
@@ -74,7 +74,7 @@ def _exported_by_a_trial() -> tuple[list[dict[str, Any]], int]:
         View(instrument_name="histogram", aggregation=CellHistogram((1.0, 2.0))),
     ]
     provider = _for_a_trial(readers, views)
-    keep_from(readers[1], provider, "trial", {"sum", "histogram"})
+    withhold_from(readers[1], provider, "trial", {"sum", "histogram"})
     points: list[Any] = []
 
     def gather(those: Iterable[Any]) -> list[Any]:
@@ -119,7 +119,7 @@ def _observed_by_a_trial() -> dict[str, list[Any]]:
     meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
     journal.readers = functools.partial(readers_of, provider)
     shared = Shared(Problems(lambda *_: None))
-    grown, level = (BoundObservers(each, shared, journal) for each in (_GROWN, _LEVEL))
+    grown, level = (DirectObservers(each, shared, journal) for each in (_GROWN, _LEVEL))
     meter.create_observable_counter("grown", callbacks=[grown.callback])
     meter.create_observable_gauge("level", callbacks=[level.callback])
     values: list[float] = []
@@ -128,16 +128,16 @@ def _observed_by_a_trial() -> dict[str, list[Any]]:
     found: defaultdict[str, list[Any]] = defaultdict(list)
     for value in (1, 3, 6):
         values.append(value)
-        shared.cut.begin(reader)
+        shared.gate.begin(reader)
         data: Any = reader.get_metrics_data()
-        shared.cut.end()
+        shared.gate.end()
         for metric in data.resource_metrics[0].scope_metrics[0].metrics:
             found[metric.name].append(metric.data.data_points[0].value)
     provider.shutdown()
     return found
 
 
-def keep_from(reader: MetricReader, provider: MeterProvider, scope: str, names: Collection[str]) -> None:
+def withhold_from(reader: MetricReader, provider: MeterProvider, scope: str, names: Collection[str]) -> None:
     """Keep the measurements of a scope's instruments of these names from a reader: for it the SDK keeps no series."""
     storage: Any = provider._measurement_consumer._reader_storages[reader]
     consume = storage.consume_measurement

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from otel_ha.history import Figures, History
+from otel_ha.history import History, Interval
 from otel_ha.version import __version__
 
 SCHEMA_VERSION = "1.0"
@@ -63,7 +63,7 @@ def _current(history: History) -> dict[str, Any]:
 
 
 def _history(history: History) -> dict[str, Any]:
-    intervals: list[Figures] = history.intervals()
+    intervals: list[Interval] = history.intervals()
     return {
         "length": history.length,
         "interval": history.interval,
