@@ -2,7 +2,7 @@
 
 from importlib import metadata
 
-from otel_ha.record.journal.sdk import is_supported
+from otel_ha.record.journal.trial import is_supported
 
 pytest_plugins = ["tests.servers.fixtures"]
 

@@ -33,13 +33,13 @@ class Run:
         self.clock = Clock()
         self.history = History(catalog, length=length, interval=3600, now=self.clock)
         config = TelemetryConfig(metrics_exporters=(), entity_metrics=True, environ={}, **settings)
-        self.pipeline = Pipeline(config, catalog, views=views, keeper=self.history)
+        self.pipeline = Pipeline(config, catalog, views=views, history=self.history)
 
     def collect(self, seconds: float) -> None:
         """Take a regular collection so many seconds after the last one."""
         self.clock.seconds += seconds
         assert self.pipeline.history is not None
-        self.pipeline.history.keep()
+        self.pipeline.history.store()
 
 
 @contextmanager

@@ -29,6 +29,6 @@ def plain_duration(duration: float) -> float | None:
         return None
 
 
-def no_amount(value: object, instrument: Instrument) -> str:
+def cannot_record(value: object, instrument: Instrument) -> str:
     """Return the message for a value that the instrument cannot record."""
-    return f"{shown(value)} is no amount for a {type(instrument).__name__}; it is left out"
+    return f"cannot record {shown(value)} on a {type(instrument).__name__}; ignored"

@@ -1,4 +1,4 @@
-"""Handles: what `bind()` returns, a declaration together with its attributes."""
+"""Handles: the objects that `bind()` returns, a declaration together with its attributes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Records(Protocol):
 
     @property
     def recorder(self) -> Recorder | None:
-        """What it hands its measurements to; None while it is inert."""
+        """Its recorder; None while it is inert."""
 
 
-class _Bound:
-    """A declaration and attributes that are resolved once for each telemetry; inert as the declaration is."""
+class _Handle:
+    """A declaration with attributes that are resolved once per telemetry; inert while the declaration is."""
 
     __slots__ = ("_attributes", "_instrument", "_line")
 
@@ -26,9 +26,9 @@ class _Bound:
         self._attributes = attributes
         self._line: Line | None = None
 
-    # All of it in one call: each further one is more code that has left the CPU's caches since the last event.
-    def _take(self, amount: float, /) -> None:
-        """Take one measurement; never raises."""
+    # All in one call: every further call is more code that has left the CPU's caches since the last event.
+    def _record(self, amount: float, /) -> None:
+        """Record one measurement; never raises."""
         recorder = self._instrument.recorder
         if recorder is None:
             return
@@ -37,36 +37,36 @@ class _Bound:
             line is None
             or line.recorder is not recorder
             or not ((kind is int or kind is float) and line.least <= amount < line.most)
-            or ((context := current_context()) and recorder.samples(context))
+            or ((context := current_context()) and line.samples(context))
         ):
-            self._take_with_care(recorder, amount)
+            self._record_in_full(recorder, amount)
             return
         if len(line.amounts) > line.limit:
             line.shorten()
         line.amounts.append(amount)
 
-    def _take_with_care(self, recorder: Recorder, amount: float) -> None:
-        """Take a measurement that is the first of its kind, or in a span, or that something may be wrong with."""
-        line = self._line
-        if line is not None and line.recorder is recorder:
+    def _record_in_full(self, recorder: Recorder, amount: float) -> None:
+        """Record a measurement that is the first one, in a sampled span, or possibly wrong."""
+        line, fast = self._line, recorder.fast
+        if fast is None or (line is not None and line.recorder is recorder):
             recorder.record(amount, self._attributes)
         else:
-            self._line = recorder.open_line(amount, self._attributes)
+            self._line = fast.open_line(amount, self._attributes)
 
 
-class BoundCounter(_Bound):
+class BoundCounter(_Handle):
     """A Counter or an UpDownCounter with its attributes."""
 
-    add = _Bound._take
+    add = _Handle._record
 
 
-class BoundGauge(_Bound):
+class BoundGauge(_Handle):
     """A Gauge with its attributes."""
 
-    set = _Bound._take
+    set = _Handle._record
 
 
-class BoundHistogram(_Bound):
+class BoundHistogram(_Handle):
     """A Histogram with its attributes."""
 
-    record = _Bound._take
+    record = _Handle._record

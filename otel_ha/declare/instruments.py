@@ -17,6 +17,7 @@ from otel_ha.declare.handles import BoundCounter, BoundGauge, BoundHistogram
 from otel_ha.declare.ports import (
     GENERATION,
     AttributeValue,
+    Forgetting,
     Observer,
     Observing,
     Point,
@@ -171,8 +172,9 @@ class Counter(Synchronous):
 
     def forget(self, **attributes: AttributeValue | None) -> None:
         """Give up the series that have these attributes, if this counter's series expire; never raises."""
-        if self.recorder is not None:
-            self.recorder.forget(attributes)
+        recorder = self.recorder
+        if isinstance(recorder, Forgetting):
+            recorder.forget(attributes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

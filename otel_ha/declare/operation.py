@@ -1,4 +1,4 @@
-"""Operation: a kind of work, and the instruments that account for it."""
+"""Operation: a kind of work, with the instruments that account for it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import functools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from otel_ha.declare.amounts import no_amount, plain_duration
+from otel_ha.declare.accounts import Accounts
+from otel_ha.declare.amounts import cannot_record, plain_duration
 from otel_ha.declare.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
+from otel_ha.declare.keys import Key, is_exact, key_of
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Change, Recorder, Step
-from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_as
+from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_step
 from otel_ha.errors import CatalogError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Operation:
-    """A kind of work and the instruments that account for it.
+    """A kind of work, with the instruments that account for it.
 
-    At every collection received = processed + discarded + in flight,
-    where processed is the count of `duration`. Each instrument takes those of the attributes that it declares;
-    `in_flight` is told apart by state, queued or active. Work that is `queued` was counted by `receive()` when it went
-    into a queue; other work is received when it starts. `occurrences` counts work that was processed.
+    At every collection received = processed + discarded + in flight, where processed is the count of `duration`. Each
+    instrument gets those of the attributes that it declares; `in_flight` has the attribute state, queued or active.
+    `queued` work is counted by `receive()` when it goes into a queue; other work is received when it starts.
+    `occurrences` counts processed work.
     """
 
     duration: Histogram
@@ -34,19 +35,25 @@ class Operation:
     queued: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the instruments can hold what is recorded on them; raises CatalogError."""
+        """Check that the instruments can hold the measurements; raises CatalogError."""
         name, unit = self.duration.name, self.duration.unit
         if unit != "s":
-            raise CatalogError(f"{name!r} cannot measure durations: these are in seconds, its unit is {unit!r}")
+            raise CatalogError(f"{name!r} has the unit {unit!r} and cannot measure durations; declare it with unit='s'")
         for instrument, keyword in ((self.in_flight, "state"), (self.discarded, "reason")):
-            if instrument is not None and keyword not in self._keywords[instrument]:
-                raise CatalogError(f"{instrument.name!r} needs an attribute {keyword!r} in an operation")
+            if instrument is not None and keyword not in self.accounts.keywords[instrument]:
+                raise CatalogError(f"{instrument.name!r} needs an attribute {keyword!r} to be part of an operation")
+
+    @functools.cached_property
+    def accounts(self) -> Accounts:
+        """The changes to its instruments at each step."""
+        return Accounts(
+            self.duration, self.in_flight, self.received, self.discarded, self.occurrences, queued=self.queued
+        )
 
     @functools.cached_property
     def instruments(self) -> tuple[Synchronous, ...]:
-        """The instruments it records to."""
-        every = (self.duration, self.in_flight, self.received, self.discarded, self.occurrences)
-        return tuple(instrument for instrument in every if instrument is not None)
+        """The instruments that it records to."""
+        return self.accounts.instruments
 
     @functools.cached_property
     def attributes(self) -> Mapping[str, Attribute]:
@@ -55,7 +62,7 @@ class Operation:
 
     @property
     def recorder(self) -> Recorder | None:
-        """What its measurements are handed to; None while all of its instruments are inert."""
+        """The recorder of its measurements; None while all of its instruments are inert."""
         for instrument in self.instruments:
             if instrument.recorder is not None:
                 return instrument.recorder
@@ -63,45 +70,42 @@ class Operation:
 
     def receive(self, /, **attributes: AttributeValue | None) -> None:
         """Count work that was received and now waits in a queue; never raises."""
-        if not self._recorded_again((), attributes):
-            changes = [*self._one(self.received, 1, attributes), *self._one(self.in_flight, 1, attributes, "queued")]
-            self._record_first((), attributes, changes, "received")
+        if not self._record_resolved((), attributes):
+            self._record_first((), attributes, self.accounts.received(attributes), "received")
 
     def discard(self, /, reason: str, **attributes: AttributeValue | None) -> None:
         """Count work that `receive()` counted and that is given up while it still waits; never raises."""
-        if not self._recorded_again((reason,), attributes):
-            discarded = self._one(self.discarded, 1, {**attributes, "reason": reason})
-            changes = [*discarded, *self._one(self.in_flight, -1, attributes, "queued")]
-            self._record_first((reason,), attributes, changes, "ended")
+        if not self._record_resolved((reason,), attributes):
+            self._record_first((reason,), attributes, self.accounts.discarded(reason, attributes), "ended")
 
     def record(
         self, duration: float, /, outcome: Outcome | Discarded = OK, **attributes: AttributeValue | None
     ) -> None:
-        """Count work that is over and took `duration` seconds, measured elsewhere: received and ended in one step.
+        """Count work that took `duration` seconds, measured elsewhere: received and ended in one step.
 
-        A duration that is none (negative, no number) is reported, and nothing is counted. Never raises.
+        An invalid duration (negative, not a number) is reported, and nothing is counted. Never raises.
         """
-        taken = plain_duration(duration)
-        if taken is None:
-            self._report("invalid_amount", "", no_amount(duration, self.duration))
+        seconds = plain_duration(duration)
+        if seconds is None:
+            self._report("invalid_amount", "", cannot_record(duration, self.duration))
             return
-        what = ended_as(outcome)
-        if not self._recorded_again(what, attributes, taken):
-            changes = [*self._ended(outcome, taken, attributes), *self._arriving(attributes)]
-            self._record_first(what, attributes, changes, "ended", varies=changes[0][0] is self.duration)
+        step = ended_step(outcome)
+        if not self._record_resolved(step, attributes, seconds):
+            changes = self.accounts.passed(outcome, seconds, attributes)
+            self._record_first(step, attributes, changes, "ended", varies=changes[0][0] is self.duration)
 
     def bind(self, /, **attributes: AttributeValue | None) -> BoundOperation:
-        """Return this operation with its attributes resolved, for a place where work comes in often.
+        """Return this operation with its attributes resolved, for code that receives work often.
 
         Raises CatalogError for a reason, an outcome or a state: each step has its own.
         """
         return BoundOperation(self, attributes)
 
-    def start(self, attributes: Attributes) -> None:
-        """Count work that starts."""
-        self._record(self.starting(attributes), "started")
+    def started(self, attributes: Attributes) -> None:
+        """Count work that started."""
+        self._record(self.accounts.started(attributes), "started")
 
-    def end(
+    def ended(
         self,
         outcome: Outcome | Discarded,
         duration: float,
@@ -110,137 +114,89 @@ class Operation:
         at_end: Attributes,
         later: bool = False,
     ) -> None:
-        """Count work that ended after `duration` seconds; what leaves the number in flight has the attributes it had.
+        """Count work that ended after `duration` seconds; it leaves the work in flight with its attributes at the
+        start.
 
         With `later`, no lock is taken and the next collection sees it: for finalizers.
         """
-        self._record(self.ending(outcome, duration, at_start, at_end), "ended", later=later)
-
-    def starting(self, attributes: Attributes) -> Sequence[Change]:
-        """Return what a start changes."""
-        return [*self._arriving(attributes), *self._one(self.in_flight, 1, attributes, "active")]
-
-    def _arriving(self, attributes: Attributes) -> Sequence[Change]:
-        if self.queued:
-            return self._one(self.in_flight, -1, attributes, "queued")
-        return self._one(self.received, 1, attributes)
-
-    def ending(
-        self, outcome: Outcome | Discarded, duration: float, at_start: Attributes, at_end: Attributes
-    ) -> Sequence[Change]:
-        """Return what an end changes; work that is processed changes the duration, and that first."""
-        return [*self._ended(outcome, duration, at_end), *self._one(self.in_flight, -1, at_start, "active")]
-
-    def _ended(self, outcome: Outcome | Discarded, duration: float, attributes: Attributes) -> Sequence[Change]:
-        if isinstance(outcome, Discarded) and self.discarded is not None:
-            return self._one(self.discarded, 1, {**attributes, "reason": outcome.reason})
-        name = "discarded" if isinstance(outcome, Discarded) else outcome
-        taken = self._one(self.duration, duration, {**attributes, "outcome": name})
-        return [*taken, *self._one(self.occurrences, 1, attributes)]
+        self._record(self.accounts.ended(outcome, duration, at_start, at_end), "ended", later=later)
 
     def late(self, at_start: Attributes, attributes: Attributes) -> Attributes:
-        """Return those of `attributes`, which are given after the start, that can still be taken.
+        """Return those of `attributes`, which became known after the start, that can still be recorded.
 
-        What tells received work and work in flight apart stays as it was, or the accounts would not add up.
+        Attributes by which received work and work in flight are counted stay as they were, or the accounts would not
+        add up.
         """
         self._check(attributes)
-        fixed = {k for k in attributes.keys() & self._fixed if attributes[k] != at_start.get(k)}
+        fixed = {k for k in attributes.keys() & self.accounts.fixed if attributes[k] != at_start.get(k)}
         for keyword in fixed:
-            self._report(
-                "late_attribute", keyword, f"{keyword!r} cannot change once work has started; it is left as it was"
-            )
+            self._report("late_attribute", keyword, f"{keyword!r} cannot change once work has started; ignored")
         return {keyword: value for keyword, value in attributes.items() if keyword not in fixed}
 
-    def _check(self, attributes: Attributes) -> bool:
-        """Report attributes that no instrument declares, and return whether there is none.
+    def resolved(self) -> Resolved:
+        """Return the steps that are resolved for the current recorders."""
+        resolved = self._resolved
+        if resolved.generation is not GENERATION.current:
+            resolved = self.__dict__["_resolved"] = Resolved(self.instruments)
+        return resolved
 
-        Those that just one instrument has are left out of the others.
-        """
+    @functools.cached_property
+    def _resolved(self) -> Resolved:
+        return Resolved(self.instruments)
+
+    def _check(self, attributes: Attributes) -> bool:
+        """Report attributes that none of the instruments declares; return whether all are declared."""
         undeclared = attributes.keys() - self.attributes.keys()
         for keyword in undeclared:
-            self._report(
-                "undeclared_attribute", keyword, f"an operation on it has no attribute {keyword!r}; it is left out"
-            )
+            declared = ", ".join(sorted(self.attributes)) or "none"
+            message = f"its operation has no attribute {keyword!r} (declared: {declared}); ignored"
+            self._report("undeclared_attribute", keyword, message)
         return not undeclared
 
-    def _report(self, reason: str, keyword: str, what: str) -> None:
+    def _report(self, reason: str, keyword: str, message: str) -> None:
         if (recorder := self.recorder) is not None:
-            recorder.report(reason, what, attribute=keyword)
-
-    def _one(
-        self, instrument: Synchronous | None, amount: float, attributes: Attributes, state: str | None = None
-    ) -> list[Change]:
-        """Return the change of one instrument, with those of the attributes that it declares."""
-        if instrument is None:
-            return []
-        keywords = self._keywords[instrument]
-        own = {keyword: value for keyword, value in attributes.items() if keyword in keywords}
-        if state is not None:
-            own["state"] = state
-        return [(instrument, amount, own)]
+            recorder.report(reason, message, attribute=keyword)
 
     def _record(self, changes: Sequence[Change], step: Step, *, later: bool = False) -> None:
         recorder = self.recorder
         if recorder is not None:
             recorder.record_together(changes, step, later=later)
 
-    def _recorded_again(self, what: tuple[Any, ...], attributes: Attributes, amount: float = 1) -> bool:
-        """Record a step with attributes that it was recorded with before, if it was; or nothing, while inert.
+    def _record_resolved(self, step: Key, attributes: Attributes, amount: float = 1) -> bool:
+        """Record a step that is resolved for these attributes; return whether it was recorded, or is inert.
 
-        `what` tells apart what can be recorded with the same attributes: the reason, or the outcome.
+        `step` distinguishes steps with the same attributes: by the reason or the outcome.
         """
-        prepared = self._prepared
-        if prepared.generation is not GENERATION.current:
-            prepared = self.prepared()
-        if prepared.recorder is None:
+        resolved = self._resolved
+        if resolved.generation is not GENERATION.current:
+            resolved = self.resolved()
+        if resolved.recorder is None:
             return True
-        try:
-            group = prepared.groups.get((*what, *attributes, *attributes.values()))
-        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
+        try:  # look_up() and key_of(), in place
+            batch = resolved.batches.get((*step, *attributes, *attributes.values()))
+        except Exception:  # noqa: BLE001 - see look_up()
             return False
-        return group is not None and group.record(amount)
+        return batch is not None and batch.record(amount)
 
     def _record_first(
         self,
-        what: tuple[Any, ...],
+        step: Key,
         attributes: Attributes,
         changes: Sequence[Change],
-        step: Step,
+        kind: Step,
         *,
         varies: bool = False,
     ) -> None:
-        prepared = self.prepared()
+        """Record a step that is not resolved for these attributes, and resolve it for the next time."""
+        resolved = self.resolved()
         declared = self._check(attributes)
-        self._record(changes, step)
-        recorder, key = prepared.recorder, (*what, *attributes, *attributes.values())
-        # Of values that equal others (1, 1.0 and True) the key would not say which.
-        plain = all(isinstance(part, str | None) for part in key)
-        if not (declared and plain) or recorder is None:
+        self._record(changes, kind)
+        key = key_of(attributes, *step)
+        if not declared or not is_exact(key) or resolved.recorder is None or resolved.recorder.fast is None:
             return
-        with suppress(Exception):  # a text may be of a class of its own, which does anything when it is hashed
-            if key not in prepared.groups and len(prepared.groups) < MOST_RESOLVED:
-                group = recorder.prepare(changes, step, varies=varies)
-                if group is not None:
-                    group.generation = prepared.generation
-                    prepared.groups[key] = group
-
-    def prepared(self) -> Resolved:
-        """Return what is resolved for the recorders of now."""
-        prepared = self._prepared
-        if prepared.generation is not GENERATION.current:
-            prepared = self.__dict__["_prepared"] = Resolved(self.instruments)
-        return prepared
-
-    @functools.cached_property
-    def _prepared(self) -> Resolved:
-        return Resolved(self.instruments)
-
-    @functools.cached_property
-    def _keywords(self) -> Mapping[Synchronous, frozenset[str]]:
-        return {i: frozenset(attribute.keyword for attribute in i.attributes) for i in self.instruments}
-
-    @functools.cached_property
-    def _fixed(self) -> frozenset[str]:
-        """The keywords that work is received and in flight by."""
-        accounts = (self._keywords[i] for i in (self.received, self.in_flight) if i is not None)
-        return frozenset().union(*accounts) - {"state"}
+        with suppress(Exception):  # a subclass of str may do anything when it is hashed
+            if key not in resolved.batches and len(resolved.batches) < MOST_RESOLVED:
+                batch = resolved.recorder.fast.batch(changes, kind, varies=varies)
+                if batch is not None:
+                    batch.generation = resolved.generation
+                    resolved.batches[key] = batch

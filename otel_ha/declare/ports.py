@@ -1,41 +1,41 @@
-"""What a declaration hands its measurements to: the protocols of recorders, and the words that they have in common."""
+"""Ports: the protocols between declarations and recorders, and the types that both use."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 AttributeValue = str | bool | int | float
-"""What OpenTelemetry takes as an attribute's value; None leaves the attribute out."""
+"""The value of an attribute, as OpenTelemetry accepts it; None leaves the attribute out."""
 
 Attributes = Mapping[str, AttributeValue | None]
 """Attributes by the Python keyword of their declaration."""
 
 Point = tuple[float, Attributes]
-"""One observed value and the attributes that are its own."""
+"""One observed value and its own attributes."""
 
 Source = Callable[[], float | Iterable[Point] | None]
-"""What an observable is read from: a value, several points, or None for nothing to report now."""
+"""A function that an observable reads: it returns a value, several points, or None if there is nothing to report."""
 
 Change = tuple[Any, float, Attributes]
-"""One measurement of a group that belongs together: on what declaration, how much, with which attributes."""
+"""One measurement of a batch: the declaration, the amount, the attributes."""
 
 Step = Literal["received", "started", "ended"]
-"""The steps of work, each of which has the one before it as its cause."""
+"""The steps of work; each one is caused by the one before it."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxother = _SHORT.maxstring = 200
 
 
 class Generation:
-    """Stands for the recorders of all declarations: `current` is another object whenever some of them changed.
+    """Stands for the recorders of all declarations: `current` is replaced whenever one of them changes.
 
-    Who prepares something for the recorders of now keeps the object, and prepares it anew when it is the current one no
-    more. That is one comparison, however many declarations are looked at.
+    Code that caches work against the current recorders remembers this object and rebuilds its cache when it changes:
+    one comparison, however many declarations are involved.
     """
 
     __slots__ = ("current",)
@@ -44,7 +44,7 @@ class Generation:
         self.current = object()
 
     def end(self) -> None:
-        """Make what was prepared out of date."""
+        """Invalidate everything that was cached against the current recorders."""
         self.current = object()
 
 
@@ -52,80 +52,88 @@ GENERATION = Generation()
 
 
 class Waiting(Protocol):
-    """Where amounts wait for a collection: what is appended is recorded."""
+    """A list of amounts that wait for a collection: appending to it records a measurement."""
 
     amounts: list[Any]
-    """The amounts; or anything, where each time stands for the same ones."""
+    """The amounts; for a batch without a varying amount, one arbitrary item per measurement."""
 
     limit: int
-    """How long `amounts` may be before it is to be shortened, where nothing is collected."""
+    """The length of `amounts` from which it is to be shortened, in case nothing collects."""
 
     def shorten(self) -> None:
-        """Add up what waits, unless somebody is at it."""
+        """Add up the waiting amounts, unless another thread is doing so."""
+
+    def samples(self, context: Context) -> bool:
+        """Whether a measurement in this context may become an exemplar and therefore must not be appended."""
 
 
 class Batch(Waiting, Protocol):
-    """Measurements that belong together, resolved so that they can be recorded again and again."""
+    """Measurements that are recorded together, resolved so that they can be recorded again."""
 
     generation: object
-    """The generation that they belong to, set by who keeps the group for it: in another one it is out of date."""
-
-    def samples(self, context: Context) -> bool:
-        """Whether what is recorded in this context may become an exemplar, and is not to be appended."""
+    """The generation that it was made for, set by the code that keeps it; in another generation it is out of date."""
 
     def record(self, amount: float) -> bool:
-        """Record an amount, and return True; not where it may become an exemplar, which is recorded otherwise."""
+        """Record an amount and return True; return False if it may become an exemplar and must be recorded in full."""
 
 
 class Line(Waiting, Protocol):
-    """One series, resolved: it takes plain numbers from `least` to below `most`, outside of sampled spans."""
+    """One resolved series: accepts plain numbers from `least` to below `most`, outside sampled spans."""
 
     least: float
-    """The least amount that it takes."""
+    """The least amount that it accepts."""
 
     most: float
-    """What every amount that it takes is below."""
+    """The bound below which every accepted amount lies."""
 
     @property
     def recorder(self) -> Recorder:
-        """Whose series it is: the line is of no use any more when its declaration has another recorder."""
+        """The recorder of the series; once its declaration has another recorder, the line is out of date."""
+
+
+class FastRecording(Protocol):
+    """Resolves measurements in advance, so that recording them again is a single append."""
+
+    def batch(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Batch | None:
+        """Return a batch of these changes; None unless all of them were recorded before without a problem.
+
+        If it `varies`, the first amount differs each time.
+        """
+
+    def open_line(self, amount: float, attributes: Attributes) -> Line | None:
+        """Record one measurement, and return the line for later ones; None if there was a problem with it."""
 
 
 class Recorder(Protocol):
-    """What a synchronous declaration hands its measurements to while telemetry runs. Nothing in it raises."""
+    """Records the measurements of one synchronous declaration while telemetry runs; no method raises."""
+
+    @property
+    def fast(self) -> FastRecording | None:
+        """The way to resolve measurements in advance; None if each one has to go through the OpenTelemetry API."""
 
     def record(self, amount: float, attributes: Attributes) -> None:
-        """Take one measurement."""
+        """Record one measurement."""
 
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:
-        """Take measurements that belong together, so that every collection sees all or none of them.
+        """Record measurements together: every collection sees all or none of them, and the steps that caused them.
 
-        A collection that sees a step of some work sees the steps before it. With `later` no lock is taken and the next
-        collection sees them: for finalizers, which can interrupt anything.
+        With `later` no lock is taken and the next collection sees them: for finalizers, which can interrupt anything.
         """
 
-    def prepare(self, changes: Sequence[Change], step: Step, *, varies: bool) -> Batch | None:
-        """Return measurements that belong together as a group; None where that cannot be.
+    def report(self, reason: str, message: str, *, attribute: str = "") -> None:
+        """Count a problem with a measurement; the first one of its kind is logged."""
 
-        It can be where all of them were recorded before and nothing was wrong with them. If it `varies`, the first
-        amount is another each time.
-        """
 
-    def samples(self, context: Context) -> bool:
-        """Whether a measurement in this context may become an exemplar: no group and no line takes it."""
-
-    def open_line(self, amount: float, attributes: Attributes) -> Line | None:
-        """Take one measurement, and return the line for those that follow; None where each has to be recorded."""
+@runtime_checkable
+class Forgetting(Protocol):
+    """A recorder whose series can be given up."""
 
     def forget(self, attributes: Attributes) -> None:
-        """Give up series that have these attributes, where series can be."""
-
-    def report(self, reason: str, what: str, *, attribute: str = "") -> None:
-        """Count something that is wrong with a measurement; the first of its kind is logged."""
+        """Give up the series that have these attributes; never raises."""
 
 
 class Observing:
-    """One source that is being read; a context manager that ends with the block."""
+    """A source that is being read; as a context manager it stops at the end of the block."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self.stop = stop
@@ -140,17 +148,17 @@ class Observing:
 
 
 class Observer(Protocol):
-    """What an observable declaration hands its sources to while telemetry runs."""
+    """Reads the sources of one observable declaration while telemetry runs."""
 
     def observe(self, source: Source, attributes: Attributes) -> Observing:
         """Read `source` at every collection; never raises."""
 
-    def report(self, reason: str, what: str, *, attribute: str = "") -> None:
-        """Count something that is wrong with a measurement; the first of its kind is logged."""
+    def report(self, reason: str, message: str, *, attribute: str = "") -> None:
+        """Count a problem with a measurement; the first one of its kind is logged."""
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: shortened, and also where its own repr fails."""
+    """Return a shortened repr of a value for a message, even if its own repr fails."""
     try:
         return _SHORT.repr(value)
     except Exception:  # noqa: BLE001 - an integer may have more digits than Python is willing to write

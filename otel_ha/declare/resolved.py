@@ -1,4 +1,4 @@
-"""Prepared: what of an operation was recorded before, resolved, so that recording it again is one append."""
+"""Resolved steps of an operation: once a step has been recorded, recording it again is a single append."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from typing import Any, Protocol
 from otel_ha.declare.amounts import plain_duration
 from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Synchronous
+from otel_ha.declare.keys import Key, key_of
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Batch
 from otel_ha.errors import CatalogError
 
 MOST_RESOLVED = 1_000
-"""Steps of one operation, each with its attributes, that are kept resolved; and as many tracks."""
+"""Steps of one operation, each with its attributes, that are kept resolved; and as many fast paths."""
 
 SET_BY_STEPS = frozenset({"outcome", "reason", "state"})
-"""Attributes that a step has of itself, by keyword."""
+"""Attributes that a step sets itself, by keyword."""
 
 
 class Resolved:
-    """What of an operation was resolved for its recorders of now."""
+    """The steps of an operation that are resolved for its current recorders."""
 
-    __slots__ = ("generation", "groups", "recorded", "recorder", "tracks")
+    __slots__ = ("batches", "fast_paths", "generation", "recorded", "recorder")
 
     def __init__(self, instruments: Sequence[Synchronous]) -> None:
         self.generation = GENERATION.current  # before the recorders: if they change meanwhile, this is out of date
         on = [instrument for instrument in instruments if instrument.recorder is not None]
         self.recorder = on[0].recorder if on else None
         self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
-        """The attributes that tell anything apart now, by keyword: those of instruments that are on."""
-        self.groups: dict[tuple[Any, ...], Batch] = {}
-        """Steps that were recorded before: by what tells them apart, the keywords, and the values, which are text or
-        None, as of other values some are equal without being the same."""
-        self.tracks: dict[tuple[AttributeValue | None, ...], Any] = {}
-        """Those of measured() on this operation, wherever it stands (see otel_ha.measure.fastpath)."""
+        """The attributes that are recorded now, by keyword: those of instruments that are on."""
+        self.batches: dict[Key, Batch] = {}
+        """Steps that were recorded before, by key_of() their attributes and step; the keys are exact."""
+        self.fast_paths: dict[Key, Any] = {}
+        """The fast paths of every measured() on this operation (see otel_ha.measure.fastpath)."""
 
 
 class Steps(Protocol):
-    """An operation: what its handle needs of it."""
+    """The part of an operation that its handle needs."""
 
-    def prepared(self) -> Resolved:
-        """Return what is resolved for the recorders of now."""
+    def resolved(self) -> Resolved:
+        """Return the steps that are resolved for the current recorders."""
 
     def receive(self, /, **attributes: AttributeValue | None) -> None:
         """Count work that was received."""
@@ -52,80 +52,80 @@ class Steps(Protocol):
     def record(
         self, duration: float, /, outcome: Outcome | Discarded = OK, **attributes: AttributeValue | None
     ) -> None:
-        """Count work that is over."""
+        """Count work that was measured elsewhere."""
 
 
 class BoundOperation:
-    """An operation with its attributes: a step that was recorded before is one look-up and one append.
+    """An operation with its attributes: a step that was recorded before costs one look-up and one append.
 
-    Whatever cannot be resolved (see docs/architecture.md) is recorded as by the operation itself. It is inert as the
-    operation is, and its steps never raise. Made with an attribute that a step has of itself it raises CatalogError.
+    Steps that cannot be resolved (see docs/recording.md) are recorded as by the operation itself. It is inert while the
+    operation is, and its steps never raise. Raises CatalogError for an attribute that a step sets itself.
     """
 
-    __slots__ = ("_attributes", "_known", "_operation", "_received")
+    __slots__ = ("_attributes", "_operation", "_received", "_resolved")
 
     def __init__(self, operation: Steps, attributes: Attributes) -> None:
         if wrong := sorted(attributes.keys() & SET_BY_STEPS):
-            raise CatalogError(f"bind(): {', '.join(map(repr, wrong))} is set by each step itself")
+            raise CatalogError(f"bind(): {', '.join(map(repr, wrong))} is set by each step itself; leave it out")
         self._operation = operation
         self._attributes = attributes
-        # One object, so that whichever thread asks, the steps are those of these recorders.
-        self._known: tuple[Resolved, dict[tuple[Any, ...], Batch]] = operation.prepared(), {}
+        # One object, so that in every thread the steps belong to these recorders.
+        self._resolved: tuple[Resolved, dict[Key, Batch]] = operation.resolved(), {}
         self._received: Batch | None = None
 
-    # All of it in one call, as for handles (see otel_ha.declare.handles): every piece of work is received.
+    # All in one call, as for handles (see otel_ha.declare.handles): every piece of work is received.
     def receive(self) -> None:
         """Count work that was received and now waits in a queue; see Operation.receive."""
-        group = self._received
+        batch = self._received
         if (
-            group is None
-            or group.generation is not GENERATION.current
-            or ((context := current_context()) and group.samples(context))
+            batch is None
+            or batch.generation is not GENERATION.current
+            or ((context := current_context()) and batch.samples(context))
         ):
-            if not self._recorded_again((), 1):
+            if not self._record_resolved((), 1):
                 self._operation.receive(**self._attributes)
             return
-        if len(group.amounts) > group.limit:
-            group.shorten()
-        group.amounts.append(1)
+        if len(batch.amounts) > batch.limit:
+            batch.shorten()
+        batch.amounts.append(1)
 
     def discard(self, /, reason: str) -> None:
         """Count work that `receive()` counted and that is given up while it still waits; see Operation.discard."""
-        if not self._recorded_again((reason,), 1):
+        if not self._record_resolved((reason,), 1):
             self._operation.discard(reason, **self._attributes)
 
     def record(self, duration: float, /, outcome: Outcome | Discarded = OK) -> None:
-        """Count work that is over and took `duration` seconds, measured elsewhere; see Operation.record."""
-        taken = plain_duration(duration)
-        if taken is None or not self._recorded_again(ended_as(outcome), taken):
+        """Count work that took `duration` seconds, measured elsewhere; see Operation.record."""
+        seconds = plain_duration(duration)
+        if seconds is None or not self._record_resolved(ended_step(outcome), seconds):
             self._operation.record(duration, outcome, **self._attributes)
 
-    def _recorded_again(self, what: tuple[Any, ...], amount: float) -> bool:
-        """Record a step that was recorded before, if it was; or nothing, while inert."""
-        prepared, steps = self._known
-        if prepared.generation is not GENERATION.current:
-            prepared, steps = self._known = self._operation.prepared(), {}
-        if prepared.recorder is None:
+    def _record_resolved(self, step: Key, amount: float) -> bool:
+        """Record a step that is resolved; return whether it was recorded, or is inert."""
+        resolved, steps = self._resolved
+        if resolved.generation is not GENERATION.current:
+            resolved, steps = self._resolved = self._operation.resolved(), {}
+        if resolved.recorder is None:
             return True
-        try:
-            group = steps.get(what) or self._find(what)
-        except Exception:  # noqa: BLE001 - a value that cannot be hashed is none that can be taken
+        try:  # look_up(), in place
+            batch = steps.get(step) or self._find(step)
+        except Exception:  # noqa: BLE001 - see look_up()
             return False
-        return group is not None and group.record(amount)
+        return batch is not None and batch.record(amount)
 
-    def _find(self, what: tuple[Any, ...]) -> Batch | None:
-        """Return a step, if it was recorded before."""
-        prepared, steps = self._known
-        if prepared is not self._operation.prepared():  # of two threads that were first, the other one's is kept
-            prepared, steps = self._known = self._operation.prepared(), {}
-        group = prepared.groups.get((*what, *self._attributes, *self._attributes.values()))
-        if group is not None:
-            steps[what] = group
-            if what == ():
-                self._received = group
-        return group
+    def _find(self, step: Key) -> Batch | None:
+        """Return the batch of a step that was recorded before."""
+        resolved, steps = self._resolved
+        if resolved is not self._operation.resolved():  # two threads were first at once; the other one's is kept
+            resolved, steps = self._resolved = self._operation.resolved(), {}
+        batch = resolved.batches.get(key_of(self._attributes, *step))
+        if batch is not None:
+            steps[step] = batch
+            if step == ():
+                self._received = batch
+        return batch
 
 
-def ended_as(outcome: Outcome | Discarded) -> tuple[Any, ...]:
-    """Return what tells this end of work from other steps: received is (), discarded while it waits (reason,)."""
+def ended_step(outcome: Outcome | Discarded) -> Key:
+    """Return the key of an end of work; a receipt has the key (), a discard from the queue (reason,)."""
     return (None, None, outcome.reason) if isinstance(outcome, Discarded) else (None, outcome)

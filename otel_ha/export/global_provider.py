@@ -1,4 +1,4 @@
-"""The process's global MeterProvider: a stand-in for the one of the pipeline that runs."""
+"""The process's global MeterProvider: a stand-in for the provider of the running pipeline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opentelemetry import metrics
 
 
 class Running(Protocol):
-    """The pipeline that runs."""
+    """A pipeline that runs."""
 
     provider: metrics.MeterProvider
 
@@ -17,9 +17,9 @@ class Running(Protocol):
 
 
 class CurrentProvider(metrics.MeterProvider):
-    """The process's global MeterProvider, which stands for the one of the pipeline that runs.
+    """The process's global MeterProvider, which delegates to the provider of the running pipeline.
 
-    OpenTelemetry takes a global provider once a process; telemetry can be shut down, set up anew, and forked.
+    OpenTelemetry accepts a global provider once per process; telemetry can be shut down, set up again, and forked.
     """
 
     pipeline: Running | None = None
@@ -34,3 +34,21 @@ class CurrentProvider(metrics.MeterProvider):
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Push everything now, as instrumentation that flushes the global provider expects."""
         return self.pipeline.flush(timeout_millis / 1e3) if self.pipeline else True
+
+
+CURRENT = CurrentProvider()
+"""The one stand-in of this process."""
+
+
+def foreign_provider() -> metrics.MeterProvider | None:
+    """Return the MeterProvider that other code has set for this process; None if there is none."""
+    provider = metrics.get_meter_provider()
+    if provider is CURRENT or _is_placeholder(provider):
+        return None
+    return provider
+
+
+def _is_placeholder(provider: metrics.MeterProvider) -> bool:
+    """Whether a provider stands for "none set": apart from its no-op provider, the API has no other one itself."""
+    in_api = type(provider).__module__.partition("._")[0] == metrics.__name__
+    return in_api and not isinstance(provider, metrics.NoOpMeterProvider)

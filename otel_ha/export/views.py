@@ -1,4 +1,4 @@
-"""From declarations to the SDK: the instrument and the View of each, and which of them the user's Views are for."""
+"""From declarations to the SDK: the instrument and the View of each one, and which ones the user's Views match."""
 
 from __future__ import annotations
 
@@ -19,33 +19,39 @@ from otel_ha.declare.instruments import (
     ObservableUpDownCounter,
     UpDownCounter,
 )
-from otel_ha.record.journal.aggregations import CellHistogram, CellSum, ObservedLastValue, ObservedSum
-from otel_ha.record.journal.sdk import OwnProvider
+from otel_ha.record.journal.sdk import (
+    CellHistogram,
+    CellSum,
+    ObservedLastValue,
+    ObservedSum,
+    OwnProvider,
+    is_matched,
+)
 from otel_ha.record.resolver import OVERFLOW
 from otel_ha.version import DISTRO, SCHEMA_URL
 
 _KINDS = {"counter": "counter", "updowncounter": "up_down_counter", "gauge": "gauge", "histogram": "histogram"}
-# Series of an expiring counter: its recorder keeps the limit, as the SDK may go on counting those that have expired.
+# The limit of an expiring counter: its recorder keeps the declared one, as the SDK may still count expired series.
 _ENOUGH = 1_000_000
-# 1.45.0 and 1.45.1 take no limit and have none of their own; the recorders keep the declared one on all of them.
+# 1.45.0 and 1.45.1 accept no limit and have none themselves; the recorders keep the declared one on every version.
 _TAKES_LIMIT = "aggregation_cardinality_limit" in inspect.signature(View).parameters
 
 
 def make(meter: metrics.Meter, instrument: Instrument, **known: Any) -> Any:
-    """Return the API instrument of a declaration; `known` is whatever else it is made with, such as callbacks."""
+    """Return the API instrument of a declaration; `known` are further arguments, such as callbacks."""
     observed = "callbacks" in known or isinstance(instrument, Observable)
     kind = f"observable_{_KINDS[instrument.kind]}" if observed else _KINDS[instrument.kind]
     if isinstance(instrument, Histogram):
-        # Not in the View: there it would overrule an exporter that asks for exponential histograms.
+        # Not in the View: there it would override an exporter that asks for exponential histograms.
         known["explicit_bucket_boundaries_advisory"] = instrument.buckets
     create = getattr(meter, f"create_{kind}")
     return create(instrument.name, unit=instrument.unit, description=instrument.description, **known)
 
 
 def aggregation_of(instrument: Instrument, *, explicit: bool) -> Aggregation | None:
-    """Return what makes aggregations that can be bound to; None where there is none for this kind of instrument.
+    """Return the aggregation that the journal can settle to; None if this kind of instrument has none.
 
-    `explicit` tells whether histograms have explicit buckets.
+    `explicit` is whether histograms have explicit buckets.
     """
     if isinstance(instrument, Histogram):
         return CellHistogram(instrument.buckets) if explicit else None
@@ -58,12 +64,12 @@ def aggregation_of(instrument: Instrument, *, explicit: bool) -> Aggregation | N
 
 
 def view_of(instrument: Instrument, aggregation: Aggregation | None) -> View:
-    """Return the View of one declaration: its attributes and no others, its limit. The bounds are the instrument's."""
+    """Return the View of one declaration, with its attributes and its limit; the instrument itself has the bounds."""
     keys = {attribute.name for attribute in instrument.attributes} | OVERFLOW.keys()
     limit: dict[str, Any] = {}
     if _TAKES_LIMIT:
         expires = isinstance(instrument, Counter) and instrument.expires
-        # What the recorder lets through, and one more: the set that takes the surplus.
+        # The sets that the recorder lets through, and one more for the overflow.
         let_through = instrument.series + instrument.reserve + 1
         limit["aggregation_cardinality_limit"] = _ENOUGH if expires else let_through
     return View(
@@ -72,9 +78,9 @@ def view_of(instrument: Instrument, aggregation: Aggregation | None) -> View:
 
 
 def matched_by(views: Sequence[View], catalog: Iterable[Instrument]) -> frozenset[Instrument]:
-    """Return the declarations that one of the views matches: the SDK is asked, with instruments that go nowhere."""
+    """Return the declarations that one of the views matches: the SDK decides, with instruments that go nowhere."""
     if not views:
         return frozenset()
     meter = OwnProvider().get_meter(DISTRO, schema_url=SCHEMA_URL)
     made = {each: make(meter, each) for each in catalog}
-    return frozenset(each for each, instrument in made.items() if any(view._match(instrument) for view in views))
+    return frozenset(each for each, instrument in made.items() if any(is_matched(view, instrument) for view in views))

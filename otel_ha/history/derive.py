@@ -18,22 +18,22 @@ _QUANTILES = (0.5, 0.95, 0.99)
 class Span:
     """What happened between two collections, or, from `start` None, since telemetry began."""
 
-    def __init__(self, kept: Store, start: int | None, end: int) -> None:
-        self._kept = kept
+    def __init__(self, store: Store, start: int | None, end: int) -> None:
+        self._store = store
         self._start = start
         self._end = end
-        self.moment = kept.moments[end]
+        self.moment = store.moments[end]
 
     @property
     def seconds(self) -> float:
         """How long it is."""
-        return self.moment.clock - self._kept.moments[self._start or 0].clock
+        return self.moment.clock - self._store.moments[self._start or 0].clock
 
     def of(self, instrument: Instrument, by: Attribute | None = None, **where: AttributeValue) -> dict[str, float]:
         """Return what an instrument counted, by the values of an attribute; of a histogram its count."""
         if self._start is None:
-            return self._kept.latest(instrument, by, where, self._end)
-        return self._kept.gained(instrument, by, where, (self._start, self._end))
+            return self._store.latest(instrument, by, where, self._end)
+        return self._store.increase(instrument, by, where, (self._start, self._end))
 
     def total(self, instrument: Instrument, **where: AttributeValue) -> float:
         """Return what an instrument counted."""
@@ -41,28 +41,28 @@ class Span:
 
     def at_end(self, instrument: Instrument, **where: AttributeValue) -> float:
         """Return the sum of an instrument's values at the end."""
-        return sum(self._kept.latest(instrument, None, where, self._end).values())
+        return sum(self._store.latest(instrument, None, where, self._end).values())
 
-    def gained(self, instrument: Instrument, **where: AttributeValue) -> float:
+    def increase(self, instrument: Instrument, **where: AttributeValue) -> float:
         """Return what an instrument gained within what is kept."""
-        return sum(self._kept.gained(instrument, None, where, (self._start or 0, self._end)).values())
+        return sum(self._store.increase(instrument, None, where, (self._start or 0, self._end)).values())
 
-    def sum_gained(self, instrument: Instrument, **where: AttributeValue) -> float:
+    def sum_increase(self, instrument: Instrument, **where: AttributeValue) -> float:
         """Return what the sum of a histogram gained within what is kept."""
-        return sum(self._kept.gained(instrument, None, where, (self._start or 0, self._end), sums=True).values())
+        return sum(self._store.increase(instrument, None, where, (self._start or 0, self._end), sums=True).values())
 
     def quantiles(
         self, instrument: Instrument, shares: Iterable[float] = _QUANTILES, **where: AttributeValue
     ) -> list[float]:
         """Return quantiles of a histogram, in its unit."""
         distribution = Distribution()
-        for bounds, gains in self._kept.distributions(instrument, where, (self._start or 0, self._end)):
-            distribution.add(bounds, gains)
+        for bounds, increases in self._store.distributions(instrument, where, (self._start or 0, self._end)):
+            distribution.add(bounds, increases)
         return distribution.quantiles(shares)
 
     def values(self, instrument: Instrument, by: Attribute) -> dict[str, float]:
         """Return the values at the end by those of an attribute."""
-        return self._kept.latest(instrument, by, {}, self._end)
+        return self._store.latest(instrument, by, {}, self._end)
 
 
 def share(part: float, whole: float) -> float:
@@ -72,20 +72,20 @@ def share(part: float, whole: float) -> float:
 
 def performance(span: Span) -> PerformanceMetrics:
     """Return how the work fared."""
-    processed = span.gained(ingest.EVENT_DURATION)
+    processed = span.increase(ingest.EVENT_DURATION)
     p50, p95, p99 = span.quantiles(ingest.EVENT_DURATION)
     seconds = span.seconds
     return PerformanceMetrics(
         event_processing_rate=share(processed, seconds),
-        average_processing_time=1e3 * share(span.sum_gained(ingest.EVENT_DURATION), processed),
+        average_processing_time=1e3 * share(span.sum_increase(ingest.EVENT_DURATION), processed),
         p50_processing_time=1e3 * p50,
         p95_processing_time=1e3 * p95,
         p99_processing_time=1e3 * p99,
         queue_depth=round(span.at_end(ingest.QUEUE_SIZE)),
         active_connections=round(span.at_end(ingest.CONNECTIONS)),
         events_in_flight=round(span.at_end(ingest.IN_FLIGHT)),
-        error_rate=share(span.gained(ingest.EVENT_DURATION, outcome="error"), processed),
-        throughput_points_per_second=share(span.gained(ingest.POINTS_WRITTEN, outcome="ok"), seconds),
+        error_rate=share(span.increase(ingest.EVENT_DURATION, outcome="error"), processed),
+        throughput_points_per_second=share(span.increase(ingest.POINTS_WRITTEN, outcome="ok"), seconds),
         timestamp=span.moment.timestamp,
     )
 

@@ -15,17 +15,17 @@ _WIDTHS = {"H": 16, "I": 32, "Q": 64}
 Edges = tuple[float, float]
 
 
-def packed(gains: Mapping[int, int]) -> bytes:
+def packed(increases: Mapping[int, int]) -> bytes:
     """Return what buckets gained in as little memory as is simple: pairs of index and count, as wide as the widest."""
-    numbers = [number for gain in sorted(gains.items()) for number in gain]
+    numbers = [number for pair in sorted(increases.items()) for number in pair]
     code = next(code for code, bits in _WIDTHS.items() if max(numbers, default=0) < 1 << bits)
     return code.encode() + array(code, numbers).tobytes()
 
 
-def unpacked(gains: bytes) -> dict[int, int]:
+def unpacked(increases: bytes) -> dict[int, int]:
     """Return what was packed."""
-    numbers = array(chr(gains[0]) if gains else "Q")
-    numbers.frombytes(gains[1:])
+    numbers = array(chr(increases[0]) if increases else "Q")
+    numbers.frombytes(increases[1:])
     return dict(zip(numbers[::2], numbers[1::2], strict=True))
 
 
@@ -35,9 +35,9 @@ class Distribution:
     def __init__(self) -> None:
         self._counts: dict[Edges, int] = {}
 
-    def add(self, bounds: Sequence[float], gains: Mapping[int, int]) -> None:
+    def add(self, bounds: Sequence[float], increases: Mapping[int, int]) -> None:
         """Add counts by the index of their bucket, whose upper bound is the one at that index (included)."""
-        for index, count in gains.items():
+        for index, count in increases.items():
             edges = (bounds[index - 1] if index else -math.inf, bounds[index] if index < len(bounds) else math.inf)
             self._counts[edges] = self._counts.get(edges, 0) + count
 

@@ -56,25 +56,28 @@ class History:
         self.interval = interval
         self._now = now
         self._names = {instrument.name for instrument in instruments}
-        self._kept = Store(instruments, length, now())
+        self.store = Store(instruments, length, now())
         self._lock = threading.Lock()
-        self.look: Callable[[], object] = lambda: None
-        """Makes a reader collect now, and give what it finds to take(); the pipeline's to set."""
+        self._collect: Callable[[], object] = lambda: None
 
-    def take(self, metrics: Iterable[Any], gains: Iterable[Increase], *, provisional: bool) -> None:
-        """Keep a collection; the reader's to call."""
+    def connect(self, collect: Callable[[], object]) -> None:
+        """Let collect() call this function, which collects into take(); the reader calls this."""
+        self._collect = collect
+
+    def take(self, metrics: Iterable[Any], increases: Iterable[Increase], *, provisional: bool) -> None:
+        """Store a collection; the reader calls this."""
         with self._lock:
-            self._kept.take(self._now(), metrics, gains, provisional=provisional)
+            self.store.take(self._now(), metrics, increases, provisional=provisional)
 
     def collect(self) -> None:
         """Collect now. The regular collections go on as they would: the next one takes the place of this one."""
-        self.look()
+        self._collect()
 
     @property
     def timestamps(self) -> list[float]:
         """When it began and when each collection was taken, in seconds since the epoch."""
         with self._lock:
-            return [moment.timestamp for moment in self._kept.moments]
+            return [moment.timestamp for moment in self.store.moments]
 
     def seconds(self, window: float | None = None) -> float:
         """Return how long a window is in fact, in seconds."""
@@ -89,7 +92,7 @@ class History:
         """
         self._check(instrument, by, where)
         with self._lock:
-            return self._kept.latest(instrument, by, where)
+            return self.store.latest(instrument, by, where)
 
     def increase(
         self, instrument: Instrument, window: float | None = None, by: Attribute | None = None, **where: AttributeValue
@@ -104,7 +107,7 @@ class History:
         self._check(instrument, None, where)
         with self._lock:
             span = self._over(window)
-            return derive.share(span.gained(instrument, **where), span.seconds)
+            return derive.share(span.increase(instrument, **where), span.seconds)
 
     def mean(self, histogram: Histogram, window: float | None = None, **where: AttributeValue) -> float:
         """Return the mean of what a histogram recorded within a window, in its unit."""
@@ -112,7 +115,7 @@ class History:
         self._check_distribution(histogram)
         with self._lock:
             span = self._over(window)
-            return derive.share(span.sum_gained(histogram, **where), span.gained(histogram, **where))
+            return derive.share(span.sum_increase(histogram, **where), span.increase(histogram, **where))
 
     def quantile(
         self, share: float, histogram: Histogram, window: float | None = None, **where: AttributeValue
@@ -133,7 +136,7 @@ class History:
     def system(self, window: float | None = None) -> SystemMetrics:
         """Return how the host fares; without a window disks and network since the host started."""
         with self._lock:
-            end = len(self._kept.moments) - 1
+            end = len(self.store.moments) - 1
             start = None if window is None else self._start(window)
             return self._system(start, end, self._start(_LEAST_FOR_CPU, slack=0) if start is None else start)
 
@@ -146,7 +149,7 @@ class History:
         """Return what became of the events, since telemetry began without a window."""
         with self._lock:
             start = None if window is None else self._start(window)
-            return derive.business(Span(self._kept, start, len(self._kept.moments) - 1))
+            return derive.business(Span(self.store, start, len(self.store.moments) - 1))
 
     def intervals(self) -> list[Interval]:
         """Return the figures of each collection that is kept, oldest first.
@@ -154,12 +157,12 @@ class History:
         The work's are those of the interval before it; totals are totals. Events are not told apart by entity here.
         """
         with self._lock:
-            return [self._figures(end - 1, end, totals=True) for end in range(1, len(self._kept.moments))]
+            return [self._figures(end - 1, end, totals=True) for end in range(1, len(self.store.moments))]
 
     def at_each(self, figure: Callable[[Span], T]) -> list[T]:
         """Return a figure of one's own for each collection that is kept, from all until then, oldest first."""
         with self._lock:
-            return [figure(Span(self._kept, None, end)) for end in range(1, len(self._kept.moments))]
+            return [figure(Span(self.store, None, end)) for end in range(1, len(self.store.moments))]
 
     def roll_up(self, period: float) -> list[Interval]:
         """Return the figures of each period of so many seconds (60: from full minute to full minute), oldest first.
@@ -170,34 +173,34 @@ class History:
         if not period > 0:
             raise TelemetryError(f"a period is longer than 0 s, not {period}")
         with self._lock:
-            moments = self._kept.moments
+            moments = self.store.moments
             begun = list(accumulate((moment.timestamp // period for moment in moments), max))
             periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]
             return [self._figures(each[0] - 1, each[-1], totals=False) for each in periods]
 
     def _figures(self, start: int, end: int, *, totals: bool) -> Interval:
-        moments = self._kept.moments
+        moments = self.store.moments
         whole = None if totals else start
         return Interval(
             moments[start].timestamp,
             moments[end].timestamp,
             self._system(whole, end, start),
-            derive.performance(Span(self._kept, start, end)),
-            derive.business(Span(self._kept, whole, end), entities=False),
+            derive.performance(Span(self.store, start, end)),
+            derive.business(Span(self.store, whole, end), entities=False),
         )
 
     def _system(self, start: int | None, end: int, cpu_start: int) -> SystemMetrics:
         # The host was not read at the moment at which everything began.
-        first = 1 if self._kept.began else 0
-        return derive.system(Span(self._kept, start, end), Span(self._kept, max(cpu_start, min(first, end)), end))
+        first = 1 if self.store.began else 0
+        return derive.system(Span(self.store, start, end), Span(self.store, max(cpu_start, min(first, end)), end))
 
     def _over(self, window: float | None) -> Span:
         start = 0 if window is None else self._start(window)
-        return Span(self._kept, start, len(self._kept.moments) - 1)
+        return Span(self.store, start, len(self.store.moments) - 1)
 
     def _start(self, window: float, slack: float = _SLACK) -> int:
         """Return the number of the collection that a window starts with: the last one that is old enough."""
-        moments = self._kept.moments
+        moments = self.store.moments
         newest = moments[-1].clock
         old_enough = [n for n, moment in enumerate(moments) if newest - moment.clock >= window - slack]
         return min(old_enough[-1] if old_enough else 0, max(len(moments) - 2, 0))

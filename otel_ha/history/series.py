@@ -19,7 +19,7 @@ class Series:
     Of a histogram that number is the count, and there are the sum and what its buckets gained as well.
     """
 
-    __slots__ = ("_figures", "bounds", "gains", "identity")
+    __slots__ = ("_figures", "bounds", "identity", "increases")
 
     from_zero = True
     """Whether it was 0 before it was first seen; what the host counts was not."""
@@ -27,13 +27,13 @@ class Series:
     def __init__(self, identity: Identity, first: float, *, is_distribution: bool) -> None:
         self.identity = identity
         self.bounds: Sequence[float] = ()
-        self.gains: list[bytes] | None = [b""] if is_distribution else None
+        self.increases: list[bytes] | None = [b""] if is_distribution else None
         # In one array, count and sum in turn: as long as a series is young, a second one would be most of it.
         self._figures = array("d", [first] * self._width)
 
     @property
     def _width(self) -> int:
-        return 1 if self.gains is None else 2
+        return 1 if self.increases is None else 2
 
     def number(self, age: int) -> float:
         """Return the number for the collection that so many came after; NaN before its first."""
@@ -55,20 +55,22 @@ class Series:
 
     def _append(self, figures: Sequence[float]) -> None:
         self._figures.extend(figures)
-        if self.gains is not None:
-            self.gains.append(b"")
+        if self.increases is not None:
+            self.increases.append(b"")
 
-    def _add_gains(self, more: Mapping[int, int]) -> None:
+    def _add_increases(self, more: Mapping[int, int]) -> None:
         """Add to what the buckets gained in the newest collection."""
-        if self.gains is not None and more:
-            gains = unpacked(self.gains[-1])
-            self.gains[-1] = packed({i: more.get(i, 0) + gains.get(i, 0) for i in more.keys() | gains.keys()})
+        if self.increases is not None and more:
+            increases = unpacked(self.increases[-1])
+            self.increases[-1] = packed(
+                {i: more.get(i, 0) + increases.get(i, 0) for i in more.keys() | increases.keys()}
+            )
 
     def shorten(self, most: int) -> None:
         """Keep the newest `most` collections."""
         del self._figures[: -most * self._width]
-        if self.gains is not None:
-            del self.gains[:-most]
+        if self.increases is not None:
+            del self.increases[:-most]
 
     @property
     def is_gone(self) -> bool:
@@ -106,12 +108,12 @@ class PointSeries(Series):
         """Take a point; where two metrics have one name, the first one counts."""
         if not math.isnan(self._figures[-self._width]):
             return
-        if self.gains is None:
+        if self.increases is None:
             self._figures[-1] = found.value
             return
         before = self._buckets or [0] * len(found.bucket_counts)
         pairs = enumerate(zip(before, found.bucket_counts, strict=True))
-        self._add_gains({index: now - was for index, (was, now) in pairs if now > was})
+        self._add_increases({index: now - was for index, (was, now) in pairs if now > was})
         self.bounds, self._buckets = found.explicit_bounds, found.bucket_counts
         self._figures[-2], self._figures[-1] = found.count, found.sum
 
@@ -121,9 +123,9 @@ class IncreaseSeries(Series):
 
     __slots__ = ()
 
-    def __init__(self, gain: Increase) -> None:
-        super().__init__(gain.identity, 0, is_distribution=bool(gain.bounds))
-        self.bounds = gain.bounds
+    def __init__(self, increase: Increase) -> None:
+        super().__init__(increase.identity, 0, is_distribution=bool(increase.bounds))
+        self.bounds = increase.bounds
 
     def begin(self, *, again: bool) -> None:
         """Begin a collection, in which it has gained nothing yet; see Series."""
@@ -133,6 +135,6 @@ class IncreaseSeries(Series):
     def take(self, found: Increase) -> None:
         """Add a gain."""
         self._figures[-1] += found.total
-        if self.gains is not None:
+        if self.increases is not None:
             self._figures[-2] += sum(found.counts.values())
-            self._add_gains(found.counts)
+            self._add_increases(found.counts)

@@ -44,7 +44,7 @@ class Store:
         self._declared = {instrument.name: instrument for instrument in instruments}
         self._series: dict[str, dict[Identity, Series]] = {name: {} for name in self._declared}
 
-    def take(self, moment: Moment, metrics: Iterable[Any], gains: Iterable[Increase], *, provisional: bool) -> None:
+    def take(self, moment: Moment, metrics: Iterable[Any], increases: Iterable[Increase], *, provisional: bool) -> None:
         """Keep a collection; what is no instrument of the catalog is left out, and what a View made something else."""
         if self._is_provisional:
             self.moments.pop()
@@ -52,8 +52,8 @@ class Store:
         for series in self._all():
             series.begin(again=self._is_provisional)
         self._is_provisional = provisional
-        for gain in gains:
-            self._add(gain)
+        for increase in increases:
+            self._add(increase)
         for metric in metrics:
             self._put(metric)
         self._shorten(self.length + 1 + provisional)
@@ -75,12 +75,12 @@ class Store:
                 )
             series.take(point)
 
-    def _add(self, gain: Increase) -> None:
-        of_instrument = self._series[gain.instrument]
-        series = of_instrument.get(gain.identity)
+    def _add(self, increase: Increase) -> None:
+        of_instrument = self._series[increase.instrument]
+        series = of_instrument.get(increase.identity)
         if series is None:
-            series = of_instrument[gain.identity] = IncreaseSeries(gain)
-        series.take(gain)
+            series = of_instrument[increase.identity] = IncreaseSeries(increase)
+        series.take(increase)
 
     def _all(self) -> Iterator[Series]:
         for of_instrument in self._series.values():
@@ -116,7 +116,7 @@ class Store:
                 found[name] = found.get(name, 0) + value
         return found
 
-    def gained(
+    def increase(
         self,
         instrument: Instrument,
         by: Attribute | None,
@@ -129,7 +129,7 @@ class Store:
         found: dict[str, float] = {}
         for series in self.chosen(instrument, where):
             name = _value_of(series, by)
-            found[name] = found.get(name, 0) + self._gain(series, span, sums=sums)
+            found[name] = found.get(name, 0) + self._increase(series, span, sums=sums)
         return found
 
     def distributions(
@@ -138,25 +138,25 @@ class Store:
         """Yield the bounds of each series, and what their buckets gained between two collections."""
         start, end = span
         for series in self.chosen(instrument, where):
-            gains = series.gains or ()
-            missing = len(self.moments) - len(gains)
+            increases = series.increases or ()
+            missing = len(self.moments) - len(increases)
             for index in range(max(start + 1 - missing, 0), end + 1 - missing):
-                if gains[index]:
-                    yield series.bounds, unpacked(gains[index])
+                if increases[index]:
+                    yield series.bounds, unpacked(increases[index])
 
-    def _gain(self, series: Series, span: tuple[int, int], *, sums: bool) -> float:
+    def _increase(self, series: Series, span: tuple[int, int], *, sums: bool) -> float:
         start, end = span
         newest = len(self.moments) - 1
         numbers = series.numbers(newest - start, newest - end, sums=sums)
         before = numbers.pop(0) if len(numbers) > end - start else math.nan
-        gained = 0.0
+        grown = 0.0
         for now in numbers:
             if math.isnan(before):
-                gained += now if series.from_zero and not math.isnan(now) else 0
+                grown += now if series.from_zero and not math.isnan(now) else 0
             elif not math.isnan(now):
-                gained += now - before if now >= before else now
+                grown += now - before if now >= before else now
             before = now
-        return gained
+        return grown
 
 
 def _value_of(series: Series, by: Attribute | None) -> str:

@@ -23,50 +23,50 @@ from otel_ha.measure.measurement import Expected, Judge, Measurement, OutcomeOf
 F = TypeVar("F", bound=Callable[..., Any])
 
 Given = AttributeValue | Callable[..., AttributeValue | None] | None
-"""What `measured` takes for an attribute: its value, or a function of the measured call's arguments."""
+"""An attribute as measured() accepts it: its value, or a function of the measured call's arguments."""
 
 _SET_BY_THE_MEASUREMENT = SET_BY_STEPS | {"error_type"}
 
 
 def measured(
-    what: Operation | Histogram,
+    operation: Operation | Histogram,
     /,
     *,
     outcome_of: OutcomeOf | None = None,
     expected: Expected = (),
     **attributes: Given,
 ) -> Measured:
-    """Return a decorator, which is a context manager as well, that measures `what`.
+    """Return a decorator, also usable as a context manager, that measures functions or blocks.
 
-    It records the duration in seconds, outcome (ok, error, cancelled) and error_type, the exception's qualified name,
-    as far as the instruments declare them. `attributes` are values, or functions that are called with the arguments of
-    the measured call. `outcome_of` judges what the call returned: "error", "cancelled", Discarded(reason) or None for
-    ok. `expected` exceptions are no error. A generator is measured from its first step to its end. Exceptions pass
-    through. Raises CatalogError for an attribute that no instrument of `what` declares.
+    It records the duration in seconds, the outcome (ok, error, cancelled) and error_type, the exception's qualified
+    name, on those instruments that declare these attributes. `attributes` are values, or functions that are called with
+    the arguments of the measured call. `outcome_of` judges the result of the call: "error", "cancelled",
+    Discarded(reason), or None for ok. `expected` exceptions do not count as errors. A generator is measured from its
+    first step to its end. Exceptions pass through. Raises CatalogError for an attribute that no instrument declares.
     """
-    return Measured(what, outcome_of, expected, attributes)
+    return Measured(operation, outcome_of, expected, attributes)
 
 
 class Measured:
-    """What measured() returns: decorates any kind of function, and measures blocks, also several at a time."""
+    """The object that measured() returns: decorates any kind of function, and measures blocks, even concurrent ones."""
 
     def __init__(
         self,
-        what: Operation | Histogram,
+        operation: Operation | Histogram,
         outcome_of: OutcomeOf | None,
         expected: Expected,
         attributes: dict[str, Given],
     ) -> None:
-        if not isinstance(what, Operation | Histogram):
-            given = shown(what)
+        if not isinstance(operation, Operation | Histogram):
+            given = shown(operation)
             raise CatalogError(f"measured() takes an Operation or a Histogram, as in @measured(HISTOGRAM); not {given}")
-        self.operation = what if isinstance(what, Operation) else _alone(what)
+        self.operation = operation if isinstance(operation, Operation) else _alone(operation)
         self._judge = Judge(self.operation, outcome_of, expected)
         for keyword, value in attributes.items():
             _check(keyword, value, self.operation.attributes)
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
-        self._tracks: FastPaths | None = None
+        self._paths: FastPaths | None = None
         self._open: dict[int, list[Measurement]] = {}
 
     def __call__(self, function: F) -> F:
@@ -87,9 +87,9 @@ class Measured:
         """Start measuring a block."""
         measurement = self.start((), {}).__enter__()
         # One object may measure blocks in several threads, tasks and generators at once. A block is entered and left in
-        # the same frame, which therefore tells them apart; within a frame the last one entered is the first one left.
-        # No lock: a generator that is collected half-read leaves its block wherever it interrupts, and a fork leaves
-        # locks as they are. Each of these steps is atomic, and nobody else has this frame.
+        # the same frame, which therefore identifies it; within a frame the last block entered is the first one left.
+        # No lock: a generator that is collected half-read leaves its block wherever it interrupts, and a fork copies
+        # locks as they are. Each of these steps is atomic, and no other block has this frame.
         self._open.setdefault(_block(), []).append(measurement)
         return measurement
 
@@ -100,7 +100,7 @@ class Measured:
             measurement.__exit__(kind, error, tb)
 
     def _close(self, block: int) -> Measurement | None:
-        """Return the measurement that was last begun in a block, and forget it."""
+        """Remove and return the measurement that was begun last in a block."""
         of_block = self._open.get(block)
         if of_block is None:  # entered in one function by an ExitStack that is closed in another
             block, of_block = next(reversed(list(self._open.items())), (block, None))
@@ -116,83 +116,83 @@ class Measured:
         return Measurement(self._judge, self._look_up().of(args, kwargs))
 
     def _look_up(self) -> FastPaths:
-        """Return the tracks with the recorders of now."""
-        if self._tracks is None or self._tracks.generation is not GENERATION.current:
-            self._tracks = FastPaths(self.operation, self._fixed, self._computed, self._judge.failed)
-        return self._tracks
+        """Return the fast paths for the current recorders."""
+        if self._paths is None or self._paths.generation is not GENERATION.current:
+            self._paths = FastPaths(self.operation, self._fixed, self._computed, self._judge.failed)
+        return self._paths
 
-    # The next two are alike but for one word. What they share in calls would cost as much as all the rest.
+    # The next two differ in one word. Sharing code between them by a call would double the cost of a measurement.
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        judge, tracks = self._judge, self._look_up()
+        judge, paths = self._judge, self._look_up()
         judges = judge.looks_at_results
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            nonlocal tracks
-            if tracks.idle is GENERATION.current:
+            nonlocal paths
+            if paths.idle is GENERATION.current:
                 return function(*args, **kwargs)
-            if tracks.generation is not GENERATION.current:
-                tracks = self._look_up()
-                if tracks.idle is not None:
+            if paths.generation is not GENERATION.current:
+                paths = self._look_up()
+                if paths.idle is not None:
                     return function(*args, **kwargs)
-            track = tracks.only or tracks.of(args, kwargs)
-            started = track.started
-            if started is None or ((context := current_context()) and track.samples(context)):
-                with Measurement(judge, track) as measurement:
+            path = paths.only or paths.of(args, kwargs)
+            started = path.started
+            if started is None or ((context := current_context()) and path.samples(context)):
+                with Measurement(judge, path) as measurement:
                     result = function(*args, **kwargs)
                     measurement.returned(result)
                     return result
-            if len(started) > track.limit:
-                track.shorten()
+            if len(started) > path.limit:
+                path.shorten()
             started.append(None)
             begun = perf_counter()
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                Measurement(judge, track).ended_by(error, perf_counter() - begun)
+                Measurement(judge, path).ended_by(error, perf_counter() - begun)
                 raise
             elapsed = perf_counter() - begun
-            if judges and (outcome := judge.judged(result)) is not OK:
-                track.end(outcome, elapsed)
+            if judges and (outcome := judge.outcome_of(result)) is not OK:
+                path.ended(outcome, elapsed)
             else:
-                track.end_well(elapsed)
+                path.ended_ok(elapsed)
             return result
 
         return wrapper
 
     def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        judge, tracks = self._judge, self._look_up()
+        judge, paths = self._judge, self._look_up()
         judges = judge.looks_at_results
 
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            nonlocal tracks
-            if tracks.idle is GENERATION.current:
+            nonlocal paths
+            if paths.idle is GENERATION.current:
                 return await function(*args, **kwargs)
-            if tracks.generation is not GENERATION.current:
-                tracks = self._look_up()
-                if tracks.idle is not None:
+            if paths.generation is not GENERATION.current:
+                paths = self._look_up()
+                if paths.idle is not None:
                     return await function(*args, **kwargs)
-            track = tracks.only or tracks.of(args, kwargs)
-            started = track.started
-            if started is None or ((context := current_context()) and track.samples(context)):
-                with Measurement(judge, track) as measurement:
+            path = paths.only or paths.of(args, kwargs)
+            started = path.started
+            if started is None or ((context := current_context()) and path.samples(context)):
+                with Measurement(judge, path) as measurement:
                     result = await function(*args, **kwargs)
                     measurement.returned(result)
                     return result
-            if len(started) > track.limit:
-                track.shorten()
+            if len(started) > path.limit:
+                path.shorten()
             started.append(None)
             begun = perf_counter()
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
-                Measurement(judge, track).ended_by(error, perf_counter() - begun)
+                Measurement(judge, path).ended_by(error, perf_counter() - begun)
                 raise
             elapsed = perf_counter() - begun
-            if judges and (outcome := judge.judged(result)) is not OK:
-                track.end(outcome, elapsed)
+            if judges and (outcome := judge.outcome_of(result)) is not OK:
+                path.ended(outcome, elapsed)
             else:
-                track.end_well(elapsed)
+                path.ended_ok(elapsed)
             return result
 
         return wrapper
@@ -221,7 +221,7 @@ class Measured:
                     except GeneratorExit:
                         await generator.aclose()
                         raise
-                    except BaseException as error:  # noqa: BLE001 - it is the inner generator's to handle
+                    except BaseException as error:  # noqa: BLE001 - the inner generator handles it
                         step = generator.athrow(error)
                     else:
                         step = generator.asend(sent)
@@ -231,28 +231,28 @@ class Measured:
 
 @functools.lru_cache
 def _alone(duration: Histogram) -> Operation:
-    """Return the operation of work that has a duration and no accounts."""
+    """Return an operation that consists of a duration only."""
     return Operation(duration=duration)
 
 
 def _is(kind: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
     """Whether a function, or the __call__ of an object, is of this kind."""
-    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - not whether, but which
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - its kind is asked for
 
 
 def _check(keyword: str, value: Given, declared: Mapping[str, Attribute]) -> None:
-    """Refuse, when the decorator is applied, what could only be warned of when it records."""
+    """Raise CatalogError, when the decorator is applied, for a mistake that recording could only warn of."""
     if keyword in _SET_BY_THE_MEASUREMENT:
-        raise CatalogError(f"measured(): {keyword!r} is set by the measurement itself")
+        raise CatalogError(f"measured(): {keyword!r} is set by the measurement itself; leave it out")
     if keyword not in declared:
-        raise CatalogError(f"measured(): no attribute {keyword!r}; declared are {', '.join(sorted(declared))}")
+        raise CatalogError(f"measured(): no attribute {keyword!r}; declared: {', '.join(sorted(declared)) or 'none'}")
     values = declared[keyword].values
     if values and value is not None and not callable(value) and value not in values:
-        raise CatalogError(f"measured(): {keyword}={value!r} is none of {', '.join(values)}")
+        raise CatalogError(f"measured(): {keyword} is {value!r}; allowed: {', '.join(values)}")
 
 
 def _block() -> int:
-    """Return what identifies the frame that the block stands in; an ExitStack's own frames are passed over."""
+    """Return the identity of the frame that contains the block, skipping the frames of an ExitStack."""
     frame = sys._getframe(2)
     while frame.f_globals.get("__name__") == "contextlib" and frame.f_back is not None:
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""Measurement: one piece of work that is being measured, and how its end is judged."""
+"""Measurement: one piece of work while it is measured, and how its outcome is judged."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from otel_ha.declare.ports import Attributes, AttributeValue, shown
 from otel_ha.measure.fastpath import FastPath
 
 OutcomeOf = Callable[[Any], Outcome | Discarded | None]
-"""What judges the result of a call."""
+"""A function that judges the result of a call."""
 
 Expected = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
-"""Exceptions that are no error: their types, or a predicate."""
+"""Exceptions that are not errors: their types, or a predicate."""
 
 
 class Judge:
-    """Says what became of work, by what its caller said of results and exceptions."""
+    """Decides the outcome of work from its result or exception, with the functions given to measured()."""
 
     def __init__(self, operation: Operation, outcome_of: OutcomeOf | None, expected: Expected) -> None:
         self._operation = operation
@@ -28,8 +28,8 @@ class Judge:
         self._expected = expected
         self.looks_at_results = outcome_of is not None
 
-    def judged(self, result: object) -> Outcome | Discarded:
-        """Return the outcome of a call that returned this."""
+    def outcome_of(self, result: object) -> Outcome | Discarded:
+        """Return the outcome of a call that returned `result`."""
         if self._outcome_of is None:
             return OK
         try:
@@ -39,7 +39,7 @@ class Judge:
             return OK
 
     def expects(self, error: BaseException) -> bool:
-        """Whether this exception is none that counts as an error."""
+        """Whether an exception does not count as an error."""
         if isinstance(self._expected, type | tuple):
             return isinstance(error, self._expected)
         try:
@@ -48,69 +48,69 @@ class Judge:
             self.failed("expected", failure)
             return False
 
-    def failed(self, what: str, error: Exception) -> None:
-        """Report that a function of the caller's failed; `what` is what it was given as."""
+    def failed(self, argument: str, error: Exception) -> None:
+        """Report that the function given as `argument` raised."""
         if (recorder := self._operation.recorder) is not None:
-            recorder.report("function_failed", f"the function given as {what} failed: {shown(error)}")
+            recorder.report("function_failed", f"the function given as {argument} failed: {shown(error)}")
 
 
 class Measurement:
-    """One piece of work that is being measured; the body of a `with measured(...)` may say how it ended."""
+    """One piece of work while it is measured; the body of a `with measured(...)` may set its outcome and attributes."""
 
-    __slots__ = ("_at_end", "_begun", "_by_append", "_judge", "_outcome", "_track")
+    __slots__ = ("_at_end", "_begun", "_by_append", "_judge", "_outcome", "_path")
 
-    def __init__(self, judge: Judge, track: FastPath) -> None:
+    def __init__(self, judge: Judge, path: FastPath) -> None:
         self._judge = judge
-        self._track = track
-        self._at_end: Attributes = track.attributes
+        self._path = path
+        self._at_end: Attributes = path.attributes
         self._outcome: Outcome | Discarded = OK
         self._by_append = False
 
     def set(self, /, **attributes: AttributeValue | None) -> None:
-        """Give attributes that became known only now; those that work in flight is told apart by cannot change."""
-        track = self._track
-        self._at_end = {**self._at_end, **track.operation.late(track.attributes, attributes)}
+        """Set attributes that became known only now; those by which work in flight is counted cannot change."""
+        path = self._path
+        self._at_end = {**self._at_end, **path.operation.late(path.attributes, attributes)}
 
     def discard(self, reason: str) -> None:
-        """Say that the work was given up for this reason: it counts as discarded, not as processed."""
+        """Mark the work as given up for this reason: it counts as discarded, not as processed."""
         self._outcome = Discarded(reason)
 
     def fail(self, error_type: str) -> None:
-        """Say that the work failed although no exception leaves the block."""
+        """Mark the work as failed although no exception leaves the block."""
         self._outcome = "error"
         self._at_end = {**self._at_end, "error_type": error_type}
 
     def cancel(self) -> None:
-        """Say that the work was cancelled."""
+        """Mark the work as cancelled."""
         self._outcome = "cancelled"
 
     def returned(self, result: object) -> None:
-        """Judge what the measured call returned."""
-        self._outcome = self._judge.judged(result)
+        """Set the outcome by the result of the measured call."""
+        self._outcome = self._judge.outcome_of(result)
 
     def __enter__(self) -> Self:
         """Start."""
-        self._by_append = self._track.start()
+        self._by_append = self._path.start()
         self._begun = perf_counter()
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """End; an exception passes through."""
         elapsed = perf_counter() - self._begun
-        track = self._track
+        path = self._path
         if error is not None:
             self.ended_by(error, elapsed)
-        elif self._at_end is not track.attributes:
-            self._end(elapsed)
+        elif self._at_end is not path.attributes:
+            self._ended(elapsed)
         elif self._by_append:
-            track.end(self._outcome, elapsed)
+            path.ended(self._outcome, elapsed)
         else:
-            track.end_at_first(self._outcome, elapsed)
+            path.ended_first(self._outcome, elapsed)
 
     def ended_by(self, error: BaseException, elapsed: float) -> None:
         """Record the end by an exception."""
-        # What started before telemetry did, or in the parent of a fork, was not counted then and is not counted now.
-        if not self._track.is_current():
+        # Work that started before telemetry did, or in the parent of a fork, was not counted and is not counted now.
+        if not self._path.is_current():
             return
         if not self._judge.expects(error):
             if isinstance(error, Exception):
@@ -118,12 +118,12 @@ class Measurement:
             else:
                 self.cancel()
         # A generator that is collected half-read is closed wherever the garbage collector happens to interrupt.
-        self._end(elapsed, later=isinstance(error, GeneratorExit))
+        self._ended(elapsed, later=isinstance(error, GeneratorExit))
 
-    def _end(self, elapsed: float, *, later: bool = False) -> None:
-        track = self._track
-        if track.is_current():
-            track.operation.end(self._outcome, elapsed, at_start=track.attributes, at_end=self._at_end, later=later)
+    def _ended(self, elapsed: float, *, later: bool = False) -> None:
+        path = self._path
+        if path.is_current():
+            path.operation.ended(self._outcome, elapsed, at_start=path.attributes, at_end=self._at_end, later=later)
 
 
 def _qualified_name(kind: type) -> str:

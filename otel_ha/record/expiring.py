@@ -11,15 +11,15 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.declare.instruments import Synchronous
-from otel_ha.declare.ports import Attributes, AttributeValue, shown
+from otel_ha.declare.ports import Attributes, AttributeValue
 from otel_ha.record.api import ApiRecorder
 from otel_ha.record.resolver import Identity, Shared, attributes_of, identity
 
 
 class ExpiringSums:
-    """The sums of a counter whose series end: reported while in use, given up after `expiry` seconds without use.
+    """The sums of a counter whose series end: observed while in use, given up after `expiry` seconds without use.
 
-    The SDK never removes a synchronous series, so these are kept here and observed.
+    The SDK never removes a synchronous series, so the sums are kept here and observed.
     """
 
     def __init__(self, expiry: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class ExpiringSums:
         self._sums: dict[Identity, tuple[float, float]] = {}
         self._gone: list[Identity] = []
         self.release: Callable[[list[Identity], list[Identity]], None] = lambda *_: None
-        """Called, at a collection, with the series that are given up, and those of them that are not in use again."""
+        """Called at a collection with the series that are given up, and those of them that are not in use again."""
 
     def add(self, amount: float, attributes: dict[str, AttributeValue], _: Context | None) -> None:
         """Add to the sum of these attributes."""
@@ -55,7 +55,7 @@ class ExpiringSums:
             self._gone.append(key)
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
-        """Return the sums in use; give up those that are not."""
+        """Return the sums in use; give up the others."""
         return [Observation(total, attributes_of(key)) for key, total in self._in_use()]
 
     def _in_use(self) -> list[tuple[Identity, float]]:
@@ -85,6 +85,6 @@ class ExpiringRecorder(ApiRecorder):
     def forget(self, attributes: Attributes) -> None:
         """Give up the series that have these attributes; their places are free from the next collection on."""
         try:
-            self._sums.forget(self.resolver.resolve(attributes, take_place=False))
+            self._sums.forget(self.intake.resolver.resolve(attributes, take_place=False))
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
-            self.report("failed", f"forgetting failed: {shown(error)}")
+            self.intake.failed("forgetting", error)

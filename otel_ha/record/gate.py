@@ -1,4 +1,4 @@
-"""CollectionGate: lets a collection through the API see related measurements all together or not at all."""
+"""CollectionGate: lets a collection through the API see the measurements of a batch all together or not at all."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ else:
     MetricReader = object
 
 
-class _Takes(Protocol):
+class _RecordsInContext(Protocol):
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None: ...
 
 
-_Bound = tuple[_Takes | None, float, Attributes]
+_Addressed = tuple[_RecordsInContext | None, float, Attributes]
 """A Change with the recorder of its instrument."""
 
 
@@ -31,58 +31,58 @@ class _Thread(threading.local):
 
 
 class CollectionGate:
-    """Lets a collection see related measurements all together or not at all.
+    """Lets a collection see the measurements of a batch all together or not at all.
 
     An event that leaves "in flight" and becomes "processed" is two measurements on two instruments. The SDK reads one
-    instrument after the other while other threads go on recording; so a group that comes in during a collection waits,
-    in memory, until the collection has read everything. Nobody blocks: the lock is held for a group or two at a time.
+    instrument after the other while other threads record; so a batch that arrives during a collection waits, in memory,
+    until the collection has read everything. No thread blocks: the lock is held for a batch or two at a time.
     """
 
     MOST_DEFERRED = 10_000
-    """Groups that wait at the most. Beyond it a collection that hangs costs consistency, never memory or counts."""
+    """Batches that may wait. Beyond that, a collection that hangs costs consistency, never memory or counts."""
 
     def __init__(self) -> None:
-        # Reentrant: a garbage collection inside a group can run a finalizer that records.
+        # Reentrant: a garbage collection inside a batch can run a finalizer that records.
         self._lock = threading.RLock()
         self._collections = 0
         self._thread = _Thread()
-        self._deferred: deque[tuple[Sequence[_Bound], Context]] = deque()
+        self._deferred: deque[tuple[Sequence[_Addressed], Context]] = deque()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let no group be recorded until the block ends."""
+        """Let no batch be recorded until the block ends."""
         with self._lock:
             yield
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Record a group of measurements as one."""
-        bound = _bind(changes)
+        """Record a batch."""
+        addressed = _addressed(changes)
         with self._lock:
             if self._collections and len(self._deferred) < self.MOST_DEFERRED:
-                self._deferred.append((bound, get_current()))
+                self._deferred.append((addressed, get_current()))
             else:
-                _record(bound, None)
-                # What finalizers deferred must not pile up where nothing of ours collects.
+                _record(addressed, None)
+                # Batches that finalizers deferred must not pile up if none of our readers collects.
                 self._record_deferred()
 
     def defer(self, changes: Sequence[Change]) -> None:
-        """Record a group at the next collection; takes no lock, so a finalizer may call it wherever it interrupts."""
-        self._deferred.append((_bind(changes), get_current()))
+        """Record a batch at the next collection; takes no lock, so a finalizer may call it wherever it interrupts."""
+        self._deferred.append((_addressed(changes), get_current()))
 
     @property
     def reader(self) -> object | None:
-        """The reader that this thread collects for; None where it collects for none of ours."""
+        """The reader for which this thread is collecting; None if it collects for none of ours."""
         return self._thread.reader
 
     def begin(self, reader: object) -> None:
-        """Hold back groups from now on: this thread collects for `reader`."""
+        """Hold back batches from now on: this thread collects for `reader`."""
         self._thread.reader = reader
         self._catch_up()
         with self._lock:
             self._collections += 1
 
     def end(self) -> None:
-        """Record what was held back, if no other thread collects; nothing if this one's collection ended before."""
+        """Record the batches held back, if no other thread collects; does nothing if this collection has ended."""
         if self._thread.reader is not None:
             self._thread.reader = None
             with self._lock:
@@ -90,7 +90,7 @@ class CollectionGate:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Record what was deferred, while nobody collects; between two groups others have their turn."""
+        """Record deferred batches while no thread collects; between two of them, other threads have their turn."""
         while self._deferred:
             with self._lock:
                 if self._collections:
@@ -98,20 +98,20 @@ class CollectionGate:
                 self._record_deferred()
 
     def _record_deferred(self) -> None:
-        """Record the oldest deferred group, if there is one."""
+        """Record the oldest deferred batch, if there is one."""
         with suppress(IndexError):  # asking first would leave a finalizer time to take it
             _record(*self._deferred.popleft())
 
 
 class GatedReader(MetricReader):
-    """Mixed into a MetricReader: while it collects, groups of measurements wait at its gate."""
+    """Mixed into a MetricReader: while it collects, batches wait at its gate."""
 
     gate: CollectionGate
 
-    # The SDK marks collect() as final. A reader has no other place for what must come before a collection; the
+    # The SDK marks collect() as final. A reader has no other place for work that must precede a collection; the
     # collection itself stays the SDK's.
-    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]
-        """Collect, holding back groups of measurements until everything is read."""
+    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: as said above
+        """Collect, holding back batches until everything is read."""
         self.gate.begin(self)
         try:
             super().collect(timeout_millis=timeout_millis)
@@ -119,17 +119,17 @@ class GatedReader(MetricReader):
             self.gate.end()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        # Everything is read. What follows, an export to a collector that hangs perhaps, must hold back nothing.
+        # Everything is read. The rest, perhaps an export to a Collector that hangs, must hold back nothing.
         self.gate.end()
-        super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)  # type: ignore[safe-super]
+        super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)  # type: ignore[safe-super]  # abstract only in the base class
 
 
-def _bind(changes: Sequence[Change]) -> Sequence[_Bound]:
-    """Return the changes with their recorders of now: what is deferred is recorded although telemetry is ending."""
+def _addressed(changes: Sequence[Change]) -> Sequence[_Addressed]:
+    """Return the changes with their current recorders: a deferred batch is recorded even if telemetry is ending."""
     return [(instrument.recorder, amount, attributes) for instrument, amount, attributes in changes]
 
 
-def _record(changes: Sequence[_Bound], context: Context | None) -> None:
+def _record(changes: Sequence[_Addressed], context: Context | None) -> None:
     for recorder, amount, attributes in changes:
         if recorder is not None:
             recorder.record(amount, attributes, context)

@@ -1,4 +1,4 @@
-"""Problems: what is wrong with measurements, counted, and each kind of it told once."""
+"""Problems with measurements: counted, and logged once per kind."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ _logger = logging.getLogger("otel_ha")
 
 
 class Problems:
-    """Counts what is wrong with measurements, and warns of each kind of it once."""
+    """Counts problems with measurements, and logs the first one of each kind."""
 
     MOST_WARNINGS = 1000
-    """Kinds that are warned of at the most: an undeclared attribute can have any name."""
+    """Kinds that are logged: an undeclared attribute can have any name."""
 
     def __init__(self, count: Callable[..., None]) -> None:
         self._count = count
         self._counts = threading.local()
         self._warned: dict[tuple[str, str, str], object] = {}
 
-    def report(self, instrument: Instrument, reason: str, what: str, *, attribute: str = "") -> None:
-        """Count one problem; the first one of its kind is logged with `what`, which says what was wrong."""
+    def report(self, instrument: Instrument, reason: str, message: str, *, attribute: str = "") -> None:
+        """Count a problem; the first one of its kind is logged with `message`."""
         self._count_once(instrument=instrument.name, reason=reason, attribute=attribute or None)
         kind, mine = (instrument.name, attribute, reason), object()
-        # One step, so that of several threads one warns.
+        # One step, so that of several threads only one logs.
         if len(self._warned) < self.MOST_WARNINGS and self._warned.setdefault(kind, mine) is mine:
-            _logger.warning("%s: %s (further ones are counted, not logged)", instrument.name, what)
+            _logger.warning("%s: %s (later ones are counted, not logged)", instrument.name, message)
 
     def _count_once(self, **attributes: str | None) -> None:
-        """Count, unless the problem is one of the counter's own: that would go round in circles."""
+        """Count, unless the problem is one of the counter itself: that would never end."""
         if not getattr(self._counts, "counting", False):
             self._counts.counting = True
             try:

@@ -1,4 +1,4 @@
-"""Limits: from the keywords of a measurement to OpenTelemetry attributes, within what the declarations allow."""
+"""Resolver: turns the keywords of a measurement into OpenTelemetry attributes, within the declared limits."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
 
 OVERFLOW: dict[str, AttributeValue] = {"otel.metric.overflow": True}
-"""The one attribute of the series that takes what is beyond an instrument's limit (metrics SDK specification)."""
+"""The attribute of the series that takes everything beyond an instrument's limit (metrics SDK specification)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the recorders of one pipeline have in common."""
+    """The objects that all recorders of one pipeline share."""
 
     problems: Problems
     gate: CollectionGate = field(default_factory=CollectionGate)
     kept: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
-    """The values within an attribute's budget: the same ones on every instrument, or their accounts would differ."""
+    """The values within each attribute's budget: the same on every instrument, or their accounts would differ."""
 
 
 def _can_be_sent(value: object) -> bool:
-    """Whether an exporter can encode it: a lone surrogate would cost every scrape, a larger number every push."""
+    """Whether exporters can encode a value: a lone surrogate would break every scrape, a larger number every push."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -39,11 +39,11 @@ def _can_be_sent(value: object) -> bool:
 
 
 Identity = tuple[Any, ...]
-"""Names and values of an attribute set in turn, by name; a value that is no text is with its type."""
+"""Names and values of an attribute set in turn, sorted by name; a value other than text is paired with its type."""
 
 
 def identity(attributes: Mapping[str, AttributeValue]) -> Identity:
-    """Return what tells attribute sets apart as the SDK does: 1, 1.0 and True are three values."""
+    """Return the identity of an attribute set, which distinguishes 1, 1.0 and True as the SDK does."""
     parts: list[Any] = []
     for name in sorted(attributes):
         value = attributes[name]
@@ -52,7 +52,7 @@ def identity(attributes: Mapping[str, AttributeValue]) -> Identity:
 
 
 def attributes_of(same: Identity) -> dict[str, AttributeValue]:
-    """Return the attributes that have this identity."""
+    """Return the attributes of an identity."""
     pairs = zip(same[::2], same[1::2], strict=True)
     return {name: value[1] if isinstance(value, tuple) else value for name, value in pairs}
 
@@ -66,7 +66,7 @@ class Resolver:
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
         self._kept = {a.keyword: shared.kept.setdefault(a, set()) for a in instrument.attributes}
         self.series: dict[Identity, Any] = {}
-        """The attribute sets that are kept apart, each with what the recorder keeps for it; at first, with itself."""
+        """The attribute sets in use, each with an object of the recorder's; at first, with itself."""
         self.reports = 0
 
     def resolve(self, attributes: Attributes, *, take_place: bool = True) -> dict[str, AttributeValue]:
@@ -78,8 +78,8 @@ class Resolver:
             attribute = self._attributes.get(keyword)
             if attribute is None:
                 declared = ", ".join(self._attributes) or "none"
-                what = f"has no attribute {keyword!r} (declared: {declared}); the measurement is recorded without it"
-                self._report("undeclared_attribute", keyword, what)
+                message = f"has no attribute {keyword!r} (declared: {declared}); recorded without it"
+                self._report("undeclared_attribute", keyword, message)
             else:
                 resolved[attribute.name] = self._within_limits(attribute, value)
         if not take_place or self._is_within_series(resolved):
@@ -88,12 +88,12 @@ class Resolver:
         return folded if self._is_within_series(folded, reserve=True) else OVERFLOW
 
     def _fold(self, resolved: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
-        """Return the attributes with the one that has the most values as "_OTHER": the others survive."""
+        """Return the attributes with the one that has the most values replaced by "_OTHER": the others survive."""
         return {**resolved, self._widest: OTHER} if self._widest in resolved else resolved
 
     @cached_property
     def _widest(self) -> str:
-        """The open attribute with the most values; asked for when the series are used up, and then left at that."""
+        """The open attribute with the most values, determined once, when the series are used up."""
         values: dict[str, set[AttributeValue]] = {a.name: set() for a in self._attributes.values() if not a.values}
         for series in list(self.series):
             for name, value in attributes_of(series).items():
@@ -104,18 +104,18 @@ class Resolver:
     def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
         value = _plain_value(value)
         if not _can_be_sent(value):
-            what = f"{attribute.name} is text in Unicode, a 64-bit number or a bool, not {shown(value)}"
-            self._report("invalid_value", attribute.name, what)
+            message = f"{attribute.name} is {shown(value)}; allowed: Unicode text, a 64-bit number or a bool"
+            self._report("invalid_value", attribute.name, message)
             return OTHER
         if attribute.values and value not in attribute.values:
             allowed = ", ".join(attribute.values)
-            what = f"{attribute.name} is one of {allowed}; not {shown(value)}"
-            self._report("undeclared_value", attribute.name, what)
+            message = f"{attribute.name} is {shown(value)}; allowed: {allowed}; recorded as {OTHER}"
+            self._report("undeclared_value", attribute.name, message)
             return OTHER
         if attribute.budget and not self._is_within_budget(attribute, value):
             most = attribute.budget
-            what = f"{attribute.name} has more than {most} values; {shown(value)} is recorded as {OTHER}"
-            self._report("budget_exceeded", attribute.name, what)
+            message = f"{attribute.name} has more than {most} values; {shown(value)} is recorded as {OTHER}"
+            self._report("budget_exceeded", attribute.name, message)
             return OTHER
         return value
 
@@ -133,24 +133,25 @@ class Resolver:
             if len(self.series) >= self._instrument.series + (self._instrument.reserve if reserve else 0):
                 most = self._instrument.series
                 if not reserve:
-                    what = f"more than {most} attribute sets; of further ones the attribute with most values is {OTHER}"
-                    self._report("series_exceeded", "", what)
+                    later = f"with {self._widest}={OTHER}" if self._widest else "as otel.metric.overflow"
+                    message = f"more than {most} attribute sets; later ones are recorded {later}"
+                    self._report("series_exceeded", "", message)
                 return False
             self.series[series] = series
         return True
 
     def forget(self, gone: Iterable[Identity]) -> None:
-        """Give the places of attribute sets back."""
+        """Free the places of attribute sets."""
         for same in gone:
             self.series.pop(same, None)
 
-    def _report(self, reason: str, attribute: str, what: str) -> None:
+    def _report(self, reason: str, attribute: str, message: str) -> None:
         self.reports += 1
-        self._problems.report(self._instrument, reason, what, attribute=attribute)
+        self._problems.report(self._instrument, reason, message, attribute=attribute)
 
 
 def _plain_value(value: AttributeValue) -> AttributeValue:
-    """Return an attribute's value as Python's own: a member of a StrEnum is no other value than its text."""
+    """Return an attribute's value as Python's own: a member of a StrEnum is the same value as its text."""
     if isinstance(value, str):
         return str.__str__(value)
     return plain(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -158,9 +158,10 @@ class _Listener(ThreadingMixIn, WSGIServer):
             raise
 
     def _serve(self) -> None:
+        # It waits in accept(); the public handle_request() would make a selector each time.
+        handle = getattr(self, "_handle_request_noblock", self.handle_request)
         while not self._stopping.is_set():
-            # It waits in accept(); handle_request() would make a selector each time.
-            self._handle_request_noblock()  # type: ignore[attr-defined]  # typeshed leaves it out
+            handle()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer one request; runs in its thread, and so does the TLS handshake, which a client can hold up."""

@@ -43,7 +43,12 @@ ten times what it does in a row."""
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """Return the event loop that runs in this thread, or None."""
     loaded: Any = sys.modules.get("asyncio")
-    loop: asyncio.AbstractEventLoop | None = loaded and loaded._get_running_loop()
+    if loaded is None:
+        return None
+    try:
+        loop: asyncio.AbstractEventLoop = loaded.get_running_loop()
+    except RuntimeError:  # none is running
+        return None
     return loop
 
 

@@ -160,11 +160,11 @@ class Driven:
 
     def start(self, attributes, _, __, sampled):
         with in_a_span() if sampled else nullcontext():
-            WORK.start(attributes)
+            WORK.started(attributes)
 
     def end(self, attributes, outcome, duration, sampled):
         with in_a_span() if sampled else nullcontext():
-            WORK.end(outcome, duration, at_start=attributes, at_end={**attributes, "error_type": None})
+            WORK.ended(outcome, duration, at_start=attributes, at_end={**attributes, "error_type": None})
 
     def call(self, attributes, error, reader, sampled):
         collected = []

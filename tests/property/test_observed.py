@@ -119,7 +119,7 @@ class Driven:
 
     def __enter__(self):
         self.pipeline.connect()
-        assert self.kinds in (None, {type(each) for each in self.pipeline._observed.values()})
+        assert self.kinds in (None, {type(each) for each in self.pipeline.recorders.observed.values()})
         return self
 
     def __exit__(self, *_):

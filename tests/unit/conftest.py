@@ -1,6 +1,9 @@
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
@@ -44,3 +47,36 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
     with suppress(OSError):
         server.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[ThreadingHTTPServer]:
+    """An HTTP server that accepts every push; `asked` has the paths, and `headers` the headers, of its requests."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.server.asked.append(self.path)
+            self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.asked, server.headers = [], []
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def get(app: object, path: str) -> tuple[int, bytes]:
+    """Return the status and the body of a WSGI application's answer."""
+    environ: dict[str, object] = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    statuses: list[str] = []
+    body = b"".join(app(environ, lambda status, _: statuses.append(status)))
+    return int(statuses[0].split()[0]), body

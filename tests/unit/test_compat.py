@@ -129,7 +129,7 @@ class TestSettingUp:
             get_prometheus_collector().update_queue_depth(3, "after")
             assert monitor.event_counts["total"] == 1
             assert values(telemetry, ingest.QUEUE_SIZE) == {frozenset({("homeassistant_queue", "after")}): 3}
-        assert "it gives way, and counting begins anew" in caplog.text
+        assert "the first one gives way" in caplog.text
 
     def test_settings_that_are_the_same_leave_it_as_it_is(self, alone):
         get_performance_monitor()
@@ -499,7 +499,7 @@ class TestWrongCalls:
         (record,) = caplog.records
         assert record.message == (
             "homeassistant.event.process.duration: a duration is a number from 0, not -1; it is left out "
-            "(further ones are counted, not logged)"
+            "(later ones are counted, not logged)"
         )
         assert problems(telemetry) == 3
 

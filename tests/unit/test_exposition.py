@@ -119,7 +119,7 @@ def test_what_the_exporter_cannot_write_is_left_out_and_warned_of_once(reader, c
         assert "events_total" in written
         assert "duration" not in written
     assert [record.getMessage() for record in caplog.records] == [
-        "duration is only pushed: a View makes it an ExponentialHistogram, which no scrape can have"
+        "duration: a View makes it an exponential histogram, which Prometheus cannot scrape; it is only pushed"
     ]
     provider.shutdown()
 

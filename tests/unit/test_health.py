@@ -7,7 +7,7 @@ from otel_ha.delivery import Delivery
 from otel_ha.serve.health import endpoint_state, health
 from otel_ha.vocabulary import ingest
 from tests.servers.running import free_ports
-from tests.unit.conftest import config
+from tests.unit.conftest import config, get
 
 
 def readers(telemetry):
@@ -74,13 +74,13 @@ def test_telemetry_that_was_shut_down_has_failed():
         pass
     state = telemetry.health()
     assert (state["status"], state["reasons"]) == ("failed", ["telemetry does not run: it was shut down"])
-    assert telemetry._endpoint.respond("GET", "/healthz", {}).status == 503
+    assert get(telemetry.wsgi_app, "/healthz")[0] == 503
 
 
 def test_telemetry_that_is_turned_off_is_disabled_and_no_failure():
     with setup_telemetry(config=config(enabled=False)) as telemetry:
         assert telemetry.health()["status"] == "disabled"
-        assert telemetry._endpoint.respond("GET", "/healthz", {}).status == 200
+        assert get(telemetry.wsgi_app, "/healthz")[0] == 200
 
 
 def test_an_endpoint_that_a_server_of_the_users_mounts_is_mounted():

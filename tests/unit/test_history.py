@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import otel_ha.export.pipeline
 from otel_ha import Attribute, Catalog, Counter, Histogram, ObservableGauge, TelemetryError, setup_telemetry
 from otel_ha.history import PerformanceMetrics
-from otel_ha.record.journal.recorder import JournalRecorder
+from otel_ha.record.journal.cells import HistogramCell
 from otel_ha.vocabulary import ingest
 from tests.history import run
 from tests.recorded import MemoryReader, in_threads
@@ -220,7 +220,7 @@ def test_an_entity_that_expires_leaves_the_history_once_no_collection_has_it():
         for _ in range(4):
             recorded.collect(1)
         assert recorded.history.business().events_by_entity == {}
-        assert recorded.history._kept.chosen(ingest.ENTITY_EVENTS, {}) == []
+        assert recorded.history.store.chosen(ingest.ENTITY_EVENTS, {}) == []
 
 
 def test_memory_stays_as_it_is_once_the_history_is_full():
@@ -331,12 +331,12 @@ def test_each_set_up_begins_a_history_of_its_own():
 def test_a_collection_that_fails_is_a_state_and_the_next_one_is_taken(caplog):
     with run(catalog=OURS) as recorded:
         reader = recorded.pipeline.history
-        take, reader._keeper.take = reader._keeper.take, None
+        take, recorded.history.take = recorded.history.take, None
         recorded.collect(1)
         recorded.collect(1)
         assert reader.delivery.state()["consecutive_failures"] == 2
         assert caplog.text.count("the history misses a collection") == 1
-        reader._keeper.take = take
+        recorded.history.take = take
         recorded.collect(1)
         assert reader.delivery.state()["status"] == "ok"
         assert len(recorded.history.timestamps) == 2
@@ -454,19 +454,19 @@ def test_nothing_is_lost_or_kept_twice_while_others_record_and_scrape(kept):
 
 
 def test_threads_that_record_the_same_attributes_first_share_the_quantiles(kept, monkeypatch):
-    barrier, new = threading.Barrier(2), JournalRecorder._new_cell
+    barrier, make = threading.Barrier(2), HistogramCell
 
     def slow(*arguments):
         with suppress(threading.BrokenBarrierError):
             barrier.wait(0.2)  # widens the moment between looking and making
-        return new(*arguments)
+        return make(*arguments)
 
-    monkeypatch.setattr(JournalRecorder, "_new_cell", slow)
+    monkeypatch.setattr("otel_ha.record.journal.recorder.HistogramCell", slow)
     bound = [SYNC_TIME.bind(room="hall") for _ in range(2)]
     in_threads(2, lambda number: [bound[number].record(0.2) for _ in range(100)])
     kept.collect(1)
-    (gains,) = [gains for _, gains in kept.history._kept.distributions(SYNC_TIME, {}, (0, 1))]
-    assert sum(gains.values()) == kept.history.totals(SYNC_TIME)[""] == 200
+    (increases,) = [increases for _, increases in kept.history.store.distributions(SYNC_TIME, {}, (0, 1))]
+    assert sum(increases.values()) == kept.history.totals(SYNC_TIME)[""] == 200
 
 
 def test_values_that_equal_others_are_kept_apart(kept):

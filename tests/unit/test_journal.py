@@ -45,7 +45,7 @@ from otel_ha.export.pipeline import Pipeline
 from otel_ha.record.journal.cells import SumCell
 from otel_ha.record.journal.journal import LONG
 from otel_ha.record.journal.recorder import JournalRecorder
-from otel_ha.record.journal.sdk import is_supported
+from otel_ha.record.journal.trial import is_supported
 from otel_ha.vocabulary import ingest, runtime
 from tests.recorded import MemoryReader, accounts, in_threads, unbalanced
 from tests.unit.conftest import config
@@ -146,7 +146,7 @@ def test_the_installed_sdk_can_be_bound_to():
 
 
 def test_an_sdk_that_keeps_nothing_from_a_reader_cannot_be_bound_to(monkeypatch):
-    monkeypatch.setattr(otel_ha.record.journal.sdk, "withhold_from", lambda *_: None)
+    monkeypatch.setattr(otel_ha.record.journal.trial, "withhold_from", lambda *_: None)
     assert not is_supported.__wrapped__()
 
 
@@ -766,7 +766,7 @@ def test_work_keeps_no_more_groups_than_it_has_ends(views):
 
 
 def number_of_groups(running):
-    return sum(map(len, running.journal._groups.values()))
+    return sum(map(len, running.journal._batches.values()))
 
 
 def test_spans_of_what_is_recorded_can_be_collected_after_a_collection(tracer):

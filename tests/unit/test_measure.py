@@ -406,12 +406,12 @@ def test_an_error_that_cannot_be_shown_does_not_reach_the_caller(recorded):
 
 
 def test_an_attribute_that_is_not_declared_is_refused_at_once():
-    with pytest.raises(CatalogError, match="no attribute 'color'; declared are colour, error_type, outcome, shape"):
+    with pytest.raises(CatalogError, match="no attribute 'color'; declared: colour, error_type, outcome, shape"):
         measured(WORK, color="red")
 
 
 def test_a_fixed_value_outside_the_closed_set_is_refused_at_once():
-    with pytest.raises(CatalogError, match="colour='blue' is none of red, green"):
+    with pytest.raises(CatalogError, match="colour is 'blue'; allowed: red, green"):
         measured(WORK, colour="blue")
 
 

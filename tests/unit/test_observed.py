@@ -37,7 +37,7 @@ class Observing(Running):
 
     def left_to_the_sdk(self, instrument, reader=None):
         """Return how many values of an instrument the SDK has to see in a collection by a reader."""
-        observed = self.pipeline._observed[instrument]
+        observed = self.pipeline.recorders.observed[instrument]
         callback = observed.observe if isinstance(observed, ExpiringSums) else observed.callback
         gate = self.pipeline._shared.gate
         gate.begin(reader or self.readers[0])
@@ -127,7 +127,7 @@ def test_a_reader_that_left_is_let_go_at_the_next_collection(running):
     left = running.readers.pop()
     running.pipeline.provider.remove_metric_reader(left)
     running.readers[0].collect()
-    assert left not in running.pipeline._observed[DEPTH]._direct._takers
+    assert left not in running.pipeline.recorders.observed[DEPTH].direct.known
 
 
 def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggregations(running):
@@ -138,7 +138,7 @@ def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggreg
     child.pipeline.adopt(running.pipeline)
     try:
         assert child.values(DEPTH) + child.values(DEPTH) == [4, 4]
-        assert running.pipeline._observed[DEPTH]._direct._takers.keys() == {running.readers[0]}
+        assert running.pipeline.recorders.observed[DEPTH].direct.known.keys() == {running.readers[0]}
     finally:
         child.pipeline.disconnect()
         child.pipeline.shutdown(1)
@@ -148,4 +148,4 @@ def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggreg
 def test_where_the_sdk_has_to_see_everything_observables_are_not_bound(monkeypatch, settings):
     monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: bool(settings))
     with Observing(**settings) as running:
-        assert {type(each) for each in running.pipeline._observed.values()} == {Observers, ExpiringSums}
+        assert {type(each) for each in running.pipeline.recorders.observed.values()} == {Observers, ExpiringSums}

@@ -43,39 +43,39 @@ def test_what_is_discarded_has_its_reason(recorded):
 
 
 def test_a_discarded_event_is_not_processed(recorded):
-    EVENT.start(MQTT)
-    EVENT.end(Discarded("filtered"), 0.1, at_start=MQTT, at_end=MQTT)
+    EVENT.started(MQTT)
+    EVENT.ended(Discarded("filtered"), 0.1, at_start=MQTT, at_end=MQTT)
     assert recorded.series(ingest.EVENT_DURATION) == {}
 
 
 def test_what_starts_is_received_and_active(recorded):
-    EVENT.start(MQTT)
+    EVENT.started(MQTT)
     assert account(recorded) == (1, 0, 0, 1)
     assert recorded.value(ingest.IN_FLIGHT, source="mqtt", state="active") == 1
 
 
 def test_what_was_queued_is_not_received_again_when_it_starts(recorded):
     EVENT.receive(source="mqtt")
-    QUEUED.start(MQTT)
+    QUEUED.started(MQTT)
     assert account(recorded) == (1, 0, 0, 1)
 
 
 def test_what_was_queued_is_active_when_it_starts(recorded):
     EVENT.receive(source="mqtt")
-    QUEUED.start(MQTT)
+    QUEUED.started(MQTT)
     assert [recorded.value(ingest.IN_FLIGHT, source="mqtt", state=s) for s in ("queued", "active")] == [0, 1]
 
 
 @pytest.mark.parametrize("outcome", ["ok", "error", "cancelled"])
 def test_what_ends_is_processed_with_its_outcome(recorded, outcome):
-    EVENT.start(MQTT)
-    EVENT.end(outcome, 0.25, at_start=MQTT, at_end=MQTT)
+    EVENT.started(MQTT)
+    EVENT.ended(outcome, 0.25, at_start=MQTT, at_end=MQTT)
     assert account(recorded) == (1, 1, 0, 0)
     assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome=outcome)[:2] == (1, 0.25)
 
 
 def test_what_is_processed_occurs(recorded):
-    EVENT.end("ok", 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a", "domain": "light"})
+    EVENT.ended("ok", 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a", "domain": "light"})
     assert recorded.value(ingest.ENTITY_EVENTS, entity="light.a", domain="light") == 1
 
 
@@ -126,7 +126,7 @@ def test_a_member_of_an_enumeration_is_its_text(recorded):
 
 
 def test_what_is_discarded_does_not_occur(recorded):
-    EVENT.end(Discarded("filtered"), 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a"})
+    EVENT.ended(Discarded("filtered"), 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a"})
     assert recorded.series(ingest.ENTITY_EVENTS) == {}
 
 
@@ -150,8 +150,8 @@ def test_an_attribute_that_no_instrument_declares_costs_nothing_else(recorded):
 
 
 def test_work_without_accounts_has_a_duration_alone(recorded):
-    ingest.TRANSFORM.start({"transformer": "a"})
-    ingest.TRANSFORM.end("ok", 0.1, at_start={}, at_end={"transformer": "a"})
+    ingest.TRANSFORM.started({"transformer": "a"})
+    ingest.TRANSFORM.ended("ok", 0.1, at_start={}, at_end={"transformer": "a"})
     assert recorded.value(ingest.TRANSFORM_DURATION, transformer="a", outcome="ok").count == 1
 
 
@@ -163,7 +163,7 @@ DONE = Counter("test.done", unit="1", description="Done.")
 
 
 def test_an_operation_in_another_unit_than_seconds_is_refused():
-    with pytest.raises(CatalogError, match="in seconds"):
+    with pytest.raises(CatalogError, match="declare it with unit='s'"):
         Operation(duration=Histogram("test.slow", unit="ms", description="Slow."))
 
 
@@ -174,7 +174,7 @@ def test_a_number_in_flight_without_a_state_is_refused():
 
 def test_where_nothing_counts_what_is_discarded_it_is_an_outcome():
     with Recorded(WORK) as recorded:
-        Operation(duration=WORK).end(Discarded("late"), 0.1, at_start={}, at_end={})
+        Operation(duration=WORK).ended(Discarded("late"), 0.1, at_start={}, at_end={})
         assert recorded.value(WORK, outcome="discarded").count == 1
 
 
@@ -183,8 +183,8 @@ def test_an_operation_may_have_some_of_its_instruments():
     with Recorded(WORK, BUSY, DONE) as recorded:
         operation.receive()
         operation.discard("late")
-        operation.start({})
-        operation.end("ok", 0.1, at_start={}, at_end={})
+        operation.started({})
+        operation.ended("ok", 0.1, at_start={}, at_end={})
         assert (recorded.value(DONE), recorded.value(BUSY)) == (1, 0)
 
 
@@ -197,15 +197,15 @@ def test_an_operation_is_inert_before_telemetry_and_after_it():
         pass
     EVENT.receive(source="mqtt")
     EVENT.discard("late", nonsense=1)
-    EVENT.start(MQTT)
-    EVENT.end("ok", 0.1, at_start=MQTT, at_end=MQTT)
+    EVENT.started(MQTT)
+    EVENT.ended("ok", 0.1, at_start=MQTT, at_end=MQTT)
     with Recorded(catalog=ingest.CATALOG) as recorded:
         assert recorded.collect() == {}
 
 
 def test_what_ends_in_a_finalizer_waits_for_the_next_collection(recorded):
-    EVENT.start(MQTT)
-    EVENT.end("cancelled", 0.1, at_start=MQTT, at_end=MQTT, later=True)
+    EVENT.started(MQTT)
+    EVENT.ended("cancelled", 0.1, at_start=MQTT, at_end=MQTT, later=True)
     assert len(recorded.gate._deferred) == 1
     assert account(recorded) == (1, 1, 0, 0)
 
@@ -216,8 +216,8 @@ def test_the_steps_of_an_event_are_seen_whole(recorded):
     def process():
         while not stop.is_set():
             EVENT.receive(source="mqtt")
-            QUEUED.start(MQTT)
-            EVENT.end("ok", 0.1, at_start=MQTT, at_end=MQTT)
+            QUEUED.started(MQTT)
+            EVENT.ended("ok", 0.1, at_start=MQTT, at_end=MQTT)
 
     thread = threading.Thread(target=process)
     thread.start()
@@ -338,7 +338,7 @@ def test_what_ends_again_is_counted_by_one_append_with_its_own_duration_and_outc
         for duration in (0.25, 0.5, 1.0, 2.0):
             bound.record(duration, outcome)
             EVENT.record(duration, outcome, source="mqtt")
-        [group] = EVENT.prepared().groups.values()
+        [group] = EVENT.resolved().batches.values()
         assert len(group.amounts) == 7
         if isinstance(outcome, Discarded):
             assert recorded.value(ingest.DISCARDED, source="mqtt", reason="late") == 8
@@ -357,10 +357,10 @@ def test_a_bound_operation_finds_what_another_thread_prepared():
     bound = EVENT.bind(source="mqtt")
     with Recorded(catalog=ingest.CATALOG, bound=True) as recorded:
         bound.receive()
-        EVENT.__dict__["_prepared"] = Resolved(EVENT.instruments)  # as where two threads were first at once
+        EVENT.__dict__["_resolved"] = Resolved(EVENT.instruments)  # as where two threads were first at once
         for _ in range(3):
             bound.discard("late")
-        assert bound._known[0] is EVENT.prepared()
+        assert bound._resolved[0] is EVENT.resolved()
         assert account(recorded) == (1, 0, 3, -2)
 
 

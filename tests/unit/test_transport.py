@@ -2,10 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
-from threading import Thread
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -26,29 +23,6 @@ print("set up with", before, "pushed with", loaded())
 """
 
 
-@pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    """An HTTP server that takes every push; `asked` is what it was asked for."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.server.asked.append(self.path)
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.asked = []
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 def pushed(endpoint: str, **environment: str) -> str:
     """Push from a process of its own; return what it imported until telemetry was set up, and until the push."""
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_HA_HISTORY_LENGTH": "0", **environment}
@@ -58,20 +32,20 @@ def pushed(endpoint: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_push_over_plain_http_needs_nothing_but_urllib3(server):
-    assert pushed(f"http://127.0.0.1:{server.server_port}") == "set up with nothing pushed with urllib3"
-    assert server.asked[0] == "/v1/metrics"
+def test_a_push_over_plain_http_needs_nothing_but_urllib3(receiver):
+    assert pushed(f"http://127.0.0.1:{receiver.server_port}") == "set up with nothing pushed with urllib3"
+    assert receiver.asked[0] == "/v1/metrics"
 
 
 @pytest.mark.skipif(find_spec("requests") is None, reason="this version of the exporter knows no proxies")
-def test_a_push_goes_by_the_proxy_of_the_environment(server):
-    proxy = f"http://127.0.0.1:{server.server_port}"
+def test_a_push_goes_by_the_proxy_of_the_environment(receiver):
+    proxy = f"http://127.0.0.1:{receiver.server_port}"
     assert pushed("http://collector.invalid:4318", http_proxy=proxy).endswith("pushed with requests and urllib3")
-    assert server.asked[0] == "http://collector.invalid:4318/v1/metrics"
+    assert receiver.asked[0] == "http://collector.invalid:4318/v1/metrics"
 
 
-def test_a_receiver_that_the_environment_excepts_is_not_pushed_to_by_the_proxy(server):
-    address = f"http://127.0.0.1:{server.server_port}"
+def test_a_receiver_that_the_environment_excepts_is_not_pushed_to_by_the_proxy(receiver):
+    address = f"http://127.0.0.1:{receiver.server_port}"
     assert pushed(address, http_proxy="http://127.0.0.1:9", no_proxy="127.0.0.1").endswith("pushed with urllib3")
 
 
@@ -100,7 +74,7 @@ def test_an_exporter_that_takes_no_transport_is_given_none():
             4318,
             "(port 4318 is usually for http/protobuf: OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or port 4317",
         ),
-        ("http/protobuf", 4318, "(OTEL_EXPORTER_OTLP_ENDPOINT says where to"),
+        ("http/protobuf", 4318, "(OTEL_EXPORTER_OTLP_ENDPOINT sets the receiver"),
     ],
 )
 def test_a_push_that_fails_at_the_port_of_the_other_protocol_says_so(caplog, protocol, port, advice):
@@ -121,3 +95,21 @@ def test_a_grpc_target_without_a_number_for_a_port_is_left_to_grpc():
     settings = config(metrics_exporters=("otlp",), otlp_protocol="grpc", otlp_endpoint="host:abc", shutdown_timeout=0.1)
     with setup_telemetry(config=settings) as telemetry:
         assert telemetry.health()["status"] == "ok"
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["by urllib3", "by the exporter's own transport"])
+def test_a_header_of_the_environment_that_an_argument_overrides_is_not_sent(receiver, monkeypatch, proxied):
+    address = f"http://127.0.0.1:{receiver.server_port}"
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    if proxied:
+        monkeypatch.setenv("http_proxy", address)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret,x-other=1")
+    endpoint = "http://collector.invalid:4318" if proxied else address
+    settings = config(metrics_exporters=("otlp",), otlp_endpoint=endpoint, otlp_headers={"x-mine": "2"})
+    with setup_telemetry(config=settings) as telemetry:
+        ingest.DATA_RECEIVED.add(1, source="mqtt", type="state")
+        assert telemetry.flush()
+    sent = receiver.headers[0]
+    assert sent["x-mine"] == "2"
+    assert not {"authorization", "x-other"} & sent.keys()

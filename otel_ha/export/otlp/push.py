@@ -1,4 +1,4 @@
-"""The way out by push: a periodic reader that says once that the receiver is away, and once that it is back."""
+"""The push: a periodic reader that logs once when the receiver is away, and once when it is back."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from opentelemetry.sdk.metrics.view import Aggregation
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.delivery import Delivery
 from otel_ha.record.gate import CollectionGate, GatedReader
+from otel_ha.record.journal.sdk import thread_of
 
 _logger = logging.getLogger("otel_ha")
 
-# Where the SDK and its exporters report a failed push: once per attempt and once per interval.
+# The loggers by which the SDK and its exporters report a failed push: once per attempt and once per interval.
 _CHATTY = (
     "opentelemetry.exporter.otlp.common.http",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
@@ -34,15 +35,16 @@ _CHATTY = (
     "opentelemetry.sdk.metrics._internal.export",
 )
 LAST_TRY = 0.5
-"""Seconds into a shutdown after which an attempt that fails was the last one. The exporters wait about a second before
-the second attempt, two before the third: a service without a receiver ends after one second, not after five."""
+"""Seconds into a shutdown after which an attempt that fails is the last one. The exporters wait about a second before
+the
+second attempt and two before the third: a service without a receiver ends after one second, not after five."""
 
-# Seconds that a collection has for its callbacks at the least.
+# The least time in seconds that a collection has for its callbacks.
 _LEAST = 0.1
 
 
 class _Hush(logging.Filter):
-    """Hands what one thread logs while it pushes to a listener in place of the log."""
+    """Hands the log records of a thread that is pushing to a listener, instead of the log."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,10 +73,10 @@ _hush = _Hush()
 
 
 class WatchedExporter(MetricExporter):
-    """Passes pushes on to an exporter and notes how they go, in place of the exporter's own log lines.
+    """Passes pushes on to an exporter and notes their success, in place of the exporter's own log lines.
 
-    A push that fails is tried once more at the most from `last_try` seconds into a shutdown. `hint`, where there is
-    one, is what the log advises first where pushes fail.
+    From `last_try` seconds into a shutdown, a push that fails is repeated at most once. `hint` is advice that the log
+    gives first when pushes fail.
     """
 
     def __init__(
@@ -107,13 +109,13 @@ class WatchedExporter(MetricExporter):
         with _hush.listening(self._hear):
             try:
                 result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
-            except Exception as error:  # noqa: BLE001 - whatever an exporter raises is a push that failed
+            except Exception as error:  # noqa: BLE001 - an exporter that raises is a push that failed
                 self._heard.append(repr(error))
                 result = MetricExportResult.FAILURE
         if result is MetricExportResult.SUCCESS:
             self._succeeded()
         else:
-            # The first message has the cause, the last one only that all attempts are used up.
+            # The first message has the cause; the last one says only that all attempts are used up.
             self._failed(_cause(self._heard[0]) if self._heard else "no reason given")
         return result
 
@@ -121,7 +123,7 @@ class WatchedExporter(MetricExporter):
         """Note a push that arrived; the first one after an outage is logged."""
         failures = self._delivery.succeeded()
         if failures:
-            _logger.warning("push to %s works again, after %d failed ones", self._delivery.target, failures)
+            _logger.warning("push to %s works again, after %d failures", self._delivery.target, failures)
 
     def _failed(self, why: str) -> None:
         """Note a push that failed; the first one of an outage is logged."""
@@ -129,21 +131,21 @@ class WatchedExporter(MetricExporter):
             return
         if self._closing_since is not None:
             _logger.warning(
-                "the last push to %s, at the end, failed: %s (OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
+                "the last push to %s failed: %s (OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
                 self._delivery.target,
                 why,
             )
         else:
             _logger.warning(
-                "push to %s fails: %s; it is tried again every interval, and logged when it works "
-                "(%sOTEL_EXPORTER_OTLP_ENDPOINT says where to, OTEL_METRICS_EXPORTER=prometheus turns it off)",
+                "push to %s failed: %s; trying again every interval, and logging when it works "
+                "(%sOTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
                 self._delivery.target,
                 why,
                 self._hint,
             )
 
     def close_soon(self) -> None:
-        """Try no more than once again from now on when a push fails: the service wants to end."""
+        """From now on, repeat a push that fails at most once: the service wants to end."""
         self._closing_since = time.monotonic()
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -151,7 +153,7 @@ class WatchedExporter(MetricExporter):
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Shut the exporter down; an attempt that waits to be repeated gives up."""
+        """Shut the exporter down; an attempt that waits for its repetition gives up."""
         if not self._is_shut_down:
             self._is_shut_down = True
             self._exporter.shutdown(timeout_millis=timeout_millis, **kwargs)
@@ -163,7 +165,7 @@ class WatchedExporter(MetricExporter):
 
 
 def _cause(message: str) -> str:
-    """Return what an operator needs of an exporter's message: the system's error, where it is wrapped in others."""
+    """Return the part of an exporter's message that an operator needs: the system's error, if there is one in it."""
     system_error = re.search(r"\[Errno -?\d+\] [^\"')]+", message)
     return system_error[0] if system_error else message.partition(", retrying in")[0]
 
@@ -184,14 +186,15 @@ class PushReader(GatedReader, PeriodicExportingMetricReader):
         )
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Push a last time and stop, within the time given; a receiver that refuses is tried no more than twice."""
+        """Push a last time and stop, within the time given; a receiver that refuses is tried at most twice."""
         self._watched.close_soon()
         super().shutdown(timeout_millis=timeout_millis, **kwargs)
-        if self._daemon_thread is not None and self._daemon_thread.is_alive() and not self._watched.abandoned:
+        thread = thread_of(self)
+        if thread is not None and thread.is_alive() and not self._watched.abandoned:
             _logger.warning("the last push to %s did not end in time; its interval may be lost", self.delivery.target)
 
     def flush(self, timeout: float) -> bool:
-        """Push now; returns whether it arrived within `timeout` seconds. Beyond them it goes on in the background."""
+        """Push now; return whether it arrived within `timeout` seconds. After that, it continues in the background."""
         arrived: list[bool] = []
 
         def push() -> None:
@@ -199,17 +202,17 @@ class PushReader(GatedReader, PeriodicExportingMetricReader):
                 self.force_flush(timeout_millis=max(timeout, _LEAST) * 1e3)
                 arrived.append(not self.delivery.failures)
 
-        # The exporters keep to a timeout of their own, which is another.
+        # The exporters have a timeout of their own.
         thread = threading.Thread(target=push, name="otel-ha-flush", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the interpreter ends, and starts no threads any more
+        except RuntimeError:  # the interpreter is ending, and starts no more threads
             push()
         else:
             thread.join(max(timeout, 0))
         return arrived == [True]
 
     def abandon(self) -> None:
-        """Push nothing any more and stop, without waiting: in a forked child, where this is the parent's."""
+        """Stop pushing, without waiting: in a forked child, these measurements are the parent's."""
         self._watched.abandoned = True
         self.shutdown(timeout_millis=0)

@@ -1,7 +1,8 @@
-"""The exporters of the pushes, made from the configuration: OTLP over HTTP or gRPC, and the console."""
+"""The readers that push, made from the configuration: OTLP over HTTP or gRPC, and the console."""
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import suppress
 from typing import Any
@@ -23,8 +24,10 @@ from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.delivery import Delivery
 from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.push import LAST_TRY, PushReader, WatchedExporter
-from otel_ha.export.otlp.transport import transport_arguments
+from otel_ha.export.otlp.transport import omit_headers, transport_arguments
 from otel_ha.record.gate import CollectionGate
+
+_logger = logging.getLogger("otel_ha")
 
 _DELTA = AggregationTemporality.DELTA
 # Which instruments are pushed as deltas; the others are cumulative. Source: OpenTelemetry specification, OTLP metrics
@@ -40,22 +43,22 @@ _KINDS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDown
 
 
 def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
-    """Return the reader that pushes by OTLP; the exporter is imported only here, and only the one that is chosen.
+    """Return the reader that pushes by OTLP; only the chosen exporter is imported.
 
-    Raises ConfigError where the exporter refuses its settings.
+    Raises ConfigError if the exporter refuses its settings.
     """
     try:
         exporter = _grpc_exporter(config) if config.otlp_protocol == "grpc" else _http_exporter(config)
-    except (OSError, ValueError) as error:  # a certificate that is none, or a variable that only the exporter reads
+    except (OSError, ValueError) as error:  # an invalid certificate, or a variable that only the exporter reads
         raise ConfigError(f"the OTLP exporter ({config.otlp_protocol}) cannot be made: {error}") from error
     aggregation: dict[type, Aggregation] = {}
     if config.otlp_histogram_aggregation.startswith("base2"):
         aggregation[Histogram] = ExponentialBucketHistogramAggregation()
-    # Every kind is named: what is left out the exporter would take from the environment, and an argument comes first.
+    # Every kind is named: the exporter would take a missing one from the environment, and an argument has priority.
     temporality = dict.fromkeys(_KINDS, AggregationTemporality.CUMULATIVE) | _TEMPORALITY[config.otlp_temporality]
-    target = config.otlp_metrics_url.partition("?")[0]  # what follows may be a token
+    target = config.otlp_metrics_url.partition("?")[0]  # the rest may be a token
     delivery = Delivery("otlp", target)
-    # The gRPC exporter reports the same failure only once, so its first one is the last try.
+    # The gRPC exporter reports the same failure only once, so its first failure has to be the last try.
     last_try = 0.0 if config.otlp_protocol == "grpc" else LAST_TRY
     hint = _hint(config.otlp_protocol, config.otlp_metrics_url)
     watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try=last_try, hint=hint)
@@ -71,9 +74,9 @@ def console_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
 
 
 def _hint(protocol: str, url: str) -> str:
-    """Return what to say where pushes fail of a port that is usually the other protocol's."""
+    """Return advice for pushes that fail, if the port is usually the other protocol's."""
     port = None
-    with suppress(ValueError):  # gRPC has targets that are no URLs
+    with suppress(ValueError):  # gRPC has targets that are not URLs
         port = urlsplit(url if "//" in url else f"//{url}").port
     other = next((name for name, usual in _PORTS.items() if usual == port), protocol)
     if other == protocol:
@@ -85,6 +88,10 @@ def _http_exporter(config: TelemetryConfig) -> MetricExporter:
     from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415 - only when chosen
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
 
+    # The exporter adds headers of the environment to those that it is given. The configuration's headers are complete:
+    # the environment's are among them, unless an argument overrides them.
+    omit = _headers_of_the_environment() - config.otlp_request_headers.keys()
+    transport = transport_arguments(OTLPMetricExporter, config.otlp_metrics_url, omit)
     exporter = OTLPMetricExporter(
         endpoint=config.otlp_metrics_url,
         certificate_file=str(config.otlp_certificate) if config.otlp_certificate else None,
@@ -93,13 +100,13 @@ def _http_exporter(config: TelemetryConfig) -> MetricExporter:
         headers=config.otlp_request_headers,
         timeout=config.otlp_timeout,
         compression=Compression(config.otlp_compression),
-        **transport_arguments(OTLPMetricExporter, config.otlp_metrics_url),
+        **transport,
     )
-    # The exporter adds the environment's headers to those that it is given. Those of the configuration are all there
-    # are: the environment's are among them, unless an argument says otherwise.
-    sent = exporter._client._headers
-    for name in _headers_of_the_environment() - config.otlp_request_headers.keys():
-        sent.pop(name, None)
+    if omit and not transport and not omit_headers(exporter, omit):
+        _logger.warning(
+            "the OTLP exporter also sends the header %s of the environment; unset it in OTEL_EXPORTER_OTLP_HEADERS",
+            ", ".join(sorted(omit)),
+        )
     return exporter
 
 

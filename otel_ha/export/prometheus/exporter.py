@@ -1,4 +1,4 @@
-"""The Prometheus exporter as a translator of collected metrics, and the one name that it leaves incomplete."""
+"""The Prometheus exporter as a translator of collected metrics, and the one suffix that it leaves out."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, MetricsData, Sum
 from prometheus_client import CollectorRegistry
 
+from otel_ha.record.collected import metrics_of
+
 Encode = Callable[[Any], bytes]
-"""What prometheus_client writes a registry with: one format of the exposition."""
+"""A function of prometheus_client that writes a registry in one exposition format."""
 
 
 class Exporter(PrometheusMetricReader):
-    """The exporter without a pipeline: collects nothing, and writes what it is given."""
+    """The exporter without a pipeline: collects nothing, and writes the metrics that it is given."""
 
     def __init__(self, *, target_info: bool) -> None:
         self._families = CollectorRegistry()
@@ -31,23 +33,17 @@ class Exporter(PrometheusMetricReader):
 
 
 def with_ratios(data: MetricsData) -> MetricsData:
-    """Name gauges of unit 1 as the specification does, "_ratio" at the end; the exporter leaves that out.
+    """Append "_ratio" to the names of gauges of unit 1, as the specification asks; the exporter leaves it out.
 
-    The Collector and Prometheus' own OTLP receiver append it, so without this one metric would have two names.
+    The Collector and Prometheus' own OTLP receiver append it, so one metric would otherwise have two names.
     Source: OpenTelemetry specification, Prometheus and OpenMetrics compatibility, metric metadata.
     """
     return _with_metrics(data, lambda metrics: [_with_ratio(metric) for metric in metrics])
 
 
 def writable(data: MetricsData) -> tuple[MetricsData, list[Metric]]:
-    """Return what the exporter can write, and the rest: one exponential histogram would cost it the whole scrape."""
-    left_out = [
-        metric
-        for of_resource in data.resource_metrics
-        for of_scope in of_resource.scope_metrics
-        for metric in of_scope.metrics
-        if not _is_known(metric)
-    ]
+    """Return the metrics that the exporter can write, and the others: one of those would break the whole scrape."""
+    left_out = [metric for _, _, metric in metrics_of(data) if not _is_known(metric)]
     if not left_out:
         return data, left_out
     return _with_metrics(data, lambda metrics: [metric for metric in metrics if _is_known(metric)]), left_out

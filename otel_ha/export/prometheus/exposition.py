@@ -1,10 +1,10 @@
-"""Exposition: the text that the exporter and prometheus_client would write, at a part of the cost.
+"""Exposition: the text that the exporter and prometheus_client would write, at a fraction of the cost.
 
-They make an object of each sample and escape every name anew, which takes tens of milliseconds without pause where
-series are many: a full garbage collection, most of all. Here they are asked once for each metric (see template.py), so
-names, labels, their order and the format remain theirs, whichever format it is. What an example does not show, such as
-two metrics that the exporter would merge, is left to them altogether; and so is everything where a trial shows that
-they escape or spell otherwise than is known.
+They make an object of each sample and escape every name again, which blocks for tens of milliseconds if there are many
+series, most of it a full garbage collection. Here they are asked once for each metric (see template.py), so names,
+labels, their order and the format remain theirs, in every format. Metrics that an example does not cover, such as two
+that the exporter would merge, are left to them entirely; and so is everything, if a trial shows that they escape or
+spell differently from the versions known here.
 """
 
 from __future__ import annotations
@@ -33,27 +33,30 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from otel_ha.export.prometheus.exporter import Encode, Exporter
 from otel_ha.export.prometheus.points import Points, in_columns
 from otel_ha.export.prometheus.template import NotCoveredError, Template, example, taken_apart, written
+from otel_ha.record.collected import metrics_of
 
 _logger = logging.getLogger("otel_ha")
 
 CHUNK = 65_536
-"""Characters after which a piece of text is given away: so small that none takes long, nor leaves a hole in memory."""
+"""Characters after which a piece of text is passed on: small enough to be quick and to leave no hole in memory."""
 
 MOST_TEMPLATES = 5000
-"""Metrics whose template is kept; beyond it, all of them are asked for anew."""
+"""Metrics whose template is kept; when there are more, all templates are made again."""
 
 
 def exposition(encode: Encode) -> Exposition:
-    """Return what writes one format, after a trial of whether it escapes and spells as this package does."""
+    """Return the writer of one format, after a trial of whether it escapes and spells as expected."""
     trial = _trial()
     trusted = "".join(Exposition(encode).chunks(trial, ())) == Exporter(target_info=True).text(trial, encode)
     if not trusted:
-        _logger.warning("this prometheus_client writes otherwise than is known: it writes all by itself, which is slow")
+        _logger.warning(
+            "this version of prometheus_client is not fully supported: it writes every scrape itself, slowly"
+        )
     return Exposition(encode, trusted=trusted)
 
 
 class Exposition:
-    """Writes collected metrics in one format; where that is not `trusted`, the exporter writes all of them."""
+    """Writes collected metrics in one format; if that is not `trusted`, the exporter writes all of them."""
 
     def __init__(self, encode: Encode, *, trusted: bool = True) -> None:
         self._encode = encode
@@ -80,17 +83,15 @@ class Exposition:
             yield from written(points, template)
 
     def _planned(self, data: MetricsData) -> list[tuple[Points, Template]]:
-        """Return points with their metrics' templates; raises NotCoveredError before anything is written."""
+        """Return points with the templates of their metrics; raises NotCoveredError before anything is written."""
         if not self._trusted or len(data.resource_metrics) != 1:
             raise NotCoveredError
-        (of_resource,) = data.resource_metrics
         if self._target_info is None:
-            alone = MetricsData([replace(of_resource, scope_metrics=[])])
+            alone = MetricsData([replace(data.resource_metrics[0], scope_metrics=[])])
             self._target_info = Exporter(target_info=True).text(alone, self._encode).removesuffix(self._end)
         planned = [
             (points := _points(metric), self._template(of_resource, of_scope, metric, points))
-            for of_scope in of_resource.scope_metrics
-            for metric in of_scope.metrics
+            for of_resource, of_scope, metric in metrics_of(data)
         ]
         # The exporter may write metrics of the same head as one.
         if len({template.head for _, template in planned}) < len(planned):
@@ -109,7 +110,7 @@ class Exposition:
                 self._templates.clear()
             shown = replace(of_scope, metrics=[example(metric, sorted(keys), bounds)])
             whole = MetricsData([replace(of_resource, scope_metrics=[shown])])
-            # An exporter of its own: what it is given waits in a queue, which scrapes in other threads would empty.
+            # A new exporter: its metrics wait in a queue, which scrapes in other threads would empty.
             text = Exporter(target_info=False).text(whole, self._encode).removesuffix(self._end)
             buckets = len(bounds) + 1 if isinstance(data, Histogram) else 0
             template = self._templates[key] = taken_apart(text, sorted(keys), buckets)
@@ -117,7 +118,7 @@ class Exposition:
 
 
 def _points(metric: Metric) -> Points:
-    """Return the points of a metric in columns; raises NotCoveredError where they cannot be."""
+    """Return the points of a metric in columns; raises NotCoveredError if that is impossible."""
     points: Any = metric.data.data_points
     found = points if isinstance(points, Points) else in_columns(points)
     if not isinstance(found, Points) or isinstance(metric.data, Histogram) != (found.bounds is not None):
@@ -126,7 +127,7 @@ def _points(metric: Metric) -> Points:
 
 
 class _Families(Collector):
-    """Families that were collected, as something to encode."""
+    """Collected families, as a collector that can be encoded."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = families
@@ -136,7 +137,7 @@ class _Families(Collector):
 
 
 def _in_chunks(pieces: Iterable[str]) -> Iterator[str]:
-    """Return the text in pieces of about the same size."""
+    """Return the text in pieces of about CHUNK characters."""
     chunk, size = list[str](), 0
     for piece in pieces:
         chunk.append(piece)
@@ -148,7 +149,7 @@ def _in_chunks(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _trial() -> MetricsData:
-    """Return metrics with whatever is escaped, or spelled in a way of its own."""
+    """Return metrics with every kind of text that is escaped or spelled specially."""
     labels: dict[str, Any] = {"text": '"\\\n%é', "number": 1, "flag": True}
     counts = [0, 1, 2_000_000]
     histogram = HistogramDataPoint(labels, 0, 0, sum(counts), 1e7, counts, (0.1, 1.0), 0.0, 1.0)

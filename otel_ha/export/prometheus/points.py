@@ -1,8 +1,8 @@
-"""Points in columns: what a scrape needs of a metric's points, without an object for each of them.
+"""Points in columns: the parts of a metric's points that a scrape needs, without an object for each point.
 
-The SDK makes an object of each point. Where series are many, thousands of them live until the text is written, and
-Python's garbage collector takes that, every few scrapes, for a reason to go through all that the process has: that
-holds up an event loop for tens of milliseconds. In columns there are numbers, and attributes that are there anyway.
+The SDK makes an object of each point. If there are many series, thousands of these objects live until the text is
+written, and every few scrapes they make Python's garbage collector go through all objects of the process, which blocks
+an event loop for tens of milliseconds. Columns hold numbers, and attributes that exist anyway.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Row = tuple[Mapping[str, Any], Sequence[int], float]
 class Points:
     """The points of one metric: numbers, or histograms with the same bounds.
 
-    Iterated, they are points again, with all that the exposition shows: without times, extremes and exemplars.
+    Iterating yields points again, with everything that the exposition shows: without times, extremes and exemplars.
     """
 
     def __init__(self) -> None:
         self.bounds: tuple[float, ...] | None = None
-        """The bounds of histograms; None where there are none."""
+        """The bounds of histograms; None for numbers."""
         self._attributes: list[Mapping[str, Any]] = []
         self._values: list[float] = []
         self._counts: list[int] = []
 
     def take(self, point: Any) -> bool:
-        """Add a point, if it is of the same kind as those before; returns whether it is."""
+        """Add a point if it is of the same kind as those before; return whether it is."""
         if isinstance(point, HistogramDataPoint):
             bounds = tuple(point.explicit_bounds)
             if not self._values:
@@ -47,17 +47,17 @@ class Points:
         return True
 
     def keys(self) -> set[tuple[str, ...]]:
-        """Return the sets of attribute keys that there are, each in its own order."""
+        """Return the sets of attribute keys, each in the order of its series."""
         return {tuple(attributes) for attributes in self._attributes}
 
     def rows(self) -> Iterator[Row]:
-        """Return what there is of each point."""
+        """Return the row of each point."""
         buckets = 0 if self.bounds is None else len(self.bounds) + 1
         for number, (attributes, value) in enumerate(zip(self._attributes, self._values, strict=True)):
             yield attributes, self._counts[number * buckets : (number + 1) * buckets], value
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of points."""
         return len(self._values)
 
     def __iter__(self) -> Iterator[Any]:
@@ -70,7 +70,7 @@ class Points:
 
 
 def in_columns(points: Iterable[Any]) -> Points | list[Any]:
-    """Return points in columns; as a list, where they are of other kinds."""
+    """Return points in columns, or as a list if they are of different kinds."""
     columns, left = Points(), iter(points)
     for point in left:
         if not columns.take(point):

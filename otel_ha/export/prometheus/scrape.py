@@ -1,4 +1,4 @@
-"""The way out by scrape: a reader that Prometheus collects, on a registry of its own."""
+"""The scrape: a reader that Prometheus collects, with its own registry."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from otel_ha.record.gate import CollectionGate, GatedReader
 _logger = logging.getLogger("otel_ha")
 
 MOST_FORMATS = 4
-"""Formats of the exposition that are at hand at once; one scraper asks for one."""
+"""Exposition formats that are kept ready; each scraper asks for one."""
+
+_KINDS = {"ExponentialHistogram": "exponential histogram"}
 
 TURN = 250
-"""Points after which others get their turn: about a millisecond's worth."""
+"""Points after which other threads have a turn: about a millisecond of work."""
 
 
 class ScrapeReader(GatedReader, PrometheusMetricReader):
-    """The Prometheus reader: collected by a scrape and by nothing else.
+    """The Prometheus reader, collected by scrapes only.
 
-    Its registry can be collected as any other, and others may register there. `stream` gives the same at a part of the
-    cost.
+    Its registry can be collected like any other, and other collectors may register there. `stream` gives the same text
+    at a fraction of the cost.
     """
 
     def __init__(self, gate: CollectionGate) -> None:
@@ -44,22 +46,22 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
         super().__init__(registry=self.registry)
 
     def stream(self, encode: Encode) -> Iterator[str]:
-        """Collect now, and return what `encode` writes of the registry, in pieces."""
+        """Collect now, and return the text that `encode` writes for the registry, in pieces."""
         taken: list[MetricsData] = []
         self._thread.taken = taken
         try:
-            # The exporter has nothing to translate, and so what comes is of others.
+            # The exporter has nothing to translate, so these are the families of other collectors.
             others = list(self.registry.collect())
         finally:
             self._thread.taken = None
         return self._exposition(encode).chunks(taken.pop() if taken else None, others)
 
     def gather(self, points: Iterable[Any]) -> Any:
-        """Return a metric's points as this thread wants them: in columns, where it writes them itself."""
+        """Return a metric's points as this thread needs them: in columns if it writes them itself."""
         return list(points) if self._taken() is None else in_columns(_giving_way(points))
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
-        """Do nothing: what a flush collected here would come out a second time with the next scrape."""
+        """Do nothing: points that a flush collected would appear a second time in the next scrape."""
         return True
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
@@ -75,11 +77,13 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
         for metric in left_out:
             if metric.name not in self._left_out:
                 self._left_out.add(metric.name)
-                kind = type(metric.data).__name__
-                _logger.warning("%s is only pushed: a View makes it an %s, which no scrape can have", metric.name, kind)
+                kind = _KINDS.get(type(metric.data).__name__, type(metric.data).__name__)
+                _logger.warning(
+                    "%s: a View makes it an %s, which Prometheus cannot scrape; it is only pushed", metric.name, kind
+                )
 
     def _taken(self) -> list[MetricsData] | None:
-        """Return where what this thread collects is put; None where the exporter is to write it."""
+        """Return the list for this thread's collection; None if the exporter writes it."""
         return getattr(self._thread, "taken", None)
 
     def _exposition(self, encode: Encode) -> Exposition:
@@ -96,8 +100,8 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
 def _giving_way(points: Iterable[Any]) -> Iterator[Any]:
     """Return the points, and let other threads run now and then.
 
-    Python has a thread that computes give way after 5 ms, to whoever waited all that time; that adds up where a thread
-    wakes often, as an event loop does.
+    Python makes a computing thread give way after 5 ms, for which the other thread has waited; that adds up for a
+    thread that wakes often, such as an event loop.
     """
     for number, point in enumerate(points, 1):
         if not number % TURN:
@@ -114,10 +118,10 @@ class StreamingRegistry(CollectorRegistry):
         self._collecting = threading.RLock()
 
     def collect(self) -> Iterator[Family]:
-        """Collect all of it, one thread at a time: what the exporter collects waits in a queue that all would empty."""
+        """Collect everything, one thread at a time: other threads would empty the exporter's queue."""
         with self._collecting:
             return iter(list(super().collect()))
 
     def stream(self, encode: Encode) -> Iterator[str]:
-        """Collect now, and return what `encode` writes of this registry, in pieces."""
+        """Collect now, and return the text that `encode` writes for this registry, in pieces."""
         return self._reader.stream(encode)

@@ -1,8 +1,8 @@
 """Templates: the text of a metric, with places for the labels and values of each of its series.
 
-A template is what the exporter and prometheus_client write of an example of the metric, whose labels and values are
-marked, taken apart at the marks. An example has one series for each set of attribute keys that the metric's series
-have: a series has the labels of all others as well, if only as empty ones.
+A template is made from the text that the exporter and prometheus_client write for an example of the metric, whose
+labels and values are marked, by taking that text apart at the marks. The example has one series for each set of
+attribute keys of the metric's series, because a series also has the labels of all others, as empty ones.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _spelled: Callable[[float], str] = floatToGoString
 
 
 class NotCoveredError(Exception):
-    """An example does not show how this is written."""
+    """An example does not show how to write this metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """The text of one series, and what goes in: the numbers of its label values, then buckets, then sum or value."""
+    """The text of one series, and the values to fill in: label values by number, then buckets, then sum or value."""
 
     text: str
     chosen: Callable[[Sequence[str]], Any]
@@ -49,7 +49,7 @@ class Template:
 
 
 def example(metric: Metric, keys: Sequence[Keys], bounds: Sequence[float]) -> Metric:
-    """Return the metric with a series for each set of keys, whose label values are marks, numbered from 0."""
+    """Return the metric with one series for each set of keys; its label values are marks, numbered from 0."""
     points: list[Any] = []
     for of_series in keys:
         attributes = {key: f"\x1f{number}\x1f" for number, key in enumerate(of_series)}
@@ -64,7 +64,7 @@ def example(metric: Metric, keys: Sequence[Keys], bounds: Sequence[float]) -> Me
 
 
 def taken_apart(text: str, keys: Sequence[Keys], buckets: int) -> Template:
-    """Return the template that the text of an example shows; raises NotCoveredError where it is another text."""
+    """Return the template for the text of an example; raises NotCoveredError if the text is not as expected."""
     lines = text.removesuffix("\n").split("\n")
     heads = [line for line in lines if line.startswith("# ")]
     samples = lines[len(heads) :]
@@ -76,7 +76,7 @@ def taken_apart(text: str, keys: Sequence[Keys], buckets: int) -> Template:
             of_series: _series(samples[number * each : (number + 1) * each], len(of_series), buckets)
             for number, of_series in enumerate(keys)
         }
-    except ValueError as error:  # more follows the value, a timestamp perhaps
+    except ValueError as error:  # something follows the value, perhaps a timestamp
         raise NotCoveredError from error
     return Template("".join(f"{line}\n" for line in heads), series)
 
@@ -85,7 +85,7 @@ def _series(lines: Sequence[str], labels: int, buckets: int) -> _Series:
     text, chosen = "", list[int]()
     for line in lines:
         before, _, value = line.rpartition(" ")
-        # Text and numbers of marks take turns.
+        # Text and the numbers of marks alternate.
         parts = _MARK.split(before)
         text += "%s".join(part.replace("%", "%%") for part in parts[::2]) + " %s\n"
         bucket = buckets if float(value) == _VALUE else int(float(value)) - 1
@@ -109,7 +109,7 @@ def _escaped(value: Any) -> str:
 
 
 def _cumulative(counts: Sequence[int]) -> Iterator[str]:
-    """Return the counts of buckets and of all below them, as prometheus_client spells them."""
+    """Return the cumulative counts of buckets, as prometheus_client spells them."""
     total, spelled = 0, "0.0"
     for count in counts:
         if count:

@@ -1,4 +1,4 @@
-"""Cells: one attribute set of one instrument each, and what was recorded for it since a collection last asked."""
+"""Cells: one series each, with the measurements since the last collection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from otel_ha.record.api import Write
 from otel_ha.record.resolver import Identity, attributes_of
 
 CELL = "otel_ha.cell"
-"""The key by which the context of a measurement of nothing names the cell that looks for its aggregations."""
+"""The key by which the context of an empty measurement names the cell that looks for its aggregations."""
 
 _LEAST, _MOST = 1e-18, float(LIMIT)
 _FINEST = 1.06
-"""The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of the true."""
+"""The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of it."""
 
 
 class Cell:
-    """One attribute set of one instrument: what was recorded since it was last settled.
+    """One attribute set of one instrument, with the measurements since it was last settled.
 
-    Whoever records appends to `amounts`. All else is done by one thread at a time, the one that settles.
+    Any thread appends to `amounts`. Everything else is done by one thread at a time, the one that settles.
     """
 
     __slots__ = (
@@ -53,19 +53,19 @@ class Cell:
         self._readers: object = None
 
     def take(self, amounts: list[float]) -> None:
-        """Add up amounts, of which there is at least one; the list is given away."""
+        """Add up amounts, at least one; the list is not used afterwards."""
         raise NotImplementedError
 
     def take_alike(self, amount: float, times: int) -> None:
-        """Add up an amount that was recorded so many times."""
+        """Add up an amount that was recorded `times` times."""
         self.take([amount] * times)
 
     def replay(self, amount: float, context: Context) -> None:
-        """Record an amount through the public API, as taken in this context."""
+        """Record an amount through the public API, in this context."""
         self.write(amount, attributes_of(self.identity), context)
 
     def settle(self, readers: object) -> None:
-        """Hand what was taken to the aggregation of each reader, and begin anew."""
+        """Hand the amounts to the aggregation of each reader, and start again from zero."""
         if readers is not self._readers or any(aggregation.spent for aggregation in self._aggregations):
             self._aggregations = ()
             self._readers = readers
@@ -76,12 +76,12 @@ class Cell:
         self._reset()
 
     def drop(self) -> None:
-        """Forget what was taken."""
+        """Forget the amounts."""
         self.dirty = False
         self._reset()
 
     def join(self, aggregation: Any) -> None:
-        """Settle to this aggregation, too; it calls this when the measurement of nothing reaches it."""
+        """Settle to this aggregation as well; it calls this when the empty measurement reaches it."""
         aggregation.spent = False
         if self._created is not None:
             aggregation.start_at(self._created)
@@ -99,16 +99,16 @@ class SumCell(Cell):
     __slots__ = ()
 
     def take(self, amounts: list[float]) -> None:
-        """Add up amounts, of which there is at least one."""
+        """Add up amounts, at least one."""
         self.total += sum(amounts)
 
     def take_alike(self, amount: float, times: int) -> None:
-        """Add up an amount that was recorded so many times."""
+        """Add up an amount that was recorded `times` times."""
         self.total += amount * times
 
 
 class HistogramCell(Cell):
-    """The distribution of a histogram's measurements, over bounds finer than those that are exported."""
+    """The distribution of a histogram's measurements, over finer bounds than the exported ones."""
 
     __slots__ = ("counts", "highest", "lowest", "scale")
 
@@ -120,9 +120,9 @@ class HistogramCell(Cell):
         self.highest = -math.inf
 
     def take(self, amounts: list[float]) -> None:
-        """Add up amounts, of which there is at least one; the list is given away."""
+        """Add up amounts, at least one; the list is not used afterwards."""
         self.total += sum(amounts)
-        # Sorted, those of one bucket stand together: one search for all of them, beside a sort that runs in C.
+        # In sorted amounts, those of one bucket are adjacent: one search for all of them, after a sort that runs in C.
         amounts.sort()
         bounds, counts = self.scale.bounds, self.counts
         start = index = 0
@@ -142,7 +142,7 @@ class HistogramCell(Cell):
 
 
 class Scale:
-    """The bounds of a histogram and finer ones between, below and above them."""
+    """The bounds of a histogram, with finer ones between, below and above them."""
 
     def __init__(self, buckets: tuple[float, ...]) -> None:
         positive = [bound for bound in buckets if bound > 0] or [1.0]

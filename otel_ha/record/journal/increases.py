@@ -1,4 +1,4 @@
-"""Gains: what bound instruments gained since somebody last asked, beside what the SDK is told."""
+"""Increases: how much each cell has grown since the history last asked, besides what is exported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_ha.record.resolver import Identity
 
 @dataclass(slots=True)
 class Increase:
-    """What one attribute set of an instrument gained; of a histogram with counts by the index of their upper bound."""
+    """The growth of one series; of a histogram, with counts by the index of their upper bound."""
 
     instrument: str
     identity: Identity
@@ -22,35 +22,35 @@ class Increase:
 
 
 class Increases:
-    """Adds up what cells are settled with; whoever calls holds the journal's lock."""
+    """Adds up the settled growth of cells; the caller holds the journal's lock."""
 
     def __init__(self) -> None:
-        self._gains: dict[Cell, Increase] = {}
+        self._increases: dict[Cell, Increase] = {}
 
-    def note(self, cell: Cell) -> None:
-        """Add what a cell is about to be settled with."""
-        gain = self._of(cell)
-        gain.total += cell.total
+    def add(self, cell: Cell) -> None:
+        """Add the growth that a cell is about to settle."""
+        increase = self._of(cell)
+        increase.total += cell.total
         if isinstance(cell, HistogramCell):
             for index, count in cell.counts.items():
-                gain.counts[index] = gain.counts.get(index, 0) + count
+                increase.counts[index] = increase.counts.get(index, 0) + count
 
-    def note_one(self, cell: Cell, amount: float) -> None:
-        """Add one amount, which goes to the SDK without the cell."""
-        gain = self._of(cell)
-        gain.total += amount
+    def add_one(self, cell: Cell, amount: float) -> None:
+        """Add one amount, which reaches the SDK without the cell."""
+        increase = self._of(cell)
+        increase.total += amount
         if isinstance(cell, HistogramCell):
             index = bisect_left(cell.scale.bounds, amount)
-            gain.counts[index] = gain.counts.get(index, 0) + 1
+            increase.counts[index] = increase.counts.get(index, 0) + 1
 
     def take(self) -> list[Increase]:
-        """Return what was gained since this was last called."""
-        taken, self._gains = self._gains, {}
+        """Return the growth since the last call."""
+        taken, self._increases = self._increases, {}
         return list(taken.values())
 
     def _of(self, cell: Cell) -> Increase:
-        gain = self._gains.get(cell)
-        if gain is None:
+        increase = self._increases.get(cell)
+        if increase is None:
             bounds = cell.scale.bounds if isinstance(cell, HistogramCell) else ()
-            gain = self._gains[cell] = Increase(cell.instrument, cell.identity, bounds)
-        return gain
+            increase = self._increases[cell] = Increase(cell.instrument, cell.identity, bounds)
+        return increase

@@ -1,144 +1,264 @@
-"""What else is known of the SDK's inside, and the trial that tells whether it is as expected."""
+"""The one module that uses private parts of the OpenTelemetry SDK; `trial` tells whether they work as expected.
+
+It holds the SDK's own aggregations with an entry for many measurements at once, the MeterProvider of a pipeline, and
+the few functions that reach into a provider. Without one of the private names, the trial fails and everything is
+recorded through the public API; the functions that run in that case as well have a fallback of their own.
+"""
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, attach, detach
-from opentelemetry.sdk import metrics as sdk
-from opentelemetry.sdk.metrics import MeterProvider, TraceBasedExemplarFilter
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, MetricReader, MetricsData
-from opentelemetry.sdk.metrics.view import View
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import (
+    ExplicitBucketHistogramAggregation,
+    LastValueAggregation,
+    SumAggregation,
+    View,
+)
 
-from otel_ha.declare.instruments import ObservableCounter, ObservableGauge
-from otel_ha.record.journal.aggregations import CellHistogram, CellSum, ObservedLastValue, ObservedSum
-from otel_ha.record.journal.cells import HistogramCell, Scale, SumCell
-from otel_ha.record.journal.journal import Journal
-from otel_ha.record.journal.observed import DirectObservers
-from otel_ha.record.problems import Problems
-from otel_ha.record.resolver import Identity, Shared, identity
+from otel_ha.record.journal.cells import CELL, Cell, HistogramCell, SumCell
+from otel_ha.record.journal.journal import TIME, Journal
+from otel_ha.record.journal.observed import LEARNER, Learner
+from otel_ha.record.resolver import Identity, identity
+from otel_ha.version import DISTRO, SCHEMA_URL
 
-_logger = logging.getLogger("otel_ha")
-
-_BOUND: dict[str, Any] = {"sum": (5, [3]), "histogram": ((1, 1, 0), [1.5])}
-_OTHER: dict[str, Any] = {"other": (7, [])}
-_GROWN = ObservableCounter("grown", unit="1", description="What has grown.")
-_LEVEL = ObservableGauge("level", unit="1", description="A level.")
-_SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-
-
-@functools.cache
-def is_supported() -> bool:
-    """Whether the SDK's inside is as this package expects: tried on a pipeline of its own, once a process."""
-    outside_of_spans = attach(Context())
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics._internal.aggregation import (
+        _ExplicitBucketHistogramAggregation,
+        _LastValueAggregation,
+        _SumAggregation,
+    )
+else:
     try:
-        recorded = _exported_by_a_trial() == ([{**_BOUND, **_OTHER}, _OTHER], 3)
-        return recorded and _observed_by_a_trial() == {"grown": [1, 2, 3], "level": [1, 3, 6]}
-    except Exception as error:  # noqa: BLE001 - whatever has changed, the public API is still there
-        _logger.debug("bound instruments: %r", error)
-        return False
-    finally:
-        detach(outside_of_spans)
+        from opentelemetry.sdk.metrics._internal.aggregation import (
+            _ExplicitBucketHistogramAggregation,
+            _LastValueAggregation,
+            _SumAggregation,
+        )
+    except ImportError:  # another SDK: the trial fails, and none of the classes below is used
+        _ExplicitBucketHistogramAggregation = _LastValueAggregation = _SumAggregation = object
+
+
+# ---- Aggregations
+
+
+class _NoReservoir:
+    """Takes the place of an exemplar reservoir until there is an exemplar: most series never have one."""
+
+    def collect(self, _: Any) -> list[Any]:
+        """Return no exemplars."""
+        return []
+
+
+_NO_RESERVOIR = _NoReservoir()
+
+
+def _no_reservoir(*_: Any, **__: Any) -> Any:
+    return _NO_RESERVOIR
+
+
+class _LateReservoir:
+    """Mixed into an SDK aggregation: makes the exemplar reservoir when the first exemplar arrives."""
+
+    _lock: Any
+    _reservoir: Any
+    reservoir: Callable[[], Any]
+    """Makes the SDK's own reservoir of exemplars."""
+
+    def _sample_exemplar(self, measurement: Any, should_sample_exemplar: bool) -> None:  # noqa: FBT001 - the SDK's
+        with self._lock:
+            if should_sample_exemplar and self._reservoir is _NO_RESERVOIR:
+                self._reservoir = self.reservoir()
+        super()._sample_exemplar(measurement, should_sample_exemplar)  # type: ignore[misc]  # the SDK's class follows
+
+
+class _Settling(_LateReservoir):
+    """Mixed into an SDK aggregation: a cell can settle to it, besides single measurements from the SDK."""
+
+    _start_time_unix_nano: int
+    _previous_collection_start_nano: int
+    _attributes: Any
+    spent = False
+    """Whether the SDK may have replaced it: a delta reader starts a new aggregation after each collection."""
+
+    def aggregate(self, measurement: Any, should_sample_exemplar: bool = True) -> None:  # noqa: FBT001, FBT002 - the SDK's
+        """Take one measurement; an empty one whose context names a cell makes that cell settle here from now on."""
+        cell = measurement.context.get(CELL) if measurement.context else None
+        if isinstance(cell, Cell):
+            cell.join(self)
+        else:
+            if measurement.context and (taken := measurement.context.get(TIME)):
+                measurement = replace(measurement, time_unix_nano=taken)
+            super().aggregate(measurement, should_sample_exemplar)  # type: ignore[misc]  # the SDK's class follows
+
+    def start_at(self, nanoseconds: int) -> None:
+        """Move the start of the series back to `nanoseconds` since the epoch, before this aggregation was made."""
+        self._start_time_unix_nano = min(self._start_time_unix_nano, nanoseconds)
+        self._previous_collection_start_nano = min(self._previous_collection_start_nano, nanoseconds)
+
+    def share(self, other: _Settling) -> None:
+        """Use the equal attributes of another aggregation: the SDK copies them for every reader."""
+        if self._attributes == other._attributes:
+            self._attributes = other._attributes
+
+    def collect(self, collection_aggregation_temporality: Any, collection_start_nano: int) -> Any:
+        """Return the SDK's own point."""
+        self.spent = collection_aggregation_temporality is AggregationTemporality.DELTA
+        return super().collect(collection_aggregation_temporality, collection_start_nano)  # type: ignore[misc]  # as above
+
+
+class _SettlingSum(_Settling, _SumAggregation):
+    _value: float | None  # type: ignore[assignment]  # the SDK says int, and counts floats as well
+
+    def absorb(self, cell: SumCell) -> None:
+        """Add the total of a cell."""
+        with self._lock:
+            self._value = (self._value or 0) + cell.total
+
+
+class _SettlingHistogram(_Settling, _ExplicitBucketHistogramAggregation):
+    _value: list[int] | None  # type: ignore[assignment]  # the SDK's annotation lacks the None that it uses
+    _sum: float  # type: ignore[assignment]  # as for _SettlingSum
+
+    def absorb(self, cell: HistogramCell) -> None:
+        """Add the counts of a cell to the exported buckets."""
+        with self._lock:
+            if self._value is None:
+                self._value = self._get_empty_bucket_counts()
+            for index, count in cell.counts.items():
+                self._value[cell.scale.bucket_of[index]] += count
+            self._sum += cell.total
+            self._min = min(self._min, cell.lowest)
+            self._max = max(self._max, cell.highest)
+
+
+class _Observed(_LateReservoir):
+    """Mixed into an SDK aggregation of an observable: accepts values directly, besides observations from the SDK."""
+
+    def aggregate(self, measurement: Any, should_sample_exemplar: bool = True) -> None:  # noqa: FBT001, FBT002 - the SDK's
+        """Take an observation; a learner in its context hands later values over directly."""
+        super().aggregate(measurement, should_sample_exemplar)  # type: ignore[misc]  # the SDK's class follows
+        learner = measurement.context.get(LEARNER) if measurement.context else None
+        if isinstance(learner, Learner):
+            learner.learn(self.take)
+
+    def take(self, value: float) -> None:
+        """Take a value as the SDK would."""
+        raise NotImplementedError
+
+
+class _ObservedSum(_Observed, _SumAggregation):
+    _value: float | None  # type: ignore[assignment]  # as for _SettlingSum
+
+    def take(self, value: float) -> None:
+        """Add a value: observations with the same attributes are exported as their sum."""
+        with self._lock:
+            self._value = (self._value or 0) + value
+
+
+class _ObservedLastValue(_Observed, _LastValueAggregation):
+    _value: float | None  # type: ignore[assignment]  # as for _SettlingSum
+
+    def take(self, value: float) -> None:
+        """Replace the value."""
+        with self._lock:
+            self._value = value
+
+
+class ObservedSum(SumAggregation):
+    """For a View: the SDK's sum of an observable, which accepts values directly."""
+
+    def _create_aggregation(self, instrument: Any, attributes: Any, reservoir_factory: Any, start: int) -> Any:
+        monotonic = isinstance(instrument, metrics.ObservableCounter)
+        made = _ObservedSum(attributes, monotonic, AggregationTemporality.CUMULATIVE, start, _no_reservoir)
+        made.reservoir = reservoir_factory(_SumAggregation)
+        return made
+
+
+class ObservedLastValue(LastValueAggregation):
+    """For a View: the SDK's last value of an observable, which accepts values directly."""
+
+    def _create_aggregation(self, _: Any, attributes: Any, reservoir_factory: Any, __: int) -> Any:
+        made = _ObservedLastValue(attributes, _no_reservoir, instrument_is_synchronous=False)
+        made.reservoir = reservoir_factory(_LastValueAggregation)
+        return made
+
+
+class CellSum(SumAggregation):
+    """For a View: the SDK's sum, to which cells settle."""
+
+    def _create_aggregation(self, instrument: Any, attributes: Any, reservoir_factory: Any, start: int) -> Any:
+        monotonic = isinstance(instrument, metrics.Counter)
+        made = _SettlingSum(attributes, monotonic, AggregationTemporality.DELTA, start, _no_reservoir)
+        made.reservoir = reservoir_factory(_SumAggregation)
+        return made
+
+
+class CellHistogram(ExplicitBucketHistogramAggregation):
+    """For a View: the SDK's explicit-bucket histogram, to which cells settle."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        super().__init__(bounds)
+        self._bounds = bounds
+        self._make_reservoir: Callable[[], Any] | None = None
+
+    def _create_aggregation(self, _: Any, attributes: Any, reservoir_factory: Any, start: int) -> Any:
+        made = _SettlingHistogram(attributes, AggregationTemporality.DELTA, start, _no_reservoir, self._bounds)
+        if self._make_reservoir is None:
+            of_histogram = reservoir_factory(_ExplicitBucketHistogramAggregation)
+            self._make_reservoir = partial(of_histogram, boundaries=self._bounds)
+        made.reservoir = self._make_reservoir
+        return made
+
+
+# ---- The provider
 
 
 class OwnProvider(MeterProvider):
-    """The SDK's MeterProvider, which asks no environment whether it is enabled, and is shut down by whoever made it."""
+    """The SDK's MeterProvider, on even if OTEL_SDK_DISABLED is set, and shut down only by its maker.
+
+    Its `journal`, where it has one, is settled before readers join and before meters are switched on or off.
+    """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(shutdown_on_exit=False, **arguments)
         self._disabled = False
+        self.journal: Journal | None = None
 
+    def add_metric_reader(self, metric_reader: MetricReader) -> None:
+        """Let a reader join; it sees measurements that are recorded from now on."""
+        with self._between_collections():
+            self._settle()
+        super().add_metric_reader(metric_reader)
 
-def _for_a_trial(readers: Sequence[MetricReader], views: Sequence[View]) -> OwnProvider:
-    """Return a provider to which nothing applies that the environment says of the service's own."""
-    return OwnProvider(
-        metric_readers=readers, resource=Resource({}), exemplar_filter=TraceBasedExemplarFilter(), views=views
-    )
+    def _set_meter_configurator(self, **arguments: Any) -> None:
+        """Switch meters on or off; the old state applies to measurements that were recorded until now."""
+        with self._between_collections():
+            self._settle()
+            super()._set_meter_configurator(**arguments)
 
+    def _between_collections(self) -> AbstractContextManager[Any]:
+        """Return the lock that the SDK holds while it collects."""
+        lock: AbstractContextManager[Any] = nullcontext() if self.journal is None else self._measurement_consumer._lock
+        return lock
 
-def _exported_by_a_trial() -> tuple[list[dict[str, Any]], int]:
-    """Return what a reader has of bound instruments and another one, and a reader that bound ones are kept from.
-
-    The number is how many points of the first reader were gathered.
-    """
-    readers = [InMemoryMetricReader(), InMemoryMetricReader()]
-    views = [
-        View(instrument_name="sum", aggregation=CellSum()),
-        View(instrument_name="histogram", aggregation=CellHistogram((1.0, 2.0))),
-    ]
-    provider = _for_a_trial(readers, views)
-    withhold_from(readers[1], provider, "trial", {"sum", "histogram"})
-    points: list[Any] = []
-
-    def gather(those: Iterable[Any]) -> list[Any]:
-        gathered = list(those)
-        points.extend(gathered)
-        return gathered
-
-    gather_points(readers[0], provider, gather)
-    meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
-    journal.readers = functools.partial(readers_of, provider)
-    meter.create_observable_gauge("settle", callbacks=[journal.settle])
-    sums = SumCell(meter.create_counter("sum").add, ())
-    distribution = HistogramCell(meter.create_histogram("histogram").record, (), Scale((1.0, 2.0)))
-    for cell, amount, sampled in ((sums, 2, 3), (distribution, 0.5, 1.5)):
-        journal.add(cell)
-        cell.amounts.append(amount)
-        cell.replay(sampled, set_span_in_context(NonRecordingSpan(_SAMPLED)))
-    meter.create_counter("other").add(7)
-    exported = [_figures(reader.get_metrics_data()) for reader in readers]
-    provider.shutdown()
-    return exported, len(points)
-
-
-def _figures(data: MetricsData | None) -> dict[str, Any]:
-    found = data.resource_metrics[0].scope_metrics[0].metrics if data else ()
-    return {metric.name: _value_and_exemplars(metric.data.data_points[0]) for metric in found}
-
-
-def _value_and_exemplars(point: Any) -> tuple[Any, list[float]]:
-    value = getattr(point, "bucket_counts", None) or getattr(point, "value", None)
-    return value, [exemplar.value for exemplar in point.exemplars]
-
-
-def _observed_by_a_trial() -> dict[str, list[Any]]:
-    """Return what is exported of three collections, of which the first learns the aggregations."""
-    reader = InMemoryMetricReader(preferred_temporality={sdk.ObservableCounter: AggregationTemporality.DELTA})
-    views = [
-        View(instrument_name="grown", aggregation=ObservedSum()),
-        View(instrument_name="level", aggregation=ObservedLastValue()),
-    ]
-    provider = _for_a_trial([reader], views)
-    meter, journal = provider.get_meter("trial"), Journal(exemplars=True)
-    journal.readers = functools.partial(readers_of, provider)
-    shared = Shared(Problems(lambda *_: None))
-    grown, level = (DirectObservers(each, shared, journal) for each in (_GROWN, _LEVEL))
-    meter.create_observable_counter("grown", callbacks=[grown.callback])
-    meter.create_observable_gauge("level", callbacks=[level.callback])
-    values: list[float] = []
-    for each in (grown, level):
-        each.observe(lambda: values[-1], {})
-    found: defaultdict[str, list[Any]] = defaultdict(list)
-    for value in (1, 3, 6):
-        values.append(value)
-        shared.gate.begin(reader)
-        data: Any = reader.get_metrics_data()
-        shared.gate.end()
-        for metric in data.resource_metrics[0].scope_metrics[0].metrics:
-            found[metric.name].append(metric.data.data_points[0].value)
-    provider.shutdown()
-    return found
+    def _settle(self) -> None:
+        """Count the measurements recorded until now or, if our meter is switched off, drop them."""
+        if self.journal is not None and not self._shutdown:
+            meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
+            (self.journal.settle if meter._is_enabled() else self.journal.drop)()
 
 
 def withhold_from(reader: MetricReader, provider: MeterProvider, scope: str, names: Collection[str]) -> None:
-    """Keep the measurements of a scope's instruments of these names from a reader: for it the SDK keeps no series."""
+    """Withhold the measurements of a scope's instruments from a reader, so that the SDK keeps no series for it."""
     storage: Any = provider._measurement_consumer._reader_storages[reader]
     consume = storage.consume_measurement
 
@@ -151,9 +271,9 @@ def withhold_from(reader: MetricReader, provider: MeterProvider, scope: str, nam
 
 
 def gather_points(reader: MetricReader, provider: MeterProvider, gather: Callable[[Iterator[Any]], Sized]) -> None:
-    """Have a reader's points go through `gather`, metric by metric: none need outlive the one that comes next.
+    """Pass a reader's points through `gather`, metric by metric, so that no point has to outlive the next one.
 
-    The reader is one of cumulative temporality only.
+    Every temporality of the reader is cumulative.
     """
     storage: Any = provider._measurement_consumer._reader_storages[reader]
     collect = storage.collect
@@ -162,14 +282,14 @@ def gather_points(reader: MetricReader, provider: MeterProvider, gather: Callabl
         for matches in list(storage._instrument_view_instrument_matches.values()):
             for match in matches:
                 if "collect" not in vars(match):
-                    match.collect = functools.partial(_gathered, match, gather)
+                    match.collect = partial(_gathered, match, gather)
         return collect()
 
     storage.collect = collect_gathered
 
 
 def _gathered(match: Any, gather: Callable[[Iterator[Any]], Sized], *temporality_and_start: Any) -> Any:
-    """Do as the SDK does where it collects one metric."""
+    """Collect one metric as the SDK does."""
     with match._lock:
         points = (each.collect(*temporality_and_start) for each in match._attributes_aggregation.values())
         return gather(point for point in points if point is not None) or None
@@ -178,10 +298,11 @@ def _gathered(match: Any, gather: Callable[[Iterator[Any]], Sized], *temporality
 def drop_series(provider: MeterProvider, name: str, gone: Iterable[Identity]) -> None:
     """Make the SDK forget series of an observable instrument, at the start of a collection.
 
-    The SDK keeps their state for ever, and counts them; were one to come back, a delta would be negative.
+    The SDK would keep and count them for ever; if one came back, its delta would be negative. An SDK with other private
+    names keeps them.
     """
     keys = set(gone)
-    with suppress(AttributeError):  # an SDK with another inside keeps them
+    with suppress(AttributeError):
         for storage in provider._measurement_consumer._reader_storages.values():
             for instrument, matches in list(storage._instrument_view_instrument_matches.items()):
                 for match in matches if instrument.name == name else ():
@@ -193,5 +314,17 @@ def drop_series(provider: MeterProvider, name: str, gone: Iterable[Identity]) ->
 
 
 def readers_of(provider: MeterProvider) -> object:
-    """Return what the SDK replaces by another object whenever a reader joins or leaves."""
+    """Return the object that the SDK replaces whenever a reader joins or leaves."""
     return provider._measurement_consumer._reader_storages
+
+
+def is_matched(view: View, instrument: Any) -> bool:
+    """Whether a View applies to an SDK instrument; True if the SDK does not say."""
+    match: Callable[[Any], bool] | None = getattr(view, "_match", None)
+    return match is None or match(instrument)
+
+
+def thread_of(reader: PeriodicExportingMetricReader) -> Thread | None:
+    """Return the thread that exports for a reader; None if there is none or the SDK does not say."""
+    thread: Thread | None = getattr(reader, "_daemon_thread", None)
+    return thread

@@ -1,0 +1,110 @@
+"""EndpointService: the endpoint of one telemetry, with a server of our own if the settings ask for one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.delivery import Delivery
+from otel_ha.serve.adapters import AsgiApplication, WsgiApplication
+from otel_ha.serve.application import Endpoint
+from otel_ha.serve.health import endpoint_state
+from otel_ha.serve.server import Server
+
+_logger = logging.getLogger("otel_ha")
+
+
+class EndpointService:
+    """The endpoint from open() to close(), and its server; a port that cannot be opened never stops the service."""
+
+    def __init__(
+        self,
+        config: TelemetryConfig,
+        health: Callable[[], Mapping[str, object]],
+        summary: Callable[[], Mapping[str, object]],
+    ) -> None:
+        self._config = config
+        self._server: Server | None = None
+        self._problem = ""
+        username, password = config.endpoint_credentials or (None, None)
+        self._endpoint = Endpoint(
+            None, health, summary, username=username, password=password.reveal() if password else None
+        )
+
+    @property
+    def metrics_url(self) -> str | None:
+        """The URL of the metrics; None if no port of our own is open."""
+        return f"{self._server.url}/metrics" if self._server else None
+
+    @property
+    def delivery(self) -> Delivery:
+        """The state of the scrapes."""
+        return self._endpoint.delivery
+
+    @property
+    def wsgi_app(self) -> WsgiApplication:
+        """The endpoint as a WSGI application."""
+        return self._endpoint.wsgi_app
+
+    @property
+    def asgi_app(self) -> AsgiApplication:
+        """The endpoint as an ASGI application."""
+        return self._endpoint.asgi_app
+
+    def text(self) -> str:
+        """Return the metrics as Prometheus text; see Endpoint.text."""
+        return self._endpoint.text()
+
+    def state(self, *, scrapes: bool) -> dict[str, Any]:
+        """Return the state as /healthz shows it; `scrapes` is whether there is anything to scrape."""
+        return endpoint_state(url=self.metrics_url, problem=self._problem, scrapes=scrapes)
+
+    def open(self, registry: CollectorRegistry, *, forked: bool) -> None:
+        """Serve the metrics of a registry; a problem with the port is logged and kept for state().
+
+        In a `forked` child a fixed port stays the parent's.
+        """
+        self._endpoint.registry = registry
+        config = self._config
+        if not config.endpoint_server:
+            return
+        where = f"{config.prometheus_host}:{config.prometheus_port}"
+        if forked and config.prometheus_port:
+            self._problem = f"the parent process listens at {where}; a forked child only pushes"
+            _logger.info("%s", self._problem)
+            return
+        server = Server(
+            self._endpoint,
+            config.prometheus_host,
+            config.prometheus_port,
+            certificate=config.endpoint_certificate,
+            key=config.endpoint_key,
+            client_ca=config.endpoint_client_ca,
+        )
+        try:
+            server.start()
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._problem = f"cannot listen at {where}: {why}"
+            hint = "OTEL_EXPORTER_PROMETHEUS_HOST and _PORT set another address; port 0 takes a free one"
+            _logger.error("no metrics endpoint: %s; the service continues without it (%s)", self._problem, hint)  # noqa: TRY400 - one line
+        else:
+            self._server, self._problem = server, ""
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._endpoint.registry = None
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def after_fork_in_child(self) -> None:
+        """Give up the parent's scrape and its listening socket."""
+        self._endpoint.after_fork_in_child()
+        if self._server is not None:
+            self._server.after_fork_in_child()
+            self._server = None
