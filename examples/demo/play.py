@@ -17,7 +17,7 @@ from rich.console import Console
 from examples.demo.broker import embedded_broker
 from examples.demo.figures import Figures, figures
 from examples.demo.home import Home
-from examples.demo.options import Options
+from examples.demo.settings import DemoSettings
 from examples.demo.surroundings import telemetry_config
 from examples.demo.verdict import Verdict, lines_in
 from examples.demo.view import View
@@ -32,7 +32,7 @@ PATIENCE = 5.0
 EXCLUDED = "*_linkquality"
 
 
-async def play(options: Options, console: Console) -> dict[str, Any]:
+async def play(options: DemoSettings, console: Console) -> dict[str, Any]:
     """Run the demo and return its accounting."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +57,7 @@ async def play(options: Options, console: Console) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def broker_for(options: Options) -> AsyncIterator[Address | None]:
+async def broker_for(options: DemoSettings) -> AsyncIterator[Address | None]:
     """Give the broker to use: the one that was named, an embedded one, or none where Home Assistant is read."""
     if options.mqtt is not None or options.home_assistant is not None:
         yield options.mqtt
@@ -66,7 +66,7 @@ async def broker_for(options: Options) -> AsyncIterator[Address | None]:
             yield address
 
 
-def settings_for(options: Options, broker: Address | None, base: str) -> Settings:
+def settings_for(options: DemoSettings, broker: Address | None, base: str) -> Settings:
     """Return the ingestor's settings."""
     to_file = options.influxdb is None and options.victoriametrics is None
     return Settings(
@@ -74,7 +74,7 @@ def settings_for(options: Options, broker: Address | None, base: str) -> Setting
         mqtt_base=base,
         mqtt_discovery=base,
         home_assistant_url=options.home_assistant,
-        home_assistant_token=options.token,
+        home_assistant_token=options.home_assistant_token,
         exclude=(EXCLUDED,),
         influxdb=options.influxdb,
         influxdb_database=options.influxdb_database,

@@ -9,8 +9,9 @@ import signal
 import sys
 
 from examples.ingestor.accounting import accounting
+from examples.ingestor.command_line import SettingsError
 from examples.ingestor.service import Ingestor
-from examples.ingestor.settings import Settings, SettingsError, read_settings
+from examples.ingestor.settings import Settings, read_settings
 from otel_ha import Telemetry, TelemetryError, setup_telemetry
 
 
@@ -37,7 +38,7 @@ def main() -> int:
     """Run the service; return its exit status."""
     try:
         settings = read_settings(sys.argv[1:], os.environ)
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         asyncio.run(serve(settings))
     except (SettingsError, TelemetryError, OSError) as error:
         print(f"ingestor: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Address: where a server is, and who we are to it."""
+"""Address: a server and the user to log in as."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server's address, taken from a URL. As text it shows no user and no password."""
+    """The address of a server, taken from a URL. Its text shows neither the user nor the password."""
 
     scheme: str
     host: str
@@ -18,7 +18,7 @@ class Address:
     password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        """Return the URL without the user."""
+        """Return the URL without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
@@ -29,15 +29,11 @@ class Address:
 
 
 def address(url: str, ports: dict[str, int]) -> Address:
-    """Return the address in a URL with one of these schemes; raise ValueError, without the secret, if it is none."""
-    schemes = " or ".join(f"{scheme}://" for scheme in ports)
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"no valid URL ({error})") from None
+    """Return the address in a URL; `ports` maps each allowed scheme to its default port. Raises ValueError."""
+    parts = urlsplit(url)
+    port = parts.port
     if parts.scheme not in ports or not parts.hostname:
-        raise ValueError(f"it must be a URL that begins with {schemes} and names a host")
+        raise ValueError(f"the URL needs a host and one of these schemes: {', '.join(ports)}")
     return Address(
         parts.scheme,
         parts.hostname,
