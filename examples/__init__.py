@@ -1,1 +1,1 @@
-"""Examples of otel-ha: each one runs, and a test runs it."""
+"""Examples of otel-ha; a test runs each of them."""

@@ -1,13 +1,13 @@
-"""The metrics within a web service of your own: `python -m examples.mounted [port]` needs starlette and uvicorn.
+"""Metrics mounted in your own web service: `python -m examples.mounted [port]`; needs starlette and uvicorn.
 
-It takes events by POST /events, as a rest_command of Home Assistant sends them, and shows /metrics and /healthz on the
-same port.
+The service accepts events by POST /events, as Home Assistant's rest_command sends them, and serves /metrics and
+/healthz on the same port.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,19 +20,19 @@ from otel_ha.vocabulary import ingest
 
 
 async def receive(request: Request) -> JSONResponse:
-    """Take an event."""
+    """Accept an event."""
     with measured(ingest.EVENT, source="webhook") as event:
         try:
             entity_id = str((await request.json())["entity_id"])
         except (ValueError, TypeError, KeyError):
             event.discard("invalid")
-            return JSONResponse({"error": "an event is a JSON object with an entity_id"}, status_code=400)
+            return JSONResponse({"error": "the body must be a JSON object with an entity_id"}, status_code=400)
         event.set(domain=entity_id.partition(".")[0], entity=entity_id)
         return JSONResponse({"received": entity_id})
 
 
 def application(telemetry: Telemetry) -> Starlette:
-    """Return the service: its own routes, and below them those of telemetry."""
+    """Return the service: its own routes first, then those of telemetry."""
     return Starlette(routes=[Route("/events", receive, methods=["POST"]), Mount("/", telemetry.asgi_app)])
 
 
@@ -43,4 +43,6 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 8080))
+    parser = argparse.ArgumentParser(description="Accept events over HTTP and serve their metrics on the same port.")
+    parser.add_argument("port", nargs="?", type=int, default=8080, help="port to listen on (default 8080)")
+    asyncio.run(main(parser.parse_args().port))

@@ -1,7 +1,8 @@
-"""The three lines: import, set up, measure. Runs for some seconds: `python -m examples.quickstart [seconds]`."""
+"""The three lines: import, set up, measure. `python -m examples.quickstart [seconds]`."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import random
 import sys
@@ -12,14 +13,14 @@ from otel_ha.vocabulary import ingest
 
 @measured(ingest.EVENT, source="simulated", domain=lambda entity_id, _: entity_id.partition(".")[0])
 async def handle(entity_id: str, state: str) -> None:
-    """Stand for what your service does with an event."""
+    """Handle an event, as your own service would."""
     await asyncio.sleep(random.expovariate(500))
     if state == "broken":
         raise ValueError(f"{entity_id} is broken")
 
 
 async def main(seconds: float) -> None:
-    """Handle made-up events for some seconds."""
+    """Handle simulated events for this long, then print how many there were."""
     async with setup_telemetry("quickstart") as telemetry:
         print(f"metrics: {telemetry.metrics_url}", flush=True)
         end = asyncio.get_running_loop().time() + seconds
@@ -35,4 +36,6 @@ async def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 5.0))
+    parser = argparse.ArgumentParser(description="Measure simulated events with otel-ha.")
+    parser.add_argument("seconds", nargs="?", type=float, default=5.0, help="how long to run (default 5)")
+    asyncio.run(main(parser.parse_args().seconds))

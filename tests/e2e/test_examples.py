@@ -1,4 +1,4 @@
-"""The examples, run as their readers would."""
+"""The examples, run as their readers would run them."""
 
 import json
 import os
@@ -40,13 +40,22 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_the_quickstart_measures_what_it_handles():
+def test_the_quickstart_measures_its_events():
     with running("examples.quickstart", "2") as process:
         url = process.stdout.readline().removeprefix("metrics: ").strip()
         eventually(lambda: 'homeassistant_outcome="ok"' in get(url))
         output, log = process.communicate(timeout=20)
     assert process.returncode == 0, log
     assert 'homeassistant_outcome="error"' in output
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(("example", "argument"), [("quickstart", "soon"), ("mounted", "http")])
+def test_a_wrong_argument_ends_an_example_with_exit_code_2(example, argument):
+    with running(f"examples.{example}", argument) as process:
+        _, log = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert f"invalid {'float' if example == 'quickstart' else 'int'} value: '{argument}'" in log
     assert "Traceback" not in log
 
 
@@ -78,14 +87,14 @@ def sample(url: str, name: str, label: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_a_mounted_endpoint_counts_the_services_own_events(mounted):
+def test_the_mounted_metrics_count_the_events_of_the_service(mounted):
     name, label = "homeassistant_event_process_duration_seconds_count", 'homeassistant_domain="light"'
     before = sample(mounted, name, label)
     assert post(f"{mounted}/events", '{"entity_id": "light.hall"}') == (200, {"received": "light.hall"})
     assert sample(mounted, name, label) == before + 1
 
 
-def test_a_mounted_endpoint_shows_what_was_discarded(mounted):
+def test_the_mounted_metrics_count_discarded_events(mounted):
     name, label = "homeassistant_event_discarded_total", 'homeassistant_discard_reason="invalid"'
     before = sample(mounted, name, label)
     status, _ = post(f"{mounted}/events", "[]")
