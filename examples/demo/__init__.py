@@ -1,1 +1,1 @@
-"""The demo: a synthetic home, an embedded broker, the ingestor, and a table of what its metrics say. `make demo`."""
+"""The demo: a synthetic home, an embedded broker, the ingestor, and a table of its metrics. `make demo` runs it."""

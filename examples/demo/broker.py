@@ -1,4 +1,4 @@
-"""An MQTT broker within this process, on a free port of the loopback interface."""
+"""An MQTT broker inside this process, on a port of the loopback interface."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = {
 
 @asynccontextmanager
 async def embedded_broker(port: int = 0) -> AsyncIterator[Address]:
-    """Run a broker on this port, or on a free one, and give its address."""
+    """Run a broker on `port`, or on a free port for 0, and yield its address."""
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     broker = Broker(CONFIG)
@@ -29,7 +29,7 @@ async def embedded_broker(port: int = 0) -> AsyncIterator[Address]:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await broker.external_connected(StreamReaderAdapter(reader), StreamWriterAdapter(writer), "default")
 
-    # We listen ourselves, as the broker would not tell which free port it took.
+    # The broker does not report the free port that it takes, so the demo opens the socket.
     server = await asyncio.start_server(connected, "127.0.0.1", port)
     try:
         host, port = server.sockets[0].getsockname()

@@ -1,4 +1,4 @@
-"""Home: lives in the synthetic home, which is to say that it publishes, and counts what it has published."""
+"""Home: publishes the states of the synthetic home and counts the published messages."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ ANSWER_TIMEOUT = 10.0
 
 @dataclass
 class Sent:
-    """How many state messages the home has published: before anyone listened, live, and how many of the live ones are
-    malformed or repetitions.
+    """Numbers of published state messages: retained before the ingestor listens, and live.
+
+    `malformed` and `repeated` are parts of `live`.
     """
 
     retained: int = 0
@@ -34,9 +35,9 @@ class Sent:
 
 
 class Home:
-    """Publishes to a broker, below `base`: retained states first, then `rate` events a second and bursts besides.
+    """Publishes below the topic `base`: first retained states, then `rate` events a second with occasional bursts.
 
-    Each chance comes from `seed`; the moments in which it strikes depend on the machine.
+    `seed` determines every random choice; the exact times depend on the machine.
     """
 
     def __init__(self, address: Address, base: str, seed: int, rate: float) -> None:
@@ -44,12 +45,12 @@ class Home:
         self._address = address
         self._base = base
         self._rate = rate
-        self._chance = random.Random(seed)  # noqa: S311 - a seed is the point of it
+        self._chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
         self.entities = furnish(self._chance)
         self._weights = [entity.weight for entity in self.entities]
 
     def connect(self) -> aiomqtt.Client:
-        """Return a client of the broker, not connected yet."""
+        """Return a client of the broker that is not connected yet."""
         address = self._address
         tls = aiomqtt.TLSParameters() if address.secure else None
         return aiomqtt.Client(
@@ -57,7 +58,7 @@ class Home:
         )
 
     async def move_in(self) -> None:
-        """Publish what the broker is to retain: the statestream's states, and discovery's announcements."""
+        """Publish the retained messages: states of mqtt_statestream and announcements of MQTT discovery."""
         try:
             async with self.connect() as client:
                 await self._say_all(client)
@@ -66,38 +67,39 @@ class Home:
             raise ConnectionError(f"the home cannot publish to {self._address} ({error})") from error
 
     async def live(self, stopping: asyncio.Event) -> None:
-        """Publish events until told to stop; returns when the broker has handed on all of them."""
+        """Publish events until `stopping` is set; return when the broker has delivered all of them."""
         async with self.connect() as client:
             due, burst = time.monotonic(), time.monotonic() + BURST_EVERY / 2
             while not stopping.is_set():
                 due += self._chance.expovariate(self._rate)
-                # Short waits add up to the rate; a loop that is late catches up, and lets the others have their turn.
+                # The waits average to the rate. A late loop catches up, and sleep(0) lets other tasks run.
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 await self._happen(client, self._chance.choices(self.entities, self._weights)[0])
                 if time.monotonic() >= burst:
                     burst += BURST_EVERY
-                    for entity in self._chance.sample(self.entities, BURST):  # a hub is back, and tells all it has
+                    # A hub reconnects and publishes all its states.
+                    for entity in self._chance.sample(self.entities, BURST):
                         await self._happen(client, entity)
-            # A broker that is behind may forget what a client that has gone has sent.
+            # A broker may drop pending messages of a client that has left, so wait until they are delivered.
             with contextlib.suppress(TimeoutError):
                 await self._say_last(client, b"offline")
 
     async def move_out(self) -> None:
-        """Take the retained messages out of the broker."""
+        """Clear the retained messages on the broker."""
         async with self.connect() as client:
             for entity in self.entities:
                 for level in ("config",) if entity.by_discovery else ("state", "unit_of_measurement"):
                     await self._publish(client, entity.topic(level), b"", retain=True)
 
     async def _say_last(self, client: aiomqtt.Client, status: bytes) -> None:
-        """Publish the status and wait for it: a broker hands on in order, so what came before it is handed on then."""
+        """Publish the status and wait for its echo: brokers deliver in order, so all earlier messages are delivered."""
         topic = f"{self._base}/status"
         await client.subscribe(topic)
         await client.publish(topic, status)
         async with asyncio.timeout(ANSWER_TIMEOUT):
             await anext(client.messages)
-        # Who leaves with a subscription makes the embedded broker take it out of a table that it may be going through
-        # for another client, whose connection then fails.
+        # If a client leaves with a subscription, the embedded broker removes it from a table that it may be iterating
+        # over for another client, whose connection then fails.
         await client.unsubscribe(topic)
 
     async def _say_all(self, client: aiomqtt.Client) -> None:
@@ -109,7 +111,7 @@ class Home:
                 self.sent.retained += 1
 
     async def _happen(self, client: aiomqtt.Client, entity: Entity) -> None:
-        """Publish one event of an entity, as an imperfect world has them."""
+        """Publish one event of an entity; some are malformed, unavailable or repeated."""
         entity.change(self._chance)
         fate = self._chance.random()
         if fate < MALFORMED:

@@ -1,4 +1,4 @@
-"""A synthetic home, as data: its entities, what they say and how often. The same seed makes the same home."""
+"""A synthetic home as data: its entities, their states and rates. The same seed makes the same home."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 SENSORS: Final = 343
-"""With the others below, about 350 entities, 98 % of them sensors: what a large home has."""
+"""With OTHERS below 350 entities, 98 % of them sensors, as in a large home."""
 
 KINDS: Final = (
     ("temperature", "°C", 21.0, 0.1),
@@ -37,12 +37,12 @@ OTHERS: Final = ("light", "light", "switch", "switch", "binary_sensor", "lock", 
 SWITCHED: Final = {"lock": ("locked", "unlocked"), "cover": ("open", "closed")}
 
 TAIL: Final = 1.1
-"""The exponent of the rates' Pareto distribution: a few entities say most of what is said, as in real homes."""
+"""The exponent of the rates' Pareto distribution: a few entities send most of the events, as in real homes."""
 
 
 @dataclass
 class Entity:
-    """One entity, which publishes in the way of the statestream or of discovery."""
+    """An entity that publishes as mqtt_statestream does, or as a device of MQTT discovery does."""
 
     domain: str
     object_id: str
@@ -54,7 +54,7 @@ class Entity:
     state: str = ""
 
     def change(self, chance: random.Random) -> None:
-        """Take a new state: a step of a random walk, or the other one of two."""
+        """Change the state: by a step of a random walk, or to the other of two states."""
         if self.unit is not None:
             self.value = max(0.0, self.value + chance.gauss(0.0, self.step))
             self.state = f"{self.value:.2f}"
@@ -63,11 +63,11 @@ class Entity:
             self.state = off if self.state == on else on
 
     def topic(self, level: str = "state") -> str:
-        """Return one of its topics, below the base."""
+        """Return one of the topics of the entity, relative to the base topic."""
         return f"{self.domain}/{self.object_id}/{level}"
 
     def payload(self) -> bytes:
-        """Return its state as it is published."""
+        """Return the payload of a state message."""
         if not self.by_discovery:
             return self.state.encode()
         attributes = {"unit_of_measurement": self.unit} if self.unit else {}
@@ -75,17 +75,17 @@ class Entity:
         return json.dumps(message).encode()
 
     def announcement(self) -> bytes:
-        """Return what it announces itself with, in discovery."""
+        """Return the payload of the message that announces the entity in MQTT discovery."""
         return json.dumps({"name": self.object_id, "unit_of_measurement": self.unit}).encode()
 
 
 def furnish(chance: random.Random) -> list[Entity]:
-    """Return the entities of a home."""
+    """Return the entities of a random home."""
     entities = []
     for number in range(SENSORS):
         kind, unit, value, step = KINDS[number % len(KINDS)]
         name = f"{ROOMS[number % len(ROOMS)]}_{number // len(ROOMS)}_{kind}"
-        by_discovery = chance.random() < 0.4  # noqa: PLR2004 - a share
+        by_discovery = chance.random() < 0.4  # noqa: PLR2004 - a probability
         weight = chance.paretovariate(TAIL)
         entities.append(Entity("sensor", name, weight, by_discovery, unit, value * chance.uniform(0.8, 1.2), step))
     for number, domain in enumerate(OTHERS):
@@ -96,5 +96,5 @@ def furnish(chance: random.Random) -> list[Entity]:
 
 
 def malformed(chance: random.Random) -> bytes:
-    """Return a payload such as broken firmware sends."""
+    """Return a malformed payload, as broken firmware sends it."""
     return chance.choice((b'{"state": 21.', b"\xff\xfe\x00", b'{"brightness": 3}', b"x" * 300))

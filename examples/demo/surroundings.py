@@ -1,4 +1,4 @@
-"""What the demo finds around it: a Collector that answers, a port that is free."""
+"""The surroundings of the demo: whether a Collector answers and whether a port is free."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EXPORT_INTERVAL = 5.0
 
 
 def telemetry_config(port: int | None, console: Console) -> tuple[TelemetryConfig, str | None]:
-    """Return the configuration of telemetry, and where OTLP goes, or None if nobody answers there.
+    """Return the configuration of telemetry, and the URL that OTLP is pushed to, or None if no Collector answers.
 
-    Environment variables have their say; but the demo reads its figures from what Prometheus would get.
+    Environment variables apply, but the Prometheus exporter is always on: the demo reads its own scrape.
     """
     config = TelemetryConfig()
     url = config.otlp_metrics_url if answers(config.otlp_metrics_url) else None
@@ -26,7 +26,7 @@ def telemetry_config(port: int | None, console: Console) -> tuple[TelemetryConfi
         console.print(f"No Collector answers at {config.otlp_metrics_url}: nothing is pushed.", highlight=False)
     chosen = config.prometheus_port if port is None else port
     if port is None and is_taken(config.prometheus_host, chosen):
-        console.print(f"Port {chosen} is taken: the metrics are at another one.", highlight=False)
+        console.print(f"Port {chosen} is in use: the metrics are on a free port.", highlight=False)
         chosen = 0
     interval = config.export_interval if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else EXPORT_INTERVAL
     exporters = ("otlp", "prometheus") if url else ("prometheus",)
@@ -37,7 +37,7 @@ def telemetry_config(port: int | None, console: Console) -> tuple[TelemetryConfi
 
 
 def answers(url: str) -> bool:
-    """Whether anybody accepts connections at a URL."""
+    """Return whether a server accepts connections at a URL."""
     parts = urlsplit(url if "://" in url else f"//{url}")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -48,7 +48,7 @@ def answers(url: str) -> bool:
 
 
 def is_taken(host: str, port: int) -> bool:
-    """Whether somebody listens at a port already."""
+    """Return whether a port is in use."""
     try:
         with socket.create_server((host, port)):
             return False

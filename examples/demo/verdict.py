@@ -1,7 +1,8 @@
-"""The verdict: whether what the home sent, what the metrics say and what the file holds agree."""
+"""Verdict: whether the home's own counts, the metrics and the lines in the file agree."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from examples.ingestor.accounting import Accounting
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold, with its numbers."""
+    """An equation that must hold, with its numbers."""
 
     claim: str
     holds: bool
@@ -21,7 +22,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The accounting at the end of the demo."""
+    """The accounting at the end of the demo; `home` and `file` are None without a synthetic home or a file."""
 
     accounting: Accounting
     home: Sent | None
@@ -30,16 +31,30 @@ class Verdict:
 
     @property
     def checks(self) -> list[Check]:
-        """Everything that must hold."""
+        """Every equation that must hold."""
         return [*self._of_events(), *self._of_points()]
 
     @property
     def adds_up(self) -> bool:
-        """Whether everything holds."""
+        """Whether every check holds."""
         return all(check.holds for check in self.checks)
 
+    def __str__(self) -> str:
+        """Return the accounting, the checks and the conclusion as lines."""
+        account = self.accounting
+        lines = [
+            f"{account.received:,} events received:",
+            f"  {account.processed.total():,} processed{listed(account.processed)}",
+            f"  {account.discarded.total():,} discarded{listed(account.discarded)}",
+            f"  {account.in_flight:,} in flight",
+            f"{account.points.total():,} points written{listed(account.points)}",
+            "",
+            *(f"{'✓' if check.holds else '✗'} {check.claim}" for check in self.checks),
+        ]
+        return "\n".join(lines)
+
     def as_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
+        """Return the verdict as a JSON object."""
         account = self.accounting
         return {
             "received": account.received,
@@ -56,36 +71,36 @@ class Verdict:
     def _of_events(self) -> Iterator[Check]:
         account = self.accounting
         processed, discarded = account.processed.total(), account.discarded.total()
-        yield equal(
-            "received = processed + discarded + in flight",
-            account.received,
-            {"processed": processed, "discarded": discarded, "in flight": account.in_flight},
-        )
+        parts = {"processed": processed, "discarded": discarded, "in flight": account.in_flight}
+        yield equation("events received", account.received, parts)
         if (sent := self.home) is None:
             return
-        yield equal("received = sent by the home", account.received, {"retained": sent.retained, "live": sent.live})
-        for reason, count in (("retained", sent.retained), ("invalid", sent.malformed)):
-            yield equal(f"discarded as {reason} = sent so", account.discarded[reason], {"sent": count})
+        parts = {"retained": sent.retained, "live messages sent": sent.live}
+        yield equation("events received", account.received, parts)
+        for reason, name, count in (("retained", "retained", sent.retained), ("invalid", "malformed", sent.malformed)):
+            yield equation(f"discarded as {reason}", account.discarded[reason], {f"{name} messages sent": count})
 
     def _of_points(self) -> Iterator[Check]:
         points = self.accounting.points
-        yield equal(
-            "processed well = points written",
-            self.accounting.processed["ok"],
-            {outcome: points[outcome] for outcome in ("ok", "error")},
-        )
+        parts = {"points stored": points["ok"], "points lost": points["error"]}
+        yield equation("processed without error", self.accounting.processed["ok"], parts)
         if self.lines is not None:
-            yield equal("points acknowledged = lines in the file", points["ok"], {"lines": self.lines})
+            yield equation("points stored", points["ok"], {"lines in the file": self.lines})
 
 
-def equal(claim: str, whole: int, parts: dict[str, int]) -> Check:
+def equation(name: str, whole: int, parts: dict[str, int]) -> Check:
     """Return the check that a number equals the sum of its parts."""
-    shown = " + ".join(f"{number:,} {name}" for name, number in parts.items())
     holds = whole == sum(parts.values())
-    return Check(f"{claim}: {whole:,} {'=' if holds else '≠'} {shown}", holds)
+    terms = " + ".join(f"{count:,} {part}" for part, count in parts.items())
+    return Check(f"{whole:,} {name} {'=' if holds else '≠'} {terms}", holds)
+
+
+def listed(parts: Counter[str]) -> str:
+    """Return the parts of a count, in a list that follows it."""
+    return f": {', '.join(f'{count:,} {part}' for part, count in sorted(parts.items()))}" if parts else ""
 
 
 def lines_in(path: Path) -> int:
-    """Return how many lines a file holds."""
+    """Return the number of lines in a file."""
     with path.open("rb") as file:
         return sum(1 for _ in file)

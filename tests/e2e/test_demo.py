@@ -1,7 +1,10 @@
 """The demo, run as `make demo` runs it."""
 
+import io
 import json
+import math
 import os
+import random
 import re
 import signal
 import subprocess
@@ -10,11 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from examples.demo.figures import quantile
 from examples.demo.home import Sent
 from examples.demo.household import furnish
+from examples.demo.reading import bucket_quantile, reading
 from examples.demo.verdict import Verdict, lines_in
+from examples.demo.view import table
 from examples.ingestor.accounting import accounting
 from tests.servers.running import get
 
@@ -25,7 +30,7 @@ def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "examples.demo", "--port", "0", *arguments],
         cwd=ROOT,
-        # No Collector is to answer, whatever else runs on this machine.
+        # At this address no Collector answers, even if one runs on this machine.
         env={"PATH": os.environ["PATH"], "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -35,28 +40,28 @@ def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def ended() -> tuple[subprocess.Popen[str], str, str]:
-    """A demo of five seconds: the process, its output and its log."""
+    """A finished demo of five seconds: the process, its stdout and its stderr."""
     process = start("--duration", "5", "--json", "--seed", "7")
     return process, *process.communicate(timeout=50)
 
 
-def test_the_demo_ends_well_and_adds_up(ended):
+def test_the_demo_exits_with_0_and_adds_up(ended):
     process, output, log = ended
     assert process.returncode == 0, log
     assert json.loads(output)["adds_up"] is True
 
 
-def test_json_is_all_that_stdout_holds(ended):
+def test_stdout_holds_nothing_but_the_json_object(ended):
     assert len(ended[1].splitlines()) == 1
 
 
-def test_received_is_processed_and_discarded_and_in_flight(ended):
+def test_received_events_are_processed_discarded_or_in_flight(ended):
     found = json.loads(ended[1])
     assert found["received"] == sum(found["processed"].values()) + sum(found["discarded"].values())
     assert found["in_flight"] == 0
 
 
-def test_everything_that_the_home_sent_was_received(ended):
+def test_every_message_of_the_home_is_received(ended):
     found = json.loads(ended[1])
     assert found["received"] == found["home"]["retained"] + found["home"]["live"] > 500
 
@@ -67,21 +72,30 @@ def test_the_file_holds_a_line_for_each_point(ended):
     assert lines_in(path) == found["file"]["lines"] == found["points"]["ok"] == found["processed"]["ok"]
 
 
-def test_duplicates_malformed_payloads_and_history_occur(ended):
+def test_events_are_discarded_for_every_usual_reason(ended):
     found = json.loads(ended[1])
     assert set(found["discarded"]) == {"duplicate", "filtered", "invalid", "retained"}
 
 
-def test_without_a_collector_one_line_says_so(ended):
+def test_a_missing_collector_is_reported_in_one_line(ended):
     assert len(re.findall("Collector", ended[2])) == 1
 
 
-def test_without_a_terminal_there_are_plain_lines(ended):
+def test_the_output_is_plain_lines_without_a_terminal(ended):
     assert re.search(r"^\[ +\d+ s\] .*received", ended[2], re.MULTILINE)
     assert "\x1b" not in ended[2]
 
 
-def test_a_signal_ends_the_demo_early_and_it_adds_up():
+def test_the_output_ends_with_the_checks_and_the_addresses(ended):
+    found = json.loads(ended[1])
+    lines = ended[2].splitlines()
+    assert [line for line in lines if line.startswith("✓")] == [f"✓ {check['claim']}" for check in found["checks"]]
+    assert "It adds up." in lines
+    assert lines[-1] == f"The points are in {found['file']['path']}"
+    assert max(map(len, lines[lines.index("It adds up.") - 7 :])) <= 80
+
+
+def test_the_accounting_adds_up_after_a_signal():
     process = start("--duration", "60", "--json")
     line = next(line for line in process.stderr if line.startswith("Metrics: "))
     url = line.removeprefix("Metrics: ").strip()
@@ -109,38 +123,44 @@ def test_the_invariant_holds_at_every_scrape_of_the_demo():
     assert seen[-1].received > seen[0].received
 
 
-def test_an_accounting_that_does_not_add_up_says_so():
+def test_a_verdict_shows_the_equation_that_does_not_hold():
     text = "homeassistant_event_received_total 5\nhomeassistant_event_in_flight 1\n"
     verdict = Verdict(accounting(text), Sent(retained=1, live=4), None, None)
     assert not verdict.adds_up
     assert next(check.claim for check in verdict.checks if not check.holds).startswith(
-        "received = processed + discarded + in flight: 5 ≠ 0 processed"
+        "5 events received ≠ 0 processed + 0 discarded + 1 in flight"
     )
 
 
 def test_the_same_seed_makes_the_same_home():
-    import random  # noqa: PLC0415
-
     assert furnish(random.Random(3)) == furnish(random.Random(3)) != furnish(random.Random(4))
 
 
-def test_the_home_is_nearly_all_sensors():
-    import random  # noqa: PLC0415
-
+def test_nearly_all_entities_of_the_home_are_sensors():
     entities = furnish(random.Random(1))
     assert len(entities) == 350
     assert sum(entity.domain == "sensor" for entity in entities) / len(entities) >= 0.98
     assert len({entity.topic() for entity in entities}) == 350
 
 
-def test_a_quantile_is_estimated_as_prometheus_does():
+def test_a_quantile_equals_prometheus_estimate():
     buckets = [(0.1, 10.0), (0.2, 20.0), (float("inf"), 20.0)]
-    assert [quantile(q, buckets) for q in (0.25, 0.5, 0.75)] == pytest.approx([0.05, 0.1, 0.15])
+    assert [bucket_quantile(q, buckets) for q in (0.25, 0.5, 0.75)] == pytest.approx([0.05, 0.1, 0.15])
 
 
-def test_a_quantile_beyond_the_last_bound_is_that_bound():
-    assert quantile(0.99, [(0.1, 1.0), (float("inf"), 20.0)]) == 0.1
+def test_a_quantile_above_the_last_bound_is_that_bound():
+    assert bucket_quantile(0.99, [(0.1, 1.0), (float("inf"), 20.0)]) == 0.1
 
 
-def test_a_quantile_of_nothing_is_none():
-    assert quantile(0.5, []) != quantile(0.5, [])
+def test_a_quantile_of_empty_buckets_is_nan():
+    assert math.isnan(bucket_quantile(0.5, []))
+
+
+def test_the_live_table_fits_into_80_columns_with_every_row():
+    outcomes = [f'homeassistant_event_process_duration_seconds_count{{homeassistant_outcome="{o}"}} 1e6' for o in "ab"]
+    text = "\n".join([*outcomes, "homeassistant_event_received_total 2000000", ""])
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table(reading(text), reading(text)))
+    lines = console.export_text().splitlines()
+    assert [line for line in lines if "…" in line or len(line) > 80] == []
+    assert any("processed, a" in line and "1,000,000" in line for line in lines)
