@@ -1,4 +1,4 @@
-"""The whole way: a home that publishes, the example ingestor, a sink, and the four ways to the same numbers."""
+"""The whole path: a home that publishes, the example ingestor, a store, and every way to read the same counts."""
 
 import os
 import random
@@ -22,8 +22,8 @@ from tests.servers.prometheus import Prometheus
 from tests.servers.running import eventually, get
 
 RETAINED = 7
-# What is compared: the kind of figure, the metric, the label that tells its parts apart.
-FIGURES = {
+# The compared metrics: the kind of count, and the label that separates its parts.
+METRICS = {
     "homeassistant_event_received_total": ("received", ""),
     "homeassistant_event_process_duration_seconds_count": ("processed", "homeassistant_outcome"),
     "homeassistant_event_discarded_total": ("discarded", "homeassistant_discard_reason"),
@@ -31,12 +31,12 @@ FIGURES = {
     "homeassistant_event_in_flight": ("in flight", ""),
 }
 
-Figures = dict[tuple[str, str, str], int]
+Counts = dict[tuple[str, str, str], int]
 
 
 @dataclass
 class Home:
-    """Publishes states and works out by itself what must become of each."""
+    """Publishes random states and predicts how many events have each outcome."""
 
     broker: Mosquitto
     seed: int = 1
@@ -64,12 +64,12 @@ class Home:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def figures(self, sink: str) -> Figures:
-        """What every way has to say once everything is worked off."""
-        figures = {
+    def expected_counts(self, sink: str) -> Counts:
+        """Return the expected counts once all events are processed."""
+        counts = {
             (kind, "mqtt", part): count for (kind, part), count in self.expected.items() if kind != "received"
         } | {("received", "mqtt", ""): self.expected.total(), ("in flight", "mqtt", ""): 0}
-        return figures | {("points", sink, "ok"): self.expected["processed", "ok"]}
+        return counts | {("points", sink, "ok"): self.expected["processed", "ok"]}
 
     def _publish_one(self) -> None:
         kind = self._random.choices(["new", "same", "malformed", "excluded"], [80, 12, 4, 4])[0]
@@ -96,14 +96,14 @@ class Home:
 
 @dataclass
 class Service:
-    """The example ingestor as a process."""
+    """The process of the example ingestor."""
 
     process: subprocess.Popen[str]
     metrics_url: str
     log: list[str]
 
     def end(self) -> str:
-        """SIGTERM; the last line that it printed."""
+        """Send SIGTERM; return the last line of the output."""
         self.process.send_signal(signal.SIGTERM)
         out, _ = self.process.communicate(timeout=30)
         assert self.process.returncode == 0, "".join(self.log)
@@ -129,55 +129,55 @@ def ingestor(broker: Mosquitto, endpoint: str, *sink: str) -> Iterator[Service]:
             assert found, line + process.stderr.read()
             service = Service(process, found[0], [])
             threading.Thread(target=lambda: service.log.extend(process.stderr), daemon=True).start()
-            # The retained messages are there: it is subscribed.
-            eventually(lambda: figures_at(service.metrics_url).get(("discarded", "mqtt", "retained")) == RETAINED)
+            # The retained messages arrive, so the subscription is active.
+            eventually(lambda: counts_at(service.metrics_url).get(("discarded", "mqtt", "retained")) == RETAINED)
             yield service
         finally:
             process.kill()
 
 
-def figures(samples: Iterator[tuple[str, dict[str, str], float]]) -> Figures:
+def counts_of(samples: Iterator[tuple[str, dict[str, str], float]]) -> Counts:
     found: Counter = Counter()
     for name, labels, value in samples:
-        if name in FIGURES:
-            kind, label = FIGURES[name]
+        if name in METRICS:
+            kind, label = METRICS[name]
             of = labels.get("homeassistant_source") or labels["homeassistant_sink"]
             found[kind, of, labels.get(label, "")] += int(value)
     return dict(found)
 
 
-def figures_at(url: str) -> Figures:
+def counts_at(url: str) -> Counts:
     families = text_string_to_metric_families(get(url))
-    return figures((s.name, s.labels, s.value) for family in families for s in family.samples)
+    return counts_of((s.name, s.labels, s.value) for family in families for s in family.samples)
 
 
-def figures_in(prometheus: Prometheus, via: str) -> Figures:
-    names = "|".join(FIGURES)
+def counts_in(prometheus: Prometheus, via: str) -> Counts:
+    names = "|".join(METRICS)
     series = prometheus.query(f'last_over_time({{__name__=~"{names}", via="{via}"}}[1h])')
-    return figures((labels["__name__"], labels, value) for labels, value in series)
+    return counts_of((labels["__name__"], labels, value) for labels, value in series)
 
 
-def agree(expected: Figures, service: Service | None, collector: Collector, prometheus: Prometheus) -> None:
-    """Fail unless every way comes to say the same. Without a service, those that outlive it."""
+def agree(expected: Counts, service: Service | None, collector: Collector, prometheus: Prometheus) -> None:
+    """Fail unless all ways reach the expected counts; without a service, only those that outlive it."""
     ways = {
-        "the Collector's exporter": lambda: figures_at(collector.prometheus_url),
-        "Prometheus, from the Collector": lambda: figures_in(prometheus, "collector"),
-        "Prometheus, by OTLP": lambda: figures_in(prometheus, ""),
+        "the Collector's exporter": lambda: counts_at(collector.prometheus_url),
+        "Prometheus, from the Collector": lambda: counts_in(prometheus, "collector"),
+        "Prometheus, by OTLP": lambda: counts_in(prometheus, ""),
     }
     if service is not None:
         ways |= {
-            "the service": lambda: figures_at(service.metrics_url),
-            "Prometheus, by scrape": lambda: figures_in(prometheus, "scrape"),
+            "the service": lambda: counts_at(service.metrics_url),
+            "Prometheus, by scrape": lambda: counts_in(prometheus, "scrape"),
         }
     for way, read in ways.items():
         try:
             eventually(read, lambda found: found == expected, timeout=40)
         except AssertionError as error:
-            error.add_note(f"{way} should say {expected}")
+            error.add_note(f"{way} should show {expected}")
             raise
 
 
-def balance(found: Figures) -> int:
-    """Received less processed, discarded and in flight: 0 at every scrape."""
+def balance(found: Counts) -> int:
+    """Return received minus processed, discarded and in flight, which must be 0 at every scrape."""
     signs = {"received": 1, "processed": -1, "discarded": -1, "in flight": -1}
     return sum(signs.get(kind, 0) * count for (kind, _, _), count in found.items())

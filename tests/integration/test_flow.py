@@ -1,13 +1,14 @@
-"""N events through broker and ingestor: the sink and every way to the numbers agree, whatever fails meanwhile."""
+"""N events through broker and ingestor: the store and every way to read the counts agree, even after outages."""
 
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.integration.flow import Home, agree, balance, figures_at, figures_in, ingestor
+from tests.integration.flow import Home, agree, balance, counts_at, counts_in, ingestor
 from tests.servers.prometheus import Scrape
-from tests.servers.running import HOST, eventually
+from tests.servers.running import HOST, eventually, get
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -24,7 +25,7 @@ def home(mosquitto):
 
 @pytest.fixture
 def servers(make_otelcol, make_prometheus):
-    """A Prometheus that takes OTLP and scrapes the Collector; a Collector, not started, that pushes to it."""
+    """A Prometheus that receives OTLP and scrapes the Collector, and a stopped Collector that pushes to it."""
     prometheus = make_prometheus([Scrape("unused", f"{HOST}:1")]).start()
     collector = make_otelcol(upstream=prometheus.otlp_endpoint)
     prometheus.scrape("otelcol-exporter", collector.prometheus_target)
@@ -37,7 +38,7 @@ def watch(prometheus, service) -> None:
 
 @pytest.fixture(params=["file", "influxdb", "victoriametrics"])
 def sink(request, tmp_path):
-    """(name, options, function that returns how many points it holds)."""
+    """The name of a store, the options for it, and a function that returns its number of points."""
     if request.param == "file":
         path = tmp_path / "points"
         return "file", [f"--file={path}"], lambda: lines(path)
@@ -65,12 +66,12 @@ def test_sink_scrape_collector_and_otlp_agree_by_source_outcome_and_reason(home,
     with ingestor(mosquitto, collector.otlp_http_endpoint, *options) as service:
         watch(prometheus, service)
         home.publish(N)
-        expected = home.figures(name)
+        expected = home.expected_counts(name)
         agree(expected, service, collector, prometheus)
         assert count() == home.expected["processed", "ok"]
 
 
-def test_what_was_received_is_accounted_for_at_every_scrape_under_load(home, servers, mosquitto, tmp_path):
+def test_received_events_are_accounted_for_at_every_scrape_under_load(home, servers, mosquitto, tmp_path):
     _, collector = servers
     collector.start()
     with ingestor(mosquitto, collector.otlp_http_endpoint, f"--file={tmp_path / 'points'}") as service:
@@ -78,23 +79,23 @@ def test_what_was_received_is_accounted_for_at_every_scrape_under_load(home, ser
         load.start()
         scrapes = []
         while load.is_alive():
-            scrapes.append(figures_at(service.metrics_url))
+            scrapes.append(counts_at(service.metrics_url))
         load.join()
-    assert len({found["received", "mqtt", ""] for found in scrapes}) > 10, "the scrapes did not fall into the load"
+    assert len({found["received", "mqtt", ""] for found in scrapes}) > 10, "too few scrapes happened during the load"
     assert [balance(found) for found in scrapes] == [0] * len(scrapes)
 
 
-def test_sigterm_in_mid_stream_loses_neither_events_nor_counts(home, servers, sink, mosquitto):
+def test_sigterm_under_load_loses_neither_events_nor_counts(home, servers, sink, mosquitto):
     prometheus, collector = servers
     collector.start()
     name, options, count = sink
     with ingestor(mosquitto, collector.otlp_http_endpoint, *options) as service:
         load = threading.Thread(target=home.publish, args=(N,))
         load.start()
-        eventually(lambda: figures_at(service.metrics_url)["received", "mqtt", ""] > N / 4)
+        eventually(lambda: counts_at(service.metrics_url)["received", "mqtt", ""] > N / 4)
         service.end()
         load.join()
-    found = figures_at(collector.prometheus_url)
+    found = counts_at(collector.prometheus_url)
     assert balance(found) == 0
     assert found["in flight", "mqtt", ""] == 0
     assert found["processed", "mqtt", "ok"] == found["points", name, "ok"] == count()
@@ -132,15 +133,11 @@ def test_after_an_outage_every_way_agrees_again(home, servers, sink, mosquitto, 
     with ingestor(mosquitto, collector.otlp_http_endpoint, *options) as service:
         watch(prometheus, service)
         outage(home, prometheus, collector)
-        agree(home.figures(name), service, collector, prometheus)
+        agree(home.expected_counts(name), service, collector, prometheus)
         assert count() == home.expected["processed", "ok"]
 
 
 def test_promtool_accepts_the_metrics_page(home, servers, mosquitto, tmp_path, promtool):
-    import subprocess  # noqa: PLC0415
-
-    from tests.servers.running import get  # noqa: PLC0415
-
     _, collector = servers
     with ingestor(mosquitto, collector.otlp_http_endpoint, f"--file={tmp_path / 'points'}") as service:
         home.publish(200)
@@ -149,12 +146,12 @@ def test_promtool_accepts_the_metrics_page(home, servers, mosquitto, tmp_path, p
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_prometheus_sees_the_sum_of_a_source_only_once_a_way(home, servers, mosquitto, tmp_path):
+def test_prometheus_has_each_count_once_per_way(home, servers, mosquitto, tmp_path):
     prometheus, collector = servers
     collector.start()
     with ingestor(mosquitto, collector.otlp_http_endpoint, f"--file={tmp_path / 'points'}") as service:
         watch(prometheus, service)
         home.publish(100)
-        expected = home.figures("file")
+        expected = home.expected_counts("file")
         agree(expected, service, collector, prometheus)
-        assert figures_in(prometheus, "scrape") == figures_in(prometheus, "collector") == expected
+        assert counts_in(prometheus, "scrape") == counts_in(prometheus, "collector") == expected
