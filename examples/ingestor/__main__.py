@@ -16,18 +16,18 @@ from otel_ha import Telemetry, TelemetryError, setup_telemetry
 
 
 async def serve(settings: Settings) -> None:
-    """Run the service until SIGTERM or SIGINT, then say what became of the events."""
+    """Run the service until SIGTERM or SIGINT, then print the accounting of its events."""
     async with setup_telemetry("ha-ingestor") as telemetry:
         ingestor = Ingestor(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ingestor.stop)
-        print(f"metrics: {telemetry.metrics_url or 'no port of our own'}", file=sys.stderr)
+        print(f"metrics: {telemetry.metrics_url or 'not served on a port'}", file=sys.stderr)
         await ingestor.run()
         print(account(telemetry), flush=True)
 
 
 def account(telemetry: Telemetry) -> str:
-    """Return what became of the events, in a line."""
+    """Return the accounting of the events, in a line."""
     try:
         return str(accounting(telemetry.prometheus_text()))
     except TelemetryError as error:

@@ -1,4 +1,4 @@
-"""Accounting: what became of the events, read from the metrics themselves."""
+"""Accounting: the number of events with each outcome, read from the metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from otel_ha.vocabulary import ingest
 
 @dataclass(frozen=True)
 class Accounting:
-    """Numbers of events and points since the start, all sources and sinks together."""
+    """Numbers of events and points since the start, over all sources and sinks.
+
+    `processed` and `points` are by outcome, `discarded` by reason.
+    """
 
     received: int = 0
     processed: Counter[str] = field(default_factory=Counter)
@@ -24,11 +27,11 @@ class Accounting:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every event that was received is accounted for."""
+        """Whether received = processed + discarded + in flight."""
         return self.received == self.processed.total() + self.discarded.total() + self.in_flight
 
     def __str__(self) -> str:
-        """Return it in a line."""
+        """Return the accounting in a line."""
         return (
             f"{self.received} events received = {self.processed.total()} processed{_parts(self.processed)}"
             f" + {self.discarded.total()} discarded{_parts(self.discarded)} + {self.in_flight} in flight;"
@@ -37,7 +40,7 @@ class Accounting:
 
 
 def accounting(prometheus_text: str) -> Accounting:
-    """Return what the text of a scrape says."""
+    """Return the accounting in the text of a scrape."""
     received, processed, discarded, in_flight, points = (Counter[str]() for _ in range(5))
     wanted = {
         f"{ingest.RECEIVED.prometheus_name}": (received, ""),
@@ -60,4 +63,4 @@ def samples(prometheus_text: str) -> Iterator[Sample]:
 
 
 def _parts(counts: Counter[str]) -> str:
-    return f" ({', '.join(f'{n} {what}' for what, n in sorted(counts.items()))})" if counts else ""
+    return f" ({', '.join(f'{count} {part}' for part, count in sorted(counts.items()))})" if counts else ""

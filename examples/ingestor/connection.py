@@ -1,4 +1,4 @@
-"""Connections that are made again whenever they end, every step of which is counted."""
+"""Connections that are restored when they end; every connection, end and attempt is counted."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
 REFUSED_DELAY = 60.0
-"""After wrong credentials: they seldom become right, and Home Assistant may ban who tries them often (ip_ban)."""
+"""Seconds to wait after wrong credentials: Home Assistant may ban clients that fail too often (ip_ban)."""
 
 
 class ConnectionEndedError(Exception):
-    """A connection could not be made, or ended: why in a word, for the metrics, and in a sentence, for people."""
+    """A connection failed or ended. `reason` is one word for the metrics, the message a sentence for people.
+
+    `refused` means that the server rejected our credentials.
+    """
 
     def __init__(self, reason: str, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -32,41 +35,50 @@ class ConnectionEndedError(Exception):
 
 @dataclass(frozen=True)
 class Backoff:
-    """Delays that double up to a limit, each up to half shorter at random, so that clients do not return at once."""
+    """Delays that double up to a limit. Each is up to half shorter at random, so that clients do not retry in step."""
 
     first: float = FIRST_DELAY
     limit: float = LONGEST_DELAY
 
+    def longest(self, failures: int) -> float:
+        """Return the longest delay, in seconds, after this many failures in a row."""
+        return min(self.limit, self.first * 2.0 ** min(failures - 1, 32))
+
     def delay(self, failures: int) -> float:
-        """Return the seconds to wait after that many failures in a row."""
-        longest = min(self.limit, self.first * 2.0 ** min(failures - 1, 32))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - nothing here is a secret
+        """Return the seconds to wait after this many failures in a row."""
+        return self.longest(failures) * random.uniform(0.5, 1.0)  # noqa: S311 - not used for secrets
+
+
+BACKOFF = Backoff()
 
 
 class Connection:
-    """What there is to know of one kind of connection: whether it is up, why it ended, when it last said something."""
+    """Keeps one connection alive and records its state, its ends and the age of its last message.
 
-    def __init__(self, kind: str, backoff: Backoff | None = None) -> None:
+    `kind` names it in the metrics and in the log.
+    """
+
+    def __init__(self, kind: str, backoff: Backoff) -> None:
         self.kind = kind
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff
         self._failures = 0
         self._last_message = time.monotonic()
         ingest.MESSAGE_AGE.observe(lambda: time.monotonic() - self._last_message, source=kind)
 
     def heard(self, size: int, kind: str) -> None:
-        """Count the bytes of a message that came in."""
+        """Count the bytes of a received message; `kind` is its type in the metrics."""
         self._last_message = time.monotonic()
         counted.bytes_received(self.kind, kind).add(size)
 
     def established(self) -> None:
-        """Note that the connection works, so that the next delay is a short one again."""
+        """Note that the connection works, so that the next delay is the shortest again."""
         if self._failures:
             logger.info("%s: connected again", self.kind)
         self._failures = 0
 
     @contextlib.contextmanager
     def up(self) -> Iterator[None]:
-        """Count a connection that is up; how the block ends is how the connection ended."""
+        """Count an open connection for the duration of the block, and then the reason that it ended."""
         ingest.CONNECTIONS.add(1, kind=self.kind)
         reason = "stopped"
         try:
@@ -79,7 +91,7 @@ class Connection:
             ingest.CONNECTIONS_CLOSED.add(1, kind=self.kind, reason=reason)
 
     async def keep(self, session: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> None:
-        """Run `session` again whenever it raises ConnectionEndedError; until it returns, or until told to stop."""
+        """Run `session`, and again after each ConnectionEndedError, until it returns or `stopping` is set."""
         while not stopping.is_set():
             try:
                 return await session()
@@ -92,12 +104,12 @@ class Connection:
         return None
 
     def _ended(self, ended: ConnectionEndedError) -> float:
-        """Report the end of a connection and return the seconds to wait before the next."""
+        """Report the end of a connection and return the seconds to wait before the next attempt."""
         self._failures += 1
         delay = REFUSED_DELAY if ended.refused else self._backoff.delay(self._failures)
         severity = "error" if ended.refused else "warning"
         ingest.ERRORS.add(1, component=self.kind, error_type=ended.reason, severity=severity)
-        # The first of a series of failures is worth a line; the rest of them are in the metrics.
+        # Log the first of several failures in a row; the metrics count the others.
         level = logging.ERROR if ended.refused else logging.WARNING if self._failures == 1 else logging.DEBUG
         logger.log(level, "%s: %s; trying again in %.0f s", self.kind, ended, delay)
         return delay

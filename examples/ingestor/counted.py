@@ -1,4 +1,4 @@
-"""Counted: what is recorded for every event, with its attributes resolved once for each source."""
+"""Instruments that are bound once per source, because every event records on them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from otel_ha.vocabulary import ingest
 
 @functools.cache
 def events(source: str) -> BoundOperation:
-    """Return what counts the events of a source."""
+    """Return the operation that counts the events of a source."""
     return ingest.EVENT.bind(source=source)
 
 
 @functools.cache
 def bytes_received(source: str, kind: str) -> BoundCounter:
-    """Return what counts the bytes that a source's messages of this kind have."""
+    """Return the counter of the bytes in a source's messages of this kind."""
     return ingest.DATA_RECEIVED.bind(source=source, type=kind)
 
 
 @functools.cache
 def lag(source: str, sink: str) -> BoundHistogram:
-    """Return what records how old the events of a source are when a sink has them."""
+    """Return the histogram of the age of a source's events when a sink has written them."""
     return ingest.LAG_TO_WRITE.bind(source=source, sink=sink)

@@ -1,4 +1,4 @@
-"""Deduplicator: whether the same was just said of the same entity."""
+"""Deduplicator: finds events that repeat the last state of their entity."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from examples.ingestor.event import Event
 
 
 class Deduplicator:
-    """Finds events that repeat an entity's state and attributes within `window` seconds; 0 finds none.
+    """Finds events that repeat an entity's last state and attributes within `window` seconds; 0 finds none.
 
-    Only the last state of each entity counts: on, off, on are three events. The window runs from the first of the
-    repeated events, so an entity that repeats itself for ever still gets a point once in a window. Entities that fall
-    silent are forgotten.
+    Only the last state counts: on, off, on are three events. The window starts at the first of the repeated events, so
+    an entity that always repeats itself still gets one point per window. Entities without new events are forgotten.
     """
 
     def __init__(self, window: float) -> None:
@@ -21,11 +20,11 @@ class Deduplicator:
         self._last: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many entities are remembered."""
+        """Return the number of entities in memory."""
         return len(self._last)
 
     def is_duplicate(self, event: Event, now: float) -> bool:
-        """Whether `event` repeats what was said at most the window before `now` (seconds of a monotonic clock)."""
+        """Return whether `event` is a repetition at the time `now`, in seconds of a monotonic clock."""
         if self._window <= 0:
             return False
         self._forget(now)

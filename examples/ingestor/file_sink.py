@@ -15,12 +15,12 @@ from otel_ha.vocabulary import ingest
 
 
 class FileWriter:
-    """Writes each batch whole or not at all, and acknowledges it when the operating system has it."""
+    """Appends each batch completely or not at all. A batch is stored once the operating system accepts it."""
 
     name = "file"
 
     def __init__(self, path: Path) -> None:
-        """Open the file; raise OSError if that is not possible."""
+        """Open the file; raise OSError if it cannot be opened."""
         self._file = path.open("ab", buffering=0)
 
     async def write(self, points: Sequence[Point]) -> Answer:
@@ -46,7 +46,7 @@ class FileWriter:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError:
-            # Half a batch would stay on a full disk, although all of it counts as lost.
+            # Remove the part that fitted onto a full disk, because the whole batch counts as lost.
             with contextlib.suppress(OSError):
                 self._file.truncate(end)
             raise

@@ -1,4 +1,4 @@
-"""Filter: which entities are wanted."""
+"""Filter: selects events by entity and state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from examples.ingestor.event import Event
 
 @dataclass(frozen=True)
 class Filter:
-    """Take the entities that match `include` (every one, if it is empty) and do not match `exclude`.
+    """Selects entities that match `include` (all entities if it is empty) and do not match `exclude`.
 
-    Both are globs on the entity's id: `light.*` is a domain, `*_battery` a kind of entity. `ignored_states` say that
-    there is no value, such as unavailable.
+    Both are globs on the entity's id: `light.*` is a domain, `*_battery` a kind of entity. States in `ignored_states`,
+    such as unavailable, are left out.
     """
 
     include: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Filter:
     ignored_states: frozenset[str] = frozenset()
 
     def wants(self, event: Event) -> bool:
-        """Whether the event is wanted."""
+        """Return whether the filter selects an event."""
         if event.state in self.ignored_states or self._excluded.match(event.entity_id):
             return False
         return not self.include or self._included.match(event.entity_id) is not None
@@ -39,5 +39,5 @@ class Filter:
 
 
 def any_of(globs: Iterable[str]) -> re.Pattern[str]:
-    """Return an expression that matches what any of the globs matches; without globs it matches nothing."""
+    """Return an expression that matches if any of the globs does; without globs it never matches."""
     return re.compile("|".join(translate(glob) for glob in globs) or r"(?!)")

@@ -1,7 +1,7 @@
-"""Home Assistant's WebSocket API: what it sends and what is sent to it, as data.
+"""Messages of Home Assistant's WebSocket API, as data.
 
-https://developers.home-assistant.io/docs/api/websocket. With coalesced messages a frame is a JSON array of messages, so
-frames are not events.
+https://developers.home-assistant.io/docs/api/websocket. With coalesced messages, one frame is a JSON array of several
+messages.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ SUBSCRIBE: Final = {"id": 2, "type": "subscribe_events", "event_type": "state_ch
 
 
 class RemovedError(InvalidEventError):
-    """The entity was removed, and has no state any more."""
+    """The message reports that an entity was removed, so there is no new state."""
 
 
 def messages(frame: str) -> list[dict[str, Any]]:
-    """Return the messages in a frame; raise InvalidEventError if it holds none."""
+    """Return the messages in a frame; raise InvalidEventError if they are not JSON objects."""
     try:
         content = json.loads(frame)
     except (ValueError, RecursionError) as error:
-        raise InvalidEventError(f"no JSON: {error}") from None
+        raise InvalidEventError(f"the frame is not valid JSON: {error}") from None
     found = content if isinstance(content, list) else [content]
     if not all(isinstance(message, dict) for message in found):
-        raise InvalidEventError("a message is a JSON object")
+        raise InvalidEventError("a message must be a JSON object")
     return found
 
 
 def parse(message: dict[str, Any]) -> Event:
-    """Return the event in a message of the type event.
+    """Return the event in a message of type event.
 
-    Raises InvalidEventError if there is none, RemovedError if it says that the entity is gone.
+    Raises InvalidEventError if the message is malformed, RemovedError if it reports a removed entity.
     """
     try:
         data = message["event"]["data"]
@@ -45,7 +45,7 @@ def parse(message: dict[str, Any]) -> Event:
         text, attributes = checked_state(state["state"]), state.get("attributes") or {}
         timestamp = nanoseconds(state.get("last_updated")) or nanoseconds(state.get("last_changed"))
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidEventError(f"no state_changed event: {error!r}") from None
+        raise InvalidEventError(f"not a state_changed event: {error!r}") from None
     if not isinstance(entity_id, str) or "." not in entity_id or not isinstance(attributes, dict):
-        raise InvalidEventError("no state_changed event: wrong types")
+        raise InvalidEventError("not a state_changed event: wrong types")
     return Event("websocket", entity_id, text, timestamp or time.time_ns(), attributes)

@@ -1,8 +1,8 @@
 """HttpWriter: writes line protocol to InfluxDB 1.x or VictoriaMetrics by POST /write.
 
-InfluxDB answers 204 when it has stored everything, 400 with the reason where it has rejected some or all, and 404 for a
-missing database. VictoriaMetrics refuses a whole request for one line that it cannot read, with 400 as well (or, told
-to by Stream-Mode, skips such lines and answers 204), and stores text as 0: there, ok means that it took the request.
+InfluxDB answers 204 if it stored all points, 400 with a reason if it rejected some or all, and 404 if the database is
+missing. VictoriaMetrics answers 400 and rejects the whole request if it cannot parse a line (with Stream-Mode it skips
+such lines and answers 204), and stores text as 0; its 204 means only that it accepted the request.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from otel_ha.vocabulary import ingest
 
 DROPPED = re.compile(r"dropped=(\d+)")
 UNREADABLE = "unable to parse '"
-SHOWN = 300
+BACKOFF = Backoff(first=0.5, limit=30.0)
 
 
 class TryAgainError(Exception):
-    """The store could not take a batch now, and may later."""
+    """A write failed, but a later attempt may succeed."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -36,22 +36,31 @@ class TryAgainError(Exception):
 
 
 class HttpWriter:
-    """Writes batches over HTTP and tries again, with growing delays, what may succeed later.
+    """Writes batches over HTTP, and retries with growing delays if a later attempt may succeed.
 
-    In InfluxDB a batch that was sent twice is stored once: a point replaces one with the same tags and timestamp.
+    InfluxDB stores a batch once even if it receives it twice: a point replaces one with the same tags and timestamp.
     """
 
-    def __init__(self, name: str, address: Address, database: str | None, retries: int, timeout: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        database: str,
+        *,
+        retries: int,
+        timeout: float,
+        backoff: Backoff = BACKOFF,
+    ) -> None:
         self.name = name
         self._address = address
         self._parameters = {"precision": "ns"} | ({"db": database} if database else {})
         self._retries = retries
-        self._backoff = Backoff(first=0.5, limit=30.0)
+        self._backoff = backoff
         user = None if address.user is None else aiohttp.BasicAuth(address.user, address.password or "")
         self._http = aiohttp.ClientSession(auth=user, timeout=aiohttp.ClientTimeout(timeout))
 
     async def write(self, points: Sequence[Point]) -> Answer:
-        """Write the points, trying again as often as is set."""
+        """Write the points, with up to `retries` further attempts."""
         body = "\n".join(point.line for point in points).encode()
         failures = 0
         while True:
@@ -69,7 +78,7 @@ class HttpWriter:
         await self._http.close()
 
     async def _post(self, body: bytes, count: int) -> Answer:
-        """Send a batch once; raise TryAgainError if it is worth another attempt."""
+        """Send a batch once; raise TryAgainError if a later attempt may succeed."""
         no_answer: TryAgainError | None = None
         with measured(
             ingest.WRITE, system=self.name, operation="write", server_address=self._address.host
@@ -77,7 +86,7 @@ class HttpWriter:
             try:
                 status, text = await self._request(body)
             except TryAgainError as failed:
-                no_answer = failed  # raised in here, it would be the type of the error instead of its cause
+                no_answer = failed  # raised below: here it would replace its cause as the recorded error type
                 measurement.fail(failed.error_type)
             else:
                 if status >= HTTPStatus.BAD_REQUEST:
@@ -96,7 +105,7 @@ class HttpWriter:
 
 
 def judge(status: int, text: str, count: int) -> Answer:
-    """Return what an answer to a batch of `count` points says; raise TryAgainError if a later attempt may succeed."""
+    """Return the answer to a batch of `count` points; raise TryAgainError if a later attempt may succeed."""
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return Answer()
     message = error_in(text)
@@ -105,24 +114,24 @@ def judge(status: int, text: str, count: int) -> Answer:
     if status == HTTPStatus.BAD_REQUEST and message.startswith("partial write"):
         return Answer(rejected(message, count), "partial_write", message)
     if status == HTTPStatus.NOT_FOUND and "database not found" in message:
-        message += "; create it, or name another one by INGESTOR_INFLUXDB_DATABASE"
+        message += "; create it, or choose another one with --influxdb-database"
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         message += "; check the user and password in the URL"
     return Answer(count, str(status), f"HTTP {status} {message}")
 
 
 def rejected(message: str, count: int) -> int:
-    """Return how many of `count` points a partial write left out.
+    """Return how many of `count` points a partial write rejected.
 
-    InfluxDB 1.x says dropped=N for points that do not fit what it holds, and dropped=0 when what it left out are lines
-    that it could not read, which it lists.
+    InfluxDB 1.x reports dropped=N for points whose types conflict with stored ones. For lines that it cannot parse it
+    reports dropped=0 and lists them.
     """
     dropped = sum(map(int, DROPPED.findall(message)))
     return min(count, dropped + message.count(UNREADABLE) or 1)
 
 
 def error_in(text: str) -> str:
-    """Return the error in an answer's body, in one line."""
+    """Return the error in the body of an answer, in one line."""
     try:
         message = str(json.loads(text)["error"])
     except (ValueError, TypeError, KeyError):

@@ -12,14 +12,13 @@ from examples.ingestor.event import Event
 from otel_ha.vocabulary import ingest
 
 TURN = 50
-"""Events that are worked off before others get their turn."""
+"""Events that are processed before other tasks get a turn."""
 
 
 class Intake:
-    """Holds events until the worker takes them. A full queue discards what is new: the sources never wait.
+    """Holds events until the worker takes them. A full queue discards new events, so that sources never wait.
 
-    A source that waited would be cut off by Home Assistant or leave the messages to pile up in a client library,
-    where nobody counts them.
+    If a source waited, Home Assistant would disconnect it, or messages would pile up uncounted in a client library.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -32,7 +31,7 @@ class Intake:
         ingest.QUEUE_AGE.observe(self.oldest_age, queue="ingest")
 
     def put(self, event: Event) -> None:
-        """Take an event in, or discard it if the queue is full."""
+        """Add an event, or discard it if the queue is full."""
         counted.events(event.source).receive()
         if len(self._events) >= self._capacity:
             counted.events(event.source).discard("overflow")
@@ -41,35 +40,35 @@ class Intake:
         self._changed.set()
 
     def refuse(self, source: str, reason: str) -> None:
-        """Count an event that is discarded before it gets into the queue."""
+        """Count an event that is discarded before it reaches the queue."""
         counted.events(source).receive()
         counted.events(source).discard(reason)
 
     def close(self) -> None:
-        """Let the worker end once it has taken what is left."""
+        """Let `events` end once the queue is empty."""
         self._closed = True
         self._changed.set()
 
     def abandon(self) -> None:
-        """Discard what is left; for when there is no time to work it off."""
+        """Discard the remaining events, if there is no time to process them."""
         while self._events:
             _, event = self._events.popleft()
             counted.events(event.source).discard("shutdown")
 
     def oldest_age(self) -> float:
-        """Return the seconds that the next event has waited; 0 if there is none."""
+        """Return the seconds that the oldest event has waited; 0 if the queue is empty."""
         try:
             return time.monotonic() - self._events[0][0]
-        except IndexError:  # asked by the collecting thread, between the worker's steps
+        except IndexError:  # a collection runs in another thread, so the queue may become empty at any time
             return 0.0
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield the events in their order, until the queue is closed and empty."""
+        """Yield the events in order, until the queue is closed and empty."""
         while True:
             for _ in range(min(len(self._events), TURN)):
                 yield self._events.popleft()[1]
             if self._events:
-                await asyncio.sleep(0)  # a long queue must not keep the sources from their connections
+                await asyncio.sleep(0)  # sources must read from their connections even while the queue is long
                 continue
             if self._closed:
                 return

@@ -1,7 +1,7 @@
 """InfluxDB's line protocol: `measurement,tag=value field=value timestamp`.
 
-Escaping as in https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/: commas and spaces in
-measurements; commas, spaces and equals signs in tags; quotes and backslashes in text fields.
+https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/ defines the escaping: commas and spaces
+in measurements; commas, spaces and equals signs in tags; quotes and backslashes in text fields.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Final
 
 from examples.ingestor.event import Event
 
-# Home Assistant's own reading of two-valued states (homeassistant.helpers.state.state_as_number).
+# As Home Assistant converts them (homeassistant.helpers.state.state_as_number).
 NUMBERS: Final = {
     **dict.fromkeys(("on", "open", "home", "locked", "above_horizon"), 1.0),
     **dict.fromkeys(("off", "closed", "not_home", "unlocked", "below_horizon"), 0.0),
 }
-# A backslash cannot be escaped in names, and one before a comma would end them: it becomes a slash.
+# A backslash cannot be escaped in names, and would change the meaning of a comma after it, so it becomes a slash.
 MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ ", "\\": "/"})
 TAG: Final = str.maketrans({",": r"\,", " ": r"\ ", "=": r"\=", "\\": "/"})
 TEXT: Final = str.maketrans({'"': r"\"", "\\": r"\\"})
-# A line break ends a line, even where the protocol's text says that it may stand in a field; a NUL byte is refused.
+# A line break ends a line, although the reference allows it in text fields; a NUL byte is rejected.
 BREAKS: Final = str.maketrans(dict.fromkeys(map(chr, range(32)), " "))
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One line for the store, and what is reported about it when it was written."""
+    """A line for the store, with the measurement and the event that the metrics report about it."""
 
     line: str
     measurement: str
@@ -35,9 +35,9 @@ class Point:
 
 
 def to_point(event: Event) -> Point:
-    """Return the point of an event: the domain is the measurement, the entity and its unit are tags.
+    """Return the point of an event. The domain is the measurement; the entity and its unit are tags.
 
-    The only field is `value` where the state is a number or one of two values, or else `state`, as text.
+    A state that is a number, or one of NUMBERS, is the field `value`; any other state is the text field `state`.
     """
     tags = f",entity_id={tag(event.object_id)}"
     if event.unit is not None:
@@ -47,16 +47,16 @@ def to_point(event: Event) -> Point:
 
 
 def field(state: str) -> str:
-    """Return the field for a state."""
+    """Return the field of a state."""
     value = number(state)
     return f'state="{state.translate(BREAKS).translate(TEXT)}"' if value is None else f"value={value!r}"
 
 
 def number(state: str) -> float | None:
-    """Return a state as a finite number; None if it is text."""
+    """Return a state as a finite number, or None if it is text."""
     if state in NUMBERS:
         return NUMBERS[state]
-    # float() reads more than numbers as they are usually written: digits of other scripts, and 1_000.
+    # float() also accepts digits of other scripts, and 1_000.
     if not state.isascii() or "_" in state:
         return None
     try:
@@ -67,10 +67,10 @@ def number(state: str) -> float | None:
 
 
 def measurement(name: str) -> str:
-    """Return a measurement's name, escaped."""
+    """Return the escaped name of a measurement."""
     return name.translate(BREAKS).translate(MEASUREMENT)
 
 
 def tag(value: str) -> str:
-    """Return a tag's value, escaped."""
+    """Return the escaped value of a tag."""
     return value.translate(BREAKS).translate(TAG)

@@ -1,4 +1,4 @@
-"""MqttSource: Home Assistant's states as an MQTT broker has them."""
+"""MqttSource: reads Home Assistant's states from an MQTT broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import aiomqtt
 
-from examples.ingestor.connection import Connection, ConnectionEndedError
+from examples.ingestor.connection import BACKOFF, Backoff, Connection, ConnectionEndedError
 from examples.ingestor.event import InvalidEventError
 from examples.ingestor.intake import Intake
 from examples.ingestor.topics import Layout, parse
@@ -15,25 +15,27 @@ from examples.ingestor.urls import Address
 
 ANSWER_TIMEOUT = 5.0
 REFUSALS = frozenset({4, 5, 134, 135})
-"""What a broker answers to a wrong user or password: MQTT 3.1.1, table 3.1, and MQTT 5, table 3-1."""
+"""Reason codes for a wrong user or password, of MQTT 3.1.1 (table 3.1) and MQTT 5 (table 3-1)."""
 
 
 class MqttSource:
-    """Puts every live state message into the intake. Retained ones, which a new subscription brings, are history."""
+    """Puts live state messages into the intake. Retained messages, sent on subscription, are discarded as history."""
 
-    def __init__(self, address: Address, layout: Layout, qos: int, intake: Intake) -> None:
+    def __init__(
+        self, address: Address, layout: Layout, qos: int, intake: Intake, *, backoff: Backoff = BACKOFF
+    ) -> None:
         self._address = address
         self._layout = layout
         self._qos = qos
         self._intake = intake
-        self._connection = Connection("mqtt")
+        self._connection = Connection("mqtt", backoff)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Take messages until told to stop."""
+        """Take messages until `stopping` is set."""
         await self._connection.keep(lambda: self._session(stopping), stopping)
 
     async def _session(self, stopping: asyncio.Event) -> None:
-        """Take messages over one connection; raise ConnectionEndedError when it ends unasked."""
+        """Take messages over one connection; raise ConnectionEndedError if it ends unexpectedly."""
         client = aiomqtt.Client(
             self._address.host,
             self._address.port,
@@ -51,25 +53,25 @@ class MqttSource:
 
     async def _take_messages(self, client: aiomqtt.Client, stopping: asyncio.Event) -> None:
         reading = asyncio.create_task(self._read(client))
-        told_to_stop = asyncio.create_task(stopping.wait())
+        stop_requested = asyncio.create_task(stopping.wait())
         topics = self._layout.subscriptions
         try:
             await client.subscribe([(topic, self._qos) for topic in topics])
             self._connection.established()
-            await asyncio.wait({reading, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
-                # The broker answers once it has sent all that it had for us, so nothing that it sent is lost.
+                # The broker confirms after the last message that it sends to us, so no message is lost.
                 await client.unsubscribe(topics)
         except aiomqtt.MqttError as error:
             raise ConnectionEndedError("lost", f"connection lost ({error})") from error
         finally:
-            told_to_stop.cancel()
+            stop_requested.cancel()
             with suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
-            # What has arrived is taken even now; then the reader finds that the connection is gone.
+            # The reader takes the messages that have arrived, then finds the connection closed.
             ended = (await asyncio.gather(reading, return_exceptions=True))[0]
         if not isinstance(ended, aiomqtt.MqttError):
-            raise ended or AssertionError("the reader ends only by an exception")
+            raise ended or AssertionError("the reader can end only with an exception")
         if not stopping.is_set():
             raise ConnectionEndedError("lost", f"connection lost ({ended})")
 
@@ -78,7 +80,7 @@ class MqttSource:
             self._take(message)
 
     def _take(self, message: aiomqtt.Message) -> None:
-        """Put the event in a message, if there is one, into the intake."""
+        """Put the event in a message into the intake, if it is a state message."""
         meaning = self._layout.meaning(str(message.topic))
         payload = message.payload if isinstance(message.payload, bytes) else b""
         self._connection.heard(len(payload), meaning.kind)
@@ -97,6 +99,6 @@ class MqttSource:
     def _could_not_connect(self, error: aiomqtt.MqttError) -> ConnectionEndedError:
         code = getattr(error, "rc", None)
         if getattr(code, "value", code) in REFUSALS:
-            message = f"{self._address} refuses the user or password of INGESTOR_MQTT_URL ({error})"
+            message = f"{self._address} refuses the user or password in its URL ({error})"
             return ConnectionEndedError("refused", message, refused=True)
         return ConnectionEndedError("unreachable", f"cannot connect to {self._address} ({error})")

@@ -1,4 +1,4 @@
-"""Processor: what is done with each event between the queue and the sink."""
+"""Processor: the work on each event between the queue and the sink."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 class Processor:
-    """Filters and de-duplicates events, makes points of them, and hands those to the sink.
+    """Filters and de-duplicates events, turns them into points, and passes the points to the sink.
 
-    An event is processed when its point is handed over; what the store says to the point is counted as points.
+    An event is processed when the sink has its point; the store's answer is counted in points.
     """
 
     def __init__(self, intake: Intake, wanted: Filter, seen: Deduplicator, sink: BatchSink) -> None:
@@ -34,7 +34,7 @@ class Processor:
         async for event in self._intake.events():
             try:
                 await self.process(event)
-            except Exception:  # one event that cannot be processed must not end the service; it is counted as an error
+            except Exception:  # one bad event must not end the service; measured() counts it as an error
                 logger.exception("%s could not be processed", event.entity_id)
 
     @measured(
@@ -42,10 +42,10 @@ class Processor:
         source=lambda _, event: event.source,
         domain=lambda _, event: event.domain,
         entity=lambda _, event: event.entity_id,
-        outcome_of=lambda given_up: given_up,
+        outcome_of=lambda discarded: discarded,
     )
     async def process(self, event: Event) -> Discarded | None:
-        """Process one event; return why it was discarded, if it was."""
+        """Process one event; return the reason if it is discarded."""
         if not self._wanted.wants(event):
             return Discarded("filtered")
         if self._seen.is_duplicate(event, time.monotonic()):

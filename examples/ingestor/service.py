@@ -1,4 +1,4 @@
-"""Ingestor: the service, put together from its parts, from its start to its orderly end."""
+"""Ingestor: connects the parts of the service, runs them, and ends them in order."""
 
 from __future__ import annotations
 
@@ -22,60 +22,63 @@ class Source(Protocol):
     """Puts events into the intake."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Take events until told to stop."""
+        """Take events until `stopping` is set."""
 
 
 class Ingestor:
-    """Takes events from its sources to its sink. To be made and run within one event loop."""
+    """Takes events from its sources to its sink. Create and run it in the same event loop.
+
+    Before `run`, append a source of your own to `sources`; it puts its events into `intake`.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        """Put the parts together; raises OSError if the file to write to cannot be opened."""
+        """Create the parts; raise OSError if the file to write to cannot be opened."""
         self._settings = settings
         self._stopping = asyncio.Event()
-        self._intake = Intake(settings.queue_capacity)
+        self.intake = Intake(settings.queue_capacity)
         self._sink = BatchSink(make_writer(settings), settings.batch_size, settings.batch_seconds)
         self._processor = Processor(
-            self._intake,
+            self.intake,
             Filter(settings.include, settings.exclude, frozenset(settings.ignore_states)),
             Deduplicator(settings.dedup_window),
             self._sink,
         )
-        self._sources = make_sources(settings, self._intake)
+        self.sources = make_sources(settings, self.intake)
 
     def stop(self) -> None:
-        """Take nothing more, work off what there is, and end; to be called by a signal's handler."""
+        """Take no further events, finish the received ones, and end. A signal handler may call this."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Run until `stop` is called; an error in any part ends all of it."""
+        """Run until `stop` is called; an error in one part ends all parts."""
         try:
             await self._run()
         finally:
-            self._intake.abandon()
+            self.intake.abandon()
             self._sink.abandon()
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            sources = [tasks.create_task(source.run(self._stopping)) for source in self._sources]
+            sources = [tasks.create_task(source.run(self._stopping)) for source in self.sources]
             work = [tasks.create_task(self._process()), tasks.create_task(self._sink.run())]
             await self._stopping.wait()
             try:
                 async with asyncio.timeout(self._settings.drain_timeout):
                     await asyncio.wait(sources)
-                    self._intake.close()
+                    self.intake.close()
                     await asyncio.wait(work)
             except TimeoutError:
                 for task in sources + work:
                     task.cancel()
 
     async def _process(self) -> None:
-        """Process what there is, then let the sink write the rest."""
+        """Process the events until the intake is closed, then let the sink write the rest."""
         await self._processor.run()
         await self._sink.close()
 
 
 def make_sources(settings: Settings, intake: Intake) -> list[Source]:
-    """Return the sources that the settings name."""
+    """Return the sources in the settings."""
     sources: list[Source] = []
     if settings.mqtt_url is not None:
         layout = Layout(settings.mqtt_base, settings.mqtt_discovery)
@@ -86,7 +89,7 @@ def make_sources(settings: Settings, intake: Intake) -> list[Source]:
 
 
 def make_writer(settings: Settings) -> Writer:
-    """Return what writes to the place that the settings name."""
+    """Return the writer for the store in the settings."""
     if settings.file is not None:
         return FileWriter(settings.file)
     if settings.influxdb is not None:
@@ -94,5 +97,5 @@ def make_writer(settings: Settings) -> Writer:
     elif settings.victoriametrics is not None:
         name, address, database = "victoriametrics", settings.victoriametrics, ""
     else:
-        raise AssertionError("Settings makes sure that there is one")
-    return HttpWriter(name, address, database, settings.retries, settings.write_timeout)
+        raise AssertionError("Settings requires a store")
+    return HttpWriter(name, address, database, retries=settings.retries, timeout=settings.write_timeout)

@@ -1,4 +1,4 @@
-"""BatchSink: gathers points and has them written in batches, and accounts for each of them."""
+"""BatchSink: collects points, has a writer store them in batches, and accounts for each point."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCHES_WAITING = 4
 
 
 class WriteFailedError(Exception):
-    """A batch could not be written: what kind of error, for the metrics, and a sentence for people."""
+    """A batch could not be written. `error_type` is for the metrics, the message is a sentence for people."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class WriteFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a store said to a batch: how many of its points it rejected, and why."""
+    """The store's answer to a batch: the number of rejected points, and the reason."""
 
     rejected: int = 0
     error_type: str = ""
@@ -44,13 +44,13 @@ class Writer(Protocol):
         """Write a batch; raise WriteFailedError if all of it is lost."""
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Close the connections or files."""
 
 
 class BatchSink:
-    """Has a batch written when it holds `size` points or when its first point has waited for `seconds`.
+    """Writes a batch when it has `size` points, or when its first point has waited for `seconds`.
 
-    While the store is slow `put` waits: then events pile up in the intake, which counts what it cannot hold.
+    While the store is slow, `put` waits and events pile up in the intake, which counts the ones that it discards.
     """
 
     def __init__(self, writer: Writer, size: int, seconds: float) -> None:
@@ -64,15 +64,15 @@ class BatchSink:
         ingest.QUEUE_CAPACITY.observe(lambda: self._points.maxsize, queue="points")
 
     async def put(self, point: Point) -> None:
-        """Hand over a point."""
+        """Add a point; wait while the queue is full."""
         await self._points.put(point)
 
     async def close(self) -> None:
-        """Let `run` end once it has written what is left."""
+        """Let `run` end once it has written the remaining points."""
         await self._points.put(None)
 
     def abandon(self) -> None:
-        """Count what is left as lost; for when there is no time to write it."""
+        """Count the remaining points as lost, if there is no time to write them."""
         left = [point for _ in range(self._points.qsize()) if (point := self._points.get_nowait()) is not None]
         self._lose(left)
 
@@ -110,7 +110,7 @@ class BatchSink:
             answer = await self._writer.write(batch)
         except WriteFailedError as failed:
             self._fail(batch, failed.error_type, str(failed))
-        except Exception as error:  # noqa: BLE001 - one batch that cannot be written must not end the service
+        except Exception as error:  # noqa: BLE001 - one failed batch must not end the service
             self._fail(batch, type(error).__name__, repr(error))
         except asyncio.CancelledError:
             self._lose(batch)
@@ -119,7 +119,7 @@ class BatchSink:
             self._account(batch, answer)
 
     def _account(self, batch: list[Point], answer: Answer) -> None:
-        """Count what became of the points of a batch that the store answered to."""
+        """Count the stored and the rejected points of a batch that the store has answered."""
         if not answer.rejected:
             self._count(batch, "ok", None)
             for point in batch:
@@ -127,25 +127,25 @@ class BatchSink:
         elif answer.rejected == len(batch):
             self._count(batch, "error", answer.error_type)
         else:
-            # The store says how many it rejected, not which; only where all are alike is their measurement known.
+            # The store reports how many points it rejected, not which; the measurement is known only if all share it.
             measurements = {point.measurement for point in batch}
             measurement = measurements.pop() if len(measurements) == 1 else None
             self._add(len(batch) - answer.rejected, measurement, "ok", None)
             self._add(answer.rejected, measurement, "error", answer.error_type)
-        self._report(answer.error_type, f"rejects {answer.rejected} of {len(batch)} points: {answer.message}")
+        self._report(
+            answer.error_type, f"the store rejected {answer.rejected} of {len(batch)} points: {answer.message}"
+        )
 
     def _fail(self, batch: list[Point], error_type: str, message: str) -> None:
-        """Count and report a batch that is lost to an error."""
+        """Count and report a batch that an error has lost."""
         self._count(batch, "error", error_type)
         self._report(error_type, f"lost {len(batch)} points: {message}")
 
     def _lose(self, points: list[Point]) -> None:
-        """Count points that there was no time to write, and say so."""
+        """Count and report points that could not be written before the end."""
         self._count(points, "error", "shutdown")
         if points:
-            logger.error(
-                "%s: lost %d points, which could not be written before the end", self._writer.name, len(points)
-            )
+            logger.error("%s: lost %d points that could not be written before the end", self._writer.name, len(points))
 
     def _count(self, points: list[Point], outcome: str, error_type: str | None) -> None:
         for measurement, number in Counter(point.measurement for point in points).items():
@@ -157,11 +157,11 @@ class BatchSink:
         )
 
     def _report(self, error_type: str, message: str) -> None:
-        """Log when trouble starts, changes and is over; what happens in between is in the metrics."""
+        """Count an error; log only when errors begin, change their type or end."""
         if error_type:
             ingest.ERRORS.add(1, component=self._writer.name, error_type=error_type, severity="error")
         if error_type and error_type != self._trouble:
             logger.error("%s: %s", self._writer.name, message)
         elif self._trouble and not error_type:
-            logger.info("%s: takes points again", self._writer.name)
+            logger.info("%s: writes succeed again", self._writer.name)
         self._trouble = error_type

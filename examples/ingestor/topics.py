@@ -1,13 +1,13 @@
-"""What an MQTT message from Home Assistant is: a state, an attribute, an announcement, or none of our business.
+"""MQTT topics and payloads of Home Assistant: states, attributes, announcements and other messages.
 
-Two layouts are known, and may share one prefix:
+There are two layouts, which may share a prefix:
 
-- mqtt_statestream: `<base>/<domain>/<object_id>/state`, and beside it one topic for each attribute. One state change
-  publishes all of them, so only `.../state` is an event; the others add to the bytes received, not to the events.
-- discovery: `<prefix>/<component>/[<node>/]<object>/state` with plain text or JSON, and `.../config`, with which a
-  device announces itself: no event either.
+- mqtt_statestream: `<base>/<domain>/<object_id>/state`, and a topic for each attribute beside it. One state change
+  publishes all of them, so only `.../state` is an event; the others count as received bytes, not as events.
+- MQTT discovery: `<prefix>/<component>/[<node>/]<object>/state` with plain text or JSON, and `.../config`, which
+  announces a device and is not an event.
 
-An empty payload takes a retained message out of the broker; it is no state.
+An empty payload clears a retained message on the broker; it is not a state.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SLUG = re.compile(r"[a-z0-9_]+")
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a topic says: the kind of message and, for a state, whose it is (empty if that is no entity's id)."""
+    """The kind of message on a topic. `entity_id` is set for a state; it is empty if the topic names no entity."""
 
     kind: Kind
     entity_id: str = ""
@@ -35,23 +35,23 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where Home Assistant publishes: the statestream's base topic and the discovery prefix."""
+    """The topics of Home Assistant: the base topic of mqtt_statestream and the prefix of MQTT discovery."""
 
     base: str
     discovery: str
 
     @property
     def subscriptions(self) -> list[str]:
-        """The topics to subscribe to; where one prefix is within the other, only the outer one.
+        """The topics to subscribe to. If one prefix contains the other, only the outer one.
 
-        A broker may deliver a message once for each subscription that it matches.
+        A broker may deliver a message once for each matching subscription.
         """
         prefixes = {self.base, self.discovery}
         inner = {a for a in prefixes for b in prefixes if a.startswith(f"{b}/")}
         return [f"{prefix}/#" for prefix in sorted(prefixes - inner)]
 
     def meaning(self, topic: str) -> Meaning:
-        """Return what a topic says."""
+        """Return the meaning of a topic."""
         for prefix in sorted({self.base, self.discovery}, key=len, reverse=True):
             if topic.startswith(f"{prefix}/"):
                 return self._within(prefix, topic[len(prefix) + 1 :].split("/"))
@@ -72,23 +72,23 @@ class Layout:
 
 
 def entity_id(domain: str, object_id: str) -> str:
-    """Return the entity's id, in lower case as Home Assistant makes it; empty if no entity can be called that."""
+    """Return the entity's id in lower case, as Home Assistant forms it; empty if it would be invalid."""
     domain, object_id = domain.lower(), object_id.lower().replace("-", "_")
     return f"{domain}.{object_id}" if SLUG.fullmatch(domain) and SLUG.fullmatch(object_id) else ""
 
 
 def parse(entity: str, payload: bytes) -> Event:
-    """Return the event in a state message; raise InvalidEventError if there is none.
+    """Return the event in a state message; raise InvalidEventError if the message is malformed.
 
-    JSON may hold `state` (or `value`), `attributes` and the time `last_updated` or `last_changed`; other text is the
-    state itself, and its timestamp is the time of arrival, as mqtt_statestream sends none with the state.
+    A JSON object has `state` (or `value`), and may have `attributes` and the time `last_updated` or `last_changed`. Any
+    other text is the state itself; its timestamp is the time of arrival, because mqtt_statestream sends no time.
     """
     if not entity:
         raise InvalidEventError("the topic names no entity")
     try:
         text = payload.decode()
     except UnicodeDecodeError as error:
-        raise InvalidEventError(f"no UTF-8: {error.reason}") from None
+        raise InvalidEventError(f"the payload is not UTF-8: {error.reason}") from None
     if not text.lstrip().startswith("{"):
         return Event("mqtt", entity, checked_state(text), time.time_ns())
     return _from_json(entity, text)
@@ -98,10 +98,10 @@ def _from_json(entity: str, text: str) -> Event:
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidEventError(f"no JSON: {error}") from None
+        raise InvalidEventError(f"the payload is not valid JSON: {error}") from None
     state = checked_state(message.get("state", message.get("value")))
     attributes = message.get("attributes", {})
     if not isinstance(attributes, dict):
-        raise InvalidEventError("attributes are no JSON object")
+        raise InvalidEventError("attributes must be a JSON object")
     timestamp = nanoseconds(message.get("last_updated")) or nanoseconds(message.get("last_changed"))
     return Event("mqtt", entity, state, timestamp or time.time_ns(), attributes)

@@ -1,4 +1,4 @@
-"""WebSocketSource: Home Assistant's states as its WebSocket API sends them."""
+"""WebSocketSource: reads Home Assistant's states from its WebSocket API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from examples.ingestor import frames
-from examples.ingestor.connection import Connection, ConnectionEndedError
+from examples.ingestor.connection import BACKOFF, Backoff, Connection, ConnectionEndedError
 from examples.ingestor.event import InvalidEventError
 from examples.ingestor.intake import Intake
 from examples.ingestor.urls import Address
@@ -20,22 +20,22 @@ ANSWER_TIMEOUT = 10.0
 class WebSocketSource:
     """Puts every state_changed event into the intake."""
 
-    def __init__(self, address: Address, token: str, intake: Intake) -> None:
+    def __init__(self, address: Address, token: str, intake: Intake, *, backoff: Backoff = BACKOFF) -> None:
         self._address = address
         self._token = token
         self._intake = intake
-        self._connection = Connection("websocket")
+        self._connection = Connection("websocket", backoff)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Take events until told to stop."""
+        """Take events until `stopping` is set."""
         async with aiohttp.ClientSession() as http:
             await self._connection.keep(lambda: self._session(http, stopping), stopping)
 
     async def _session(self, http: aiohttp.ClientSession, stopping: asyncio.Event) -> None:
-        """Take events over one connection; raise ConnectionEndedError when it ends unasked."""
+        """Take events over one connection; raise ConnectionEndedError if it ends unexpectedly."""
         url = f"{self._address}/api/websocket"
         try:
-            # Coalesced frames have no limit in size, and Home Assistant ends connections that fall behind by itself.
+            # The size of coalesced frames is not limited; Home Assistant closes connections that are too slow.
             socket = await http.ws_connect(url, heartbeat=HEARTBEAT, max_msg_size=0)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ConnectionEndedError("unreachable", f"cannot connect to {url} ({error or repr(error)})") from error
@@ -48,7 +48,7 @@ class WebSocketSource:
                 await socket.close()
 
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse, stopping: asyncio.Event) -> None:
-        told_to_stop = asyncio.create_task(self._close_when(stopping, socket))
+        stop_requested = asyncio.create_task(self._close_when(stopping, socket))
         try:
             await self._authenticate(socket)
             await socket.send_json(frames.FEATURES)
@@ -61,7 +61,7 @@ class WebSocketSource:
             if not stopping.is_set():
                 raise
         finally:
-            told_to_stop.cancel()
+            stop_requested.cancel()
         if not stopping.is_set():
             raise closed(socket)
 
@@ -75,7 +75,7 @@ class WebSocketSource:
         await self._answer(socket, "auth_ok")
 
     async def _answer(self, socket: aiohttp.ClientWebSocketResponse, wanted: str) -> None:
-        """Wait for a message of this type; raise ConnectionEndedError for any other."""
+        """Wait for a message of the type `wanted`; raise ConnectionEndedError for any other."""
         try:
             message = await socket.receive(ANSWER_TIMEOUT)
         except TimeoutError as error:
@@ -120,9 +120,9 @@ class WebSocketSource:
 
 
 def closed(socket: aiohttp.ClientWebSocketResponse) -> ConnectionEndedError:
-    """Return what is known of the end of a connection.
+    """Return the reason that a connection ended.
 
-    Home Assistant closes with 1000 when it restarts and also when we were too slow for it (4,096 messages behind).
+    Home Assistant closes with code 1000 when it restarts, and also when we are too slow (4,096 messages behind).
     """
     if (code := socket.close_code) is None or code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
         return ConnectionEndedError("lost", f"connection lost ({socket.exception() or 'no close frame'})")

@@ -25,7 +25,7 @@ def test_a_frame_without_messages_is_invalid(frame):
         messages(frame)
 
 
-def test_a_state_changed_event_has_home_assistants_own_time():
+def test_an_event_has_the_time_of_home_assistant():
     event = parse(changed())
     assert (event.source, event.entity_id, event.state, event.timestamp) == (
         "websocket",
@@ -39,7 +39,7 @@ def test_an_event_keeps_its_attributes():
     assert parse(changed()).attributes == {"a": 1}
 
 
-def test_an_entity_that_was_removed_has_no_state():
+def test_the_removal_of_an_entity_is_not_an_event():
     message = changed()
     message["event"]["data"]["new_state"] = None
     with pytest.raises(RemovedError, match=r"light\.hall"):
@@ -74,5 +74,5 @@ def test_a_malformed_event_is_invalid(message):
     ids=["state", "unit", "entity_id"],
 )
 def test_half_of_a_surrogate_pair_is_invalid(message):
-    with pytest.raises(InvalidEventError, match="no UTF-8"):
+    with pytest.raises(InvalidEventError, match="cannot be encoded in UTF-8"):
         parse(message)

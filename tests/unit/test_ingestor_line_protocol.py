@@ -10,7 +10,7 @@ from examples.ingestor.line_protocol import field, number, to_point
 SLUGS = st.from_regex(r"[a-z0-9_]{1,20}", fullmatch=True)
 STATES = st.text(min_size=1, max_size=255)
 
-# The grammar as InfluxDB's parser has it: in names a backslash makes the next character an ordinary one.
+# The grammar of InfluxDB's parser: in names a backslash escapes the next character.
 NAME = r"(?:\\.|[^\\, =])+"
 LINE = re.compile(
     rf"(?P<measurement>{NAME})(?P<tags>(?:,{NAME}={NAME})*) "
@@ -29,7 +29,7 @@ def line_of(state: str = "1", entity_id: str = "sensor.a", **attributes: object)
 
 
 @given(domain=SLUGS, name=SLUGS, state=STATES, unit=st.text(), timestamp=st.integers(0, 2**63 - 1))
-def test_every_event_makes_one_line_that_can_be_read_back(domain, name, state, unit, timestamp):
+def test_every_event_becomes_one_line_that_can_be_parsed(domain, name, state, unit, timestamp):
     event = Event("mqtt", f"{domain}.{name}", state, timestamp, {"unit_of_measurement": unit})
     line = to_point(event).line
     match = read(line)
@@ -39,19 +39,19 @@ def test_every_event_makes_one_line_that_can_be_read_back(domain, name, state, u
 
 
 @given(STATES)
-def test_a_text_survives_except_for_its_control_characters(state):
+def test_text_is_preserved_except_for_control_characters(state):
     if number(state) is None:
         written = re.sub(r'\\([\\"])', r"\1", read(line_of(state))["state"])
         assert written == re.sub(r"[\x00-\x1f]", " ", state)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_number_survives_exactly(value):
+def test_a_number_is_preserved_exactly(value):
     assert float(read(line_of(repr(value)))["value"]) == value
 
 
 @given(st.text())
-def test_what_is_written_as_a_number_is_finite(state):
+def test_a_written_number_is_finite(state):
     value = number(state)
     assert value is None or math.isfinite(value)
 
@@ -60,7 +60,7 @@ def test_a_numeric_state_is_a_float():
     assert line_of("21") == "sensor,entity_id=a value=21.0 7"
 
 
-def test_a_state_of_two_values_is_a_number():
+def test_a_binary_state_is_a_number():
     assert [field(state) for state in ("on", "off", "open", "not_home")] == [
         "value=1.0",
         "value=0.0",
@@ -69,17 +69,17 @@ def test_a_state_of_two_values_is_a_number():
     ]
 
 
-def test_another_state_is_quoted_text():
+def test_any_other_state_is_quoted_text():
     assert field('say "hi" \\ bye') == r'state="say \"hi\" \\ bye"'
 
 
-def test_what_only_python_calls_a_number_is_text():
+def test_text_that_only_python_accepts_as_a_number_stays_text():
     assert [number(text) for text in ("1_000", "nan", "inf", "1e999", "١٢")] == [None] * 5
 
 
-def test_a_unit_is_a_tag_and_its_special_characters_are_escaped():
+def test_a_unit_is_a_tag_with_escaped_special_characters():
     assert line_of(unit_of_measurement="a b,c=d\\") == r"sensor,entity_id=a,unit=a\ b\,c\=d/ value=1.0 7"
 
 
-def test_an_empty_unit_is_left_out():
+def test_an_empty_unit_is_omitted():
     assert line_of(unit_of_measurement="") == "sensor,entity_id=a value=1.0 7"

@@ -1,4 +1,4 @@
-"""MqttSource, on the demo's embedded broker."""
+"""MqttSource, with the embedded broker of the demo."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,8 +8,8 @@ import aiomqtt
 import pytest
 
 from examples.demo.broker import embedded_broker
-from examples.ingestor import connection
 from examples.ingestor.accounting import Accounting, accounting, samples
+from examples.ingestor.connection import Backoff
 from examples.ingestor.intake import Intake
 from examples.ingestor.mqtt import MqttSource
 from examples.ingestor.topics import Layout
@@ -19,9 +19,10 @@ from otel_ha import Telemetry
 
 @asynccontextmanager
 async def source_at(broker: Address, intake: Intake) -> AsyncIterator[asyncio.Event]:
-    """A source that is told to stop at the end, and must end in time."""
+    """Run a source that reconnects quickly. At the end it is stopped, and must end in time."""
     stopping = asyncio.Event()
-    running = asyncio.create_task(MqttSource(broker, Layout("homeassistant", "homeassistant"), 0, intake).run(stopping))
+    layout, backoff = Layout("homeassistant", "homeassistant"), Backoff(first=0.05, limit=0.05)
+    running = asyncio.create_task(MqttSource(broker, layout, 0, intake, backoff=backoff).run(stopping))
     try:
         yield stopping
     finally:
@@ -38,12 +39,12 @@ async def publish(broker: Address, *messages: tuple[str, str], retain: bool = Fa
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for are numbers in the metrics
+        while not condition():  # noqa: ASYNC110 - metrics cannot be awaited
             await asyncio.sleep(0.01)
 
 
 async def until_heard(broker: Address, telemetry: Telemetry) -> None:
-    """Publish until an event is received: what comes between connecting and subscribing is not for the source."""
+    """Publish until an event is received, because the source misses messages between connecting and subscribing."""
     before = account(telemetry).received
     while account(telemetry).received == before:
         await publish(broker, ("sensor/a/state", "1"))
@@ -67,7 +68,7 @@ def closes(telemetry: Telemetry) -> dict[str, float]:
     return counted(telemetry, name, "homeassistant_connection_close_reason")
 
 
-async def test_a_live_state_is_an_event_and_its_attributes_are_bytes(telemetry):
+async def test_a_live_state_is_an_event_and_attributes_count_only_as_bytes(telemetry):
     intake = Intake(100)
     async with embedded_broker() as broker, source_at(broker, intake):
         await until(lambda: connected(telemetry))
@@ -80,7 +81,7 @@ async def test_a_live_state_is_an_event_and_its_attributes_are_bytes(telemetry):
     }
 
 
-async def test_retained_states_are_history(telemetry):
+async def test_retained_states_are_discarded(telemetry):
     async with embedded_broker() as broker:
         await publish(broker, ("sensor/a/state", "1"), ("sensor/b/state", "2"), retain=True)
         async with source_at(broker, Intake(100)):
@@ -90,7 +91,7 @@ async def test_retained_states_are_history(telemetry):
     assert dict(account(telemetry).discarded) == {"retained": 2}
 
 
-async def test_a_message_that_clears_a_retained_one_is_no_event(telemetry):
+async def test_a_message_that_clears_a_retained_message_is_not_an_event(telemetry):
     async with embedded_broker() as broker, source_at(broker, Intake(100)):
         await until(lambda: connected(telemetry))
         await publish(broker, ("sensor/a/state", ""), ("sensor/a/state", "1"))
@@ -106,7 +107,7 @@ async def test_a_malformed_payload_is_discarded_as_invalid(telemetry):
 
 
 async def late_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Speak as much MQTT 3.1.1 as it takes to have three messages under way when the client unsubscribes."""
+    """Speak enough MQTT 3.1.1 to send three messages after the client unsubscribes, before the confirmation."""
     message = b"\x00\x1chomeassistant/sensor/a/state" + b"1"
     while header := await reader.read(2):
         body = await reader.readexactly(header[1])
@@ -121,7 +122,7 @@ async def late_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
                 writer.close()
 
 
-async def test_what_the_broker_sends_until_it_confirms_the_end_is_taken(telemetry):
+async def test_messages_are_taken_until_the_broker_confirms_the_end(telemetry):
     async with await asyncio.start_server(late_broker, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         async with source_at(Address("mqtt", host, port), Intake(10)):
@@ -130,14 +131,13 @@ async def test_what_the_broker_sends_until_it_confirms_the_end_is_taken(telemetr
     assert account(telemetry).received == 3
 
 
-async def test_told_to_stop_it_leaves_and_says_so(telemetry):
+async def test_a_stopped_source_disconnects_and_counts_the_reason(telemetry):
     async with embedded_broker() as broker, source_at(broker, Intake(1)):
         await until(lambda: connected(telemetry))
     assert closes(telemetry) == {"stopped": 1}
 
 
-async def test_it_comes_back_when_the_broker_does(telemetry, monkeypatch):
-    monkeypatch.setattr(connection.Backoff, "delay", lambda *_: 0.05)
+async def test_the_source_reconnects_when_the_broker_is_back(telemetry):
     intake = Intake(100)
     async with embedded_broker() as broker:
         source = source_at(broker, intake)
@@ -151,8 +151,7 @@ async def test_it_comes_back_when_the_broker_does(telemetry, monkeypatch):
         await source.__aexit__(None, None, None)
 
 
-async def test_a_broker_that_is_away_is_one_line_in_the_log(caplog, monkeypatch):
-    monkeypatch.setattr(connection.Backoff, "delay", lambda *_: 0.02)
+async def test_an_unreachable_broker_is_logged_once(caplog):
     async with source_at(Address("mqtt", "127.0.0.1", 1), Intake(1)):
         await asyncio.sleep(0.3)
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("examples")]

@@ -35,7 +35,7 @@ def written(telemetry: Telemetry) -> dict[str, int]:
 
 
 class Store:
-    """A writer that answers what it is told to."""
+    """A writer that gives, or raises, these answers in turn, then accepts every batch."""
 
     name = "store"
 
@@ -67,45 +67,45 @@ def test_204_is_an_acknowledgement():
     assert judge(204, "", 5) == Answer()
 
 
-def test_a_partial_write_says_how_many_it_dropped():
+def test_a_partial_write_reports_the_number_of_dropped_points():
     assert judge(400, CONFLICT, 5).rejected == 1
 
 
-def test_a_partial_write_with_unreadable_lines_is_counted_by_the_lines():
+def test_a_partial_write_with_unreadable_lines_rejects_those_lines():
     assert judge(400, UNREADABLE, 5).rejected == 2
 
 
-def test_a_partial_write_that_gives_no_number_dropped_one_at_least():
+def test_a_partial_write_without_a_number_rejects_at_least_one_point():
     assert judge(400, '{"error":"partial write: timeout"}', 5).rejected == 1
 
 
-def test_another_400_rejects_the_whole_batch():
+def test_any_other_400_rejects_the_whole_batch():
     assert judge(400, '{"error":"unable to parse \'a\': missing fields"}', 5).rejected == 5
 
 
-def test_a_missing_database_is_said_clearly():
+def test_a_missing_database_is_named_with_a_remedy():
     answer = judge(404, '{"error":"database not found: \\"home\\""}', 5)
     assert (answer.rejected, answer.error_type) == (5, "404")
     assert 'database not found: "home"; create it' in answer.message
 
 
-def test_a_wrong_password_is_said_clearly():
+def test_a_wrong_password_is_named_with_a_remedy():
     assert "password" in judge(401, '{"error":"authorization failed"}', 5).message
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_store_that_cannot_now_may_be_tried_again(status):
+def test_a_busy_store_is_worth_another_attempt(status):
     with pytest.raises(TryAgainError, match=str(status)):
         judge(status, "busy", 5)
 
 
-async def test_points_are_written_in_batches_of_the_size():
+async def test_points_are_written_in_full_batches():
     store = Store()
     await write(store, 25, size=10)
     assert store.batches == [10, 10, 5]
 
 
-async def test_a_batch_that_does_not_fill_is_written_after_its_time():
+async def test_an_incomplete_batch_is_written_after_its_time():
     store = Store()
     sink = BatchSink(store, 100, 0.05)
     running = asyncio.create_task(sink.run())
@@ -116,34 +116,34 @@ async def test_a_batch_that_does_not_fill_is_written_after_its_time():
     await running
 
 
-async def test_acknowledged_points_are_ok(telemetry):
+async def test_acknowledged_points_count_as_ok(telemetry):
     await write(Store(), 25, size=10)
     assert written(telemetry) == {"ok": 25}
 
 
-async def test_a_failed_write_is_an_error_for_each_of_its_points(telemetry):
+async def test_a_failed_write_counts_each_of_its_points_as_an_error(telemetry):
     await write(Store(WriteFailedError("OSError", "gone")), 25, size=10)
     assert written(telemetry) == {"ok": 15, "error": 10}
 
 
-async def test_whatever_a_writer_raises_is_an_error_for_its_batch_and_not_the_end(telemetry, caplog):
+async def test_any_exception_of_a_writer_loses_one_batch_and_the_sink_continues(telemetry, caplog):
     await write(Store(ValueError("odd")), 25, size=10)
     assert written(telemetry) == {"ok": 15, "error": 10}
     assert "store: lost 10 points: ValueError('odd')" in caplog.messages
 
 
-async def test_rejected_points_are_counted_as_what_they_are(telemetry):
+async def test_rejected_points_count_as_errors(telemetry):
     await write(Store(Answer(3, "partial_write", "dropped")), 10)
     assert written(telemetry) == {"ok": 7, "error": 3}
 
 
-async def test_the_measurement_of_rejected_points_is_left_out_where_it_is_not_known(telemetry):
+async def test_the_measurement_is_omitted_if_the_rejected_points_are_unknown(telemetry):
     await write(Store(Answer(3, "partial_write", "dropped")), 10, domains=("sensor", "light"))
     lines = [s for s in samples(telemetry.prometheus_text()) if s.name == "homeassistant_point_written_total"]
     assert {line.labels.get("homeassistant_measurement", "") for line in lines} == {""}
 
 
-async def test_what_cannot_be_written_in_time_is_counted_as_lost(telemetry):
+async def test_points_that_cannot_be_written_in_time_count_as_lost(telemetry):
     class Stuck(Store):
         async def write(self, points: Sequence[Point]) -> Answer:
             await asyncio.sleep(60)
@@ -160,13 +160,13 @@ async def test_what_cannot_be_written_in_time_is_counted_as_lost(telemetry):
     assert written(telemetry) == {"error": 5}
 
 
-async def test_trouble_is_logged_when_it_starts_and_when_it_is_over(caplog):
+async def test_errors_are_logged_when_they_begin_and_when_they_end(caplog):
     gone = WriteFailedError("OSError", "gone")
     caplog.set_level("INFO")
     await write(Store(gone, gone, gone), 5, size=1)
     assert [record.getMessage() for record in caplog.records] == [
         "store: lost 1 points: gone",
-        "store: takes points again",
+        "store: writes succeed again",
     ]
 
 
@@ -179,7 +179,7 @@ async def test_a_file_holds_a_line_for_each_point(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a Linux device")
-async def test_a_full_disk_is_named_by_its_error():
+async def test_a_full_disk_fails_with_its_error_name():
     writer = FileWriter(Path("/dev/full"))
     with pytest.raises(WriteFailedError) as failed:
         await writer.write([point()])
@@ -189,7 +189,7 @@ async def test_a_full_disk_is_named_by_its_error():
 
 @asynccontextmanager
 async def store_at(*statuses: int) -> AsyncIterator[tuple[HttpWriter, list[str]]]:
-    """A writer to an HTTP server that answers with these, and what the server was sent."""
+    """Yield a writer to an HTTP server that answers with `statuses`, then 204, and the request bodies of the server."""
     bodies: list[str] = []
     left = list(statuses)
 
@@ -204,14 +204,14 @@ async def store_at(*statuses: int) -> AsyncIterator[tuple[HttpWriter, list[str]]
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0]
-    writer = HttpWriter("influxdb", Address("http", host, port), "home", retries=2, timeout=5)
-    writer._backoff = Backoff(0.001, 0.001)
+    backoff = Backoff(0.001, 0.001)
+    writer = HttpWriter("influxdb", Address("http", host, port), "home", retries=2, timeout=5, backoff=backoff)
     yield writer, bodies
     await writer.close()
     await runner.cleanup()
 
 
-async def test_a_batch_is_tried_again_until_it_is_taken():
+async def test_a_batch_is_retried_until_the_store_accepts_it():
     async with store_at(503, 500) as (writer, bodies):
         answer = await writer.write([point(1), point(2)])
     assert (answer, len(bodies)) == (Answer(), 3)
@@ -225,7 +225,7 @@ async def test_a_batch_is_lost_after_the_last_retry():
     assert (failed.value.error_type, len(bodies)) == ("503", 3)
 
 
-async def test_a_store_that_is_not_there_is_an_error_by_its_name():
+async def test_an_unreachable_store_fails_with_its_error_name():
     writer = HttpWriter("influxdb", Address("http", "127.0.0.1", 1), "home", retries=0, timeout=5)
     with pytest.raises(WriteFailedError) as failed:
         await writer.write([point()])
@@ -234,7 +234,7 @@ async def test_a_store_that_is_not_there_is_an_error_by_its_name():
 
 
 def attempts(telemetry: Telemetry) -> dict[str, float]:
-    """How many attempts to write were measured, by the type of their error."""
+    """The number of measured write attempts, by error type."""
     name = "db_client_operation_duration_seconds_count"
     return {s.labels["error_type"]: s.value for s in samples(telemetry.prometheus_text()) if s.name == name}
 
@@ -245,7 +245,7 @@ async def test_each_attempt_is_measured_with_its_status(telemetry):
     assert attempts(telemetry) == {"503": 1, "": 1}
 
 
-async def test_an_attempt_without_an_answer_is_measured_with_its_cause(telemetry):
+async def test_an_unanswered_attempt_is_measured_with_its_cause(telemetry):
     writer = HttpWriter("influxdb", Address("http", "127.0.0.1", 1), "home", retries=0, timeout=5)
     with pytest.raises(WriteFailedError):
         await writer.write([point()])

@@ -2,32 +2,34 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import pytest
 from aiohttp import web
 
-from examples.ingestor import connection
 from examples.ingestor.accounting import accounting, samples
+from examples.ingestor.connection import BACKOFF, Backoff
 from examples.ingestor.intake import Intake
 from examples.ingestor.urls import Address
 from examples.ingestor.websocket import WebSocketSource
 from otel_ha import Telemetry
 
 TOKEN = "a-token"
+QUICK = Backoff(first=0.02, limit=0.02)
 Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
 
 
 class HomeAssistant:
-    """Speaks the server's part of Home Assistant's WebSocket API; `talk` is what it does once it is subscribed to."""
+    """The server side of Home Assistant's WebSocket API; runs `talk` once the client has subscribed."""
 
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.requests: list[dict] = []
         self.connections = 0
+        self.last_request: web.Request | None = None
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.connections += 1
+        self.last_request = request
         await socket.send_json({"type": "auth_required", "ha_version": "2025.4.0"})
         if (await socket.receive_json())["access_token"] != TOKEN:
             await socket.send_json({"type": "auth_invalid", "message": "Invalid access token or password"})
@@ -45,7 +47,7 @@ def changed(entity_id: str, state: str | None = "on") -> dict:
 
 
 async def listen(socket: web.WebSocketResponse) -> None:
-    """Stay until the client leaves."""
+    """Keep the connection until the client leaves."""
     async for _ in socket:
         pass
 
@@ -60,8 +62,10 @@ def sending(*frames: object) -> Talk:
 
 
 @asynccontextmanager
-async def source_of(home: HomeAssistant, token: str = TOKEN) -> AsyncIterator[tuple[Intake, asyncio.Event]]:
-    """The intake that a source fills from `home`; the source is told to stop at the end, and must end in time."""
+async def source_of(
+    home: HomeAssistant, token: str = TOKEN, backoff: Backoff = BACKOFF
+) -> AsyncIterator[tuple[Intake, asyncio.Event]]:
+    """Yield the intake that a source fills from `home`. At the end the source is stopped, and must end in time."""
     application = web.Application()
     application.router.add_get("/api/websocket", home.connect)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -69,7 +73,8 @@ async def source_of(home: HomeAssistant, token: str = TOKEN) -> AsyncIterator[tu
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
     intake, stopping = Intake(100), asyncio.Event()
-    running = asyncio.create_task(WebSocketSource(Address("http", host, port), token, intake).run(stopping))
+    source = WebSocketSource(Address("http", host, port), token, intake, backoff=backoff)
+    running = asyncio.create_task(source.run(stopping))
     try:
         yield intake, stopping
     finally:
@@ -81,7 +86,7 @@ async def source_of(home: HomeAssistant, token: str = TOKEN) -> AsyncIterator[tu
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for are numbers in the metrics
+        while not condition():  # noqa: ASYNC110 - metrics cannot be awaited
             await asyncio.sleep(0.01)
 
 
@@ -101,13 +106,7 @@ def active(telemetry: Telemetry) -> dict[str, float]:
     return counted(telemetry, "homeassistant_connection_active", "homeassistant_connection_kind")
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    """Connections are made again at once."""
-    monkeypatch.setattr(connection.Backoff, "delay", lambda *_: 0.01)
-
-
-async def test_events_are_subscribed_to_in_coalesced_frames(telemetry):
+async def test_the_source_subscribes_to_coalesced_events(telemetry):
     home = HomeAssistant(listen)
     async with source_of(home):
         await until(lambda: len(home.requests) == 2)
@@ -123,7 +122,7 @@ async def test_each_event_in_a_frame_is_received(telemetry):
         assert [event.entity_id async for event in intake.events()] == ["light.a", "light.b", "light.c"]
 
 
-async def test_results_are_no_events(telemetry):
+async def test_results_are_not_events(telemetry):
     home = HomeAssistant(sending({"id": 2, "type": "result", "success": True}, changed("light.a")))
     async with source_of(home):
         await until(lambda: received(telemetry) == 1)
@@ -136,15 +135,14 @@ async def test_a_removed_entity_and_a_broken_event_are_discarded(telemetry):
     assert dict(accounting(telemetry.prometheus_text()).discarded) == {"removed": 1, "invalid": 1}
 
 
-async def test_told_to_stop_it_leaves_and_says_so(telemetry):
+async def test_a_stopped_source_disconnects_and_counts_the_reason(telemetry):
     home = HomeAssistant(listen)
     async with source_of(home):
         await until(lambda: active(telemetry) == {"websocket": 1})
     assert (active(telemetry), closes(telemetry)) == ({"websocket": 0}, {"stopped": 1})
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_it_comes_back_whenever_it_is_closed_and_counts_each_time(telemetry):
+async def test_the_source_reconnects_after_each_close_and_counts_it(telemetry):
     async def close(socket: web.WebSocketResponse) -> None:
         if home.connections < 3:
             await socket.close()
@@ -152,26 +150,25 @@ async def test_it_comes_back_whenever_it_is_closed_and_counts_each_time(telemetr
             await listen(socket)
 
     home = HomeAssistant(close)
-    async with source_of(home):
+    async with source_of(home, backoff=QUICK):
         await until(lambda: home.connections == 3 and len(home.requests) == 6)
         assert closes(telemetry) == {"code_1000": 2}
     reconnects = counted(telemetry, "homeassistant_connection_reconnects_total", "homeassistant_connection_kind")
     assert reconnects == {"websocket": 2}
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_connection_that_breaks_is_counted_as_lost(telemetry):
+async def test_a_broken_connection_counts_as_lost(telemetry):
     async def breaks(socket: web.WebSocketResponse) -> None:
-        socket._req.transport.abort()
+        home.last_request.transport.abort()
 
     home = HomeAssistant(breaks)
-    async with source_of(home):
+    async with source_of(home, backoff=QUICK):
         await until(lambda: home.connections > 1)
         home.talk = listen
     assert set(closes(telemetry)) - {"stopped"} == {"lost"}
 
 
-async def test_a_wrong_token_is_said_clearly_and_tried_again_slowly(telemetry, caplog):
+async def test_a_wrong_token_is_reported_and_retried_slowly(telemetry, caplog):
     home = HomeAssistant(listen)
     async with source_of(home, token="wrong"):
         await until(lambda: bool(caplog.records))
@@ -181,10 +178,9 @@ async def test_a_wrong_token_is_said_clearly_and_tried_again_slowly(telemetry, c
     assert (home.connections, closes(telemetry)) == (1, {"auth_invalid": 1})
 
 
-async def test_a_home_assistant_that_is_away_is_one_line_in_the_log(caplog, monkeypatch):
-    monkeypatch.setattr(connection.Backoff, "delay", lambda *_: 0.01)
+async def test_an_unreachable_home_assistant_is_logged_once(caplog):
     stopping = asyncio.Event()
-    source = WebSocketSource(Address("http", "127.0.0.1", 1), TOKEN, Intake(1))
+    source = WebSocketSource(Address("http", "127.0.0.1", 1), TOKEN, Intake(1), backoff=QUICK)
     running = asyncio.create_task(source.run(stopping))
     await asyncio.sleep(0.3)
     stopping.set()
@@ -193,7 +189,7 @@ async def test_a_home_assistant_that_is_away_is_one_line_in_the_log(caplog, monk
     assert "cannot connect to http://127.0.0.1:1/api/websocket" in caplog.text
 
 
-async def test_a_server_that_is_no_home_assistant_is_said_to_be_none(telemetry, caplog):
+async def test_a_server_that_is_not_home_assistant_is_reported(telemetry, caplog):
     async def other(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
