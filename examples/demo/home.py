@@ -57,16 +57,16 @@ class Home:
             address.host, address.port, username=address.user, password=address.password, tls_params=tls
         )
 
-    async def move_in(self) -> None:
+    async def publish_retained(self) -> None:
         """Publish the retained messages: states of mqtt_statestream and announcements of MQTT discovery."""
         try:
             async with self.connect() as client:
-                await self._say_all(client)
-                await self._say_last(client, b"online")
+                await self._publish_states(client)
+                await self._publish_status(client, b"online")
         except aiomqtt.MqttError as error:
             raise ConnectionError(f"the home cannot publish to {self._address} ({error})") from error
 
-    async def live(self, stopping: asyncio.Event) -> None:
+    async def publish_live(self, stopping: asyncio.Event) -> None:
         """Publish events until `stopping` is set; return when the broker has delivered all of them."""
         async with self.connect() as client:
             due, burst = time.monotonic(), time.monotonic() + BURST_EVERY / 2
@@ -74,24 +74,24 @@ class Home:
                 due += self._chance.expovariate(self._rate)
                 # The waits average to the rate. A late loop catches up, and sleep(0) lets other tasks run.
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                await self._happen(client, self._chance.choices(self.entities, self._weights)[0])
+                await self._publish_event(client, self._chance.choices(self.entities, self._weights)[0])
                 if time.monotonic() >= burst:
                     burst += BURST_EVERY
                     # A hub reconnects and publishes all its states.
                     for entity in self._chance.sample(self.entities, BURST):
-                        await self._happen(client, entity)
+                        await self._publish_event(client, entity)
             # A broker may drop pending messages of a client that has left, so wait until they are delivered.
             with contextlib.suppress(TimeoutError):
-                await self._say_last(client, b"offline")
+                await self._publish_status(client, b"offline")
 
-    async def move_out(self) -> None:
+    async def clear_retained(self) -> None:
         """Clear the retained messages on the broker."""
         async with self.connect() as client:
             for entity in self.entities:
                 for level in ("config",) if entity.by_discovery else ("state", "unit_of_measurement"):
                     await self._publish(client, entity.topic(level), b"", retain=True)
 
-    async def _say_last(self, client: aiomqtt.Client, status: bytes) -> None:
+    async def _publish_status(self, client: aiomqtt.Client, status: bytes) -> None:
         """Publish the status and wait for its echo: brokers deliver in order, so all earlier messages are delivered."""
         topic = f"{self._base}/status"
         await client.subscribe(topic)
@@ -102,7 +102,7 @@ class Home:
         # over for another client, whose connection then fails.
         await client.unsubscribe(topic)
 
-    async def _say_all(self, client: aiomqtt.Client) -> None:
+    async def _publish_states(self, client: aiomqtt.Client) -> None:
         for entity in self.entities:
             if entity.by_discovery:
                 await self._publish(client, entity.topic("config"), entity.announcement(), retain=True)
@@ -110,7 +110,7 @@ class Home:
                 await self._publish(client, entity.topic(), entity.payload(), retain=True)
                 self.sent.retained += 1
 
-    async def _happen(self, client: aiomqtt.Client, entity: Entity) -> None:
+    async def _publish_event(self, client: aiomqtt.Client, entity: Entity) -> None:
         """Publish one event of an entity; some are malformed, unavailable or repeated."""
         entity.change(self._chance)
         fate = self._chance.random()

@@ -43,8 +43,8 @@ async def play(settings: DemoSettings, console: Console) -> dict[str, Any]:
         base = f"otel-ha-demo/{uuid.uuid4().hex[:8]}" if settings.home else "homeassistant"
         home = Home(broker, base, settings.seed, settings.rate) if settings.home and broker else None
         if home is not None:
-            await home.move_in()
-            stack.push_async_callback(home.move_out)
+            await home.publish_retained()
+            stack.push_async_callback(home.clear_retained)
         telemetry = await stack.enter_async_context(setup_telemetry("ha-ingestor-demo", config=config))
         ingestor = ingestor_settings(settings, broker, base)
         console.print(f"Metrics: {telemetry.metrics_url or 'no port could be opened'}", highlight=False)
@@ -94,15 +94,15 @@ async def run(telemetry: Telemetry, settings: Settings, home: Home | None, view:
     with view:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(ingestor.run())
-            living: asyncio.Task[None] | None = None
+            publishing: asyncio.Task[None] | None = None
             if home is not None:
                 # The ingestor must listen before the home starts, or it misses the first live messages.
                 await received(telemetry, home.sent.retained)
-                living = tasks.create_task(home.live(stopping))
+                publishing = tasks.create_task(home.publish_live(stopping))
             elapsed = await watch(telemetry, view, stopping)
             stopping.set()
-            if home is not None and living is not None:
-                await living
+            if home is not None and publishing is not None:
+                await publishing
                 await received(telemetry, home.sent.retained + home.sent.live)
             ingestor.stop()
         view.show(await read(telemetry), elapsed, last=True)

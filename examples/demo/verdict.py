@@ -40,7 +40,7 @@ class Verdict:
         return all(check.holds for check in self.checks)
 
     def __str__(self) -> str:
-        """Return the accounting, the checks and the conclusion as lines."""
+        """Return the accounting and the checks, as lines."""
         account = self.accounting
         lines = [
             f"{account.received:,} events received:",

@@ -68,7 +68,7 @@ class View:
 def table(now: Reading, before: Reading) -> Table:
     """Return the live table."""
     rows = Table(title="The ingestor, according to its own metrics", box=box.HORIZONTALS, show_edge=False, expand=True)
-    for column in ("", "total", "per second", "median", "95 %", "99 %"):
+    for column in ("", "total", "per second", "P50", "P95", "P99"):
         rows.add_column(column, justify="right" if column else "left", no_wrap=True)
     earlier = counts(before)
     for name, count in counts(now).items():
@@ -94,9 +94,8 @@ def line(now: Reading, before: Reading) -> str:
     process, lag = now.quantiles["process"], now.quantiles["lag"]
     return (
         f"{account.received:,} received ({received:,.0f}/s), {account.processed.total():,} processed"
-        f" (95 % within {duration(process[0.95])}), {account.discarded.total():,} discarded,"
-        f" {account.in_flight} in flight,"
-        f" {account.points['ok']:,} points written (95 % within {duration(lag[0.95])} of the state);"
+        f" (P95 {duration(process[0.95])}), {account.discarded.total():,} discarded, {account.in_flight} in flight,"
+        f" {account.points['ok']:,} points written (P95 of the lag {duration(lag[0.95])});"
         f" {memory(now)} of memory, {cpu(now, before)} CPU"
     )
 

@@ -1,4 +1,4 @@
-"""Settings that are declared once, and read from options, environment variables and defaults, in this order.
+"""Settings that are declared once. An option takes precedence over an environment variable, and that over a default.
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
