@@ -83,8 +83,8 @@ def table(now: Reading, before: Reading) -> Table:
 
 def footer(now: Reading, before: Reading) -> str:
     """Return the state of the queue and of this process, in a line."""
-    queue = f"Queue: {now.queued:,.0f} events, the oldest for {duration(now.oldest)}"
-    return f"\n{queue}.  Memory: {memory(now)}.  CPU: {cpu(now, before)}."
+    queue = f"{now.queued:,.0f} events, the oldest for {duration(now.oldest)}" if now.queued else "empty"
+    return f"\nQueue: {queue}.  Memory: {memory(now)}.  CPU: {cpu(now, before)}."
 
 
 def line(now: Reading, before: Reading) -> str:
