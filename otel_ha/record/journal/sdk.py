@@ -132,7 +132,7 @@ class _SettlingHistogram(_Settling, _ExplicitBucketHistogramAggregation):
         """Add the counts of a cell to the exported buckets."""
         with self._lock:
             if self._value is None:
-                self._value = self._get_empty_bucket_counts()
+                self._value = [0] * (cell.scale.bucket_of[-1] + 1)
             for index, count in cell.counts.items():
                 self._value[cell.scale.bucket_of[index]] += count
             self._sum += cell.total

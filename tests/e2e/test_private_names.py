@@ -1,0 +1,122 @@
+"""Private names of libraries: each is used in one module, and telemetry is right in a version that lacks it.
+
+Not counted are names that subclasses are documented to override, such as MetricReader._receive_metrics.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import otel_ha
+
+PACKAGE = Path(otel_ha.__file__).parent
+
+API = ("_RUNTIME_CONTEXT", "_current_context")
+SDK = (
+    "_ExplicitBucketHistogramAggregation",
+    "_LastValueAggregation",
+    "_SumAggregation",
+    "_attributes",
+    "_attributes_aggregation",
+    "_create_aggregation",
+    "_daemon_thread",
+    "_disabled",
+    "_instrument_view_instrument_matches",
+    "_is_enabled",
+    "_lock",
+    "_match",
+    "_max",
+    "_measurement_consumer",
+    "_min",
+    "_previous_collection_start_nano",
+    "_reader_storages",
+    "_reservoir",
+    "_sample_exemplar",
+    "_set_meter_configurator",
+    "_shutdown",
+    "_start_time_unix_nano",
+    "_sum",
+    "_value",
+)
+EXPORTER = ("_client", "_headers", "_transport", "_urllib3")
+SERVER = ("_handle_request_noblock",)
+USED_IN = {
+    **dict.fromkeys(API, "declare/context.py"),
+    **dict.fromkeys(SDK, "record/journal/sdk.py"),
+    **dict.fromkeys((*EXPORTER, "_base"), "export/otlp/transport.py"),
+    **dict.fromkeys(SERVER, "serve/server.py"),
+    "_internal": "record/journal/sdk.py",
+}
+# Of the standard library, and documented in spite of their names.
+DOCUMENTED = {"_exit", "_getframe", "_replace"}
+
+
+def exported(name: str = "") -> dict[str, object]:
+    """Return the exports of a service on libraries in which `name` is another."""
+    environ = os.environ | {"OTEL_EXPORTER_OTLP_HEADERS": "x-theirs=1"}
+    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        environ.pop(proxy, None)
+    command = [sys.executable, "-W", "error", "-m", "tests.e2e.renamed", *([name] if name else [])]
+    done = subprocess.run(command, env=environ, check=False, timeout=60, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@cache
+def as_expected() -> dict[str, object]:
+    return exported()
+
+
+def test_nothing_is_renamed_without_a_name():
+    found = as_expected()
+    assert found["flushed"]
+    assert found["headers"] == ["x-mine"]
+    assert found["history"] == {"ok": 5, "error": 1}
+    assert found["processed"] == 6
+    assert found["scraped"][0] == found["scraped"][1]
+    scraped, pushed = found["scraped"][0], found["pushed"]
+    received = {"mqtt": 6, "websocket": 5}
+    for source, count in received.items():
+        assert scraped[f'homeassistant_event_received_total{{homeassistant_source="{source}"}}'] == count
+        assert pushed[f"homeassistant.event.received{{homeassistant.source={source}}}"] == count
+    assert pushed["homeassistant.queue.size{homeassistant.queue=ingest}"] == 7
+    assert pushed["homeassistant.batch.size{}"] == 5  # the user's View drops its attributes
+
+
+@pytest.mark.parametrize("name", [*API, *SDK, *EXPORTER, *SERVER])
+def test_without_a_private_name_the_scrape_and_the_push_are_as_with_it(name):
+    assert exported(name) == as_expected()
+
+
+def private_names() -> set[tuple[str, str]]:
+    """Return the private names that the package uses and does not define, each with its module."""
+    trees = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+    nodes = [(module, node) for module, tree in trees.items() for node in ast.walk(tree)]
+    own: set[str] = set()
+    for _, node in nodes:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                own.add(name)
+            case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                own.add(name)
+    used: set[tuple[str, str]] = set()
+    for module, node in nodes:
+        match node:
+            case ast.Attribute(attr=name):
+                used.add((name, module))
+            case ast.ImportFrom(module=source, names=names) if not (source or "").startswith("otel_ha"):
+                used |= {(part, module) for part in (source or "").split(".")}
+                used |= {(alias.name, module) for alias in names}
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str() as name), *_]):
+                used.add((name, module))
+    return {(name, module) for name, module in used if name.startswith("_") and name[1:2] != "_" and name not in own}
+
+
+def test_private_names_of_a_library_are_used_in_one_module():
+    assert {name: module for name, module in private_names() if name not in DOCUMENTED}.items() <= USED_IN.items()
