@@ -1,4 +1,4 @@
-"""Life cycle: what the end of a process, SIGTERM and fork mean to the telemetry that runs in it."""
+"""Life cycle: what telemetry does on SIGTERM, and at the end of multiprocessing's children."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from types import FrameType
 from typing import Any, Protocol
 
 _LAST_WORD = 1.0
-"""Seconds that the main thread has to answer the second SIGTERM before the process is ended without it."""
+"""Seconds that the main thread has to handle the second SIGTERM before the process ends without it."""
 
 
 class Flushable(Protocol):
-    """What a signal is passed on to."""
+    """An object that is flushed or shut down when a signal arrives."""
 
     def flush(self) -> bool:
         """Push everything."""
@@ -27,10 +27,10 @@ class Flushable(Protocol):
 
 
 class Sigterm:
-    """Lets SIGTERM push the last measurements before it does what it would have done.
+    """Makes SIGTERM push the last measurements before its previous action.
 
-    The push runs in a thread of its own: the signal interrupts the main thread anywhere, perhaps where it holds a lock
-    that the push needs. That thread waits from the start on: a process that is about to end may start none any more.
+    The push runs in its own thread: the signal interrupts the main thread anywhere, perhaps while it holds a lock that
+    the push needs. That thread is started early, because a process that is ending can start no more threads.
     """
 
     def __init__(self, telemetry: Flushable) -> None:
@@ -40,7 +40,7 @@ class Sigterm:
         self._tasks: SimpleQueue[Callable[[], object]] = SimpleQueue()
 
     def install(self) -> bool:
-        """Put itself before the handler that is there; False where that is not to be (ignored, not the main thread)."""
+        """Insert itself before the present handler; return False if the signal is ignored, or in another thread."""
         if threading.current_thread() is not threading.main_thread():
             return False
         self._previous = signal.getsignal(signal.SIGTERM)
@@ -51,19 +51,19 @@ class Sigterm:
         return True
 
     def after_fork_in_child(self) -> None:
-        """Start the thread anew, which the fork has left behind, if it is needed here as well."""
+        """Start the thread again, which the fork has left behind, if it is needed here as well."""
         if signal.getsignal(signal.SIGTERM) == self._handle:
             self._start_thread()
 
     def uninstall(self) -> None:
-        """Put the former handler back, unless somebody else put one of their own in between."""
+        """Restore the previous handler, unless other code has installed one since."""
         in_main_thread = threading.current_thread() is threading.main_thread()
         if in_main_thread and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self._previous)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if callable(self._previous):
-            # The service, or its event loop, ends in its own time; its normal exit pushes what comes until then.
+            # The service, or its event loop, ends in its own time; its normal exit pushes later measurements.
             self._tasks.put(self._telemetry.flush)
             self._previous(number, frame)
         elif self._ending:
@@ -74,7 +74,7 @@ class Sigterm:
 
     def _shut_down_and_end(self) -> None:
         self._telemetry.shutdown()
-        # Only the main thread may restore the default action; the same signal, a second time, tells it to.
+        # Only the main thread can restore the default action; the same signal, a second time, makes it do so.
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_LAST_WORD)
         os._exit(128 + signal.SIGTERM)
@@ -95,10 +95,10 @@ class Sigterm:
 
 
 def at_end_of_multiprocessing_child(telemetry: Flushable) -> None:
-    """Shut `telemetry` down when this forked child is one of multiprocessing's and ends, which it does without atexit.
+    """Shut `telemetry` down when this forked child of multiprocessing ends, which happens without atexit.
 
-    To be called from an after-fork hook: multiprocessing forgets its finalizers first, then calls those registered for
-    after the fork, and runs at the child's end the finalizers that these made.
+    To be called from an after-fork hook: multiprocessing first forgets its finalizers, then calls its own after-fork
+    hooks, and at the child's end runs the finalizers that these made.
     """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:

@@ -1,4 +1,4 @@
-"""FrozenMapping: the mapping for frozen data."""
+"""FrozenMapping: an immutable mapping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @final
 class FrozenMapping(Mapping[str, T]):
-    """A mapping that can be hashed and pickled and not be changed, which ``types.MappingProxyType`` is not."""
+    """An immutable mapping that can be hashed and pickled, unlike ``types.MappingProxyType``."""
 
     __slots__ = ("_items",)
 
@@ -21,7 +21,7 @@ class FrozenMapping(Mapping[str, T]):
         self._items = dict(items)
 
     def __getitem__(self, key: str) -> T:
-        """Return the value at `key`, or raise KeyError."""
+        """Return the value at `key`; raises KeyError."""
         return self._items[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -29,11 +29,11 @@ class FrozenMapping(Mapping[str, T]):
         return iter(self._items)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of keys."""
         return len(self._items)
 
     def __hash__(self) -> int:
-        """Hash of keys and values; their order does not count, as in equality."""
+        """Return the hash of keys and values in any order, as for equality."""
         return hash(frozenset(self._items.items()))
 
     def __repr__(self) -> str:

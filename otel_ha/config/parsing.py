@@ -1,8 +1,8 @@
-"""Kinds of values: how a setting is read, and the words for what is allowed.
+"""Kinds of settings: how a value is read, and how the allowed values are described.
 
-A kind reads what an argument gives and what the environment gives, which is always text. A reader that cannot use
-a value raises one of REJECTED; whoever calls it makes the ConfigError, and chains nothing to it, because
-Python's own messages ("could not convert string to float: 'hunter2'") quote the value.
+A kind reads arguments, and variables of the environment, which are always text. A reader that cannot use a value raises
+one of REJECTED. The caller makes the ConfigError and chains nothing to it, because Python's own messages ("could not
+convert string to float: 'hunter2'") quote the value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from otel_ha.config.frozen import FrozenMapping
 from otel_ha.config.secrets import MASK, Secret
-from otel_ha.config.urls import WholeUrl, harmless, target
+from otel_ha.config.urls import Url, WholeUrl, harmless, target
 
 __all__ = [
     "ATTRIBUTES",
@@ -41,7 +41,7 @@ __all__ = [
 REJECTED: Final = (ArithmeticError, LookupError, OSError, TypeError, ValueError)
 
 _LONGEST_SHOWN: Final = 120
-# Surrogates too: they stand for bytes that were no UTF-8, and would raise where the text is encoded again.
+# Surrogates too: they stand for bytes that are not UTF-8, and encoding the text again would raise.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # RFC 9110, 5.6.2 (token) and 5.5 (field values, less the bytes above ASCII, which gRPC refuses).
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -50,43 +50,39 @@ _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 Number = TypeVar("Number", int, float)
 
 
-def _shown(value: object) -> str:
+def _short_repr(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
-def _masked(_: object) -> str:
-    return MASK
-
-
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What values a setting takes.
+    """The values that a setting accepts.
 
-    ``parse`` turns an argument into the value kept; ``allowed`` says what it takes. Where the environment counts or
-    spells differently, ``in_variable`` has both for that. ``show`` makes a value fit to be shown; ``secret`` is whether
-    it hides all of it.
+    ``parse`` turns an argument into the value, and ``allowed`` describes the arguments that it accepts; if variables
+    are written differently, ``in_variable`` has both for them. ``show`` returns a value's text for messages; a
+    ``secret`` value is never shown.
     """
 
     parse: Callable[[Any], Any]
     allowed: str
-    show: Callable[[object], str] = _shown
+    show: Callable[[object], str] = _short_repr
+    secret: bool = False
     in_variable: tuple[Callable[[str], Any], str] | None = None
+
+    def shown(self, value: object) -> str:
+        """Return a value's text for messages."""
+        return MASK if self.secret else self.show(value)
 
     @property
     def parse_variable(self) -> Callable[[str], Any]:
-        """What turns a variable into the value kept."""
+        """The function that turns a variable into the value."""
         return self.in_variable[0] if self.in_variable else self.parse
 
     @property
     def allowed_in_variable(self) -> str:
-        """What a variable may be."""
+        """The description of the allowed variables."""
         return self.in_variable[1] if self.in_variable else self.allowed
-
-    @property
-    def secret(self) -> bool:
-        """Whether nothing of a value may be shown."""
-        return self.show is _masked
 
 
 def _bool(value: object) -> bool:
@@ -109,13 +105,13 @@ def _readable_text(value: object) -> str:
 
 
 def _within(number: Number, least: Number, most: Number) -> Number:
-    if not least <= number <= most:  # as it is for NaN
+    if not least <= number <= most:  # also true for NaN
         raise ValueError
     return number
 
 
 def _milliseconds(text: str) -> float:
-    # int() would take 1_0 and other alphabets' digits as well, which no other implementation does.
+    # int() would also accept 1_0 and digits of other alphabets, unlike other implementations.
     if not re.fullmatch(r"\s*[0-9]+\s*", text):
         raise ValueError
     return int(text) / 1000
@@ -127,13 +123,13 @@ INVERTED_BOOLEAN: Final = Kind(
     allowed="true or false",
     in_variable=(lambda text: not _bool(text), "true (switches off) or false"),
 )
-TEXT: Final = Kind(parse=_readable_text, allowed="a text without control characters")
+TEXT: Final = Kind(parse=_readable_text, allowed="text without control characters")
 
 
 def seconds(least: float, most: float, *, milliseconds: bool = False, zero_is_no_limit: bool = False) -> Kind:
-    """Return the kind of a time span in seconds, kept as a float; `milliseconds` is how its variables count.
+    """Return the kind of a time span in seconds, a float; with `milliseconds`, variables are in milliseconds.
 
-    With `zero_is_no_limit` 0 stands for `most`: the specification allows "a very long time" for its "no limit".
+    With `zero_is_no_limit`, 0 stands for `most`: the specification allows "a very long time" for its "no limit".
     """
 
     def parse(value: object) -> float:
@@ -157,7 +153,7 @@ def seconds(least: float, most: float, *, milliseconds: bool = False, zero_is_no
 
 
 def whole(least: int, most: int) -> Kind:
-    """Return the kind of a whole number between two limits, both included."""
+    """Return the kind of a whole number from `least` to `most`."""
 
     def parse(value: object) -> int:
         if isinstance(value, str) and value.strip().isdecimal():
@@ -170,7 +166,7 @@ def whole(least: int, most: int) -> Kind:
 
 
 def one_of(*choices: str, besides: str = "") -> Kind:
-    """Return the kind of one word out of `choices`, in any case; `besides` is said with them in an error."""
+    """Return the kind of one word out of `choices`, in any case; `besides` is appended to them in errors."""
 
     def parse(value: object) -> str:
         return choices[choices.index(_str(value).strip().lower())]
@@ -179,7 +175,7 @@ def one_of(*choices: str, besides: str = "") -> Kind:
 
 
 def some_of(*choices: str) -> Kind:
-    """Return the kind of any number of words out of `choices`, kept as a tuple; in text, a list or "none"."""
+    """Return the kind of several words out of `choices`, a tuple; as text, a comma-separated list or "none"."""
 
     def parse(value: object) -> tuple[str, ...]:
         given = value.split(",") if isinstance(value, str) else value
@@ -200,14 +196,14 @@ def _either(choices: tuple[str, ...]) -> str:
 
 
 def _file(value: object) -> Path:
-    path = Path(_readable_text(os.fspath(value)))  # type: ignore[call-overload]
+    path = Path(_readable_text(os.fspath(value)))  # type: ignore[call-overload]  # it raises TypeError for other types
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ValueError
     return path
 
 
 def _pairs(value: object) -> Iterator[tuple[str, Any]]:
-    """Read key1=value1,key2=value2 with percent-encoding (W3C Baggage, without its properties), or a mapping."""
+    """Read a mapping, or key1=value1,key2=value2 with percent-encoding (W3C Baggage, without properties)."""
     if isinstance(value, Mapping):
         yield from value.items()
         return
@@ -247,17 +243,17 @@ def _secret(value: object) -> Secret:
 
 
 def _endpoint(value: object) -> str:
-    return value if isinstance(value, WholeUrl) else target(_readable_text(value))
+    return value if isinstance(value, WholeUrl) else Url(target(_readable_text(value)))
 
 
 def _shown_endpoint(value: object) -> str:
-    return _shown(value) if isinstance(value, str) and harmless(value) and "?" not in value else MASK
+    return _short_repr(value) if isinstance(value, str) and harmless(value) and "?" not in value else MASK
 
 
 def _host(value: object) -> str:
     host = _readable_text(value)
     if ":" in host:
-        # An IPv6 address, perhaps with a zone; with a port it would be none. Imported where there is one: that is slow.
+        # An IPv6 address, perhaps with a zone, but without a port. Imported only here, because that is slow.
         from ipaddress import IPv6Address  # noqa: PLC0415
 
         IPv6Address(host)
@@ -276,12 +272,12 @@ ENDPOINT: Final = Kind(
     allowed="an http:// or https:// URL (for grpc also a target such as host:port)",
     show=_shown_endpoint,
 )
-FILE: Final = Kind(parse=_file, allowed="the path of a file that can be read")
+FILE: Final = Kind(parse=_file, allowed="the path of a readable file")
 HEADERS: Final = Kind(
     parse=_headers,
     allowed="name1=value1,name2=value2, percent-encoded (an argument: a mapping), in ASCII",
-    show=_masked,
+    secret=True,
 )
 HOST: Final = Kind(parse=_host, allowed="a host name or an IP address, without a port")
-SECRET: Final = Kind(parse=_secret, allowed="a text without control characters", show=_masked)
-USER: Final = Kind(parse=_user, allowed="a text without a colon and without control characters")
+SECRET: Final = Kind(parse=_secret, allowed="text without control characters", secret=True)
+USER: Final = Kind(parse=_user, allowed="text without colons and control characters")

@@ -16,25 +16,26 @@ _OPENING = """\
 
 <!-- Rendered from otel_ha/config/telemetry_config.py by `make docs`; change it there. -->
 
-Every setting is an argument of `TelemetryConfig` and an environment variable. An argument beats the environment, and
-the environment beats the default; a file of variables counts only if `env_file` names it, and below the environment.
-Where there are two variables, the first that is set counts. An empty variable is one that is not set.
+Every setting is an argument of `TelemetryConfig` and an environment variable. An argument overrides the environment,
+and the environment overrides the default; a file of variables is read only if `env_file` names it, and the environment
+overrides the file. If a setting has two variables, the first one that is set counts. An empty variable counts as not
+set.
 
-Arguments that are times are in **seconds**. Variables of OpenTelemetry that are times are in **milliseconds**, ours
-(`OTEL_HA_*`) in **seconds**; the column *allowed* says so each time. Words and `true` or `false` may be in any case.
+Times in arguments are in **seconds**. Times in variables of OpenTelemetry are in **milliseconds**, in ours
+(`OTEL_HA_*`) in **seconds**; the column *Allowed* says so each time. Words, `true` and `false` may be in any case.
 
-A wrong value stops the service at its start, with a `ConfigError` that names the variable, the value and what is
-allowed. A variable that begins with `OTEL_HA_` and is not on this page is warned of. Secrets are shown as `***`.
+A wrong value stops the service at its start, with a `ConfigError` that names the variable, the value and the allowed
+values. A variable that begins with `OTEL_HA_` and is not on this page causes a warning. Secrets are shown as `***`.
 """
 
 _HEAD = """\
-| Setting | Variable | Default | Allowed | What it does |
+| Setting | Variable | Default | Allowed | Description |
 |-|-|-|-|-|
 """
 
 
 def render_settings(cls: type[Settings] = TelemetryConfig) -> str:
-    """Return the page: one table for each section of the settings that `cls` declares."""
+    """Return the page: one table for each section of the settings of `cls`."""
     sections = groupby(settings(cls).items(), key=lambda item: item[1].section)
     return _OPENING + "".join(_section(title, dict(members)) for title, members in sections)
 

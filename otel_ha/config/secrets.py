@@ -1,4 +1,4 @@
-"""Secret: a text that nothing shows by accident."""
+"""Secret: a text that is never shown by accident."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MASK: Final = "***"
 
 @final
 class Secret:
-    """A text whose repr, str and format are a mask; ``reveal()`` is the one way to read it.
+    """A text whose repr, str and format are a mask; only ``reveal()`` returns it.
 
-    It is not a dataclass, since ``dataclasses.asdict`` would look inside, and not a ``str``, which would print itself.
-    Pickling keeps the text, so that a child process can be given its configuration.
+    It is neither a dataclass, as ``dataclasses.asdict`` would read it, nor a ``str``, which would print itself.
+    Pickling keeps the text, so that a child process can get its configuration.
     """
 
     __slots__ = ("_text",)
@@ -24,7 +24,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the text itself, to hand to whatever authenticates and to nothing else."""
+        """Return the text itself; use it for authentication only."""
         return self._text
 
     def __eq__(self, other: object) -> bool:
@@ -32,11 +32,11 @@ class Secret:
         return self._text == other._text if isinstance(other, Secret) else NotImplemented
 
     def __hash__(self) -> int:
-        """Hash of the text, as equality is by text."""
+        """Return the hash of the text."""
         return hash(self._text)
 
     def __repr__(self) -> str:
-        """Return the mask, whose length says nothing about the text."""
+        """Return the mask; its length is constant."""
         return MASK
 
     def __format__(self, spec: str) -> str:

@@ -1,4 +1,4 @@
-"""How a setting finds its value: argument before environment before default, and one error for what is wrong."""
+"""How a setting finds its value: argument, then environment, then default; all mistakes are reported in one error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEY: Final = "otel_ha"
 
 
 class _NotGiven:
-    """The argument that was not given; None is one that was."""
+    """Stands for an argument that was not given, as None is a value."""
 
     def __repr__(self) -> str:
         return "<from the environment>"
@@ -33,10 +33,11 @@ NOT_GIVEN: Final = _NotGiven()
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known of one setting.
+    """The declaration of one setting.
 
-    ``variables`` are its environment variables, the first that is set counts; ``default`` is None where the setting
-    is optional, or where ``default_text`` says how it is found.
+    ``variables`` are its environment variables, of which the first one that is set counts; ``default`` is None if the
+    setting is optional, or if ``default_text`` describes how it is found; ``group`` is the metric group that it
+    switches.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Setting:
     help: str
     section: str
     default_text: str
+    group: str
 
 
 def setting(
@@ -52,21 +54,21 @@ def setting(
     *variables: str,
     default: Any,
     section: str,
-    help: str,  # noqa: A002  the word that settings libraries have for it
+    help: str,  # noqa: A002 - settings libraries call it so
     default_text: str = "",
+    group: str = "",
 ) -> Any:
-    """Declare a field of a configuration; `help` is said in the reference, in Markdown."""
+    """Declare a field of a configuration; `help` is Markdown for the reference."""
     known = Setting(
-        kind=kind, default=default, variables=variables, help=help, section=section, default_text=default_text
+        kind=kind,
+        default=default,
+        variables=variables,
+        help=help,
+        section=section,
+        default_text=default_text,
+        group=group,
     )
     return field(default=NOT_GIVEN, metadata={_KEY: known})
-
-
-def shown_value(value: object) -> str:
-    """Return a value's repr; of a URL without its query, which may hold a token."""
-    if isinstance(value, str) and "://" in value and "?" in value:
-        return repr(f"{value.partition('?')[0]}?{MASK}")
-    return repr(value)
 
 
 def settings(cls: type) -> dict[str, Setting]:
@@ -75,9 +77,9 @@ def settings(cls: type) -> dict[str, Setting]:
 
 
 def environment(environ: Mapping[str, str] | None, env_file: str | os.PathLike[str] | None) -> Mapping[str, str]:
-    """Return what is set: `environ` (the process's own if None), above the file named, less the empty values.
+    """Return the variables that are set: `environ` (the process's own if None) over those of the file.
 
-    OpenTelemetry reads an empty value as none. Raises ConfigError where the file cannot be read.
+    An empty variable counts as not set, as in OpenTelemetry. Raises ConfigError if the file cannot be read.
     """
     process = os.environ if environ is None else environ
     below = {} if env_file is None else _env_file(env_file)
@@ -85,11 +87,11 @@ def environment(environ: Mapping[str, str] | None, env_file: str | os.PathLike[s
 
 
 def _env_file(path: str | os.PathLike[str]) -> dict[str, str]:
-    # Imported here, as few name a file and everybody waits for imports.
+    # Imported here: few services name a file, and imports take time.
     from dotenv import dotenv_values  # noqa: PLC0415
 
-    # Raised outside the block: a decoding error carries the whole file, with the secrets in it. The file is opened
-    # here because dotenv reads a missing one as empty; ${…} is left alone, so that a password may contain it.
+    # The error is raised outside the block: a decoding error contains the whole file, with its secrets. The file is
+    # opened here because dotenv reads a missing one as empty; ${…} is not replaced, as a password may contain it.
     with suppress(*REJECTED), open(path, encoding="utf-8") as stream:  # noqa: PTH123
         read = dotenv_values(stream=stream, interpolate=False)
         return {name: value for name, value in read.items() if value and value.strip()}
@@ -99,9 +101,9 @@ def _env_file(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def resolve(name: str, known: Setting, argument: Any, variables: Mapping[str, str]) -> tuple[Any, str]:
-    """Return the value of a setting and where it is from: ARGUMENT, the name of a variable, or DEFAULT.
+    """Return the value of a setting and its source: ARGUMENT, the name of a variable, or DEFAULT.
 
-    Raises ConfigError, naming that source, if the value is not allowed.
+    Raises ConfigError, naming the source, if the value is not allowed.
     """
     if argument is not NOT_GIVEN:
         if argument is None and known.default is None:
@@ -118,20 +120,20 @@ def resolve(name: str, known: Setting, argument: Any, variables: Mapping[str, st
 
 
 def reject(name: str, known: Setting, source: str, value: object, allowed: str | None = None) -> NoReturn:
-    """Raise the ConfigError for `value`, which came from `source`; `allowed` replaces what the kind says.
+    """Raise the ConfigError for `value` from `source`; `allowed` replaces the kind's description.
 
-    Never call it where an exception is being handled: that one would be chained, and may quote a secret.
+    Never call it while an exception is handled: that one would be chained, and may quote a secret.
     """
     from_variable = source not in {ARGUMENT, DEFAULT}
     if allowed is None:
         allowed = known.kind.allowed_in_variable if from_variable else known.kind.allowed
-    shown = known.kind.show(value)
+    shown = known.kind.shown(value)
     message = f"{source if from_variable else name} is {shown}; allowed: {allowed}"
     raise ConfigError(message, setting=name, value=shown, allowed=allowed)
 
 
 def _raise(problems: Sequence[ConfigError]) -> None:
-    """Raise what is wrong, if anything is: all of it at once, so that nobody has to start again for each."""
+    """Raise all problems, if any, in one error, so that a service is not restarted once for each of them."""
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -139,36 +141,32 @@ def _raise(problems: Sequence[ConfigError]) -> None:
 
 
 def suggestion(name: str, known: Collection[str]) -> str:
-    """Return "; did you mean …?" with the nearest of the known names, or nothing if none is near."""
-    # Imported here, as only mistakes need it.
+    """Return "; did you mean …?" with the nearest known name, or nothing if none is near."""
+    # Imported here: only mistakes need it.
     from difflib import get_close_matches  # noqa: PLC0415
 
-    # 0.6, the usual cutoff, is reached by the prefix that all variables share.
+    # The prefix that all variables share would reach the usual cutoff, 0.6.
     near = get_close_matches(name, known, n=1, cutoff=0.8)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A configuration: a subclass declares its fields by ``setting()``, and the values are found when one is made.
+    """A configuration: a subclass declares its fields by ``setting()``, and an instance finds their values.
 
-    ``sources`` says of each setting where its value is from: ARGUMENT, DEFAULT, or the name of a variable.
+    ``sources`` has the source of each value: ARGUMENT, DEFAULT, or the name of a variable.
     """
 
     prefix: ClassVar[str]
-    """How the names of the variables begin that are this configuration's own."""
+    """The prefix of the configuration's own variables."""
 
-    env_file: str | os.PathLike[str] | None = field(default=None, compare=False)
-    environ: Mapping[str, str] | None = field(default=None, compare=False)
-    sources: Mapping[str, str] = field(init=False, compare=False, default=FrozenMapping[str]({}))
-    _unknown: tuple[str, ...] = field(init=False, compare=False, default=())
-
-    def __init_subclass__(cls) -> None:
-        """Give a subclass the repr that masks as its own, which a dataclass leaves alone."""
-        cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+    env_file: str | os.PathLike[str] | None = field(default=None, compare=False, repr=False)
+    environ: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
+    sources: Mapping[str, str] = field(init=False, compare=False, repr=False, default=FrozenMapping[str]({}))
+    _unknown: tuple[str, ...] = field(init=False, compare=False, repr=False, default=())
 
     def __new__(cls, **arguments: object) -> Self:
-        """Check the names of the arguments, of which a dataclass would say no more than that one is unexpected."""
+        """Check the names of the arguments; a dataclass would only say that one is unexpected."""
         known = {*settings(cls), "env_file", "environ"}
         for name in arguments.keys() - known:
             message = f"{name} is not a setting{suggestion(name, known)}"
@@ -176,7 +174,7 @@ class Settings:
         return object.__new__(cls)
 
     def __post_init__(self) -> None:
-        """Find the value of every setting, then check how they go together."""
+        """Find the value of every setting, then check their combination."""
         variables = environment(self.environ, self.env_file)
         known = settings(type(self))
         sources: dict[str, str] = {}
@@ -193,38 +191,31 @@ class Settings:
         stray = (name for name in sorted(variables) if name.startswith(self.prefix) and name not in ours)
         self._put("sources", FrozenMapping(sources))
         self._put("_unknown", tuple(f"{name} is not a setting{suggestion(name, ours)}" for name in stray))
-        # Not kept: it holds every secret that the process was given.
+        # Not kept: it contains every secret of the process.
         self._put("environ", None)
         self._derive()
         self._check()
 
-    def __repr__(self) -> str:
-        """Show every setting, no secret."""
-        shown = (f"{name}={shown_value(getattr(self, name))}" for name in settings(type(self)))
-        return f"{type(self).__name__}({', '.join(shown)})"
-
     def unknown_variables(self) -> list[str]:
-        """Return a sentence, with a suggestion, for each variable that has our prefix and is no setting."""
+        """Return a sentence, with a suggestion, for each variable with our prefix that is not a setting."""
         return list(self._unknown)
 
     def differences(self, other: Self) -> list[str]:
-        """Return a sentence for each setting whose value is another in `other`, secrets masked."""
+        """Return a sentence for each setting whose value differs in `other`, secrets masked."""
         return [
-            f"{name}: {MASK} and another {MASK}"
-            if one.kind.secret
-            else f"{name}: {shown_value(mine)} and {shown_value(theirs)}"
+            f"{name}: {MASK} and another {MASK}" if one.kind.secret else f"{name}: {mine!r} and {theirs!r}"
             for name, one in settings(type(self)).items()
             if (mine := getattr(self, name)) != (theirs := getattr(other, name))
         ]
 
     def _derive(self) -> None:
-        """Set what follows from other settings."""
+        """Set values that follow from other settings."""
 
     def _check(self) -> None:
-        """Raise a ConfigError for settings that do not go together."""
+        """Raise a ConfigError for settings that cannot be combined."""
 
     def _put(self, name: str, value: object) -> None:
-        # While it is being made, a frozen instance is set this way; dataclasses themselves do it.
+        # Dataclasses themselves set the fields of a frozen instance in this way.
         object.__setattr__(self, name, value)
 
     def _reject(self, name: str, allowed: str) -> NoReturn:

@@ -1,14 +1,14 @@
 # ruff: noqa: RUF009  setting() is dataclasses.field() with our metadata: called once, on purpose
 """TelemetryConfig: every setting, its default, its environment variables, its limits.
 
-It is a dataclass, whose fields have a place for metadata. Of the settings libraries, environ-config reads one variable
-a setting and takes no arguments, and importing pydantic-settings costs most of the time that setting up may take, so
-the rule "argument beats environment beats default" is our own (``otel_ha.config.settings``, and
+It is a dataclass, because dataclass fields can hold metadata. Of the settings libraries, environ-config reads one
+variable per setting and takes no arguments, and importing pydantic-settings takes most of the time that set-up may
+take; so the rule "argument, then environment, then default" is implemented here (``otel_ha.config.settings``, and
 ``otel_ha.config.parsing`` for the kinds of values).
 
-OTEL_* variables mean what the OpenTelemetry specification says, with two differences: a wrong value is an error and
-not a warning, and an interval that is not given is 30 s and not 60 s. OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds as
-specified, although the Python exporters, left to themselves, read it as seconds.
+OTEL_* variables have the meaning of the OpenTelemetry specification, with two differences: a wrong value is an error
+instead of a warning, and the default interval is 30 s instead of 60 s. OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds as
+specified, although the Python exporters by themselves read it as seconds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from otel_ha.config.urls import WholeUrl, split_userinfo, url_path, with_path
 __all__ = ["TelemetryConfig"]
 
 _DAY: Final = 86_400.0
-# Less than 0.1 s is taken for a mistake in the unit: 10 where 10000 milliseconds were meant.
+# Less than 0.1 s is probably a mistake in the unit: 10 instead of 10000 milliseconds.
 _SHORTEST: Final = 0.1
 _GENERIC_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _METRICS_PATH: Final = "/v1/metrics"
@@ -53,7 +53,7 @@ _DEFAULT_ENDPOINTS: Final = {
     "grpc": "http://localhost:4317",
 }
 
-# A setting, and the one that it makes no sense without.
+# A setting, and another one that it needs.
 _NEEDS: Final = (
     ("otlp_client_key", "otlp_client_certificate"),
     ("endpoint_key", "endpoint_certificate"),
@@ -64,9 +64,12 @@ _NEEDS: Final = (
 
 _service = partial(setting, section="Service")
 _export = partial(setting, section="Export")
-_group = partial(setting, BOOLEAN, section="Metric groups")
 _endpoint = partial(setting, section="Prometheus endpoint")
 _life = partial(setting, section="History and life cycle")
+
+
+def _group(name: str, variable: str, **known: Any) -> Any:
+    return setting(BOOLEAN, variable, section="Metric groups", group=name, **known)
 
 
 def _otlp(kind: Any, variable: str, **known: Any) -> Any:
@@ -80,40 +83,40 @@ def _otlp_metrics(kind: Any, variable: str, **known: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class TelemetryConfig(Settings):
-    """The settings of one telemetry; every one may be given as an argument, and None where it is optional.
+    """The settings of telemetry; each one may be given as an argument, optional ones as None.
 
-    What is not given is read from `environ` (the process's environment if None), then from the file `env_file` if one
-    is named, when the instance is made. Times are in seconds. A wrong value, an unknown argument, or a combination that
-    cannot work is a ConfigError. ``named`` gives a copy with another service name.
+    Settings that are not given are read from `environ` (the process's environment if None), then from the file
+    `env_file`, when the instance is made. Times are in seconds. Raises ConfigError for a wrong value, an unknown
+    argument, or a combination that cannot work. ``named`` returns a copy with another service name.
     """
 
     prefix: ClassVar[str] = "OTEL_HA_"
 
-    # One setting, few lines: spread out by the formatter, the table would be three times as long.
+    # The formatter would make this table three times as long.
     # fmt: off
     enabled: bool = _service(
         INVERTED_BOOLEAN, "OTEL_SDK_DISABLED", default=True,
-        help="Whether there is telemetry at all. The variable says the reverse: `true` switches off.",
+        help="Whether telemetry is on. The variable has the opposite meaning: `true` switches it off.",
     )
     service_name: str | None = _service(
         TEXT, "OTEL_SERVICE_NAME", default=None,
         default_text="`service.name` of the resource attributes, or else `unknown_service:<process>`",
-        help="What the service is called in every metric it sends.",
+        help="The name of the service in every metric it sends.",
     )
     resource_attributes: Mapping[str, str | bool | int | float] = _service(
         ATTRIBUTES, "OTEL_RESOURCE_ATTRIBUTES", default=FrozenMapping[str]({}),
-        help="What is said of the service in every metric it sends, such as `deployment.environment.name`. "
-        "The service name has its own setting, which is the stronger one.",
+        help="Attributes of the service in every metric it sends, such as `deployment.environment.name`. "
+        "The setting for the service name overrides a `service.name` given here.",
     )
 
     metrics_exporters: tuple[str, ...] = _export(
         some_of("otlp", "prometheus", "console"), "OTEL_METRICS_EXPORTER", default=("otlp", "prometheus"),
-        help="The ways out: `otlp` pushes, `prometheus` is scraped, `console` prints. `none` (an empty tuple) is "
-        "no way out.",
+        help="The exporters: `otlp` pushes, `prometheus` is scraped, `console` prints. `none` (an empty tuple) exports "
+        "nothing.",
     )
     export_interval: float = _export(
         seconds(_SHORTEST, _DAY, milliseconds=True), "OTEL_METRIC_EXPORT_INTERVAL", default=30.0,
-        help="From the start of one push to the start of the next.",
+        help="The time from the start of one push to the start of the next.",
     )
     export_timeout: float = _export(
         seconds(_SHORTEST, _DAY, milliseconds=True, zero_is_no_limit=True), "OTEL_METRIC_EXPORT_TIMEOUT", default=30.0,
@@ -127,14 +130,14 @@ class TelemetryConfig(Settings):
 
     otlp_protocol: str = _otlp(
         one_of("http/protobuf", "grpc", besides=" (http/json is not supported)"), "PROTOCOL", default="http/protobuf",
-        help="How to talk to the receiver.",
+        help="The protocol of the receiver.",
     )
     otlp_endpoint: str | None = _otlp(
         ENDPOINT, "ENDPOINT", default=None,
         default_text=" or ".join(f"`{url}` ({protocol})" for protocol, url in _DEFAULT_ENDPOINTS.items()),
-        help=f"Where to push. `{_GENERIC_ENDPOINT}` is the base of all signals, to which http/protobuf adds "
-        f"`{_METRICS_PATH}`; the METRICS variable is used as it is; so is the argument, unless it has no path. A user "
-        "and a password in the URL become a header `authorization`, and leave the URL.",
+        help=f"The receiver of pushes. `{_GENERIC_ENDPOINT}` is the base URL of all signals, to which http/protobuf "
+        f"adds `{_METRICS_PATH}`; the METRICS variable is used as it is, and so is the argument unless it has no path. "
+        "A user and a password in the URL are moved to a header `authorization`.",
     )
     otlp_headers: Mapping[str, str | Secret] = _otlp(
         HEADERS, "HEADERS", default=FrozenMapping[Secret]({}),
@@ -142,16 +145,16 @@ class TelemetryConfig(Settings):
     )
     otlp_compression: str = _otlp(
         one_of("none", "gzip", "deflate"), "COMPRESSION", default="none",
-        help="How to compress a push. `deflate` goes with http/protobuf only.",
+        help="The compression of pushes. `deflate` needs http/protobuf.",
     )
     otlp_timeout: float = _otlp(
         seconds(_SHORTEST, _DAY, milliseconds=True, zero_is_no_limit=True), "TIMEOUT", default=10.0,
         help="How long to wait for the receiver. The variable is in milliseconds, as OpenTelemetry specifies; the "
-        "Python exporters by themselves would read seconds.",
+        "Python exporters by themselves would read it as seconds.",
     )
     otlp_certificate: Path | None = _otlp(
         FILE, "CERTIFICATE", default=None,
-        help="Certificates (PEM) to trust in place of the system's when the receiver shows its own.",
+        help="Certificates (PEM) to trust instead of the system's when the receiver presents its own.",
     )
     otlp_client_key: Path | None = _otlp(
         FILE, "CLIENT_KEY", default=None,
@@ -159,26 +162,26 @@ class TelemetryConfig(Settings):
     )
     otlp_client_certificate: Path | None = _otlp(
         FILE, "CLIENT_CERTIFICATE", default=None,
-        help="Certificate (PEM) to show to the receiver. With grpc it needs the key; else the key may be in this file.",
+        help="Certificate (PEM) to present to the receiver. With grpc it needs the key; else this file may hold it.",
     )
     otlp_insecure: bool = _otlp(
         BOOLEAN, "INSECURE", default=False,
-        help="Whether to leave out TLS, with grpc, if the endpoint does not say so by `http://` or `https://`.",
+        help="Whether to push without TLS, with grpc, if the endpoint has no scheme `http://` or `https://`.",
     )
     otlp_temporality: str = _otlp_metrics(
         one_of("cumulative", "delta", "lowmemory"), "TEMPORALITY_PREFERENCE", default="cumulative",
-        help="Whether a push holds totals since the start or what was added since the last push. "
+        help="Whether a push has totals since the start, or increases since the last push. "
         "Prometheus needs `cumulative`.",
     )
     otlp_histogram_aggregation: str = _otlp_metrics(
         one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"), "DEFAULT_HISTOGRAM_AGGREGATION",
         default="explicit_bucket_histogram",
-        help="What a histogram is pushed as; a scrape shows the declared buckets either way.",
+        help="The form in which histograms are pushed; a scrape always has the declared buckets.",
     )
 
     prometheus_host: str = _endpoint(
         HOST, "OTEL_EXPORTER_PROMETHEUS_HOST", default="127.0.0.1",
-        help="The address to listen at. `0.0.0.0` lets other machines in; see TLS and the password below.",
+        help="The address to listen at. `0.0.0.0` accepts other machines; see TLS and the password below.",
     )
     prometheus_port: int = _endpoint(
         whole(0, 65_535), "OTEL_EXPORTER_PROMETHEUS_PORT", default=9464,
@@ -186,57 +189,57 @@ class TelemetryConfig(Settings):
     )
     endpoint_server: bool = _endpoint(
         BOOLEAN, "OTEL_HA_ENDPOINT_SERVER", default=True,
-        help="Whether to open a port at all; not needed where the endpoint is mounted in a server of your own.",
+        help="Whether to open a port; not needed if the endpoint is mounted in your own server.",
     )
     endpoint_certificate: Path | None = _endpoint(
         FILE, "OTEL_HA_ENDPOINT_CERTIFICATE", default=None,
-        help="Certificate (PEM, with its chain) of the endpoint, which then speaks HTTPS alone.",
+        help="Certificate (PEM, with its chain) of the endpoint, which then only accepts HTTPS.",
     )
     endpoint_key: Path | None = _endpoint(
         FILE, "OTEL_HA_ENDPOINT_KEY", default=None,
-        help="Private key (PEM) of the endpoint's certificate, unless that file holds it. Needs the certificate.",
+        help="Private key (PEM) of the endpoint's certificate, unless that file contains it. Needs the certificate.",
     )
     endpoint_client_ca: Path | None = _endpoint(
         FILE, "OTEL_HA_ENDPOINT_CLIENT_CA", default=None,
-        help="Certificates (PEM) of who may sign a client's; with it, clients must show one. Needs the certificate.",
+        help="Certificates (PEM) that may sign client certificates, which are then required. Needs the certificate.",
     )
     endpoint_username: str | None = _endpoint(
         USER, "OTEL_HA_ENDPOINT_USERNAME", default=None,
-        help="Who may read the endpoint (basic authentication). Needs the password.",
+        help="The user who may read the endpoint (basic authentication). Needs the password.",
     )
     endpoint_password: str | Secret | None = _endpoint(
         SECRET, "OTEL_HA_ENDPOINT_PASSWORD", default=None,
-        help="The password that goes with the user name. It is never shown. Needs the user name.",
+        help="The password of that user. It is never shown. Needs the user name.",
     )
 
     system_metrics: bool = _group(
-        "OTEL_HA_SYSTEM_METRICS", default=True,
+        "system", "OTEL_HA_SYSTEM_METRICS", default=True,
         help="Whether to measure the host, the process and the runtime.",
     )
     performance_metrics: bool = _group(
-        "OTEL_HA_PERFORMANCE_METRICS", default=True,
+        "performance", "OTEL_HA_PERFORMANCE_METRICS", default=True,
         help="Whether to measure durations, lags, queues and batches.",
     )
     business_metrics: bool = _group(
-        "OTEL_HA_BUSINESS_METRICS", default=True,
-        help="Whether to measure what happens to events: received, discarded, processed, written.",
+        "business", "OTEL_HA_BUSINESS_METRICS", default=True,
+        help="Whether to count events: received, discarded, processed, written.",
     )
     operations_metrics: bool = _group(
-        "OTEL_HA_OPERATIONS_METRICS", default=True,
+        "operations", "OTEL_HA_OPERATIONS_METRICS", default=True,
         help="Whether to measure connections, errors, retries and circuit breakers.",
     )
     entity_metrics: bool = _group(
-        "OTEL_HA_ENTITY_METRICS", default=False,
-        help="Whether to count the events of each entity, at the price of a series each.",
+        "entity", "OTEL_HA_ENTITY_METRICS", default=False,
+        help="Whether to count the events of each entity, which takes one series per entity.",
     )
     entity_expiry: float = setting(
         seconds(1, 365 * _DAY), "OTEL_HA_ENTITY_EXPIRY", default=3600.0, section="Metric groups",
-        help="After how long without an event an entity's series ends.",
+        help="The time without an event after which an entity's series ends.",
     )
 
     history_length: int = _life(
         whole(0, 100_000), "OTEL_HA_HISTORY_LENGTH", default=100,
-        help="How many collections to keep in memory, for the summary; 0 keeps no history.",
+        help="The number of collections kept in memory, for the summary; 0 keeps no history.",
     )
     history_interval: float = _life(
         seconds(_SHORTEST, _DAY), "OTEL_HA_HISTORY_INTERVAL", default=30.0,
@@ -244,16 +247,16 @@ class TelemetryConfig(Settings):
     )
     shutdown_timeout: float = _life(
         seconds(0, 3600), "OTEL_HA_SHUTDOWN_TIMEOUT", default=5.0,
-        help="How long shutting down may take, the last push included.",
+        help="How long a shutdown may take, including the last push.",
     )
     handle_sigterm: bool = _life(
         BOOLEAN, "OTEL_HA_HANDLE_SIGTERM", default=True,
-        help="Whether SIGTERM pushes the last measurements before it does what it did before.",
+        help="Whether SIGTERM pushes the last measurements before its previous action.",
     )
     # fmt: on
 
     def named(self, service_name: str) -> Self:
-        """Return a copy with this service name; everything else, found and derived, stays as it is."""
+        """Return a copy with this service name; all other values stay as they are."""
         copied = copy.copy(self)
         copied._put("service_name", service_name)
         return copied
@@ -261,30 +264,30 @@ class TelemetryConfig(Settings):
     @property
     def groups(self) -> frozenset[str]:
         """The metric groups that are on, out of system, performance, business, operations and entity."""
-        switches = (name for name in settings(type(self)) if name.endswith("_metrics"))
-        return frozenset(name.removesuffix("_metrics") for name in switches if getattr(self, name))
+        switches = settings(type(self)).items()
+        return frozenset(one.group for name, one in switches if one.group and getattr(self, name))
 
     @property
     def otlp_metrics_url(self) -> str:
-        """Where metrics are pushed to: the whole URL, path included, which holds no user and no password."""
+        """The whole URL to push metrics to, without user and password."""
         return self.otlp_endpoint or _DEFAULT_ENDPOINTS[self.otlp_protocol]
 
     @property
     def otlp_secure(self) -> bool:
-        """Whether the push uses TLS: as the URL's scheme says, and by ``otlp_insecure`` if it has none."""
+        """Whether the push uses TLS: by the URL's scheme or, if it has none, by ``otlp_insecure``."""
         scheme, separator, _ = self.otlp_metrics_url.lower().partition("://")
         return scheme == "https" if separator and scheme in {"http", "https"} else not self.otlp_insecure
 
     @property
     def otlp_request_headers(self) -> dict[str, str]:
-        """The headers of every push, names in lower case, values in plain text: for the exporter and nothing else."""
+        """The headers of every push, names in lower case, values in plain text: for the exporter only."""
         return {
             name: value.reveal() if isinstance(value, Secret) else value for name, value in self.otlp_headers.items()
         }
 
     @property
     def endpoint_credentials(self) -> tuple[str, Secret] | None:
-        """The user name and the password that the endpoint asks for, or None if it asks for none."""
+        """The user name and the password that the endpoint asks for; None if it asks for none."""
         if self.endpoint_username is None or not isinstance(self.endpoint_password, Secret):
             return None
         return self.endpoint_username, self.endpoint_password
@@ -311,7 +314,7 @@ class TelemetryConfig(Settings):
             )
         if isinstance(url, WholeUrl):
             return url
-        # The argument has no specification: without a path it can only be meant as a base.
+        # The specification does not define an argument; without a path it can only be a base.
         if source == _GENERIC_ENDPOINT or (source == ARGUMENT and path in {"", "/"}):
             return with_path(url, path.rstrip("/") + _METRICS_PATH)
         return with_path(url, path or "/")

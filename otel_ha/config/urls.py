@@ -1,4 +1,4 @@
-"""Where to push to: URLs and gRPC targets, and the user and password that a URL may carry."""
+"""URLs and gRPC targets to push to, and the user and password that a URL may contain."""
 
 from __future__ import annotations
 
@@ -7,27 +7,38 @@ from base64 import b64encode
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from otel_ha.config.secrets import Secret
+from otel_ha.config.secrets import MASK, Secret
 
-__all__ = ["WholeUrl", "harmless", "split_userinfo", "target", "url_path", "with_path"]
+__all__ = ["Url", "WholeUrl", "harmless", "split_userinfo", "target", "url_path", "with_path"]
 
 # Colons before slashes or a port only: no user:password, no user@host.
 _HARMLESS: Final = re.compile(r"[\w.\[\]/-]*(:(//|\d+)[\w.\[\]/-]*)*")
 _GRPC_SCHEMES: Final = ("dns://", "unix://")
 
 
-class WholeUrl(str):
-    """A URL to which nothing is to be added, so that a copy of a configuration has the same one."""
+class Url(str):
+    """A URL or target whose repr hides its query, which may be a token."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the repr of the text, with a mask instead of the query."""
+        address, question_mark, _ = self.partition("?")
+        return repr(f"{address}?{MASK}" if question_mark else str(self))
+
+
+class WholeUrl(Url):
+    """A URL that is complete: a copy of a configuration uses it as it is."""
 
     __slots__ = ()
 
 
 def target(text: str) -> str:
-    """Return `text` if it is an http or https URL or a gRPC target, and raise ValueError if it is neither."""
+    """Return `text` if it is an http or https URL or a gRPC target; raise ValueError otherwise."""
     if re.search(r"\s", text):
         raise ValueError
     if not _is_url(text):
-        # host:port, or one of gRPC's own forms; they know no user and no password.
+        # host:port, or another form of gRPC's; they have no user and no password.
         if "@" in text or ("://" in text and not text.startswith(_GRPC_SCHEMES)):
             raise ValueError
         return text
@@ -36,19 +47,19 @@ def target(text: str) -> str:
     # A percent sign belongs to an IPv6 zone, or to an "@" that was encoded; reading the port checks it.
     if not host or ("%" in host and ":" not in host) or parts.port == 0 or parts.fragment:
         raise ValueError
-    # Behind the host, an "@" is left of a password with a slash that should have been encoded.
+    # An "@" after the host comes from a password with a slash that should have been encoded.
     if "@" in parts.path + parts.query:
         raise ValueError
     return text
 
 
 def harmless(text: str) -> bool:
-    """Whether `text`, which should have been a URL and is none, can be shown, as no part of it can be a password."""
+    """Whether an invalid URL can be shown, because no part of it can be a password."""
     return _HARMLESS.fullmatch(text) is not None
 
 
 def split_userinfo(url: str) -> tuple[str, Secret | None]:
-    """Return `url` without its user and password, and these as the value of a header (RFC 7617), if there are any."""
+    """Return `url` without its user and password, and these, if any, as the value of a header (RFC 7617)."""
     if not _is_url(url):
         return url, None
     parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Catalog: a set of declared instruments, unique by name, with the objectives set on them."""
+"""Catalog: a set of declared instruments, unique by name, with their objectives."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from otel_ha.errors import CatalogError
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A service level objective: `target` of the measurements of `histogram` are at most `bound`.
+    """A service level objective: a share `target` of the measurements of `histogram` is at most `bound`.
 
-    `bound` is one of the histogram's buckets, in its unit, and no integer: the ways to Prometheus spell an integer `le`
-    differently ("1.0", "1"), so that one rule could not serve them all. `target` is a share between 0 and 1.
-    Raises CatalogError.
+    `bound` is one of the histogram's bounds, in its unit, and not an integer: an integer `le` is spelled "1.0" in a
+    scrape and "1" by a Collector, so that no single rule would serve both. `target` is a share between 0 and 1. Raises
+    CatalogError.
     """
 
     histogram: Histogram
@@ -26,20 +26,22 @@ class Objective:
 
     def __post_init__(self) -> None:
         """Check that the objective can be computed from the histogram's buckets."""
-        what = f"objective on {self.histogram.name!r}"
+        which = f"objective on {self.histogram.name!r}"
         if self.bound not in self.histogram.buckets:
-            raise CatalogError(f"{what}: bound {self.bound} is none of its buckets {self.histogram.buckets}")
+            raise CatalogError(f"{which}: bound is {self.bound}; allowed: its bucket bounds {self.histogram.buckets}")
         if float(self.bound).is_integer():
-            raise CatalogError(f"{what}: bound {self.bound} is an integer, which Prometheus is told as '1' or '1.0'")
+            raise CatalogError(
+                f"{which}: bound {self.bound} is an integer, which Prometheus spells '1' or '1.0'; choose a fraction"
+            )
         if not 0 < self.target < 1:
-            raise CatalogError(f"{what}: target {self.target} is not between 0 and 1")
+            raise CatalogError(f"{which}: target is {self.target}; allowed: a share between 0 and 1, such as 0.99")
 
 
 class Catalog:
-    """Instruments unique by name and by the name Prometheus gives them; `a | b` unites two catalogs.
+    """Instruments, unique by name and by Prometheus name; `a | b` unites two catalogs.
 
-    An instrument may be in both sides of a union. Raises CatalogError where two instruments share a name, or an
-    objective is set on a histogram that the catalog does not hold.
+    An instrument may be on both sides of a union. Raises CatalogError if two instruments share a name, or for an
+    objective on a histogram that is not in the catalog.
     """
 
     def __init__(self, *instruments: Instrument, objectives: Iterable[Objective] = ()) -> None:
@@ -47,14 +49,16 @@ class Catalog:
         exposed: dict[str, Instrument] = {}
         for instrument in instruments:
             if not isinstance(instrument, Instrument):
-                raise CatalogError(f"a catalog is made of instruments, Catalog(ONE, OTHER), not of {shown(instrument)}")
+                raise CatalogError(f"{shown(instrument)} is not an instrument; write Catalog(ONE, OTHER)")
             for names, name in ((self._by_name, instrument.name), (exposed, instrument.prometheus_name)):
                 if names.setdefault(name, instrument) is not instrument:
-                    raise CatalogError(f"two instruments are named {name!r}")
+                    raise CatalogError(f"two instruments are named {name!r}; rename one")
         self.objectives = tuple(dict.fromkeys(objectives))
         for objective in self.objectives:
             if objective.histogram not in self:
-                raise CatalogError(f"objective on {objective.histogram.name!r}, which is not in the catalog")
+                raise CatalogError(
+                    f"objective on {objective.histogram.name!r}: the catalog lacks this histogram; add it"
+                )
 
     def __or__(self, other: Catalog) -> Catalog:
         """Return a catalog of the instruments and objectives of both."""
@@ -77,5 +81,5 @@ class Catalog:
         return self._by_name[name]
 
     def __repr__(self) -> str:
-        """Return the names it holds."""
+        """Return the names of its instruments."""
         return f"Catalog({', '.join(instrument.name for instrument in self)})"

@@ -1,4 +1,4 @@
-"""The current context, read at the price of a variable: every measurement asks whether it is taken in a span."""
+"""The current context, read at the cost of a variable: every measurement has to know whether it is in a span."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 
 
 def reader_of(runtime: object) -> Callable[[], Context]:
-    """Return what reads the current context of a runtime: its variable, or the public API where it is of another kind.
+    """Return the function that reads a runtime's current context: its variable's own, or else the public one.
 
-    The public function is three calls in Python around the variable's own, which is one in C.
+    The public function makes three calls in Python around the variable's own, which is a single one in C.
     """
     variable = getattr(runtime, "_current_context", None)
     if type(runtime) is ContextVarsRuntimeContext and isinstance(variable, ContextVar):
@@ -22,4 +22,4 @@ def reader_of(runtime: object) -> Callable[[], Context]:
 
 
 current_context: Callable[[], Context] = reader_of(getattr(context, "_RUNTIME_CONTEXT", None))
-"""Return the current context: empty, and so false, where there is no span and no baggage."""
+"""Return the current context: empty, and therefore false, if there is no span and no baggage."""

@@ -1,7 +1,7 @@
-"""Declarations: Attribute and the kinds of instrument, as frozen data with OpenTelemetry's own verbs.
+"""Declarations: Attribute and the kinds of instrument, as frozen data with OpenTelemetry's verbs.
 
 A declaration does nothing by itself: until telemetry is set up, and again after its shutdown, a verb returns at once
-and keeps nothing. `recorder` is the one part of a declaration that changes; only `connect` and `disconnect` set it.
+and records nothing. Only its `recorder` ever changes, by `connect` and `disconnect`.
 """
 
 from __future__ import annotations
@@ -29,22 +29,21 @@ from otel_ha.errors import CatalogError
 
 GROUPS = ("system", "performance", "business", "operations", "entity")
 OTHER = "_OTHER"
-"""Stands for every value outside a closed set or beyond a budget, as error.type's own fallback does."""
+"""Replaces every value outside a closed set or beyond a budget, like the fallback of error.type."""
 
 SUB_SECOND = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5)
-"""Bounds in seconds for work that takes half a millisecond to ten seconds; no bound is an integer, so that every way
-to Prometheus spells `le` alike."""
+"""Bounds in seconds for work that takes half a millisecond to ten seconds. No bound is an integer, because `le` is then
+spelled the same by a scrape, through a Collector and by OTLP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """One attribute of a measurement.
 
-    `keyword` is what Python code gives it by (default: the last part of the name). `values`, where given, is the closed
-    set of allowed values. `budget`, where given, is how many distinct values are kept apart, on all instruments that
-    have the attribute together; later ones are recorded as "_OTHER". Series that expire make no room in it: what comes
-    and goes is limited by the instrument's series alone. Raises CatalogError on a name that is no attribute key or a
-    budget below 1.
+    `keyword` is its name in Python code (default: the last part of the name). `values` is the closed set of allowed
+    values, if there is one. `budget` is the number of distinct values that are recorded, over all instruments with the
+    attribute together; later ones are recorded as "_OTHER". Series that expire do not free budget: for values that come
+    and go, use the instrument's series limit. Raises CatalogError for an invalid name, keyword or budget.
     """
 
     name: str
@@ -57,31 +56,36 @@ class Attribute:
         """Check the declaration and fill in the keyword."""
         if not naming.is_attribute_key(self.name):
             raise CatalogError(
-                f"attribute {self.name!r}: a key is lower-case words joined by dots or underscores, the first a letter"
+                f"attribute {self.name!r}: invalid name; use lower-case words joined by dots or underscores, "
+                "beginning with a letter"
             )
         if not self.description:
-            raise CatalogError(f"attribute {self.name!r}: it needs a description")
+            raise CatalogError(f"attribute {self.name!r}: the description is empty; describe it in a sentence")
         if self.budget is not None and self.budget < 1:
-            raise CatalogError(f"attribute {self.name!r}: a budget is at least 1, not {self.budget}")
+            raise CatalogError(f"attribute {self.name!r}: budget is {self.budget}; allowed: at least 1")
         if isinstance(self.values, str) or len(set(self.values)) < len(self.values):
-            raise CatalogError(f"attribute {self.name!r}: values are a tuple of different texts, not {self.values!r}")
+            raise CatalogError(
+                f"attribute {self.name!r}: values is {self.values!r}; allowed: a tuple of distinct texts"
+            )
         if not self.keyword:
             object.__setattr__(self, "keyword", self.name.rpartition(".")[2])
         if not self.keyword.isidentifier() or iskeyword(self.keyword):
-            raise CatalogError(f"attribute {self.name!r}: {self.keyword!r} is no Python keyword argument")
+            raise CatalogError(
+                f"attribute {self.name!r}: {self.keyword!r} cannot be a keyword argument; choose another keyword="
+            )
 
     @property
     def prometheus_label(self) -> str:
-        """The label that Prometheus knows it by."""
+        """Its label in Prometheus."""
         return naming.prometheus_label(self.name)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Instrument:
-    """What every kind of instrument declares.
+    """The common part of all kinds of instrument.
 
-    `unit` is UCUM; `series` is the number of attribute sets kept apart before the rest is folded into one; `group` is
-    the switch that turns the instrument on or off (one of GROUPS). Raises CatalogError on a wrong declaration.
+    `unit` is UCUM; `series` is the number of attribute sets that are recorded before further ones are folded; `group`
+    is the metric group that switches the instrument (one of GROUPS). Raises CatalogError for an invalid declaration.
     """
 
     kind: ClassVar[str] = ""
@@ -94,45 +98,45 @@ class Instrument:
     series: int = 1000
 
     def __post_init__(self) -> None:
-        """Check the declaration, so that a wrong one fails at import."""
+        """Check the declaration, so that an invalid one fails at import."""
         for problem in self._problems():
             raise CatalogError(f"{type(self).__name__} {self.name!r}: {problem}")
 
     @property
     def prometheus_name(self) -> str:
-        """The name under which Prometheus holds it, however it got there."""
+        """Its name in Prometheus, whether scraped or pushed."""
         kind = type(self).kind
         return naming.prometheus_name(self.name, self.unit, counter=kind == "counter", gauge=kind == "gauge")
 
     @property
     def reserve(self) -> int:
-        """Attribute sets beyond `series` for those that are folded: a quarter as many."""
+        """Further attribute sets, for those that are folded: a quarter of `series`."""
         return self.series // 4
 
     def _problems(self) -> Iterable[str]:
         if not naming.is_name(self.name):
-            yield "a name is a lower-case letter, then lower-case letters, digits, '_', '.', '-' or '/', 255 in all"
+            yield "invalid name; use up to 255 of a-z, 0-9, '_', '.', '-' and '/', beginning with a letter"
         if word := naming.word_of_kind_or_unit(self.name):
-            yield f"{word!r} is no part of a name: the kind and the unit say it"
+            yield f"the name contains {word!r}; leave it out, as Prometheus appends the kind and the unit"
         if naming.ends_like_a_histogram(self.name):
-            yield "a name that ends in 'bucket', 'count' or 'sum' is a part of a histogram to Prometheus"
+            yield "the name ends in 'bucket', 'count' or 'sum', like parts of a Prometheus histogram; choose another"
         if not naming.is_unit(self.unit):
-            yield f"unit {self.unit!r} is not UCUM; write for example 's', 'By', '1' or '{{event}}'"
+            yield f"unit {self.unit!r} is not UCUM; use for example 's', 'By', '1' or '{{event}}'"
         if not self.description:
-            yield "it needs a description"
+            yield "the description is empty; describe it in a sentence"
         if self.group not in GROUPS:
-            yield f"group {self.group!r} is none of {', '.join(GROUPS)}"
+            yield f"group is {self.group!r}; allowed: {', '.join(GROUPS)}"
         if self.series < 1:
-            yield f"series is at least 1, not {self.series}"
+            yield f"series is {self.series}; allowed: at least 1"
         declared = self.attributes
         if not isinstance(declared, tuple | list) or not all(isinstance(each, Attribute) for each in declared):
-            yield f"attributes are Attribute declarations, not {shown(self.attributes)}"
+            yield f"attributes is {shown(self.attributes)}; allowed: a tuple of Attribute declarations"
             return
         yield from self._repeated("attribute", [a.prometheus_label for a in self.attributes])
         yield from self._repeated("keyword", [a.keyword for a in self.attributes])
 
-    def _repeated(self, what: str, names: list[str]) -> Iterable[str]:
-        yield from (f"{what} {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    def _repeated(self, part: str, names: list[str]) -> Iterable[str]:
+        yield from (f"{part} {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -144,7 +148,7 @@ class Synchronous(Instrument):
     def __post_init__(self) -> None:
         """Check the declaration."""
         super().__post_init__()
-        # Found on the instance, as while telemetry runs: on the class, an inert call would take a quarter longer.
+        # On the instance, as while telemetry runs: found on the class, an inert call would take a quarter longer.
         object.__setattr__(self, "recorder", None)
 
 
@@ -152,8 +156,8 @@ class Synchronous(Instrument):
 class Counter(Synchronous):
     """A sum that only grows.
 
-    With `expires`, a series is given up that is not used for that many seconds; True stands for the time that is
-    configured (entity_expiry).
+    With `expires`, a series that is not used for that many seconds is given up; True stands for the setting
+    entity_expiry.
     """
 
     kind: ClassVar[str] = "counter"
@@ -167,7 +171,7 @@ class Counter(Synchronous):
             recorder.record(amount, attributes)
 
     def bind(self, /, **attributes: AttributeValue | None) -> BoundCounter:
-        """Return this counter with its attributes resolved, for a place that adds often."""
+        """Return this counter with its attributes resolved, for code that adds often."""
         return BoundCounter(self, attributes)
 
     def forget(self, **attributes: AttributeValue | None) -> None:
@@ -190,13 +194,13 @@ class UpDownCounter(Synchronous):
             recorder.record(amount, attributes)
 
     def bind(self, /, **attributes: AttributeValue | None) -> BoundCounter:
-        """Return this counter with its attributes resolved, for a place that adds often."""
+        """Return this counter with its attributes resolved, for code that adds often."""
         return BoundCounter(self, attributes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Gauge(Synchronous):
-    """The last of the values that were set."""
+    """The last value that was set."""
 
     kind: ClassVar[str] = "gauge"
 
@@ -207,7 +211,7 @@ class Gauge(Synchronous):
             recorder.record(amount, attributes)
 
     def bind(self, /, **attributes: AttributeValue | None) -> BoundGauge:
-        """Return this gauge with its attributes resolved, for a place that sets it often."""
+        """Return this gauge with its attributes resolved, for code that sets it often."""
         return BoundGauge(self, attributes)
 
 
@@ -226,15 +230,15 @@ class Histogram(Synchronous):
             recorder.record(amount, attributes)
 
     def bind(self, /, **attributes: AttributeValue | None) -> BoundHistogram:
-        """Return this histogram with its attributes resolved, for a place that records often."""
+        """Return this histogram with its attributes resolved, for code that records often."""
         return BoundHistogram(self, attributes)
 
     def _problems(self) -> Iterable[str]:
         yield from super()._problems()
         if not all(isinstance(bound, float) and math.isfinite(bound) for bound in self.buckets):
-            yield f"bucket bounds are finite floats, not {self.buckets}"
+            yield f"buckets is {self.buckets}; allowed: finite floats"
         elif list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
-            yield f"bucket bounds ascend and there is at least one, not {self.buckets}"
+            yield f"buckets is {self.buckets}; allowed: at least one bound, in ascending order"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -244,10 +248,10 @@ class Observable(Instrument):
     recorder: Observer | None = field(default=None, init=False, repr=False)
 
     def observe(self, source: Source, /, **attributes: AttributeValue | None) -> Observing:
-        """Read `source` at every collection from now on, with these attributes, until `stop()` of what is returned.
+        """Read `source` at every collection from now on, with these attributes, until `stop()` of the result is called.
 
-        `source` returns a number, an iterable of (number, attributes) pairs, or None. It runs on the collecting thread;
-        what it raises is counted and warned of once. Before telemetry is set up nothing is kept.
+        `source` returns a number, an iterable of (number, attributes) pairs, or None. It runs in the collecting thread;
+        its exceptions are counted and logged once. Before telemetry is set up, this does nothing.
         """
         observer = self.recorder
         if observer is not None:
@@ -262,13 +266,13 @@ class ObservableCounter(Observable):
 
 
 class ObservableUpDownCounter(Observable):
-    """An observed sum that grows and shrinks: a size, a number of things."""
+    """An observed sum that grows and shrinks: a size, a number of items."""
 
     kind: ClassVar[str] = "updowncounter"
 
 
 class ObservableGauge(Observable):
-    """An observed value that makes no sense added up: an age, a temperature, a share."""
+    """An observed value that cannot be added up: an age, a temperature, a share."""
 
     kind: ClassVar[str] = "gauge"
 
@@ -279,14 +283,14 @@ def state_set(attribute: Attribute, current: str) -> list[Point]:
 
 
 def connect(recorders: Iterable[tuple[Synchronous | Observable, Recorder | Observer]]) -> None:
-    """Let declarations record; the pipeline's to call, in one go: what is prepared sees all of them or none."""
+    """Let declarations record; the pipeline calls this once for all of them, so that they change together."""
     for instrument, recorder in recorders:
         object.__setattr__(instrument, "recorder", recorder)
     GENERATION.end()
 
 
 def disconnect(instruments: Iterable[Synchronous | Observable]) -> None:
-    """Make declarations inert; the pipeline's to call."""
+    """Make declarations inert; the pipeline calls this."""
     for instrument in instruments:
         object.__setattr__(instrument, "recorder", None)
     GENERATION.end()

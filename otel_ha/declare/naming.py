@@ -1,4 +1,4 @@
-"""The rules that names, units and attribute keys of a declaration follow, and how Prometheus spells them.
+"""The rules for names, units and attribute keys, and how Prometheus spells them.
 
 Sources: the OpenTelemetry metrics API specification (instrument names), UCUM's case-sensitive symbols (units), and the
 OpenTelemetry specification "Prometheus and OpenMetrics Compatibility" (exposed names).
@@ -15,16 +15,16 @@ _NOT_EXPOSABLE = re.compile(r"[^A-Za-z0-9:]+")
 
 _PREFIXES = ("da", *"YZEPTGMkhdcmunpfazy")
 _BINARY_PREFIXES = ("Ki", "Mi", "Gi", "Ti")
-# The metric symbols of UCUM that a measurement of software or of a home can need; each takes a prefix.
+# The metric symbols of UCUM that are useful for software and homes; each one may have a prefix.
 _METRIC_ATOMS = frozenset(
     "m s g rad K C cd mol sr Hz N Pa J W A V F Ohm S Wb Cel T H lm lx Bq Gy Sv l L t eV bar bit By Bd".split()  # noqa: SIM905
 )
-# The bel takes no prefix but deci: "kB" and "MB" are bytes misspelt, whose symbol is By.
+# The bel has no prefix but deci: "kB" and "MB" are misspelled bytes, whose symbol is By.
 _OTHER_ATOMS = frozenset(
     {"B", "dB", "1", "%", "min", "h", "d", "wk", "mo", "a", "deg", "[degF]", "[pH]", "[ppm]", "[ppb]"}
 )
 
-# Unit symbols that Prometheus spells out. Others go into the name as they are.
+# Unit symbols that Prometheus spells out; others become part of the name as they are.
 _PROMETHEUS_UNITS = {
     "d": "days",
     "h": "hours",
@@ -52,16 +52,16 @@ _PROMETHEUS_UNITS = {
     "%": "percent",
 }
 _PROMETHEUS_PER = {"s": "second", "m": "minute", "h": "hour", "d": "day", "mo": "month"}
-# Words that say the kind or the unit, which the exposed name gets from the kind and the unit themselves.
+# Words for a kind or a unit: the exposed name gets them from the declared kind and unit.
 _WORDS_OF_KIND_AND_UNIT = frozenset(
     {*_PROMETHEUS_UNITS.values(), *(word.removesuffix("s") for word in _PROMETHEUS_UNITS.values())}
-    - {"second"}  # stands in names of another sense, as in "second_level"
+    - {"second"}  # has another meaning in names such as "second_level"
     | {"total", "ratio", "s", "sec", "secs", "msec", "millis", "ms", "us", "ns", "kb", "mb", "gb", "hertz", "celsius"}
 )
 
 
 def is_name(name: str) -> bool:
-    """Whether OpenTelemetry takes `name` as an instrument's name, in lower case: the SDK exports it so in any case."""
+    """Whether `name` is valid for an OpenTelemetry instrument, in lower case, as the SDK exports it."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -77,13 +77,13 @@ def word_of_kind_or_unit(name: str) -> str | None:
 
 
 def ends_like_a_histogram(name: str) -> bool:
-    """Whether Prometheus would take `name` for a part of a histogram, which promtool refuses."""
+    """Whether `name` ends like a part of a histogram in Prometheus, which promtool rejects."""
     return re.split(r"[^a-z0-9]+", name.lower())[-1] in {"bucket", "count", "sum"}
 
 
 def is_unit(unit: str) -> bool:
     """Whether `unit` is a UCUM term: symbols with prefixes and exponents, joined by "." or "/", or an annotation."""
-    # Emptied, so that what they say is not taken for symbols; not dropped, so that they keep apart what they separate.
+    # Annotations are emptied, as their text has no symbols, and not removed, as they separate symbols.
     emptied = _ANNOTATION.sub("{}", unit)
     return all(_is_component(part) for part in re.split(r"[./]", emptied.removeprefix("/")))
 
@@ -115,7 +115,7 @@ def prometheus_unit(unit: str) -> str:
 
 
 def prometheus_name(name: str, unit: str, *, counter: bool = False, gauge: bool = False) -> str:
-    """Return the name under which Prometheus holds a metric, without _bucket, _sum and _count of a histogram."""
+    """Return the Prometheus name of a metric, without the suffixes _bucket, _sum and _count of a histogram."""
     parts = [_NOT_EXPOSABLE.sub("_", name), prometheus_unit(unit)]
     if gauge and unit == "1":
         parts.append("ratio")
@@ -125,7 +125,7 @@ def prometheus_name(name: str, unit: str, *, counter: bool = False, gauge: bool 
 
 
 def prometheus_label(key: str) -> str:
-    """Return the label that Prometheus makes of an attribute key."""
+    """Return the Prometheus label for an attribute key."""
     return _NOT_EXPOSABLE.sub("_", key)
 
 

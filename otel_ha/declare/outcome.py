@@ -1,4 +1,4 @@
-"""Outcomes: how a piece of work can end."""
+"""Outcomes: the ways in which work can end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ OK: Outcome = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """The outcome of work that was given up, with the reason for it."""
+    """The outcome of work that was given up, with the reason."""
 
     reason: str

@@ -1,4 +1,4 @@
-"""The Resource: what every metric says of the service, the process and the host it comes from."""
+"""The Resource: the attributes of the service, process and host in every metric."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from otel_ha.version import DISTRO, SCHEMA_URL, __version__
 def resource(config: TelemetryConfig, *, forked: bool = False) -> Resource:
     """Return the Resource of this process.
 
-    The configured resource attributes are the stronger ones, but for service.name, which has a setting of its own, and
-    for service.instance.id in a `forked` child, whose counts must not be taken for its parent's. The command line is
-    left out: it may hold secrets.
+    Configured resource attributes override these, except service.name, which has its own setting, and
+    service.instance.id in a `forked` child, whose counts must not be mistaken for its parent's. The command line is
+    left out, because it may contain secrets.
     """
     executable = Path(sys.executable).name or "python"
     given = dict(config.resource_attributes)

@@ -86,12 +86,12 @@ def test_a_union_has_the_objectives_of_both_once():
 
 
 def test_an_objective_is_on_an_instrument_of_the_catalog():
-    with pytest.raises(CatalogError, match="not in the catalog"):
+    with pytest.raises(CatalogError, match="the catalog lacks this histogram"):
         Catalog(A, objectives=[objective()])
 
 
 def test_an_objectives_bound_is_a_bucket():
-    with pytest.raises(CatalogError, match=r"bound 0\.3 is none of its buckets"):
+    with pytest.raises(CatalogError, match=r"bound is 0\.3; allowed: its bucket bounds"):
         objective(0.3)
 
 
@@ -103,7 +103,7 @@ def test_an_objectives_bound_is_no_integer(bound):
 
 @pytest.mark.parametrize("target", [0, 1, 99, -0.5, float("nan")])
 def test_an_objectives_target_is_a_share(target):
-    with pytest.raises(CatalogError, match="not between 0 and 1"):
+    with pytest.raises(CatalogError, match="allowed: a share between 0 and 1"):
         objective(target=target)
 
 
@@ -112,10 +112,10 @@ def test_an_objective_is_data():
 
 
 def test_a_catalog_of_a_list_is_a_clear_error():
-    with pytest.raises(CatalogError, match=r"Catalog\(ONE, OTHER\), not of \["):
+    with pytest.raises(CatalogError, match=r"is not an instrument; write Catalog\(ONE, OTHER\)"):
         Catalog([Counter("test.things", unit="{thing}", description="Things.")])
 
 
 def test_an_attribute_in_place_of_a_tuple_is_a_clear_error():
-    with pytest.raises(CatalogError, match="attributes are Attribute declarations, not Attribute"):
+    with pytest.raises(CatalogError, match=r"attributes is Attribute.*; allowed: a tuple of Attribute declarations"):
         Counter("test.things", unit="{thing}", description="Things.", attributes=Attribute("test.room", "A room."))

@@ -48,7 +48,7 @@ def test_attributes_that_are_declared_alike_are_equal():
 
 @pytest.mark.parametrize("name", ["", "Colour", "1st", "test colour", "test."])
 def test_an_attribute_needs_a_key(name):
-    with pytest.raises(CatalogError, match="key is lower-case words"):
+    with pytest.raises(CatalogError, match="invalid name; use lower-case words"):
         Attribute(name, "A colour.")
 
 
@@ -59,24 +59,24 @@ def test_an_attribute_needs_a_description():
 
 @pytest.mark.parametrize("keyword", ["not a name", "1st", "class", "a.b"])
 def test_an_attribute_needs_a_keyword_that_python_can_call_with(keyword):
-    with pytest.raises(CatalogError, match="no Python keyword argument"):
+    with pytest.raises(CatalogError, match="cannot be a keyword argument; choose another keyword="):
         Attribute("test.colour", "A colour.", keyword=keyword)
 
 
 def test_an_attribute_whose_name_ends_in_a_word_of_python_needs_a_keyword():
-    with pytest.raises(CatalogError, match="'class' is no Python keyword argument"):
+    with pytest.raises(CatalogError, match="'class' cannot be a keyword argument"):
         Attribute("test.class", "A class.")
 
 
 @pytest.mark.parametrize("budget", [0, -1])
 def test_a_budget_is_at_least_one(budget):
-    with pytest.raises(CatalogError, match="budget is at least 1"):
+    with pytest.raises(CatalogError, match=r"budget is .*; allowed: at least 1"):
         Attribute("test.colour", "A colour.", budget=budget)
 
 
 @pytest.mark.parametrize("values", ["red", ("red", "red")])
 def test_a_closed_set_is_a_tuple_of_different_values(values):
-    with pytest.raises(CatalogError, match="tuple of different texts"):
+    with pytest.raises(CatalogError, match="allowed: a tuple of distinct texts"):
         Attribute("test.colour", "A colour.", values=values)
 
 
@@ -92,21 +92,21 @@ def test_a_declaration_is_frozen(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["", "1st", "Upper", "two words", "ä", "x" * 256])
 def test_an_instrument_needs_a_name_within_opentelemetrys_rules(kind, name):
-    with pytest.raises(CatalogError, match="a name is a lower-case letter"):
+    with pytest.raises(CatalogError, match="invalid name; use up to 255"):
         declare(kind, name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["events.total", "wait_seconds", "data.bytes", "wait.ms"])
 def test_an_instruments_name_has_neither_total_nor_a_unit(kind, name):
-    with pytest.raises(CatalogError, match="is no part of a name"):
+    with pytest.raises(CatalogError, match="the name contains"):
         declare(kind, name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["thread.count", "thread_sum", "thread-bucket", "count"])
 def test_an_instruments_name_does_not_end_like_a_part_of_a_histogram(kind, name):
-    with pytest.raises(CatalogError, match="is a part of a histogram to Prometheus"):
+    with pytest.raises(CatalogError, match="the name ends in"):
         declare(kind, name)
 
 
@@ -125,13 +125,13 @@ def test_an_instrument_needs_a_description(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_instruments_group_is_one_that_can_be_switched(kind):
-    with pytest.raises(CatalogError, match="'fun' is none of system, performance"):
+    with pytest.raises(CatalogError, match="group is 'fun'; allowed: system, performance"):
         declare(kind, group="fun")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_instrument_has_at_least_one_series(kind):
-    with pytest.raises(CatalogError, match="series is at least 1"):
+    with pytest.raises(CatalogError, match=r"series is .*; allowed: at least 1"):
         declare(kind, series=0)
 
 
