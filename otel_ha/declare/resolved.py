@@ -58,8 +58,9 @@ class Steps(Protocol):
 class BoundOperation:
     """An operation with its attributes: a step that was recorded before costs one look-up and one append.
 
-    Steps that cannot be resolved (see docs/recording.md) are recorded as by the operation itself. It is inert while the
-    operation is, and its steps never raise. Raises CatalogError for an attribute that a step sets itself.
+    Steps that cannot be resolved (see docs/architecture/recording.md) are recorded as by the operation itself. It is
+    inert while the operation is, and its steps never raise. Raises CatalogError for an attribute that a step sets
+    itself.
     """
 
     __slots__ = ("_attributes", "_operation", "_received", "_resolved")
