@@ -78,6 +78,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m otel_ha.render reference | diff - docs/reference/metrics.md
 	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names.rules | diff - $(RULES)
 	$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) | diff - $(MOVE)
@@ -85,6 +86,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
 
 docs: $(VENV)/dev.stamp
+	$(BIN)/python -m otel_ha.render reference > docs/reference/metrics.md
 	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names.rules > $(RULES)
 	@$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)

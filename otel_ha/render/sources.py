@@ -1,0 +1,60 @@
+"""NamedCatalog: a catalog together with the names that Python code uses for its instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Self
+
+from otel_ha.declare.catalog import Catalog
+from otel_ha.declare.instruments import Instrument
+from otel_ha.declare.operation import Operation
+from otel_ha.declare.ports import shown
+from otel_ha.errors import CatalogError
+from otel_ha.vocabulary import ha_ingestor, ingest, runtime
+
+__all__ = ["NamedCatalog", "own_catalogs"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCatalog:
+    """A catalog, the module that declares it, and that module's instruments and operations by their Python names."""
+
+    module: str
+    name: str
+    about: str
+    catalog: Catalog
+    instruments: Mapping[Instrument, str]
+    operations: Mapping[str, Operation]
+
+    @classmethod
+    def of(cls, module: ModuleType, name: str = "CATALOG") -> Self:
+        """Return the catalog that a module has by this name. Raises CatalogError if that is not a catalog."""
+        catalog = getattr(module, name, None)
+        if not isinstance(catalog, Catalog):
+            found = "nothing" if catalog is None else shown(catalog)
+            raise CatalogError(f"{module.__name__}:{name} is not a Catalog but {found}; write MODULE:NAME of a Catalog")
+        short = module.__name__.rpartition(".")[2]
+        members = {f"{short}.{key}": value for key, value in vars(module).items()}
+        return cls(
+            module=module.__name__,
+            name=name,
+            about=_first_paragraph(module.__doc__),
+            catalog=catalog,
+            instruments={value: key for key, value in members.items() if isinstance(value, Instrument)},
+            operations={key: value for key, value in members.items() if isinstance(value, Operation)},
+        )
+
+    def operations_with(self, instrument: Instrument) -> list[str]:
+        """Return the Python names of the operations that record to an instrument."""
+        return [name for name, operation in self.operations.items() if instrument in operation.instruments]
+
+
+def own_catalogs() -> list[NamedCatalog]:
+    """Return the catalogs of this package: that of a service, and the two that are added to every other."""
+    return [NamedCatalog.of(module) for module in (ingest, runtime, ha_ingestor)]
+
+
+def _first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").strip().partition("\n\n")[0].split())
