@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVERS ?= on
 RULES := collector-config/prometheus/ha_ingestor.rules.yml
+API := docs/reference/api.md
 MOVE := docs/how-to/move-from-ha-ingestor.md
 PYTEST := -m pytest -n auto --maxprocesses 4
 
@@ -79,6 +80,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m otel_ha.render reference | diff - docs/reference/metrics.md
+	$(BIN)/python -m otel_ha.render api < $(API) | diff - $(API)
 	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names.rules | diff - $(RULES)
 	$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) | diff - $(MOVE)
@@ -87,6 +89,7 @@ check: $(VENV)/dev.stamp
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render reference > docs/reference/metrics.md
+	@$(BIN)/python -m otel_ha.render api < $(API) > $(API).new && mv $(API).new $(API)
 	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names.rules > $(RULES)
 	@$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
