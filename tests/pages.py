@@ -30,6 +30,12 @@ def run(code: str) -> str:
     return done.stdout
 
 
+def shown(output: str, page: str) -> bool:
+    """Whether an output has the lines that a page shows of it, in this order; "…" on the page stands for anything."""
+    lines = ("^" + "[^\n]*".join(map(re.escape, line.split("…"))) + "$" for line in page.splitlines())
+    return re.search(".*".join(lines), output, re.MULTILINE | re.DOTALL) is not None
+
+
 def broken_links(page: Path) -> list[str]:
     """The links of a page that lead to no file, or to no heading of one."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import ROOT
+from tests.pages import ROOT, shown
 from tests.servers.fixtures import needed
 from tests.servers.running import eventually, free_ports
 
@@ -71,19 +71,13 @@ class Reader:
 
     def sees(self, expected: str, commands: str, terminal: str | None) -> None:
         """Look until every line that is shown has appeared, in this order."""
-        pattern = re.compile(".*".join(_line(line) for line in expected.splitlines()), re.MULTILINE | re.DOTALL)
 
         def look() -> str:
             if terminal is not None:
                 return self.terminals[terminal][1].read_text(encoding="utf-8")
             return self.run(commands)
 
-        eventually(look, lambda output: bool(pattern.search(output)), timeout=60)
-
-
-def _line(shown: str) -> str:
-    """A pattern for a line of the page, whose "…" stands for anything."""
-    return "^" + "[^\n]*".join(map(re.escape, shown.split("…"))) + "$"
+        eventually(look, lambda output: shown(output, expected), timeout=60)
 
 
 @pytest.fixture
