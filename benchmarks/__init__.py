@@ -1,1 +1,1 @@
-"""Measurements side by side with peers: `python -m benchmarks` takes them, `benchmarks.report` renders them."""
+"""Measurements of otel-ha and its peers: `python -m benchmarks` measures, `benchmarks.report` renders the page."""

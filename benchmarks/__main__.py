@@ -1,4 +1,4 @@
-"""Measure: `python -m benchmarks [--quick] [--only NAME] [--json FILE]`."""
+"""Run the benchmarks: `python -m benchmarks [--quick] [--only NAME] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks import history, ingestor, memory, recording, scrape, startup, surroundings
 from benchmarks.children import progress
-from benchmarks.figures import Table
 from benchmarks.machine import machine, versions
+from benchmarks.tables import Table
 from benchmarks.targets import judged
 
 PARTS = {
@@ -46,10 +46,10 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure otel-ha beside its peers.")
-    parser.add_argument("--quick", action="store_true", help="about a minute in place of seven; the spread is wider")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure otel-ha and its peers.")
+    parser.add_argument("--quick", action="store_true", help="about a minute, with a wider spread")
     parser.add_argument("--only", choices=PARTS, help="measure one part")
-    parser.add_argument("--json", type=Path, help="file to write to; a whole run that is not quick writes results.json")
+    parser.add_argument("--json", type=Path, help="file to write; a whole run writes results.json")
     arguments = parser.parse_args()
     if arguments.json is None and not arguments.quick and not arguments.only:
         arguments.json = RESULTS

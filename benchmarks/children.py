@@ -1,4 +1,4 @@
-"""Children: modules that are run in fresh processes, and say what they found in the last line that they print."""
+"""Child processes: run a module in a fresh process, and read its result from the last line that it prints."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def start(module: str, *arguments: object, **environ: str) -> subprocess.Popen[str]:
-    """Start a module of this package in a fresh process, with these variables and no other settings of telemetry.
+    """Start a module of this package in a fresh process, with these variables as its only telemetry settings.
 
-    What is imported may be compiled, as what is installed is, even where the environment says otherwise.
+    Imports may write compiled files, as an installed package has them, even if the environment forbids it.
     """
     kept = os.environ.keys() - {"PYTHONDONTWRITEBYTECODE"}
     inherited = {name: os.environ[name] for name in kept if not name.startswith("OTEL_")}
@@ -30,7 +30,7 @@ def start(module: str, *arguments: object, **environ: str) -> subprocess.Popen[s
 
 
 def finish(process: subprocess.Popen[str], *, timeout: float = 300) -> Any:
-    """Return what the process found; raise RuntimeError if it fails, and end it if it takes too long."""
+    """Return the result of the process; raise RuntimeError if it fails, and kill it if it takes too long."""
     try:
         output, _ = process.communicate(timeout=timeout)
     finally:
@@ -41,15 +41,15 @@ def finish(process: subprocess.Popen[str], *, timeout: float = 300) -> Any:
 
 
 def run(module: str, *arguments: object, **environ: str) -> Any:
-    """Run a module in a fresh process and return what it found."""
+    """Run a module in a fresh process and return its result."""
     return finish(start(module, *arguments, **environ))
 
 
-def say(found: object) -> None:
-    """Print what was found, as the line that the parent reads."""
-    print(json.dumps(found), flush=True)
+def say(result: object) -> None:
+    """Print the result, as the line that the parent reads."""
+    print(json.dumps(result), flush=True)
 
 
 def progress(text: str) -> None:
-    """Tell who waits what is going on."""
+    """Print a line about the progress to standard error."""
     print(f"  {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What the history takes. Run as a module, it keeps a full history of one kind of series and prints what that took."""
+"""Cost of the history. Run as a module, it fills a history with one kind of series and prints the cost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from benchmarks import children
-from benchmarks.figures import Table
+from benchmarks.tables import Table
 from otel_ha import Attribute, Catalog, Counter, Histogram, Telemetry, TelemetryConfig, setup_telemetry
 
 COLLECTIONS, SERIES = 100, 500
-MEMORY, EACH = "kept, kB", "bytes a series and collection"
+MEMORY, EACH = "kept, kB", "bytes per series and collection"
 COLLECTING, SUMMARY = "a collection, ms", "a summary, ms"
 AMOUNTS = (0.0004, 0.003, 0.003, 0.04, 0.3, 2.2)
 
@@ -43,16 +43,16 @@ KINDS: dict[str, tuple[str, Callable[[str], None], Callable[[str], None]]] = {
     "histograms": ("histograms that record six values in every interval", record, record),
     "idle": ("histograms that recorded once", record, nothing),
 }
-"""What a row is called, what makes its series, and what each of them does in every interval."""
+"""By key: the name of a row, a function that makes a series, and one for its work in every interval."""
 
 
 def measure(_: str, *, quick: bool) -> list[Table]:
-    """Return the table."""
+    """Measure and return the table."""
     about = (
-        f"A full history: {COLLECTIONS} collections of {SERIES} series of one kind. What is kept is what Python's "
-        "objects grew by from the first collection to the last, as tracemalloc counts them, so the series themselves "
-        "are not in it; the times are of other processes, without tracemalloc. A summary has every figure of now, of "
-        "each collection, and of minutes and hours, and takes a collection."
+        f"A full history: {COLLECTIONS} collections of {SERIES} series of one kind. The memory is the growth of "
+        "Python's objects from the first collection to the last, as tracemalloc counts them, without the series "
+        "themselves. Times come from other processes, without tracemalloc. A summary takes a collection and computes "
+        "the figures of now, of each collection, and of minutes and hours."
     )
     table = Table("history", "The history", about, (MEMORY, EACH, COLLECTING, SUMMARY))
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -60,16 +60,16 @@ def measure(_: str, *, quick: bool) -> list[Table]:
         children.progress(f"history: round {number + 1}")
         for kind, (title, _, _) in KINDS.items():
             for mode in ("memory", "time"):
-                for column, figure in children.run("history", kind, mode).items():
-                    found[title][column].append(figure)
+                for column, sample in children.run("history", kind, mode).items():
+                    found[title][column].append(sample)
     for title, columns in found.items():
-        for column, figures in columns.items():
-            table.put(title, column, figures)
+        for column, samples in columns.items():
+            table.put(title, column, samples)
     return [table]
 
 
 def kept(kind: str, mode: str) -> dict[str, float]:
-    """Return the figures of one kind of series, in this process."""
+    """Measure one kind of series in this process and return the columns."""
     _, make, work = KINDS[kind]
     config = TelemetryConfig(
         environ={}, metrics_exporters=(), system_metrics=False, history_length=COLLECTIONS, history_interval=3600
@@ -83,7 +83,7 @@ def kept(kind: str, mode: str) -> dict[str, float]:
 
 
 def _keeping(telemetry: Telemetry) -> Callable[[], None]:
-    """Return what takes a regular collection now; the next one is an hour away."""
+    """Return a function that takes a regular collection now; the next one is an hour away."""
     assert telemetry._pipeline is not None
     assert telemetry._pipeline.history is not None
     return telemetry._pipeline.history.keep
@@ -110,9 +110,9 @@ def _fill(work: Callable[[str], None], keep: Callable[[], None]) -> None:
         keep()
 
 
-def _milliseconds(what: Callable[[], object]) -> float:
+def _milliseconds(call: Callable[[], object]) -> float:
     began = time.perf_counter()
-    what()
+    call()
     return (time.perf_counter() - began) * 1e3
 
 

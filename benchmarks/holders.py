@@ -24,17 +24,17 @@ LIBRARIES = {"otel_ha": OURS, "sdk": SDK, "client": CLIENT}
 WITHOUT_HISTORY = {"without_history": f"{OURS}, without its history"}
 DAY = 86_400.0
 SHARED = 10
-"""How many values the first two attributes have."""
+"""Number of values of each of the first two attributes."""
 
 Values = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A histogram of 14 bounds and 3 attributes: how to record to it, and what can be done with it.
+    """A histogram of 14 bounds and 3 attributes, as one library holds it.
 
-    `render` returns the text, `answer` makes what Prometheus is sent, `push` pushes if there is a push, `serve` serves
-    and returns the address.
+    `render` returns the text, `answer` makes the response to Prometheus, `push` pushes if the library has a push, and
+    `serve` starts a server and returns its address.
     """
 
     record: Callable[[float, Values], None]
@@ -45,7 +45,7 @@ class Holder:
 
 
 def fill(holder: Holder, count: int) -> None:
-    """Record to `count` series, in several buckets each."""
+    """Record to `count` series, in several buckets of each."""
     for number in range(count):
         values = (f"room-{number % SHARED}", f"kind-{number // SHARED % SHARED}", f"name-{number // SHARED**2}")
         for amount in (0.0004, 0.003, 0.003, 0.04, 0.3, 2.2):
@@ -53,7 +53,7 @@ def fill(holder: Holder, count: int) -> None:
 
 
 def holder(library: str, receiver: str) -> Holder:
-    """Return the holder of one library, with nothing in it; what pushes does so to `receiver`, when told to."""
+    """Return an empty holder of one library, which pushes to `receiver` when `push` is called."""
     made = {"otel_ha": _ours, "without_history": partial(_ours, history_length=0), "sdk": _sdk, "client": _client}
     return made[library](receiver)
 
@@ -76,7 +76,7 @@ def _ours(receiver: str, history_length: int = 100) -> Holder:
     def record(amount: float, values: Values) -> None:
         duration.record(amount, room=values[0], kind=values[1], name=values[2])
 
-    answer = lambda: _answer(telemetry.wsgi_app)  # noqa: E731 - as short as what it measures
+    answer = lambda: _answer(telemetry.wsgi_app)  # noqa: E731 - no longer than the call itself
 
     def push() -> None:
         telemetry.flush()
@@ -101,7 +101,7 @@ def _sdk(receiver: str) -> Holder:
     def record(amount: float, values: Values) -> None:
         duration.record(amount, {"acme.room": values[0], "acme.kind": values[1], "acme.name": values[2]})
 
-    render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - as short as what it measures
+    render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - no longer than the call itself
     answer = lambda: _answer(prometheus_client.make_wsgi_app(registry))  # noqa: E731 - as above
     return Holder(record, render, answer, pushing.force_flush, lambda: _served(registry))
 
@@ -116,13 +116,13 @@ def _client(_: str) -> Holder:
     def record(amount: float, values: Values) -> None:
         duration.labels(*values).observe(amount)
 
-    render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - as short as what it measures
+    render = lambda: prometheus_client.generate_latest(registry)  # noqa: E731 - no longer than the call itself
     answer = lambda: _answer(prometheus_client.make_wsgi_app(registry))  # noqa: E731 - as above
     return Holder(record, render, answer, lambda: None, lambda: _served(registry))
 
 
 def _answer(app: Callable[..., Any]) -> None:
-    """Ask a WSGI application for the metrics, with the headers of Prometheus."""
+    """Request the metrics from a WSGI application, with the headers of Prometheus."""
     environ: dict[str, Any] = {"PATH_INFO": "/metrics"}
     setup_testing_defaults(environ)
     environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in SCRAPE_HEADERS.items()}

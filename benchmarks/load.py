@@ -1,8 +1,8 @@
 """Load: the example ingestor at work within one event loop, without a broker.
 
-Messages of the demo's synthetic home are given to the MQTT source as its client library would give them; they go
-through parsing, intake, filter, de-duplication, line protocol and batches to a file. Every millisecond it is given what
-is due.
+Every millisecond the MQTT source gets the messages that are due, as its client library would deliver them. They come
+from the demo's simulated home, and go through parsing, intake, filter, de-duplication, line protocol and batches to a
+file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from benchmarks.figures import quantile
+from benchmarks.tables import quantile
 from examples.demo.household import furnish, malformed
 from examples.ingestor.dedup import Deduplicator
 from examples.ingestor.event import Event
@@ -34,14 +34,14 @@ from examples.ingestor.urls import Address
 BASE = "homeassistant"
 MESSAGES = 20_000
 WARM_UP = 2.0
-"""Seconds; the first scrape and the first push, which come after one, import and prepare for those that follow."""
+"""Seconds; the first scrape and the first push, one second after the start, import modules and fill caches."""
 TICK = 0.001
 MALFORMED, UNAVAILABLE, REPEATED = 0.01, 0.01, 0.04
 """Shares of the messages, as in the demo."""
 
 
 class TimedIntake(Intake):
-    """The intake, which notes when an event came."""
+    """An intake that notes the arrival time of each event."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -54,7 +54,7 @@ class TimedIntake(Intake):
 
 
 class TimedSink(BatchSink):
-    """The sink, which notes how long an event took from the intake to here."""
+    """A sink that notes the time of each event since the intake."""
 
     def __init__(self, path: Path, intake: TimedIntake) -> None:
         super().__init__(FileWriter(path), 500, 1.0)
@@ -68,9 +68,9 @@ class TimedSink(BatchSink):
 
 
 async def run(rate: float, seconds: float) -> dict[str, float]:
-    """Feed the ingestor after warming up; return CPU, throughput and latency of the seconds after that.
+    """Feed the ingestor after a warm-up; return CPU, throughput and latency of the following seconds.
 
-    CPU is that of the process, and apart from it what of it was used in other threads than this one.
+    CPU is given for the whole process, and separately for all threads but this one.
     """
     with tempfile.TemporaryDirectory() as directory:
         intake = TimedIntake(10_000)
@@ -97,7 +97,7 @@ async def run(rate: float, seconds: float) -> dict[str, float]:
 
 
 async def feed(source: MqttSource, messages: Iterator[aiomqtt.Message], rate: float, seconds: float) -> int:
-    """Give the source messages at a rate; return how many."""
+    """Give the source messages at a rate; return their number."""
     sent, began = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - began) < seconds:
         while sent < elapsed * rate:
@@ -108,10 +108,10 @@ async def feed(source: MqttSource, messages: Iterator[aiomqtt.Message], rate: fl
 
 
 def stream(seed: int = 1) -> Iterator[aiomqtt.Message]:
-    """Return messages without end, as the client library makes them.
+    """Return an endless stream of messages, as the client library makes them.
 
-    What they say is made beforehand, and is nothing that the garbage collector looks through: a service has no messages
-    that are still to come, and a full collection of them would take longer than all the rest.
+    Topics and payloads are made beforehand, as objects that the garbage collector does not traverse. A service holds no
+    future messages, and traversing them would take longer than everything else.
     """
     chance = random.Random(seed)
     entities = furnish(chance)

@@ -1,4 +1,4 @@
-"""Machine: what the figures were measured on, and with which versions."""
+"""The machine of a run, and the versions of the packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGES = (
 
 
 def machine() -> dict[str, str]:
-    """Return what describes this machine, in words for people."""
+    """Return a description of this machine."""
     return {
         "CPU": _cpu(),
         "Cores": str(os.cpu_count()),
@@ -33,7 +33,7 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that matter."""
+    """Return the installed versions of the packages that matter."""
     found = {}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""What memory series take. Run as a module, it fills one histogram and prints what that added, in bytes."""
+"""Memory of series. Run as a module, it fills one histogram and prints the bytes that this added."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import defaultdict
 import psutil
 
 from benchmarks import children, holders
-from benchmarks.figures import Table, ratios
+from benchmarks.tables import Table, ratios
 
 SERIES = 1000
 TRACED, RESIDENT = "objects, kB", "resident, kB"
@@ -19,14 +19,13 @@ MODES = {"traced": TRACED, "resident": RESIDENT}
 
 
 def measure(receiver: str, *, quick: bool) -> list[Table]:
-    """Return the table."""
+    """Measure and return the table."""
     rounds = 1 if quick else 4
     about = (
-        f"What {SERIES:,} series of a histogram with 14 bounds and 3 attributes add to a fresh process, after they "
-        "were scraped twice, with the headers of Prometheus, and, but for prometheus_client, pushed twice: Python's "
-        "objects, as tracemalloc counts them, and in another process the resident set. All but prometheus_client have "
-        "two readers, a scrape's and a push's; otel-ha keeps its history as well, unless that is off, as it is in rows "
-        "of their own to compare like with like."
+        f"Memory that {SERIES:,} series of a histogram with 14 bounds and 3 attributes add to a fresh process, after "
+        "two scrapes with the headers of Prometheus and, except with prometheus_client, two pushes. Objects are "
+        "Python's objects as tracemalloc counts them; resident is the resident set of another process. otel-ha also "
+        "keeps a history; the rows without it compare like with like."
     )
     table = Table("memory", "Memory", about, tuple(MODES.values()))
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -36,8 +35,8 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
             for mode, column in MODES.items():
                 found[title][column].append(children.run("memory", library, mode, receiver) / 1e3)
     for title, columns in found.items():
-        for column, figures in columns.items():
-            table.put(title, column, figures)
+        for column, samples in columns.items():
+            table.put(title, column, samples)
     for ours in (holders.OURS, *holders.WITHOUT_HISTORY.values()):
         for title in (holders.SDK, holders.CLIENT):
             for column in table.columns:
@@ -46,9 +45,9 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
 
 
 def grown(library: str, mode: str, receiver: str) -> int:
-    """Return the bytes that the series add in this process."""
+    """Return the bytes that the series add to this process."""
     holder = holders.holder(library, receiver)
-    # Whatever is made once is made now.
+    # One series first, for everything that is made only once.
     holders.fill(holder, 1)
     _collect(holder)
     if mode == "traced":

@@ -1,8 +1,8 @@
-"""What recording costs, side by side with its peers.
+"""Cost of recording, compared with peers.
 
-All ways are timed in turn, round after round, so that a machine whose speed drifts slows all of them alike; ratios are
-taken within a round. Since a process has one telemetry at a time, blocks of rounds with 0, 1, 2 and 3 readers take
-turns as well. Run as a module, it measures in its own process and prints the samples.
+All ways are timed in turn, round after round, so that a drift of the machine's speed affects them alike; ratios are
+taken within a round. A process has one telemetry at a time, so blocks of rounds with 0, 1, 2 and 3 readers take turns.
+Run as a module, it measures in its own process and prints the samples.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from benchmarks import children, ways
-from benchmarks.figures import Table, ratios
+from benchmarks import children, targets, ways
+from benchmarks.tables import Table, ratios
 from otel_ha import TelemetryConfig, setup_telemetry
 from otel_ha.telemetry import Telemetry
 
@@ -24,18 +24,18 @@ CALLS_TO_COLLECT = 5000
 ROUNDS_TO_COLLECT = 15
 DAY = 86_400.0
 EXPORTERS = ("prometheus", "otlp", "console")
-"""One reader each; between two blocks none of them collects by itself."""
+"""One reader each; none of them collects by itself during a block."""
 
 READERS = ("inert", "1 reader", "2 readers", "3 readers")
 COLLECTED = "otel-ha: measured(), with its share of a collection"
 VERSUS = (ways.OTEL, ways.OTEL_USUAL, ways.PROMETHEUS, ways.PROMETHEUS_USUAL)
 
 Samples = dict[str, list[list[float]]]
-"""Microseconds a call by way: a list for each block, of one figure a round."""
+"""Microseconds per call, by way: for each block, a list with one sample per round."""
 
 
 def measure(receiver: str, *, quick: bool) -> list[Table]:
-    """Return the tables."""
+    """Measure and return the tables."""
     blocks, seconds = (2, 1.2) if quick else (6, 3.0)
     found: dict[str, Samples] = children.run("recording", receiver, blocks, seconds)
     return [_times_the_wrapper(found), _beside_peers(found), _microseconds(found)]
@@ -43,13 +43,13 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
 
 def _times_the_wrapper(found: dict[str, Samples]) -> Table:
     about = (
-        "Ratios to a decorator that does nothing but read the clock before and after the call, which is the limit; "
-        f"taken within rounds of {CALLS} calls each. An event measured in full is counted as received, in flight, with "
-        "its duration by outcome, and no longer in flight. Inert is without telemetry. Between rounds the metrics are "
-        "collected, and nobody is timed; what a call puts off until then is in the row that says so. (Where nothing is "
-        "collected, every two-thousandth call or so adds up what waits, which made rounds of two kinds.)"
+        "Ratios to a decorator that only reads the clock before and after the call, which is the lower limit, "
+        f"taken within rounds of {CALLS} calls. An event measured in full is counted as received and in flight, then "
+        "with its duration by outcome, and as no longer in flight. Inert means without telemetry. Metrics are "
+        "collected between rounds, outside the timing; the row with a share of a collection includes the work that a "
+        "call leaves to the collection."
     )
-    table = Table("recording", "Recording, in times the wrapper", about, READERS)
+    table = Table("recording", "Recording, as a multiple of the wrapper", about, READERS)
     for readers, samples in found.items():
         for way, blocks in samples.items():
             wrapped = samples[ways.WRAPPER]
@@ -61,7 +61,7 @@ def _times_the_wrapper(found: dict[str, Samples]) -> Table:
 
 def _beside_peers(found: dict[str, Samples]) -> Table:
     about = "An event measured in full: otel-ha's time divided by the peer's in the same round."
-    table = Table("peers", "Recording, as a part of what peers take", about, READERS[1:])
+    table = Table("peers", "Recording, as a share of the peers' time", about, READERS[1:])
     for readers in READERS[1:]:
         for peer in VERSUS:
             samples = found[readers]
@@ -74,16 +74,15 @@ def _beside_peers(found: dict[str, Samples]) -> Table:
 
 
 def _microseconds(found: dict[str, Samples]) -> Table:
-    about = f"Of this machine; the loop around the calls, about what {ways.BARE} takes, is in all of them."
-    table = Table("microseconds", "Recording, in microseconds a call", about, READERS)
+    about = f"On this machine. Every row includes the loop around the calls, which takes about as long as {ways.BARE}."
+    table = Table("microseconds", "Recording, in microseconds per call", about, READERS)
     for readers, samples in found.items():
         for way, blocks in samples.items():
             table.put(way, readers, _flat(blocks))
-    added = "added to a bare call by inert"
     inert = found[READERS[0]]
     for way in (ways.OURS, ways.OURS_COUNTER):
         pairs = zip(_flat(inert[way]), _flat(inert[ways.BARE]), strict=True)
-        table.put(f"{added} {way.removeprefix('otel-ha: ')}", READERS[0], [max(a - b, 0.0) for a, b in pairs])
+        table.put(f"{way}{targets.LESS_BARE}", READERS[0], [max(a - b, 0.0) for a, b in pairs])
     return table
 
 
@@ -92,11 +91,11 @@ def _by_wrapper(samples: Samples) -> list[list[float]]:
 
 
 def _flat(blocks: list[list[float]]) -> list[float]:
-    return [figure for block in blocks for figure in block]
+    return [sample for block in blocks for sample in block]
 
 
 def samples_of(receiver: str, blocks: int, seconds: float) -> dict[str, Samples]:
-    """Measure in this process: that many blocks for each number of readers, each of that many seconds."""
+    """Measure in this process: so many blocks for each number of readers, each of so many seconds."""
     found: dict[str, Samples] = {readers: defaultdict(list) for readers in READERS}
     peers = [{}, *({**ways.opentelemetry(n), **ways.prometheus()} for n in range(1, len(READERS)))]
     for block in range(blocks):
@@ -107,8 +106,8 @@ def samples_of(receiver: str, blocks: int, seconds: float) -> dict[str, Samples]
                 timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds, collect)
                 if telemetry is not None:
                     timed[COLLECTED] = with_collections(ways.ours()[ways.OURS], telemetry)
-            for way, figures in timed.items():
-                found[readers][way].append(figures)
+            for way, samples in timed.items():
+                found[readers][way].append(samples)
     return found
 
 
@@ -127,7 +126,7 @@ def _telemetry(receiver: str, readers: int) -> Telemetry | nullcontext[None]:
 
 
 def rounds(known: ways.Ways, seconds: float, collect: Callable[[], object]) -> dict[str, list[float]]:
-    """Return microseconds a call of each way, one figure a round; the first warms up, and after each is collected."""
+    """Return microseconds per call of each way, one sample per round; each round ends with a collection."""
     runs = {name: repeated_coroutine(way) if name in ways.COROUTINES else repeated(way) for name, way in known.items()}
     found: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
@@ -139,13 +138,13 @@ def rounds(known: ways.Ways, seconds: float, collect: Callable[[], object]) -> d
         for name, run in order:
             found[name].append(_timed(run) / CALLS)
         collect()
-        # What one way leaves behind, such as cold caches or work put off, must not always meet the same other one.
+        # Side effects of one way, such as cold caches, must not always hit the same other way.
         order.rotate(1)
     return found
 
 
 def with_collections(way: Callable[[], object], telemetry: Telemetry) -> list[float]:
-    """Return the microseconds a call of a way, each time with what it adds to the collection that follows."""
+    """Return microseconds per call of a way, including the time that it adds to the next collection."""
     run = repeated(way, CALLS_TO_COLLECT)
     found = []
     for _ in range(ROUNDS_TO_COLLECT):
@@ -171,11 +170,11 @@ def repeated(way: Callable[[], object], calls: int = CALLS) -> Callable[[], obje
 
 
 def repeated_coroutine(way: Callable[[], object]) -> Callable[[], object]:
-    """Return a function that awaits a way many times. Nothing waits in it, so it needs no event loop."""
+    """Return a function that awaits a way many times; nothing suspends in it, so it needs no event loop."""
 
     async def awaited() -> None:
         for _ in range(CALLS):
-            await way()  # type: ignore[misc]  # it is one that returns a coroutine
+            await way()  # type: ignore[misc]  # this way returns a coroutine
 
     def run() -> None:
         try:

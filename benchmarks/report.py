@@ -1,4 +1,4 @@
-"""The page about performance, rendered from what a run of the benchmarks wrote.
+"""The page about performance, rendered from the results of a run of the benchmarks.
 
 `python -m benchmarks.report < benchmarks/results.json > docs/performance.md`
 """
@@ -10,35 +10,37 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.figures import Table
+from benchmarks.story import story
+from benchmarks.tables import Table
 from benchmarks.targets import judged, pace
 
 _OPENING = """\
 # Performance
 
-<!-- Rendered from benchmarks/results.json by `make bench` and `make docs`; no figure here is typed in by hand. -->
-
-otel-ha beside its peers, all in one run on one machine. A figure is the median, and in brackets the values below which
-10 % and 90 % of the samples lie. Trust ratios rather than times: they were taken between what ran in turn, and machines
-differ.
-
-## How to reproduce it
-
-    make bench                               # measures all of it in about a quarter of an hour and renders this page
-    make bench ARGS='--quick'                # about a minute, with a wider spread; nothing is written
-    make bench ARGS='--only recording'       # one part; nothing is written
-
-The peers are given their best honest form (attributes made once, children held) and the usual one. Processes that are
-compared run in turn; everything talks over the loopback interface.
+<!-- Rendered from benchmarks/results.json by `make bench` and `make docs`; every number comes from there. -->
 """
 
-_QUICK = "\nThis run was a quick one: few samples, wide spreads.\n"
+_HOW = """\
+## How it is measured
+
+    make bench                               # everything, in about a quarter of an hour; renders this page
+    make bench ARGS='--quick'                # about a minute, with a wider spread; writes nothing
+    make bench ARGS='--only recording'       # one part; writes nothing
+
+A number in a table is a median, followed by the first and last decile in brackets. Trust ratios more than times: ratios
+compare calls that ran in turn on the same machine, and machines differ. Peers run in their best honest form (attributes
+made once, children held) and in their usual form. Processes that are compared run in turn, and connect over loopback.
+"""
+
+_QUICK = "\nThis was a quick run: few samples, wide spreads.\n"
 
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the page as Markdown."""
     tables = [Table.from_json(data) for data in document["tables"]]
     parts = [_OPENING + (_QUICK if document["quick"] else "")]
+    parts.append(f"{story(tables)}\n")
+    parts.append(_HOW)
     parts.append("\n\n".join(filter(None, ["## Targets", pace(tables), _markdown(judged(tables))])))
     parts += [f"## {table.title}\n\n{table.about}\n\n{_markdown(table.cells(), numbers=True)}" for table in tables]
     known = [["", ""], *(list(pair) for pair in {**document["machine"], **document["versions"]}.items())]

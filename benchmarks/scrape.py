@@ -1,7 +1,7 @@
-"""What a scrape of many histogram series takes, and how long it holds up the event loop of the service.
+"""Time of a scrape of many histogram series, and the delay that it causes in the event loop of the service.
 
-Run as a module, it is one such service: it prints its address, lets a timer tick in its event loop until its standard
-input ends, and prints when the timer ticked.
+Run as a module, it is such a service: it prints its address, runs a timer in its event loop until its standard input
+ends, and prints the times of the ticks.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import time
 from collections import defaultdict
 
 from benchmarks import children, holders
-from benchmarks.figures import Table
 from benchmarks.surroundings import Scrape, scrape
+from benchmarks.tables import Table
 
 SERIES = 2000
 PERIOD = 0.001
 IDLE = 1.0
 SETTLED = 1.5
-"""Seconds after which what is done once is over: the first collection of a history, a second after set-up."""
-TIME, RENDERED, TEXT, SENT = "time of a GET, ms", "rendered alone, ms", "text, MB", "sent, MB"
-IDLE_P99, P99, MOST = "p99 delay without, ms", "p99 delay meanwhile, ms", "longest delay, ms"
+"""Seconds until one-off work is over, such as the first collection of the history a second after set-up."""
+TIME, RENDERED, TEXT, SENT = "time of a GET, ms", "rendering alone, ms", "text, MB", "sent, MB"
+IDLE_P99, P99, MOST = "p99 delay before, ms", "p99 delay during, ms", "longest delay, ms"
 
 
 def measure(receiver: str, *, quick: bool) -> list[Table]:
-    """Return the table."""
-    rounds, scrapes = (1, 3) if quick else (4, 25)  # what happens in one scrape of twenty is to be seen
+    """Measure and return the table."""
+    rounds, scrapes = (1, 3) if quick else (4, 25)  # enough to see an event that happens in one scrape of twenty
     found: dict[str, dict[str, list[float]]] = {title: defaultdict(list) for title in holders.LIBRARIES.values()}
     for number in range(rounds):
         children.progress(f"scrape: round {number + 1} of {rounds}")
         for library, title in holders.LIBRARIES.items():
-            for column, figures in one_service(library, receiver, scrapes).items():
-                found[title][column] += figures
+            for column, samples in one_service(library, receiver, scrapes).items():
+                found[title][column] += samples
     about = (
-        f"A histogram of {SERIES:,} series, 14 bounds and 3 attributes each, fetched over HTTP with the headers of "
-        f"Prometheus 3, gzip among them. Meanwhile a timer is to tick every {PERIOD * 1e3:g} ms in the event loop of "
-        "the process that serves; its delay is how late it does, and its p99 what 99 % of the "
-        "moments have to wait at the most. The exporters serve by prometheus_client's own server."
+        f"A histogram of {SERIES:,} series, with 14 bounds and 3 attributes each, fetched over HTTP with the headers "
+        f"of Prometheus 3, gzip included. During the scrape a timer should tick every {PERIOD * 1e3:g} ms in the event "
+        "loop of the serving process. The delay is its lateness; at 99 % of all moments, a task that becomes ready "
+        "waits no longer than the p99. The peers use prometheus_client's own server."
     )
     table = Table("scrape", "A scrape of many series", about, (TIME, RENDERED, TEXT, SENT, IDLE_P99, P99, MOST))
     for title, columns in found.items():
-        for column, figures in columns.items():
-            table.put(title, column, figures)
+        for column, samples in columns.items():
+            table.put(title, column, samples)
     for title in (holders.SDK, holders.CLIENT):
         pairs = zip(found[holders.OURS][TIME], found[title][TIME], strict=True)
         table.put(f"{holders.OURS} / {title}", TIME, [ours / theirs for ours, theirs in pairs])
@@ -53,7 +53,7 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
 
 
 def one_service(library: str, receiver: str, scrapes: int) -> dict[str, list[float]]:
-    """Run one service, scrape it, and return the figures by column."""
+    """Run one service, scrape it, and return the samples by column."""
     process = children.start("scrape", library, receiver)
     assert process.stdout is not None
     url, rendered = json.loads(process.stdout.readline())
@@ -79,15 +79,15 @@ def one_service(library: str, receiver: str, scrapes: int) -> dict[str, list[flo
 
 
 def delays_during(ticks: list[float], period: Scrape) -> list[float]:
-    """Return how late each tick was that fell into a scrape, or was held up by it."""
+    """Return the lateness of each tick that fell into a scrape or was delayed by it."""
     pairs = itertools.pairwise(ticks)
     return [max(tick - before - PERIOD, 0.0) for before, tick in pairs if before < period.ended and tick > period.began]
 
 
 def waited(delays: list[float], share: float = 0.99) -> float:
-    """Return how long this share of what becomes ready at any moment waits at the most.
+    """Return the wait that a task does not exceed at this share of all moments at which it may become ready.
 
-    Over time, not over ticks: while the loop is held up there are few ticks, and it is then that most is kept waiting.
+    The share is one of time, not of ticks: there are few ticks while the loop is blocked, which is when tasks wait.
     """
     late = (1 - share) * sum(delay + PERIOD for delay in delays)
     low, high = 0.0, max(delays)

@@ -1,4 +1,4 @@
-"""What importing and setting up take in a fresh process. Run as a module, it does so once and prints the seconds."""
+"""Time to import and set up in a fresh process. Run as a module, it does both once and prints the seconds."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import time
 from collections import defaultdict
 
 from benchmarks import children
-from benchmarks.figures import Table
+from benchmarks.tables import Table
 
 COLUMN = "ms"
 
 
 def measure(receiver: str, *, quick: bool) -> list[Table]:
-    """Return the table."""
+    """Measure and return the table."""
     runs = 5 if quick else 15
     about = (
-        "Each in a fresh process, compiled modules at hand. The first setup_telemetry() imports the SDK, both "
-        "exporters; OpenTelemetry's system metrics are imported by the first collection, which is not in it. A second "
-        "one, after shutdown(), shows what is left without that. It pushes by http/protobuf, is scraped at a port of "
-        "its own, and has the default settings otherwise."
+        "Each run is a fresh process, with compiled modules. The first setup_telemetry() imports the SDK and two "
+        "exporters; the first collection, which is not measured here, imports OpenTelemetry's system metrics. The "
+        "second setup_telemetry(), after shutdown(), imports nothing. It pushes by http/protobuf, listens at a free "
+        "port, and has default settings otherwise."
     )
     children.progress(f"startup: {runs} runs")
     found: dict[str, list[float]] = defaultdict(list)
     for number in range(runs + 1):
-        for what, seconds in children.run("startup", OTEL_EXPORTER_OTLP_ENDPOINT=receiver).items():
-            if number:  # the first one may have compiled
-                found[what].append(1e3 * seconds)
+        for step, seconds in children.run("startup", OTEL_EXPORTER_OTLP_ENDPOINT=receiver).items():
+            if number:  # the first run may have compiled modules
+                found[step].append(1e3 * seconds)
     table = Table("startup", "Import and set-up", about, (COLUMN,))
-    for what, samples in found.items():
-        table.put(what, COLUMN, samples)
+    for step, samples in found.items():
+        table.put(step, COLUMN, samples)
     return [table]
 
 
 def steps() -> dict[str, float]:
-    """Import and set up, and return the seconds of each step."""
+    """Import and set up; return the seconds that each step took."""
     found, began = {}, time.perf_counter()
 
-    def done(what: str) -> None:
+    def done(step: str) -> None:
         nonlocal began
-        found[what] = time.perf_counter() - began
+        found[step] = time.perf_counter() - began
         began = time.perf_counter()
 
     import opentelemetry.metrics  # noqa: F401, PLC0415 - timed

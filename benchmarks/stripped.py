@@ -1,8 +1,7 @@
-"""Stripped: the example ingestor as it would be without telemetry, from the same sources.
+"""Import the example ingestor without its telemetry, from the same sources.
 
-An import hook takes out of its modules every `@measured(...)`, every `with measured(...)` around a block, and every
-statement that is a call on the vocabulary or on handles of it, such as `ingest.RECEIVED.add(1)`; nothing is left of
-them, not even a call that does nothing.
+An import hook removes every `@measured(...)`, every `with measured(...)` around a block, and every statement that is a
+call on the vocabulary or on its handles, such as `ingest.RECEIVED.add(1)`. Not even a call that does nothing remains.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ MEASURED, RECORDS = "measured", ("ingest", "counted")
 
 
 def strip() -> None:
-    """Import the ingestor stripped from now on; raises RuntimeError where it is imported already."""
+    """Import the ingestor stripped from now on; raises RuntimeError if it is already imported."""
     if PACKAGE in sys.modules:
         raise RuntimeError(f"{PACKAGE} is imported already")
     sys.meta_path.insert(0, _Finder())
@@ -30,7 +29,7 @@ class _Finder(PathFinder):
     def find_spec(
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return where a module of the ingestor is, to be loaded stripped."""
+        """Return the spec of a module of the ingestor, with a loader that strips it."""
         if not fullname.startswith(f"{PACKAGE}."):
             return None
         spec = super().find_spec(fullname, path, target)
@@ -41,7 +40,7 @@ class _Finder(PathFinder):
 
 class _Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the stripped source; what is cached is not."""
+        """Return the code of the stripped source; cached bytecode is not stripped, so it is not used."""
         path = self.get_filename(fullname)
         tree = _Stripper().visit(ast.parse(self.get_data(path), path))
         code: CodeType = compile(ast.fix_missing_locations(tree), path, "exec")
@@ -50,16 +49,16 @@ class _Loader(SourceFileLoader):
 
 class _Stripper(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.stmt | None:
-        """Take out a statement that records."""
+        """Remove a statement that records."""
         return None if _is_call(node.value, *RECORDS) else node
 
     def visit_With(self, node: ast.With) -> Any:
-        """Leave of a measured block the block."""
+        """Replace a measured block with its body."""
         self.generic_visit(node)
         return node.body if all(_is_call(item.context_expr, MEASURED) for item in node.items) else node
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Take out decorators that measure, and what is left of loops and functions around nothing."""
+        """Remove measuring decorators, and fill bodies that became empty."""
         super().generic_visit(node)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.decorator_list = [each for each in node.decorator_list if not _is_call(each, MEASURED)]
@@ -69,7 +68,7 @@ class _Stripper(ast.NodeTransformer):
 
 
 def _is_call(node: ast.expr, *names: str) -> bool:
-    """Whether it is a call of what has one of these names, or of something reached or returned by it."""
+    """Whether a node calls one of these names, or something that was reached through it."""
     if not isinstance(node, ast.Call):
         return False
     called: ast.expr = node

@@ -1,4 +1,4 @@
-"""Surroundings: an OTLP receiver that answers 200, and a Prometheus that scrapes every second."""
+"""Stand-ins for the servers around a service: an OTLP receiver that answers 200, and a scraper like Prometheus."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCRAPE_HEADERS = {
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
     "Accept-Encoding": "gzip",
 }
-"""What Prometheus 3 asks for."""
+"""Headers that Prometheus 3 sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape: when it began and ended (monotonic clock, seconds), the bytes of the text, and as they were sent."""
+    """One scrape: its begin and end (monotonic clock, seconds), and the bytes of the text and of the response body."""
 
     began: float
     ended: float
@@ -42,7 +42,7 @@ def scrape(url: str) -> Scrape:
 
 @contextmanager
 def scraping(url: str, every: float = 1.0, health: str | None = None) -> Iterator[list[Scrape]]:
-    """Scrape in a thread, and ask for `health` if that is a page, until the block ends, or nobody listens any more."""
+    """Scrape in a thread, and fetch `health` if given, until the block ends or the service is gone."""
     ending, done = threading.Event(), list[Scrape]()
 
     def keep_scraping() -> None:
@@ -63,12 +63,12 @@ def scraping(url: str, every: float = 1.0, health: str | None = None) -> Iterato
 
 
 class _Receiver(BaseHTTPRequestHandler):
-    """Takes whatever is pushed."""
+    """Accepts every push."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Read it and answer that all is well."""
+        """Read the request and answer 200."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")
@@ -76,12 +76,12 @@ class _Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def receiver() -> Iterator[str]:
-    """Receive pushes in a thread until the block ends; gives the address."""
+    """Receive pushes in a thread until the block ends; yield the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Receiver) as server:
         server.daemon_threads = True
         server.block_on_close = False

@@ -1,19 +1,24 @@
-"""Targets: what is to hold, each beside the cell of a table that says whether it does."""
+"""Targets: limits for cells of the tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.figures import Spread, Table
+from benchmarks.tables import Spread, Table
 
 MEASURED = "otel-ha: measured()"
 WRAPPER = "a wrapper that reads the clock twice"
+LESS_BARE = ", less a bare call"
+COUNTER = "otel-ha: a counter"
+
+
+MET, NOT_MET = "met", "not met"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to hold: the median of a cell is at most `limit`; `unit` is what it is a number of."""
+    """A target: the median of one cell is at most `limit`, in `unit`."""
 
     claim: str
     table: str
@@ -22,41 +27,52 @@ class Target:
     limit: float
     unit: str = ""
 
-    def figure(self, tables: Mapping[str, Table]) -> Spread | None:
-        """Return the cell; None where it was not measured."""
+    def cell(self, tables: Mapping[str, Table]) -> Spread | None:
+        """Return the cell, or None if it was not measured."""
         table = tables.get(self.table)
         return table.rows.get(self.row, {}).get(self.column) if table else None
 
     def cells(self, tables: Mapping[str, Table]) -> list[str]:
-        """Return the claim, the limit, the figure, and whether the one keeps within the other."""
-        figure = self.figure(tables)
-        verdict = "not measured" if figure is None else "met" if figure.median <= self.limit else "not met"
-        return [self.claim, f"{self.limit:g} {self.unit}".strip(), "" if figure is None else str(figure), verdict]
+        """Return a row of text: the claim, the limit, the measured value, and the verdict."""
+        cell = self.cell(tables)
+        return [self.claim, self.most, "" if cell is None else str(cell), self.verdict(tables)]
+
+    @property
+    def most(self) -> str:
+        """The limit with its unit."""
+        return f"{self.limit:g} {self.unit}".strip()
+
+    def verdict(self, tables: Mapping[str, Table]) -> str:
+        """Return "met", "not met" or "not measured"."""
+        cell = self.cell(tables)
+        if cell is None:
+            return "not measured"
+        return MET if cell.median <= self.limit else NOT_MET
 
 
 TARGETS = (
-    Target("An event measured in full (2 readers), to who waits for it: 1 µs where the wrapper takes 0.25",
+    Target("An event measured in full, 2 readers, for the caller: 1 µs if the wrapper takes 0.25 µs",
            "recording", MEASURED, "2 readers", 4, "wrappers"),
-    Target("The same with its share of the collection that follows",
+    Target("The same, with its share of the next collection",
            "recording", f"{MEASURED}, with its share of a collection", "2 readers", 4, "wrappers"),
     Target("1/40 of OpenTelemetry by hand, attributes made once",
            "peers", "measured() / OpenTelemetry by hand, attributes made once", "2 readers", 1 / 40),
     Target("1/10 of prometheus_client's labels()",
            "peers", "measured() / prometheus_client, labels()", "2 readers", 1 / 10),
-    Target("The same with 3 readers as with 1 (10 % for noise)",
+    Target("No more with 3 readers than with 1 (10 % for noise)",
            "peers", "measured() / itself with 1 reader", "3 readers", 1.1),
-    Target("An inert counter", "microseconds", "added to a bare call by inert a counter", "inert", 0.1, "µs"),
-    Target("An inert measured()", "microseconds", "added to a bare call by inert measured()", "inert", 0.1, "µs"),
+    Target("An inert counter", "microseconds", f"{COUNTER}{LESS_BARE}", "inert", 0.1, "µs"),
+    Target("An inert measured()", "microseconds", f"{MEASURED}{LESS_BARE}", "inert", 0.1, "µs"),
     Target("Telemetry at 1,000 events/s, on less off", "telemetry", "on less off", "1,000 events/s", 1, "% of a core"),
-    Target("The event loop's p99 delay while 2,000 histogram series are scraped",
-           "scrape", "otel-ha", "p99 delay meanwhile, ms", 10, "ms"),
-    Target("Memory of a series, Python's objects, beside prometheus_client's, without a history",
+    Target("The event loop's p99 delay during a scrape of 2,000 histogram series",
+           "scrape", "otel-ha", "p99 delay during, ms", 10, "ms"),
+    Target("Python's objects of a series, as a multiple of prometheus_client's, without the history",
            "memory", "otel-ha, without its history / prometheus_client", "objects, kB", 1),
-    Target("The same with the history, which is on by default",
+    Target("The same, with the history, which is on by default",
            "memory", "otel-ha / prometheus_client", "objects, kB", 1),
-    Target("Memory of a series, resident, beside prometheus_client's, without a history",
+    Target("Resident memory of a series, as a multiple of prometheus_client's, without the history",
            "memory", "otel-ha, without its history / prometheus_client", "resident, kB", 1),
-    Target("The same with the history, which is on by default",
+    Target("The same, with the history, which is on by default",
            "memory", "otel-ha / prometheus_client", "resident, kB", 1),
     Target("import otel_ha after opentelemetry-api",
            "startup", "import otel_ha and its vocabulary, after that", "ms", 50, "ms"),
@@ -64,22 +80,22 @@ TARGETS = (
            "startup", "the first setup_telemetry(), imports included", "ms", 150, "ms"),
 )  # fmt: skip
 PACE = Target("the wrapper", "microseconds", WRAPPER, "2 readers", 0.25, "µs")
-"""No target, but the machine that the first one is for."""
+"""Not a target, but the speed of machine that the first target assumes."""
 
 
 def pace(tables: Iterable[Table]) -> str:
-    """Return a sentence on how quick the machine was, which whatever is not a ratio depends on; "" if not measured."""
-    took = PACE.figure({table.key: table for table in tables})
+    """Return a sentence on the speed of the machine, on which all times depend; "" if it was not measured."""
+    took = PACE.cell({table.key: table for table in tables})
     if took is None:
         return ""
     return (
-        f"The first target assumes a machine where {PACE.claim} takes {PACE.limit:g} {PACE.unit}. In this run it took "
-        f"{took} {PACE.unit}, the loop around it included: what is in µs, ms or % of a core is to be read with that."
+        f"The first target assumes a machine on which {PACE.claim} takes {PACE.limit:g} {PACE.unit}. In this run it "
+        f"took {took} {PACE.unit}, including the loop around it. Read µs, ms and % of a core with that in mind."
     )
 
 
 def judged(tables: Iterable[Table]) -> list[list[str]]:
-    """Return the targets beside the figures, as the cells of a table with its head."""
+    """Return the targets with their measured values, as the cells of a table with its head."""
     by_key = {table.key: table for table in tables}
     head = ["Target", "At most", "Measured", "Verdict"]
     return [head, *(target.cells(by_key) for target in TARGETS)]

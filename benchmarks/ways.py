@@ -1,4 +1,4 @@
-"""The ways to measure a call, each in its best honest form: by hand, with peers, with otel-ha."""
+"""The ways to measure a call, each in its best honest form: with otel-ha, with peers, and by hand."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ BARE_COROUTINE = "a bare coroutine"
 OURS = targets.MEASURED
 OURS_COMPUTED = "otel-ha: measured(), one attribute computed"
 OURS_COROUTINE = "otel-ha: measured(), a coroutine"
-OURS_RAISING = "otel-ha: measured(), of what raises"
+OURS_RAISING = "otel-ha: measured(), when the call raises"
 OURS_BLOCK = "otel-ha: with measured()"
 OURS_QUEUED = "otel-ha: receive(), then with measured() and discard()"
 OURS_RECEIVED = "otel-ha: receive() and discard()"
 OURS_RECEIVED_BOUND = "otel-ha: receive() and discard(), bound"
-OURS_COUNTER = "otel-ha: a counter"
+OURS_COUNTER = targets.COUNTER
 OURS_BOUND = "otel-ha: a counter, bound"
 OTEL = "OpenTelemetry by hand, attributes made once"
 OTEL_USUAL = "OpenTelemetry by hand, attributes made per call"
@@ -42,15 +42,15 @@ COROUTINES = frozenset({BARE_COROUTINE, OURS_COROUTINE})
 
 
 def bare() -> None:
-    """Stand for the work."""
+    """Stand in for the work."""
 
 
 async def bare_coroutine() -> None:
-    """Stand for the work."""
+    """Stand in for the work."""
 
 
 def clocked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` timed, and the time thrown away: the limit for any decorator that measures a duration."""
+    """Return `function` timed, with the time discarded: the lower limit for a decorator that measures a duration."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -64,12 +64,12 @@ def clocked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def limits() -> Ways:
-    """Return what nothing can be cheaper than."""
+    """Return the lower limits: a bare call, and a wrapper that only reads the clock."""
     return {BARE: bare, WRAPPER: clocked(bare), BARE_COROUTINE: bare_coroutine}
 
 
 def ours() -> Ways:
-    """Return the ways of otel-ha: with the telemetry that runs, or inert where none does."""
+    """Return the ways of otel-ha, which are inert while no telemetry runs."""
     both = measured(ingest.EVENT, source="mqtt", domain="light")
     computed: Callable[[str], None] = measured(ingest.EVENT, source="mqtt", domain=lambda domain: domain)(_of_domain)
     discarded = ingest.DISCARDED
@@ -110,11 +110,11 @@ def ours() -> Ways:
 
 
 def _of_domain(domain: str) -> None:
-    """Stand for the work."""
+    """Stand in for the work."""
 
 
 def _failing() -> None:
-    """Stand for work that fails."""
+    """Stand in for work that fails."""
     raise ValueError("failed")
 
 
@@ -148,7 +148,7 @@ def opentelemetry(readers: int) -> Ways:
 
 
 def prometheus() -> Ways:
-    """Return the same with prometheus_client, which knows no readers."""
+    """Return the same with prometheus_client, which has no readers."""
     registry = prometheus_client.CollectorRegistry()
     names, states = ("source", "domain", "outcome"), ("source", "state")
     duration = prometheus_client.Histogram("duration", "", names, registry=registry, buckets=ingest.PROCESSING)
@@ -174,5 +174,5 @@ def prometheus() -> Ways:
         duration.labels("mqtt", "light", "ok").observe(time.perf_counter() - start)
         in_flight.labels("mqtt", "active").dec()
 
-    count = lambda: discarded.labels("mqtt", "duplicate").inc()  # noqa: E731 - as short as what it measures
+    count = lambda: discarded.labels("mqtt", "duplicate").inc()  # noqa: E731 - no longer than the call itself
     return {PROMETHEUS: held, PROMETHEUS_USUAL: usual, PROMETHEUS_COUNTER: count}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import Spread, Table, quantile, ratios, shown
 from benchmarks.report import render
 from benchmarks.scrape import waited
+from benchmarks.story import story
+from benchmarks.tables import Spread, Table, quantile, ratios, shown
 from benchmarks.targets import TARGETS, WRAPPER, judged, pace
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def test_running_the_module_prints_the_page(document):
 def test_the_committed_run_is_a_whole_one(document):
     assert not document["quick"]
     tables = {data["key"]: Table.from_json(data) for data in document["tables"]}
-    assert [target.claim for target in TARGETS if target.figure(tables) is None] == []
+    assert [target.claim for target in TARGETS if target.cell(tables) is None] == []
 
 
 def test_a_target_is_met_when_the_median_is_at_most_the_limit():
@@ -55,8 +56,34 @@ def test_a_target_is_met_when_the_median_is_at_most_the_limit():
 def test_the_page_says_how_quick_the_machine_was():
     table = Table("microseconds", "", "", ("2 readers",))
     table.put(WRAPPER, "2 readers", [0.4, 0.5, 0.6])
-    assert "In this run it took 0.5 (0.42 to 0.58) µs, the loop" in pace([table])
+    assert "In this run it took 0.5 (0.42 to 0.58) µs, including the loop" in pace([table])
     assert pace([]) == ""
+
+
+def test_the_page_opens_with_the_story_of_the_run(document):
+    page = render(document)
+    assert page.index("**An event.**") < page.index("**At rest.**") < page.index("**Not met.**") < page.index("\n## ")
+    tables = [Table.from_json(data) for data in document["tables"]]
+    missed = [cells for cells in judged(tables) if cells[-1] == "not met"]
+    assert all(f"- {claim}: {measured}; the limit is " in page for claim, _, measured, _ in missed)
+
+
+def test_a_story_has_only_what_was_measured(document):
+    assert story([]) == ""
+    startup = [Table.from_json(data) for data in document["tables"] if data["key"] == "startup"]
+    assert story(startup).startswith("**Not met.**")
+
+
+def test_a_run_that_meets_every_target_says_so():
+    target = TARGETS[0]
+    table = Table(target.table, "", "", (target.column,))
+    table.put(target.row, target.column, [target.limit])
+    assert story([table]) == "**Not met.** Every target that was measured is met."
+
+
+def test_the_page_of_a_part_is_rendered(document):
+    part = {**document, "quick": True, "tables": document["tables"][-1:]}
+    assert "This was a quick run" in render(part)
 
 
 def test_a_spread_is_the_median_with_its_deciles():

@@ -1,4 +1,4 @@
-"""Figures: samples as a median with its spread, in tables that JSON can hold."""
+"""Tables of samples: each cell is a median with its spread, and JSON can hold a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of samples, the values below which 10 % and 90 % of them lie, and how many there were."""
+    """The median of samples, their first and last decile, and their number."""
 
     median: float
     low: float
@@ -19,13 +19,13 @@ class Spread:
 
     @classmethod
     def of(cls, samples: Iterable[float]) -> Self:
-        """Return the spread of samples, of which there is at least one."""
+        """Return the spread of samples; there must be at least one."""
         known = sorted(samples)
         deciles = statistics.quantiles(known, n=10, method="inclusive") if len(known) > 1 else known
         return cls(statistics.median(known), deciles[0], deciles[-1], len(known))
 
     def __str__(self) -> str:
-        """Return the median, and the spread in brackets where there is one."""
+        """Return the median, with the deciles in brackets if there is more than one sample."""
         if self.count == 1:
             return shown(self.median)
         return f"{shown(self.median)} ({shown(self.low)} to {shown(self.high)})"
@@ -33,7 +33,7 @@ class Spread:
 
 @dataclass
 class Table:
-    """Figures of one kind; the units stand in the names of the columns. A cell may be missing."""
+    """One table: rows of cells, some of which may be missing; the name of a column includes its unit."""
 
     key: str
     title: str
@@ -46,17 +46,17 @@ class Table:
         self.rows.setdefault(row, {})[column] = Spread.of(samples)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as what JSON can hold."""
+        """Return the table as JSON-compatible data."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the table that `to_json` made this of."""
+        """Return the table from the data that `to_json` returned."""
         rows = {name: {column: Spread(**cell) for column, cell in row.items()} for name, row in data["rows"].items()}
         return cls(data["key"], data["title"], data["about"], tuple(data["columns"]), rows)
 
     def cells(self) -> list[list[str]]:
-        """Return the table as text: the head, then the rows."""
+        """Return the cells as text: the head, then the rows."""
         lines = [["", *self.columns]]
         for name, row in self.rows.items():
             lines.append([name, *(str(row[column]) if column in row else "" for column in self.columns)])
@@ -64,7 +64,7 @@ class Table:
 
 
 def shown(value: float) -> str:
-    """Return a figure with three significant digits, without exponent."""
+    """Return a number with three significant digits and no exponent."""
     if value == 0 or abs(value) >= 100:  # noqa: PLR2004 - three digits before the point
         return f"{value:,.0f}"
     text = f"{value:.3g}"
@@ -72,11 +72,11 @@ def shown(value: float) -> str:
 
 
 def ratios(of: Iterable[float], to: Iterable[float]) -> list[float]:
-    """Return the ratios of what was measured in the same round."""
+    """Return the ratios of samples, round by round."""
     return [one / other for one, other in zip(of, to, strict=True)]
 
 
 def quantile(samples: Iterable[float], share: float) -> float:
-    """Return the smallest sample that at least this share of them does not exceed."""
+    """Return the smallest sample that at least this share of the samples does not exceed."""
     known = sorted(samples)
     return known[min(int(len(known) * share), len(known) - 1)]
