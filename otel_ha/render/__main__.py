@@ -15,8 +15,8 @@ from typing import Protocol
 
 from otel_ha.errors import TelemetryError
 from otel_ha.render.api import render_api
+from otel_ha.render.catalogs import NamedCatalog, own_catalogs
 from otel_ha.render.reference import render_reference
-from otel_ha.render.sources import NamedCatalog, own_catalogs
 
 __all__ = ["KINDS", "FromCatalogs", "FromPage", "Kind", "load", "main"]
 

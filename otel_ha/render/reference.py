@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from otel_ha.config.settings import Setting, settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.instruments import GROUPS, Attribute, Counter, Histogram, Instrument, Observable
+from otel_ha.render.catalogs import NamedCatalog
 from otel_ha.render.markdown import Anchors, code, table
-from otel_ha.render.sources import NamedCatalog
 
 __all__ = ["render_reference"]
 
@@ -21,10 +21,10 @@ Every metric of the catalogs below: its name in Prometheus and in OpenTelemetry,
 
 - **Labels.** Prometheus spells an attribute's dots as underscores: `homeassistant.source` becomes the label
   `homeassistant_source`. Python code uses the keyword: `source="mqtt"`.
-- **Values.** An attribute has a closed set of values, a budget (so many different values are kept), or neither.
-  Other values are recorded as `_OTHER`.
-- **Series limit.** An instrument keeps so many attribute sets apart. Beyond that, the attribute with the most values is
-  recorded as `_OTHER`. A quarter more sets are reserved for these; the rest shares one series,
+- **Values.** An attribute has a closed set of values, a budget (the number of different values that are kept), or
+  neither. Other values are recorded as `_OTHER`.
+- **Series limit.** The number of attribute sets that an instrument keeps. Beyond it, the attribute with the most values
+  is recorded as `_OTHER`. A quarter more sets are reserved for these; everything else shares one series,
   `otel_metric_overflow="true"`.
 - **Histograms** have three names in Prometheus: `…_bucket`, `…_sum` and `…_count`.
 - **Further labels.** A scrape adds three labels that begin with `otel_scope_` to every series. The series `target_info`
