@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -83,7 +84,8 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
     (tmp_path / "otel-ha").symlink_to(ROOT)
-    programs = {str(needed(name).parent) for name in ("prometheus", "promtool")}
+    # The reader's python3 is one that suits: the one that runs this test.
+    programs = [str(Path(sys.executable).parent), *(str(needed(name).parent) for name in ("prometheus", "promtool"))]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
     path = os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)])
     reader = Reader(tmp_path, {**inherited, "PATH": path})
