@@ -1,1 +1,1 @@
-"""From declarations to text: what is rendered here is never written by hand."""
+"""From declarations to text, so that nobody writes these pages by hand."""

@@ -73,4 +73,4 @@ def test_the_defaults_in_the_table_are_those_of_the_code():
 
 
 def test_the_first_screen_is_short():
-    assert TEXT[: TEXT.index("## What you get")].count("\n") <= 75
+    assert TEXT[: TEXT.index("## Features")].count("\n") <= 75

@@ -1,4 +1,4 @@
-"""The page on troubleshooting: its commands say what it shows, and the names in it exist."""
+"""The page on troubleshooting: its commands print the output that it shows, and the names in it exist."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def ask(command: str) -> str:
 
 
 def parts(section: str) -> list[tuple[str, str, str]]:
-    """What stands before it, language and text of each block of a section."""
+    """The mark before it, the language and the text of each block of a section."""
     return re.findall(r"(<!-- log -->\n\n)?^```(sh|text)\n(.*?)^```", SECTIONS[section], re.DOTALL | re.MULTILINE)
 
 

@@ -28,7 +28,7 @@ STEP = re.compile(
 
 @dataclass
 class Reader:
-    """Somebody who follows the page: the folder, the environment, and the terminals in which something runs."""
+    """A reader of the page: the folder, the environment, and the terminals with running programs."""
 
     folder: Path
     environment: dict[str, str]
