@@ -1,7 +1,7 @@
-"""What the history answers with: how the host, the work and the events fare, as frozen data.
+"""The answers of the history: figures of the host, the work and the events, as frozen data.
 
-Shares are numbers from 0 to 1, percentages from 0 to 100, and a megabyte is 1,048,576 bytes. Where there is nothing to
-compute a figure from (no event, a metric group that is off), it is 0.
+Shares run from 0 to 1, percentages from 0 to 100, and a megabyte is 1,048,576 bytes. A figure that cannot be computed
+(there are no events, or its metric group is off) is 0.
 """
 
 from __future__ import annotations
@@ -9,93 +9,97 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["BusinessMetrics", "PerformanceMetrics", "SystemMetrics"]
+__all__ = ["MEANING", "BusinessMetrics", "PerformanceMetrics", "SystemMetrics"]
+
+MEANING = "meaning"
+"""The key of a field's meaning in its metadata, from which the reference of the summary is rendered."""
+
+_END = "end of the window, in seconds since the epoch"
+
+
+def _figure(meaning: str, **default: Any) -> Any:
+    """Return a dataclass field that carries its meaning; docstrings cannot, as Python may strip or reformat them."""
+    return field(**default, metadata={MEANING: meaning})
 
 
 @dataclass(frozen=True, slots=True)
 class SystemMetrics:
-    """The host: CPU and what is used of it, and what went through disks and network.
+    """The host: use of CPU, memory and disks, and traffic of disks and network.
 
-    cpu_percent: share of the time of all CPUs that was neither idle nor waiting for a disk, in %
-    memory_percent: share of the memory that could not be had without swapping, in %
-    memory_used_mb: memory that could not be had without swapping, in MB
-    memory_available_mb: memory that could be had without swapping, in MB
-    disk_usage_percent: use of the file system at "/", or of the fullest where that is not a local one, in %
-    disk_io_read_mb: read from all disks since the host started or, over a window, within it, in MB
-    disk_io_write_mb: written to all disks, likewise, in MB
-    network_io_sent_mb: sent by all network interfaces, likewise, in MB
-    network_io_recv_mb: received by all network interfaces, likewise, in MB
-    timestamp: end of the window, in seconds since the epoch
+    Percentages run from 0 to 100; a megabyte (MB) is 1,048,576 bytes.
     """
 
-    cpu_percent: float = 0.0
-    memory_percent: float = 0.0
-    memory_used_mb: float = 0.0
-    memory_available_mb: float = 0.0
-    disk_usage_percent: float = 0.0
-    disk_io_read_mb: float = 0.0
-    disk_io_write_mb: float = 0.0
-    network_io_sent_mb: float = 0.0
-    network_io_recv_mb: float = 0.0
-    timestamp: float = field(default_factory=time.time)
+    cpu_percent: float = _figure(
+        "share of the time of all CPUs that was neither idle nor waiting for a disk, in %", default=0.0
+    )
+    memory_percent: float = _figure("share of memory that is not available without swapping, in %", default=0.0)
+    memory_used_mb: float = _figure("memory that is not available without swapping, in MB", default=0.0)
+    memory_available_mb: float = _figure("memory that is available without swapping, in MB", default=0.0)
+    disk_usage_percent: float = _figure(
+        'usage of the file system at "/", or of the fullest file system if "/" is not local, in %', default=0.0
+    )
+    disk_io_read_mb: float = _figure(
+        "data read from all disks, since the host started or within the window, in MB", default=0.0
+    )
+    disk_io_write_mb: float = _figure(
+        "data written to all disks, since the host started or within the window, in MB", default=0.0
+    )
+    network_io_sent_mb: float = _figure(
+        "data sent by all network interfaces, since the host started or within the window, in MB", default=0.0
+    )
+    network_io_recv_mb: float = _figure(
+        "data received by all network interfaces, since the host started or within the window, in MB", default=0.0
+    )
+    timestamp: float = _figure(_END, default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True)
 class PerformanceMetrics:
-    """The work over a window: how much, how quick, how well.
+    """The work over a window: its rate, durations and errors.
 
-    event_processing_rate: events processed per second
-    average_processing_time: mean time to process an event, in milliseconds
-    p95_processing_time: time that 95 % of the events did not exceed, within 3 %, in milliseconds
-    p99_processing_time: time that 99 % of the events did not exceed, within 3 %, in milliseconds
-    queue_depth: items that wait in all queues at the end of the window
-    active_connections: connections that are up at the end of the window
-    error_rate: share of the events processed that ended in an error, from 0 to 1
-    throughput_points_per_second: points that sinks acknowledged per second
-    timestamp: end of the window, in seconds since the epoch
-    p50_processing_time: time that half of the events did not exceed, within 3 %, in milliseconds
-    events_in_flight: events received and neither processed nor discarded yet, at the end of the window
+    Durations are in milliseconds; shares run from 0 to 1.
     """
 
-    event_processing_rate: float = 0.0
-    average_processing_time: float = 0.0
-    p95_processing_time: float = 0.0
-    p99_processing_time: float = 0.0
-    queue_depth: int = 0
-    active_connections: int = 0
-    error_rate: float = 0.0
-    throughput_points_per_second: float = 0.0
-    timestamp: float = field(default_factory=time.time)
-    p50_processing_time: float = 0.0
-    events_in_flight: int = 0
+    event_processing_rate: float = _figure("events processed per second", default=0.0)
+    average_processing_time: float = _figure("mean time to process an event, in milliseconds", default=0.0)
+    p95_processing_time: float = _figure(
+        "time within which 95 % of the events were processed, accurate to 3 %, in milliseconds", default=0.0
+    )
+    p99_processing_time: float = _figure(
+        "time within which 99 % of the events were processed, accurate to 3 %, in milliseconds", default=0.0
+    )
+    queue_depth: int = _figure("items waiting in all queues at the end of the window", default=0)
+    active_connections: int = _figure("connections that are up at the end of the window", default=0)
+    error_rate: float = _figure("share of processed events that ended in an error, from 0 to 1", default=0.0)
+    throughput_points_per_second: float = _figure("points acknowledged by sinks per second", default=0.0)
+    timestamp: float = _figure(_END, default_factory=time.time)
+    p50_processing_time: float = _figure(
+        "time within which half of the events were processed, accurate to 3 %, in milliseconds", default=0.0
+    )
+    events_in_flight: int = _figure(
+        "events received but neither processed nor discarded yet, at the end of the window", default=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class BusinessMetrics:
-    """The events: how many, from where, and what became of them.
+    """The events: how many there were, where they came from, and how they ended.
 
-    Since telemetry started or, over a window, within it.
-
-    total_events_processed: events processed, with whatever outcome
-    events_by_domain: the same by the entity's domain
-    events_by_entity: the same by entity, where entity metrics are on and the entity has not been silent for too long
-    events_by_source: the same by source
-    data_points_written: points that sinks acknowledged
-    data_volume_mb: received from all sources, in MB
-    deduplication_rate: share of the events received that were duplicates, from 0 to 1
-    filter_efficiency: share of the events received that a filter kept out, from 0 to 1
-    transformation_success_rate: share of the transformations that succeeded, from 0 to 1
-    timestamp: end of the window, in seconds since the epoch
+    Counts cover the window, or all the time since telemetry started; shares run from 0 to 1.
     """
 
-    total_events_processed: int = 0
-    events_by_domain: Mapping[str, int] = field(default_factory=dict)
-    events_by_entity: Mapping[str, int] = field(default_factory=dict)
-    events_by_source: Mapping[str, int] = field(default_factory=dict)
-    data_points_written: int = 0
-    data_volume_mb: float = 0.0
-    deduplication_rate: float = 0.0
-    filter_efficiency: float = 0.0
-    transformation_success_rate: float = 0.0
-    timestamp: float = field(default_factory=time.time)
+    total_events_processed: int = _figure("events processed, with any outcome", default=0)
+    events_by_domain: Mapping[str, int] = _figure("events processed, by domain of the entity", default_factory=dict)
+    events_by_entity: Mapping[str, int] = _figure(
+        "events processed, by entity, if entity metrics are on; without entities that have long been silent",
+        default_factory=dict,
+    )
+    events_by_source: Mapping[str, int] = _figure("events processed, by source", default_factory=dict)
+    data_points_written: int = _figure("points acknowledged by sinks", default=0)
+    data_volume_mb: float = _figure("data received from all sources, in MB", default=0.0)
+    deduplication_rate: float = _figure("share of received events that were duplicates, from 0 to 1", default=0.0)
+    filter_efficiency: float = _figure("share of received events that a filter discarded, from 0 to 1", default=0.0)
+    transformation_success_rate: float = _figure("share of transformations that succeeded, from 0 to 1", default=0.0)
+    timestamp: float = _figure(_END, default_factory=time.time)

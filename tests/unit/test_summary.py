@@ -84,8 +84,10 @@ def test_a_summary_of_another_shape_is_refused_by_the_schema():
 
 
 @pytest.mark.parametrize("cls", METRICS)
-def test_the_docstring_says_what_each_figure_is(cls):
-    assert list(_meanings(cls)) == [field.name for field in fields(cls)]
+def test_every_figure_has_a_meaning(cls):
+    meanings = _meanings(cls)
+    assert list(meanings) == [field.name for field in fields(cls)]
+    assert all(meanings.values())
 
 
 def test_the_page_on_disk_is_what_is_rendered():

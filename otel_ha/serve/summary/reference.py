@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 import typing
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from otel_ha.declare.instruments import GROUPS
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
+from otel_ha.history.metrics import MEANING
 from otel_ha.serve.summary import ROLL_UPS, SCHEMA_VERSION, WINDOW, system_info
 
 __all__ = ["render_page", "render_schema"]
@@ -27,26 +27,26 @@ _OPENING = """\
 
 <!-- Rendered from otel_ha/serve/summary and otel_ha/history by `make docs`; change it there. -->
 
-`telemetry.summary()` and `GET /summary` answer with the figures of this process as JSON, computed from its last
-collections and from one taken now. [summary.schema.json](summary.schema.json) is the schema, in version {version}; the
-version is in every summary as `schema_version`. Its first number changes where something changes or goes, the second
-where something is added.
+`telemetry.summary()` and `GET /summary` return the figures of this process as JSON, computed from its last
+collections and one taken now. [summary.schema.json](summary.schema.json) is the schema, version {version}. Every
+summary states the version as `schema_version`: its first number changes when something is changed or removed, the
+second when something is added.
 
 - `schema_version`: the version of the schema.
-- `timestamp`: when it was made, in seconds since the epoch.
+- `timestamp`: when the summary was made, in seconds since the epoch.
 - `service`: the service's name.
 - `groups`: the metric groups that are on; figures of the others are 0.
-- `system_info`: what the process runs on: {info}.
-- `current`: `system`, `performance` and `business` as of now. Performance is that of the last {window} seconds;
-  `window` says how many there are where less is kept.
+- `system_info`: the environment of the process: {info}.
+- `current`: `system`, `performance` and `business` as of now. Performance covers the last {window} seconds, or as many
+  as `window` says if less is kept.
 - `history`: the same three for each collection that is kept, oldest first; `length`, the most that are kept, and
-  `interval`, the seconds between two. Performance is that of the interval before the collection.
+  `interval`, the seconds between two. Performance covers the interval before the collection.
 - `roll_ups`: the same three for {periods}, oldest first, each from `start` to `end` in seconds since the
-  epoch, as far as collections are kept. A collection belongs to the period that it was taken in.
+  epoch, for the time that collections are kept. A collection belongs to the period in which it was taken.
 
-`current`, `history` and `roll_ups` are null where no history is kept (`OTEL_HA_HISTORY_LENGTH=0`, telemetry that is
-off, or a MeterProvider that takes no reader). Events by entity are in `current` only. A megabyte (MB) is 1,048,576
-bytes. A figure for which there is nothing to compute it from, such as a share of no events, is 0.
+`current`, `history` and `roll_ups` are null if no history is kept (`OTEL_HA_HISTORY_LENGTH=0`, telemetry is off, or the
+MeterProvider takes no reader). Events by entity are in `current` only. A megabyte (MB) is 1,048,576 bytes. A figure
+that cannot be computed, such as a share of no events, is 0.
 """
 
 
@@ -95,8 +95,8 @@ def _section(name: str, cls: type) -> str:
 
 
 def _meanings(cls: type) -> dict[str, str]:
-    """Return what the class's docstring says of each field, in a line of its own."""
-    return dict(re.findall(r"^ +(\w+): (.+)$", cls.__doc__ or "", flags=re.MULTILINE))
+    """Return the meaning of each figure, in the order of the fields."""
+    return {field.name: field.metadata[MEANING] for field in dataclasses.fields(cls)}
 
 
 def _properties(cls: type) -> dict[str, Any]:
