@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PYTHONS := 3.12 3.13
 SERVERS ?= on
 RULES := collector-config/prometheus/ha_ingestor.rules.yml
 API := docs/reference/api.md
@@ -16,7 +17,7 @@ help:
 	@echo "make test     install what the tests need, then run them all (SERVERS=off: without building servers)"
 	@echo "make floor    run the tests on the oldest versions of the dependencies that are supported"
 	@echo "make newest   run the tests that meet OpenTelemetry's inside on its newest version in range"
-	@echo "make pythons  run the tests on Python 3.12 and 3.13, where the machine has them"
+	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
 	@echo "make check    linters, types, import contracts, generated pages"
 	@echo "make servers  put the servers that the tests need into the cache"
 	@echo "make docs     render the reference pages anew"
@@ -59,13 +60,7 @@ newest:
 	$(VENV)-newest/bin/python $(PYTEST) tests/unit/test_bound.py tests/unit/test_telemetry.py tests/property $(ARGS)
 
 pythons:
-	@for version in 3.12 3.13; do \
-	  if ! python$$version --version >/dev/null 2>&1; then echo "python$$version is not on the PATH: skipped"; continue; fi; \
-	  echo "Tests on $$(python$$version --version)"; \
-	  python$$version -m venv $(VENV)-$$version && \
-	  $(VENV)-$$version/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' && \
-	  $(VENV)-$$version/bin/python $(PYTEST) tests/unit tests/property tests/e2e $(ARGS) || exit 1; \
-	done
+	@$(PYTHON) tests/pythons.py $(VENV) "$(PYTHONS)" $(PYTEST) tests/unit tests/property tests/e2e $(ARGS)
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks $(ARGS)
