@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.locate import MANIFEST, GoBuild, Missing, cache, directory
+from tests.servers.locate import MANIFEST, GoBuild, Missing, cache, directory, dotted
 
 _TELL_EVERY = 15.0
 _BUILDING = ".building-"
@@ -35,7 +35,7 @@ def build(server: str, recipe: GoBuild) -> Path | Missing:
     if have is None:
         return Missing("it is built with Go, and there is no `go` on PATH")
     if have < recipe.go:
-        return Missing(f"it needs Go {_dotted(recipe.go)} or later; here is Go {_dotted(have)}")
+        return Missing(f"it needs Go {dotted(recipe.go)} or later; here is Go {dotted(have)}")
     target = directory(server)
     log = cache() / f"{server}.log"
     print(f"{server}: building {recipe.module} {recipe.version} with Go into {target}", flush=True)
@@ -73,7 +73,7 @@ def _command(server: str, recipe: GoBuild, place: Path) -> list[str]:
         return ["go", "run", f"{recipe.module}@{recipe.version}", "--config", "builder.yaml"]
     # A module of our own that requires theirs: `go install module@version` refuses modules with exclude or replace.
     (place / "go.mod").write_text(
-        f"module servers\n\ngo {_dotted(recipe.go)}\n\nrequire {recipe.module} {recipe.version}\n", encoding="utf-8"
+        f"module servers\n\ngo {dotted(recipe.go)}\n\nrequire {recipe.module} {recipe.version}\n", encoding="utf-8"
     )
     (place / "out").mkdir()
     packages = [f"{recipe.module}/{package}" for package in recipe.packages]
@@ -121,7 +121,3 @@ def _tail(log: Path) -> str:
     """The last line that says something, short enough for one line of a terminal."""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1].strip()[-160:] if lines else "(nothing yet)"
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))

@@ -41,15 +41,47 @@ class DebianPackage:
 
 
 @dataclass(frozen=True)
+class Version:
+    """A version that is new enough, and not of a later series that works differently."""
+
+    oldest: tuple[int, int]
+    pattern: str  # its groups are the major and the minor version
+    below: tuple[int, int] | None = None
+
+    def objection(self, answer: str) -> str | None:
+        """Return the reason why a program that answered so will not do."""
+        found = re.search(self.pattern, answer)
+        if not found:
+            return f"states no version ({self} is needed)"
+        version = (int(found[1]), int(found[2]))
+        fits = version >= self.oldest and (self.below is None or version < self.below)
+        return None if fits else f"is version {dotted(version)} ({self} is needed)"
+
+    def __str__(self) -> str:
+        return f"{dotted(self.oldest)} or later" + (f", below {dotted(self.below)}" if self.below else "")
+
+
+@dataclass(frozen=True)
+class Components:
+    """Components that a Collector must be built with."""
+
+    names: tuple[str, ...]
+
+    def objection(self, answer: str) -> str | None:
+        """Return the reason why a program that answered so will not do."""
+        missing = [name for name in self.names if not re.search(rf"\b{name}\b", answer)]
+        return f"lacks the components {', '.join(missing)}" if missing else None
+
+
+@dataclass(frozen=True)
 class Program:
-    """An executable: the variable that names one's own, and what to ask it before one found on PATH is trusted."""
+    """An executable: the variable that names the user's own, and the question that one found on PATH must answer."""
 
     name: str
     variable: str
     server: str
-    ask: tuple[str, ...] = ()
-    answer: str = ""  # a pattern that the output must hold
-    needs: str = ""
+    ask: tuple[str, ...]
+    needs: Version | Components
 
 
 @dataclass(frozen=True)
@@ -80,29 +112,34 @@ SERVERS: dict[str, GoBuild | DebianPackage] = {
         go=(1, 26),
         minutes="under a minute",
         tags="netgo",
+        ldflags="-s -w -X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=victoria-metrics-v1.150.0",
     ),
     "mosquitto": DebianPackage("mosquitto"),
     "influxdb": DebianPackage("influxdb"),
 }
 
+# The oldest versions that the tests pass with. Prometheus: promtool knows fuzzy_compare since 3.5, and prometheus.yml
+# needs 3.1. VictoriaMetrics: it refuses a whole request for one bad line since 1.105. InfluxDB and Mosquitto: as
+# Debian 12 has them. The Collector: otlp_http has this name since 0.144.
 PROGRAMS = {
     program.name: program
     for program in (
+        Program("otelcol", "OTELCOL", "otelcol", ("components",), Components(("otlp_http", "file_storage"))),
+        Program("prometheus", "PROMETHEUS", "prometheus", ("--version",), Version((3, 5), r"version (\d+)\.(\d+)")),
+        Program("promtool", "PROMTOOL", "prometheus", ("--version",), Version((3, 5), r"version (\d+)\.(\d+)")),
         Program(
-            "otelcol",
-            "OTELCOL",
-            "otelcol",
-            ask=("components",),
-            answer=r"(?s)otlp_http.*file_storage|file_storage.*otlp_http",
-            needs="the components otlp_http and file_storage",
+            "victoria-metrics",
+            "VICTORIA_METRICS",
+            "victoria-metrics",
+            ("--version",),
+            # victoria-metrics-20261015-101010-tags-v1.150.0-0-g0123456789; Debian's states none.
+            Version((1, 105), r"\bv(\d+)\.(\d+)"),
         ),
+        # It has no --version; -h says it, before the usage.
+        Program("mosquitto", "MOSQUITTO", "mosquitto", ("-h",), Version((2, 0), r"mosquitto version (\d+)\.(\d+)")),
         Program(
-            "prometheus", "PROMETHEUS", "prometheus", ("--version",), r"version ([3-9]|\d\d)\.", "version 3 or later"
+            "influxd", "INFLUXD", "influxdb", ("version",), Version((1, 6), r"InfluxDB v(\d+)\.(\d+)", below=(2, 0))
         ),
-        Program("promtool", "PROMTOOL", "prometheus", ("--version",), r"version ([3-9]|\d\d)\.", "version 3 or later"),
-        Program("victoria-metrics", "VICTORIA_METRICS", "victoria-metrics"),
-        Program("mosquitto", "MOSQUITTO", "mosquitto"),
-        Program("influxd", "INFLUXD", "influxdb", ("version",), r"InfluxDB v1\.", "version 1.x"),
     )
 }
 
@@ -137,24 +174,30 @@ def find(name: str) -> Path | Missing:
         path = Path(named).expanduser()
         usable = path.is_file() and os.access(path, os.X_OK)
         return path if usable else Missing(f"{program.variable}={named} names no executable file")
-    reason = f"{name}: not on PATH, {program.variable} is not set"
+    reason = "not on PATH"
     on_path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), _SBIN)))
     if on_path:
-        if suits(program, Path(on_path)):
+        objection = _objection(program, Path(on_path))
+        if objection is None:
             return Path(on_path)
-        reason = f"{name}: {on_path} is not {program.needs}"
-    return _built(program) or Missing(f"{reason}; `make servers` gets it")
+        reason = f"{on_path} {objection}"
+    return _built(program) or Missing(f"{name}: {reason}, {program.variable} is not set; `make servers` gets it")
 
 
-def suits(program: Program, path: Path) -> bool:
-    """Ask the program itself; one that does not answer within seconds will not do."""
-    if not program.ask:
-        return True
+def _objection(program: Program, path: Path) -> str | None:
+    """Ask the program itself and return the reason why it will not do."""
     try:
         done = subprocess.run([path, *program.ask], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return re.search(program.answer, done.stdout + done.stderr) is not None
+    except OSError as error:
+        return f"cannot be run ({error.strerror})"
+    except subprocess.TimeoutExpired:
+        return "does not answer"
+    return program.needs.objection(done.stdout + done.stderr)
+
+
+def dotted(version: tuple[int, int]) -> str:
+    """A version as it is usually written."""
+    return ".".join(map(str, version))
 
 
 def _built(program: Program) -> Path | None:
