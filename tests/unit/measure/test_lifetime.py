@@ -1,0 +1,80 @@
+"""Measuring before telemetry starts, across two telemetries, and after one ends."""
+
+import contextlib
+
+import pytest
+
+from otel_ha import measured
+from otel_ha.vocabulary import ingest
+from tests.recorded import Recorded, accounts
+from tests.unit.measure.conftest import OK, WORK, counts
+
+
+def test_what_is_measured_before_telemetry_is_not_recorded():
+    work = measured(WORK)(lambda: 1)
+    assert work() == 1
+    with Recorded(WORK) as recorded:
+        assert recorded.collect() == {}
+
+
+def test_what_was_decorated_before_telemetry_is_recorded_after():
+    work = measured(WORK)(lambda: 1)
+    with Recorded(WORK) as recorded:
+        work()
+        assert counts(recorded) == {OK: 1}
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_started_before_telemetry_is_not_counted(bound):
+    with contextlib.ExitStack() as stack:
+        with measured(ingest.EVENT, source="mqtt"):
+            recorded = stack.enter_context(Recorded(catalog=ingest.CATALOG, bound=bound))
+        assert recorded.collect() == {}
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_started_in_an_earlier_telemetry_is_not_counted_in_the_next(bound):
+    with contextlib.ExitStack() as stack:
+        with Recorded(catalog=ingest.CATALOG, bound=bound):
+            stack.enter_context(measured(ingest.EVENT, source="mqtt"))
+        with Recorded(catalog=ingest.CATALOG, bound=bound) as later:
+            stack.close()
+            assert later.collect() == {}
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_call_that_outlives_its_telemetry_is_not_counted_in_the_next(error):
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Recorded(catalog=ingest.CATALOG, bound=True))
+
+        @measured(ingest.EVENT, source="mqtt")
+        def work(error=None, *, sets_up_anew=False):
+            if sets_up_anew:
+                stack.close()
+                stack.enter_context(later)
+            if error is not None:
+                raise error
+
+        work()
+        work()
+        assert accounts(first.collect())["mqtt"]["processed"] == 2
+        later = Recorded(catalog=ingest.CATALOG, bound=True)
+        with contextlib.nullcontext() if error is None else pytest.raises(error):
+            work(error, sets_up_anew=True)
+        assert later.collect() == {}
+        work()
+        assert accounts(later.collect()) == {"mqtt": {"received": 1, "processed": 1, "discarded": 0, "in_flight": 0}}
+
+
+def test_an_attribute_is_not_computed_before_telemetry():
+    asked = []
+    measured(WORK, shape=asked.append)(lambda thing: thing)(1)
+    assert asked == []
+
+
+def test_a_measurement_may_be_used_before_telemetry():
+    with measured(WORK) as measurement:
+        measurement.set(nonsense=1)
+        measurement.fail("x")
+        measurement.discard("x")
+        measurement.cancel()
