@@ -1,4 +1,4 @@
-# `make demo` and `make test` set up everything they need; the rest is for those who work on the package.
+# `make demo` and `make test` set up everything they need; the other targets are for developing the package.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,24 +14,24 @@ PYTEST := -m pytest -n auto --maxprocesses 4
 
 help:
 	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
-	@echo "make test     install what the tests need, then run them all (SERVERS=off: without building servers)"
-	@echo "make floor    run the tests on the oldest versions of the dependencies that are supported"
-	@echo "make newest   run the tests that meet OpenTelemetry's inside on its newest version in range"
+	@echo "make test     install the tests' dependencies, then run all tests (SERVERS=off: without building servers)"
+	@echo "make floor    run the tests on the oldest supported versions of the dependencies"
+	@echo "make newest   run the tests that depend on OpenTelemetry's internals on its newest supported version"
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
 	@echo "make check    linters, types, import contracts, generated pages"
-	@echo "make servers  put the servers that the tests need into the cache"
-	@echo "make docs     render the reference pages anew"
-	@echo "make bench    measure, side by side with peers"
+	@echo "make servers  install the servers that the tests need into a cache"
+	@echo "make docs     render the reference pages again"
+	@echo "make bench    run the benchmarks, side by side with peers"
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) with what the demo needs ..."
+	@echo "Setting up $(VENV) for the demo ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name it with PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) with what tests and checks need ..."
+	@echo "Setting up $(VENV) for tests and checks ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name it with PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -53,7 +53,7 @@ floor: $(VENV)-floor/stamp
 	$(VENV)-floor/bin/python $(PYTEST) tests/unit tests/property tests/e2e $(ARGS)
 
 newest:
-	@echo "Setting up $(VENV)-newest with the newest OpenTelemetry that is supported ..."
+	@echo "Setting up $(VENV)-newest with the newest supported OpenTelemetry ..."
 	@$(PYTHON) -m venv $(VENV)-newest
 	@grep -v '^opentelemetry' constraints.txt > $(VENV)-newest/constraints.txt
 	@$(VENV)-newest/bin/pip install --quiet --disable-pip-version-check --upgrade -c $(VENV)-newest/constraints.txt -e '.[test]'

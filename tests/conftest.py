@@ -1,4 +1,4 @@
-"""What every test can ask for."""
+"""Fixtures and a report header for every test."""
 
 from importlib import metadata
 
@@ -8,6 +8,6 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 
 def pytest_report_header() -> str:
-    """Say which way measurements take with the SDK that is installed."""
+    """Say whether measurements are bound or go through the API with the installed SDK."""
     way = "recording is bound" if is_supported() else "recording goes through the API"
     return f"opentelemetry-sdk {metadata.version('opentelemetry-sdk')}: {way}"

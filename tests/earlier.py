@@ -1,4 +1,4 @@
-"""For tests of the earlier API: a process in which nobody has asked for any of it yet."""
+"""For tests of the earlier API: a process in which none of it has been used yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import runtime
 
 SNIPPETS = Path(__file__).parent / "snippets"
-"""The snippets of the earlier documentation, as they stand there but for the import."""
+"""The snippets of the earlier documentation, unchanged except for the import."""
 
 
 def forget() -> None:

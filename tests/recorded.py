@@ -1,4 +1,4 @@
-"""Declarations recorded by the real SDK into memory, for tests of what records."""
+"""Declarations recorded by the real SDK into memory, for tests of recording."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from otel_ha.vocabulary import runtime
 
 
 class Distribution(NamedTuple):
-    """What a histogram holds for one set of attributes."""
+    """The state of a histogram for one set of attributes."""
 
     count: int
     total: float
@@ -29,7 +29,7 @@ Points = dict[str, dict[frozenset[tuple[str, Any]], Any]]
 
 
 class MemoryReader(GatedReader, InMemoryMetricReader):
-    """Collects into memory, and sees groups of measurements whole."""
+    """Collects into memory, and sees batches of measurements whole."""
 
     def collected(self) -> Points:
         """Collect, and return the values by instrument and attributes."""
@@ -44,7 +44,7 @@ class MemoryReader(GatedReader, InMemoryMetricReader):
 class Recorded:
     """Connects declarations to an SDK with in-memory readers, until the block ends.
 
-    On a MeterProvider of somebody else's each measurement goes through the public API; on our own they are `bound`.
+    On a foreign MeterProvider every measurement goes through the public API; on our own they are `bound`.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ def unbalanced(points: Points) -> dict[str, dict[str, int]]:
 
 
 def in_threads(number: int, target: Callable[[int], object]) -> None:
-    """Run `target(0)` to `target(number - 1)` at once, and raise what one of them raised."""
+    """Run `target(0)` to `target(number - 1)` at once, and raise the first of their errors."""
 
     barrier = Barrier(number)
 

@@ -1,7 +1,7 @@
-"""A service for the tests of the life cycle: it counts, then ends in the way that its argument names.
+"""A service for the life-cycle tests: it counts, then ends in the way that its argument names.
 
-Run as `python -m tests.e2e.service WAY`; the environment configures telemetry. It prints "ready", with where it is
-scraped, once it has counted, and waits for a line on its standard input where the way needs one.
+Run as `python -m tests.e2e.service WAY`; the environment configures telemetry. Once it has counted, it
+prints "ready" with its metrics URL, and waits for a line on standard input if the way needs one.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ def main(way: str) -> None:
 
 
 async def serve_asyncio(*, before: bool) -> None:
-    """Drain on SIGTERM as services do: the loop's own handler sets an event, and what follows is still counted."""
+    """Drain on SIGTERM as services do: the loop's own handler sets an event, and later events are still counted."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     if before:
@@ -62,13 +62,13 @@ def wait() -> None:
 
 
 def work() -> None:
-    """Record without a pause: a signal then often interrupts the SDK where it holds a lock."""
+    """Record without a pause, so that a signal often interrupts the SDK while it holds a lock."""
     while True:
         JOBS.add(0, role="parent")
 
 
 def in_thread() -> None:
-    """Go on in a thread after the main one has ended, until the service's own handler says so."""
+    """Run in a thread after the main thread has ended, until the service's signal handler stops it."""
     stopping = threading.Event()
     previous = signal.getsignal(signal.SIGTERM)
 

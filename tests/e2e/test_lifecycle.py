@@ -1,4 +1,4 @@
-"""What becomes of the last interval, on a real Collector; and what a collector that is away may cost."""
+"""The last interval reaches a real Collector, and an unreachable Collector costs only bounded time."""
 
 import os
 import re
@@ -15,7 +15,7 @@ import pytest
 from tests.servers.otelcol import Collector
 from tests.servers.running import HOST, ServerError, eventually, free_ports, get
 
-# No push but the last one falls into a test.
+# Long enough that only the last push falls within a test.
 NEVER = str(3600 * 1000)
 
 
@@ -50,13 +50,13 @@ def service(way: str, endpoint: str, **environment: str) -> Iterator[subprocess.
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The return code and what it logged. The time limit stands for "bounded"; its input stays as it is."""
+    """The return code and the log. The time limit stands for "bounded"; standard input stays open."""
     process.wait(timeout=20)
     return process.returncode, process.stderr.read()
 
 
 def jobs(collector: Collector) -> list[tuple[str, str, float]]:
-    """(role, instance, count) of what arrived."""
+    """(role, instance, count) of each series that arrived."""
     found = re.findall(r"^test_jobs_total\{(.*)\} (\S+)", get(collector.prometheus_url), re.MULTILINE)
     return sorted(
         (re.search(r'test_role="(\w+)"', labels)[1], re.search(r'instance="([^"]+)"', labels)[1], float(count))
@@ -113,7 +113,7 @@ def test_a_handler_that_was_there_is_called_and_the_last_interval_is_pushed(otel
 
 @pytest.mark.servers
 def test_a_service_that_lives_in_a_thread_is_scraped_and_ends_at_sigterm(otelcol):
-    # From Python 3.12 on, a process whose main thread has ended starts no threads any more.
+    # From Python 3.12 on, a process whose main thread has ended can no longer start threads.
     with service("thread", otelcol.otlp_http_endpoint) as process:
         time.sleep(0.5)
         assert "test_jobs_total" in get(process.metrics_url)
@@ -171,7 +171,7 @@ def test_a_collector_that_hangs_does_not_hold_up_the_end(end):
         returncode, log = ended(process)
         assert returncode == (-signal.SIGTERM if end == "signal" else 0)
         assert "the last push to" in log
-        assert "Reader" not in log  # the SDK's own words, which say nothing to an operator
+        assert "Reader" not in log  # the SDK's wording, which tells an operator nothing
 
 
 def test_a_grpc_collector_that_hangs_does_not_hold_up_the_end():

@@ -21,7 +21,7 @@ from tests.servers.prometheus import CONFIG as PROMETHEUS_YML
 from tests.servers.prometheus import FLAGS, Prometheus, Scrape
 from tests.servers.running import eventually, get, post
 
-# A machine that is busy may take a while to start a server; that is no failure.
+# A busy machine may take a while to start a server; that is not a failure.
 pytestmark = pytest.mark.timeout(180)
 
 FOLDER = ROOT / "collector-config"
@@ -87,7 +87,7 @@ class TestTheAgent:
         assert list(tmp_path.iterdir()) == []
 
     def test_the_real_collector_runs_it_and_names_nothing_deprecated(self, make_otelcol: MakeCollector) -> None:
-        # Every default but the ports; and an upstream that is not the user's own Prometheus.
+        # Every default except the ports, and an upstream that is not the user's own Prometheus.
         collector = make_otelcol(upstream="http://127.0.0.1:9/api/v1/otlp").start()
         assert "Server available" in get(collector.health_url)
         warnings = [line for line in collector.log.read_text(encoding="utf-8").splitlines() if "\twarn\t" in line]
@@ -127,7 +127,7 @@ class TestTheAgent:
         collector.kill()
         prometheus.start()
         collector.start()
-        # Every sample, not just the last: the late ones are taken too.
+        # Every sample, not just the last: late ones are accepted too.
         query = "count_over_time(homeassistant_event_received_total[5m])"
         [(labels, _)] = eventually(lambda: prometheus.query(query), lambda rows: [v for _, v in rows] == [10.0])
         assert (labels["job"], labels["instance"]) == ("home/ha-ingestor", "one")

@@ -1,4 +1,4 @@
-"""What services say by the earlier API is found in a real Prometheus, under the new names and the earlier ones."""
+"""Figures recorded by the earlier API arrive in a real Prometheus, under the new names and the earlier ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MB = 1024 * 1024
 EVENT = {"source": "mqtt", "domain": "light"}
 DURATION = f"{PREFIX}event_processing_duration_seconds"
 
-# What the three snippets say, by the earlier names: each once.
+# The figures of the three snippets, by the earlier names: each once.
 OF_THE_SNIPPETS = {
     "system_cpu_percent": [(SERVER, 25.5)],
     "system_memory_percent": [(SERVER, 60.0)],
@@ -70,7 +70,7 @@ time.sleep(120)
 
 
 def test_the_snippets_are_found_once_under_the_earlier_names(make_prometheus):
-    """In a process of their own, which nobody has set telemetry up in."""
+    """In a separate process, in which telemetry has not been set up."""
     (port,) = free_ports(1)
     environment = {
         "PATH": os.environ["PATH"],
@@ -162,7 +162,7 @@ def test_every_earlier_name_is_answered_alike_on_every_way(telemetry):
 
 
 def test_a_service_that_has_moved_on_is_answered_from_what_is_measured(telemetry):
-    """Without a single call of the earlier API, but for what has no counterpart."""
+    """Without the earlier API, except for figures that have no counterpart."""
 
     @measured(ingest.EVENT, source="mqtt", domain="light")
     def handle() -> None:

@@ -1,4 +1,4 @@
-"""The earlier Prometheus names, as promtool computes them from what each way to Prometheus makes of the metrics."""
+"""The earlier Prometheus names, as promtool computes them from the metrics of each way to Prometheus."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ AT = "10m"
 
 
 class Way(NamedTuple):
-    """What a way to Prometheus adds to every series; what of a series' own it leaves alone is the stronger one."""
+    """The labels that a way to Prometheus adds to every series; a series' own labels take precedence."""
 
     name: str
     scope: Mapping[str, str]
     added: Mapping[str, str]
     kept: Mapping[str, str]
-    """Of what is added, what the earlier names have as well."""
+    """The added labels that the earlier names have as well."""
     info: Mapping[str, str]
 
 
@@ -56,7 +56,7 @@ def growing(each: float) -> str:
 
 
 def rules_give(promtool: Path, tmp_path: Path, way: Way, series: Series, expected: Expected, **more: Any) -> None:
-    """Have promtool run the rules over series that came by a way, and compare; host_name is what OTLP alone adds."""
+    """Have promtool run the rules over the series of one way and compare; only OTLP adds host_name."""
     info = ("target_info", way.info, constant(1))
     test = {
         "rule_files": [str(RULES)],
@@ -114,7 +114,7 @@ PROCESSED = "ha_ingestor_events_processed_total"
 
 
 def processed(success: float = 0, error: float = 0, no_status: float = 0) -> Expected:
-    """Return the events from MQTT that are to be shown, by their status."""
+    """Return the events from MQTT that must be shown, by status."""
     shown = (({"status": "success"}, success), ({"status": "error"}, error), ({}, no_status))
     return {
         PROCESSED: [({"source": "mqtt", "domain": "light", **status}, number) for status, number in shown if number]
@@ -387,6 +387,6 @@ def test_a_circuit_breakers_state_is_its_number(promtool, tmp_path, state, numbe
 
 
 def test_the_info_names_the_service(promtool, tmp_path, way):
-    # Of the Collector's own there is no service_name: it makes the job of it.
+    # The Collector's series have no service_name: it becomes the job.
     expected = {"ha_ingestor_info": [({"service": "ha-ingestor", "host_name": None}, 1)]}
     rules_give(promtool, tmp_path, way, [], expected)

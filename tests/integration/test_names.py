@@ -45,7 +45,7 @@ def declarations(draw: st.DrawFn) -> Instrument | None:
     try:
         return kind(draw(names), unit=draw(st.sampled_from(UNITS)), description="Made up.", attributes=(ATTRIBUTE,))
     except CatalogError:
-        return None  # what a declaration refuses needs no name in Prometheus
+        return None  # names that a declaration refuses need no name in Prometheus
 
 
 @st.composite

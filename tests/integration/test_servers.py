@@ -20,7 +20,7 @@ from tests.servers.prometheus import CONFIG, Prometheus, Scrape, for_test
 from tests.servers.running import RefusedError, Server, ServerError, eventually, free_ports, get, post
 from tests.servers.victoria_metrics import VictoriaMetrics
 
-# A machine that is busy may take a while to start a server; that is no failure.
+# A busy machine may take a while to start a server; that is not a failure.
 pytestmark = pytest.mark.timeout(180)
 
 Program = Callable[[str, str], Path]
@@ -71,7 +71,7 @@ class TestEachServer:
     def test_mosquitto_starts_restarts_and_ends(self, mosquitto: Mosquitto) -> None:
         ends(mosquitto)
 
-    def test_influxdb_keeps_what_is_written_over_a_restart(self, influxdb: InfluxDB) -> None:
+    def test_influxdb_keeps_its_data_over_a_restart(self, influxdb: InfluxDB) -> None:
         write = influxdb.create_database("home")
         post(write, "state,entity=light.a value=1 1000\nstate,entity=light.b value=2 2000\n")
         influxdb.restart()
@@ -84,7 +84,7 @@ class TestEachServer:
             influxdb.query("SELECT value FROM state", "nowhere")
         ends(influxdb)
 
-    def test_victoria_metrics_shows_at_once_what_is_written(self, victoria_metrics: VictoriaMetrics) -> None:
+    def test_victoria_metrics_shows_writes_at_once(self, victoria_metrics: VictoriaMetrics) -> None:
         post(victoria_metrics.write_url, "state,entity=light.a value=1\n")
         assert victoria_metrics.query("state_value") == [({"__name__": "state_value", "entity": "light.a"}, 1.0)]
         [(_, samples)] = victoria_metrics.export("state_value")
@@ -97,7 +97,7 @@ class TestEachServer:
             post(victoria_metrics.write_url, "state,entity=light.a value=1\nnonsense\n")
         assert victoria_metrics.export("state_value") == []
 
-    def test_a_server_that_ends_while_starting_says_what_it_said(self, make_otelcol: MakeCollector) -> None:
+    def test_the_error_of_a_server_that_fails_to_start_shows_its_log(self, make_otelcol: MakeCollector) -> None:
         with pytest.raises(ServerError, match="limit_mib"):
             make_otelcol(variables={"OTELCOL_MEMORY_MIB": "much"}).start()
 
@@ -124,7 +124,7 @@ class TestPrometheusConfiguration:
 
 
 class TestPorts:
-    def test_ports_are_distinct_and_lie_below_those_of_outgoing_connections(self) -> None:
+    def test_ports_are_distinct_and_below_those_of_outgoing_connections(self) -> None:
         ports = free_ports(20)
         assert len(set(ports)) == 20
         assert max(ports) < 32_768
@@ -132,7 +132,7 @@ class TestPorts:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """Makes an executable that prints one thing, in a directory that is then all of PATH."""
+    """Makes an executable that prints one text, in the only directory on PATH."""
 
     def make(name: str, prints: str) -> Path:
         path = tmp_path / "bin" / name
@@ -146,7 +146,7 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with nothing: an empty cache, no variable, a PATH of nothing but the shell's own programs."""
+    """A bare machine: an empty cache, no variables, and only the shell's programs on PATH."""
     for each in locate.PROGRAMS.values():
         monkeypatch.delenv(each.variable, raising=False)
     for name in ("sh", "cat"):
@@ -165,18 +165,18 @@ def reason(found: Path | Missing) -> str:
 
 class TestFinding:
     @pytest.mark.usefixtures("bare")
-    def test_what_is_nowhere_says_where_it_was_looked_for(self) -> None:
+    def test_a_missing_program_says_where_it_was_looked_for(self) -> None:
         assert reason(locate.find("otelcol")) == "otelcol: not on PATH, OTELCOL is not set; `make servers` gets it"
 
     @pytest.mark.usefixtures("bare")
-    def test_a_variable_goes_before_path(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_variable_takes_precedence_over_path(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
         program("mosquitto", "mosquitto version 2.0.22")
         own = program("my-broker", "mosquitto version 1.4.15")
         monkeypatch.setenv("MOSQUITTO", str(own))
         assert locate.find("mosquitto") == own
 
     @pytest.mark.usefixtures("bare")
-    def test_a_variable_that_names_nothing_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_variable_that_names_no_executable_is_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("INFLUXD", "/nowhere/influxd")
         assert reason(locate.find("influxd")) == "INFLUXD=/nowhere/influxd names no executable file"
 
@@ -219,7 +219,7 @@ class TestFinding:
         ],
     )
     @pytest.mark.usefixtures("bare")
-    def test_a_version_on_path_that_does_not_suit_is_passed_over_with_the_reason(
+    def test_an_unsuitable_version_on_path_is_passed_over_with_the_reason(
         self, program: Program, name: str, old: str, new: str, objection: str
     ) -> None:
         path = program(name, old)
@@ -228,7 +228,7 @@ class TestFinding:
         assert locate.find(name) == path
 
     @pytest.mark.usefixtures("bare")
-    def test_the_built_one_is_used_instead_of_an_old_one_on_path(self, program: Program) -> None:
+    def test_the_built_server_is_used_instead_of_an_old_one_on_path(self, program: Program) -> None:
         program("victoria-metrics", "victoria-metrics-20220713-132457-tags-v1.79.0-0-g0123456789")
         built = locate.directory("victoria-metrics") / "victoria-metrics"
         built.parent.mkdir(parents=True)
@@ -241,7 +241,7 @@ class TestFinding:
         path.write_text("#!/nowhere/interpreter\n", encoding="utf-8")
         assert f"mosquitto: {path} cannot be run" in reason(locate.find("mosquitto"))
 
-    def test_the_server_that_is_built_suits(self) -> None:
+    def test_the_versions_that_are_built_suit(self) -> None:
         """Each recipe's version is one that would be accepted on PATH."""
         for name in ("prometheus", "promtool", "victoria-metrics"):
             recipe = locate.SERVERS[locate.PROGRAMS[name].server]
@@ -249,7 +249,7 @@ class TestFinding:
             stated = recipe.ldflags.rpartition("Version=")[2]
             assert locate.PROGRAMS[name].needs.objection(f"{name}, version {stated}") is None
 
-    def test_comments_in_the_manifest_do_not_ask_for_another_build(
+    def test_a_changed_comment_in_the_manifest_causes_no_rebuild(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         manifest = tmp_path / "builder.yaml"
@@ -278,13 +278,13 @@ RECIPE = GoBuild("example.org/nowhere", "v1.0.0", packages=("cmd/server",), go=(
 
 
 def fake_go(program: Program, then: str) -> None:
-    """A Go that is new enough, and does as told instead of building."""
+    """A Go that is new enough, and runs a script instead of building."""
     script = f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\n{then}\n'
     program("go", "").write_text(script, encoding="utf-8")
 
 
 class TestInstalling:
-    def test_it_needs_no_package_but_the_standard_library(self, tmp_path: Path) -> None:
+    def test_it_needs_only_the_standard_library(self, tmp_path: Path) -> None:
         script = locate.ROOT / "tests" / "servers" / "install.py"
         command = [sys.executable, "-I", "-S", str(script), "--list"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -295,9 +295,9 @@ class TestInstalling:
         assert reason(build.build("prometheus", RECIPE)) == "it is built with Go, and there is no `go` on PATH"
 
     @pytest.mark.usefixtures("bare")
-    def test_with_a_go_that_is_too_old_it_says_which_it_needs(self, program: Program) -> None:
+    def test_with_a_go_that_is_too_old_it_says_which_version_it_needs(self, program: Program) -> None:
         program("go", "go1.19.8")
-        assert reason(build.build("prometheus", RECIPE)) == "it needs Go 1.25 or later; here is Go 1.19"
+        assert reason(build.build("prometheus", RECIPE)) == "it needs Go 1.25 or later, and `go` is 1.19"
 
     @pytest.mark.usefixtures("bare")
     def test_a_build_that_fails_leaves_its_log_and_nothing_else(self, program: Program) -> None:
@@ -310,14 +310,14 @@ class TestInstalling:
         assert list(locate.cache().iterdir()) == [log]
 
     @pytest.mark.usefixtures("bare")
-    def test_what_a_killed_run_left_is_swept_away(self) -> None:
+    def test_leftovers_of_a_killed_run_are_removed(self) -> None:
         left = locate.cache() / ".building-otelcol-abc"
         left.mkdir(parents=True)
         build.sweep()
         assert not left.exists()
 
     @pytest.mark.usefixtures("bare")
-    def test_what_is_built_is_found_and_not_built_again(
+    def test_a_built_server_is_found_and_not_built_again(
         self, program: Program, capsys: pytest.CaptureFixture[str]
     ) -> None:
         fake_go(program, "echo built > out/victoria-metrics")
@@ -327,13 +327,15 @@ class TestInstalling:
         assert capsys.readouterr().out == f"victoria-metrics: {locate.find('victoria-metrics')}\n"
 
     @pytest.mark.usefixtures("bare")
-    def test_what_cannot_be_had_is_said_and_the_rest_goes_on(
+    def test_an_unavailable_server_is_reported_and_the_others_are_installed(
         self, program: Program, capsys: pytest.CaptureFixture[str]
     ) -> None:
         broker = program("mosquitto", "mosquitto version 2.0.22")
         assert install.main(["otelcol", "influxdb", "mosquitto"]) == 0
         said = capsys.readouterr().out.splitlines()
-        assert said[0].startswith("otelcol: not here: it is built with Go, and there is no `go` on PATH.")
-        assert said[1].startswith("influxdb: not here: it comes from Debian, and there is no apt-get.")
+        assert said[0].startswith("otelcol: not available: it is built with Go, and there is no `go` on PATH.")
+        assert said[1].startswith(
+            "influxdb: not available: it is installed from Debian packages, and there is no apt-get."
+        )
         assert said[2] == f"mosquitto: {broker}"
         assert install.main(["otelcol", "--strict"]) == 1

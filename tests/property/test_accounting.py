@@ -1,4 +1,4 @@
-"""received = processed + discarded + in flight, per source, at every collection, whatever happens in between."""
+"""received = processed + discarded + in flight, per source, at every collection, in any order of events."""
 
 import functools
 import threading
@@ -19,7 +19,7 @@ OUTCOMES = st.sampled_from(["ok", "error", "cancelled"]) | st.builds(Discarded, 
 
 
 class Accounting(RuleBasedStateMachine):
-    """Drives events of several sources through every way that they can go, and keeps accounts of its own."""
+    """Drives events of several sources through every possible step, and keeps its own accounts."""
 
     bound = False
 

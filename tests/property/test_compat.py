@@ -1,4 +1,4 @@
-"""Laws of the earlier API: whatever it is called with it neither raises nor lies, and an event is counted once."""
+"""Laws of the earlier API: with any arguments it neither raises nor lies, and an event is counted once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests import earlier
 
 
 class Hostile:
-    """Whatever it is asked, it raises."""
+    """Raises on every operation."""
 
     def __eq__(self, _: object) -> bool:
         raise RuntimeError("no")

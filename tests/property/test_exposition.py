@@ -1,4 +1,4 @@
-"""The text in pieces is what the exporter and prometheus_client write, in every format."""
+"""The text written in pieces equals the text of the exporter and prometheus_client, in every format."""
 
 import string
 from itertools import count
@@ -40,7 +40,7 @@ texts = st.text(max_size=6) | st.sampled_from(
     ['"', "\\", "\n", "\\n", "%s", "%", "{}", "\x1e", "\x85", "é", "a b", "# x"]
 )
 attribute_values = texts | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.lists(texts, max_size=2)
-# Keys that Prometheus spells alike, its own "le", and others that it has to spell otherwise.
+# Keys that Prometheus spells alike, its own "le", and others that it must spell differently.
 attribute_keys = st.sampled_from(["a", "b.c", "b_c", "b-c", "le", "1x", "é", "z", "otel_scope_name", "A"])
 attributes = st.dictionaries(attribute_keys, attribute_values, max_size=4)
 positive = st.floats(0, 1e12, allow_nan=False) | st.integers(0, 2_000_000) | st.sampled_from([0.1, 1e6, 999_999, 1e21])
@@ -63,7 +63,7 @@ def recorded(draw):
 
 
 def made(provider: MeterProvider, instrument):
-    """Make an instrument; returns what records to it."""
+    """Make an instrument and return the function that records to it."""
     kind, name, unit, description, (scope, version, of_scope), buckets, _ = instrument
     meter = provider.get_meter(scope, version, attributes=of_scope)
     if kind == "observable_gauge":
@@ -83,10 +83,10 @@ def made(provider: MeterProvider, instrument):
 
 
 def outcome(write):
-    """Return the text, or the kind of error that there is instead."""
+    """Return the text, or the type of the error."""
     try:
         return write()
-    except Exception as error:  # noqa: BLE001 - whatever it is
+    except Exception as error:  # noqa: BLE001 - any error is compared
         return type(error)
 
 

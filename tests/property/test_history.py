@@ -1,4 +1,4 @@
-"""The figures of the history agree with what can be computed from the raw events."""
+"""The figures of the history agree with those computed from the raw events."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ EVENTS = st.one_of(
 
 @dataclass(frozen=True)
 class Interval:
-    """What happened between two collections, which are so many seconds apart; `looks` says where it was looked at."""
+    """The events between two collections, some seconds apart; `looks` says when a figure was read."""
 
     seconds: int
     events: list[Any]
@@ -288,7 +288,7 @@ def test_what_a_counter_gains_is_right_across_resets(readings: list[int]) -> Non
         gained = recorded.history.increase(runtime.SYSTEM_DISK_IO, direction="read")
         rate = recorded.history.rate(runtime.SYSTEM_DISK_IO, direction="read")
 
-    # What the host had counted before the first reading is not gained; after a reset everything is.
+    # Counts from before the first reading are not an increase; after a reset all of them are.
     expected = sum(now - before if now >= before else now for before, now in pairwise(readings))
     assert gained == {"": expected}
     assert rate == pytest.approx(expected / (10 * len(readings)))
@@ -299,7 +299,7 @@ CPU_TIMES = st.lists(st.fixed_dictionaries(dict.fromkeys(MODES, st.floats(0, 30)
 
 
 def busy_percent(spent: list[dict[str, float]]) -> float:
-    """Return the share of all that was spent that was neither idle nor waiting for a disk, in %."""
+    """Return the share of CPU time that was neither idle nor waiting for a disk, in %."""
     waiting = sum(of["idle"] + of["iowait"] for of in spent)
     return 100 * (1 - share(waiting, whole)) if (whole := sum(sum(of.values()) for of in spent)) else 0.0
 

@@ -1,4 +1,4 @@
-"""What is recorded by appending is exported as the public API would have exported it."""
+"""Measurements recorded by appending are exported as the public API would have exported them."""
 
 import math
 from bisect import bisect_left
@@ -84,7 +84,7 @@ VIEWS = {
     ],
 }
 
-# What is done to both paths.
+# The steps for both paths.
 VALUES = st.sampled_from(["a", "b", "c", "x", "queued", 1, 1.0, True, 0, 0.0, False, None, "", "é", [1], b"x", 10**30])
 ATTRIBUTES = st.dictionaries(st.sampled_from(["shape", "state", "entity", "undeclared"]), VALUES, max_size=3)
 AMOUNTS = st.one_of(
@@ -119,7 +119,7 @@ SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.S
 
 
 class Driven:
-    """A pipeline of its own, on one of the two paths, that steps are done to."""
+    """A separate pipeline, on one of the two paths, that takes the steps."""
 
     def __init__(self, temporalities, views=(), *, bound, **settings):
         self.bound = bound
@@ -190,7 +190,7 @@ class Driven:
         return exported(self.readers[number % len(self.readers)].get_metrics_data())
 
 
-class in_a_span:  # noqa: N801 - reads as what it does
+class in_a_span:  # noqa: N801 - reads like a statement
     """Runs the block in a sampled span."""
 
     def __enter__(self):
@@ -206,7 +206,7 @@ def raised(error):
 
 
 def exported(data):
-    """Return everything that an exporter is given but for times and exemplars."""
+    """Return everything that an exporter is given, except times and exemplars."""
     scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
     return {
         metric.name: {
@@ -235,7 +235,7 @@ def point_of(point, *, clocked):
 
 
 def alike(one, other):
-    """Whether two values are equal, but for the rounding of sums of floats."""
+    """Whether two values are equal, except for the rounding of sums of floats."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
     if isinstance(one, float) and isinstance(other, float):

@@ -15,7 +15,7 @@ OUTCOME = Attribute("test.outcome", "How it ended.", values=("ok", "error", "can
 WORK = Histogram("test.work", unit="s", description="Work.", attributes=(OUTCOME,))
 
 EXCEPTIONS = st.sampled_from([ValueError, KeyError, OSError])
-# What is done to a generator, step by step.
+# The steps that drive a generator.
 STEPS = st.lists(
     st.one_of(
         st.just(("next", None)),
@@ -25,7 +25,7 @@ STEPS = st.lists(
     ),
     max_size=8,
 )
-# What a generator does when it is resumed: yields on, returns, raises, or handles what is thrown at it and goes on.
+# A resumed generator yields, returns, raises, or handles a thrown exception and continues.
 BODY = st.lists(st.sampled_from(["yield", "handle", "return", "raise"]), max_size=6)
 
 
@@ -64,13 +64,13 @@ async def async_generator(body):
 
 
 def seen(error):
-    """Return what a caller can tell of an exception."""
+    """Return everything that a caller can see of an exception."""
     context = type(error.__context__).__name__ if error.__context__ else None
     return type(error).__name__, str(error), context, getattr(error, "value", None)
 
 
 def drive(made, steps):
-    """Return what comes out of a generator at every step."""
+    """Return the outcome of every step of a generator."""
     out = []
     for verb, argument in steps:
         try:
@@ -80,13 +80,13 @@ def drive(made, steps):
                 out.append(made.close())
             else:
                 out.append(getattr(made, verb)(argument() if verb == "throw" else argument))
-        except BaseException as error:  # noqa: BLE001 - whatever comes out is compared
+        except BaseException as error:  # noqa: BLE001 - every outcome is compared
             out.append(seen(error))
     return out
 
 
 async def drive_async(made, steps):
-    """Return what comes out of an async generator at every step."""
+    """Return the outcome of every step of an async generator."""
     out = []
     for verb, argument in steps:
         try:
@@ -98,7 +98,7 @@ async def drive_async(made, steps):
                 out.append(await made.asend(argument))
             else:
                 out.append(await made.athrow(argument()))
-        except BaseException as error:  # noqa: BLE001 - whatever comes out is compared
+        except BaseException as error:  # noqa: BLE001 - every outcome is compared
             out.append(seen(error))
     await made.aclose()
     return out
@@ -123,7 +123,7 @@ def test_a_generator_is_counted_once_if_it_started(body, steps):
 
 
 def begins(steps):
-    """Whether a generator runs at all: sending to one that has not begun is refused, closing and throwing end it."""
+    """Whether a generator ever runs: before its start, sending is refused, and closing or throwing ends it."""
     for verb, _ in steps:
         if verb == "next":
             return True

@@ -1,4 +1,4 @@
-"""What goes from a source to an aggregation directly is exported as the public API would have exported it."""
+"""Values that go from a source directly to an aggregation are exported as the public API would have exported them."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -56,8 +56,8 @@ VIEWS = {
     ],
 }
 
-# What is done to both paths. Few attribute sets, so that the same are seen again; and any, so that some are wrong.
-# One set can be given in several ways: "shape" may be None or left out; what is "undeclared" is never kept resolved.
+# The steps for both paths. Few attribute sets, so that they recur; and arbitrary ones, so that some are wrong.
+# One set can be given in several ways: "shape" may be None or left out; a set with "undeclared" is never kept resolved.
 SHAPES = st.sampled_from(["a", 1, True, None])
 ENTITIES = st.fixed_dictionaries({}, optional={"shape": SHAPES})
 FEW_SETS = (
@@ -78,7 +78,7 @@ READERS = st.one_of(
     st.tuples(st.just("leave"), st.integers(0, 3)),
     st.tuples(st.just("come_back")),
     st.tuples(st.just("enable"), st.sampled_from([True, True, False])),
-).map(tuple)  # one alternative among others, not four: what is learnt is forgotten where readers change
+).map(tuple)  # one alternative, not four: a change of readers makes the pipeline forget what it learnt
 CHANGE = st.one_of(
     WATCH,
     st.tuples(st.just("say"), st.integers(0, 3), SAID),
@@ -102,7 +102,7 @@ STEPS = st.tuples(WATCHED, rounds_of(CHANGE)).map(lambda drawn: [*drawn[0], *dra
 
 
 class Driven:
-    """A pipeline of its own, on one of the two paths, that steps are done to."""
+    """A separate pipeline, on one of the two paths, that takes the steps."""
 
     def __init__(self, temporalities, views=(), *, bound):
         sampled = "trace_based" if bound else "always_on"  # where the SDK has to see every value
@@ -183,7 +183,7 @@ class Driven:
             return None
         reader = self.readers[number % len(self.readers)]
         with in_a_span() if sampled else nullcontext():
-            # What is wrong is counted: bound, it is seen by the collection after the one that found it.
+            # Problems are counted; when bound, the collection after the one that found a problem shows it.
             return [e for e in exported(reader.get_metrics_data(), reader.before) if e[0][0] != PROBLEMS]
 
     def problems(self):
@@ -194,7 +194,7 @@ class Driven:
 
 
 def exported(data, before):
-    """Return everything that an exporter is given, in turn; of times, how they follow on what was exported before."""
+    """Return everything that an exporter is given, in order; times as offsets from the previous export."""
     scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
     return [
         (
@@ -219,7 +219,7 @@ def exported_point(name, point, before):
 def run(steps, temporalities, views=(), *, bound):
     with Driven(temporalities, views, bound=bound) as driven:
         got = [driven.do(*step) for step in steps]
-        # Twice: what the first time learns, the second time uses.
+        # Twice: the first collection learns, and the second uses it.
         got += [driven.collect(number, sampled=False) for _ in range(2) for number in range(len(driven.readers))]
         return [*got, driven.problems()]
 

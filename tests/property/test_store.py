@@ -1,4 +1,4 @@
-"""What is kept agrees with the raw measurements, bound or not, whoever else collects meanwhile."""
+"""The stored figures agree with the raw measurements, bound or not, even if other readers collect meanwhile."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ UNBOUND = {"add": counter("test.api.things"), "change": level("test.api.level"),
 HEAT = Gauge("test.heat", unit="Cel", description="Heat.", attributes=(ROOM,))
 CATALOG = Catalog(*BOUND.values(), *UNBOUND.values(), HEAT, runtime.RECORDING_PROBLEMS)
 VIEWS = (View(instrument_name="test.api.*"),)
-"""They change nothing, but that what they match is recorded through the API."""
+"""Views that change nothing, except that matching instruments are recorded through the API."""
 
 SAMPLED = NonRecordingSpan(SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)))
 
 
 @dataclass
 class Store:
-    """A history, and what was given to it."""
+    """A history, and the measurements given to it."""
 
     run: Run
     readers: list[MemoryReader] = field(default_factory=list)
     recorded: list[tuple[str, float, object]] = field(default_factory=list)
     heat: dict[object, float] = field(default_factory=dict)
     collections: list[int] = field(default_factory=list)
-    """How much had been recorded at each regular one."""
+    """The amounts recorded up to each regular collection."""
 
     def record(self, kind: str, amount: float, room: object, sampled: bool) -> None:  # noqa: FBT001 - drawn
         with in_a_span() if sampled else nullcontext():
@@ -93,7 +93,7 @@ class Store:
         return [(amount, room) for each, amount, room in self.recorded[start:end] if each == kind]
 
 
-class in_a_span:  # noqa: N801 - reads as what it does
+class in_a_span:  # noqa: N801 - reads like a statement
     """Runs the block in a sampled span."""
 
     def __enter__(self) -> None:
@@ -113,7 +113,7 @@ STEPS = st.lists(st.one_of(RECORD, RECORD, CHANGE, WARM, READ, READ), max_size=4
 
 
 def sums(amounts: list[tuple[float, object]], *, counts: bool = False) -> dict[str, Any]:
-    """Return the sum of the amounts of each room, or how many they are."""
+    """Return the sum or the number of each room's amounts."""
     found: Tally[str] = Tally()
     for amount, room in amounts:
         found["" if room is None else str(room)] += 1 if counts else amount  # type: ignore[assignment]

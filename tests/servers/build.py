@@ -1,4 +1,4 @@
-"""Compile a server with Go: in a directory of its own, moved into place only when all of it is there."""
+"""Compile a server with Go in a temporary directory, and move it into place once it is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUILDING = ".building-"
 
 
 def go_version() -> tuple[int, int] | None:
-    """The Go at hand, as (major, minor); None where there is none."""
+    """The installed Go, as (major, minor), or None."""
     try:
         done = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
@@ -30,12 +30,12 @@ def go_version() -> tuple[int, int] | None:
 
 
 def build(server: str, recipe: GoBuild) -> Path | Missing:
-    """Build and put in place. What fails or is broken off leaves a log and nothing else."""
+    """Build and put in place. A build that fails or is interrupted leaves only its log."""
     have = go_version()
     if have is None:
         return Missing("it is built with Go, and there is no `go` on PATH")
     if have < recipe.go:
-        return Missing(f"it needs Go {dotted(recipe.go)} or later; here is Go {dotted(have)}")
+        return Missing(f"it needs Go {dotted(recipe.go)} or later, and `go` is {dotted(have)}")
     target = directory(server)
     log = cache() / f"{server}.log"
     print(f"{server}: building {recipe.module} {recipe.version} with Go into {target}", flush=True)
@@ -51,7 +51,7 @@ def build(server: str, recipe: GoBuild) -> Path | Missing:
 
 
 def sweep() -> None:
-    """Remove what a killed run left. Only under the lock: a living run's directory looks the same."""
+    """Remove the leftovers of a killed run. Call this under the lock: the directory of a live run looks the same."""
     for left in cache().glob(f"{_BUILDING}*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -77,13 +77,13 @@ def _command(server: str, recipe: GoBuild, place: Path) -> list[str]:
     )
     (place / "out").mkdir()
     packages = [f"{recipe.module}/{package}" for package in recipe.packages]
-    # -v names each package as it is compiled: the log then shows that the build moves.
+    # -v names each package as it is compiled, so that the log shows progress.
     return ["go", "build", "-v", "-trimpath", "-tags", recipe.tags, "-ldflags", recipe.ldflags, "-o", "out/", *packages]
 
 
 def _environment() -> dict[str, str]:
-    # GOTOOLCHAIN=local: say that Go is too old rather than fetch another one behind the user's back.
-    # GOWORK, GO111MODULE, buildvcs: a user's own workspace, or a home kept in git, must not reach in.
+    # GOTOOLCHAIN=local: report that Go is too old instead of silently downloading another.
+    # GOWORK, GO111MODULE, buildvcs: a user's workspace, or a home directory in git, must not interfere.
     ours = {
         "GOFLAGS": "-mod=mod -buildvcs=false",
         "GOTOOLCHAIN": "local",
@@ -95,7 +95,7 @@ def _environment() -> dict[str, str]:
 
 
 def _run(server: str, command: list[str], place: Path, log: Path) -> int:
-    """Run to the end, telling now and then that it lives. Its own group, so that an abort ends the compilers too."""
+    """Run to the end, and report progress. A separate process group, so that an abort ends the compilers too."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=place, env=_environment(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -118,6 +118,6 @@ def _wait(server: str, process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def _tail(log: Path) -> str:
-    """The last line that says something, short enough for one line of a terminal."""
+    """The last line with text, cut to one line of a terminal."""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1].strip()[-160:] if lines else "(nothing yet)"

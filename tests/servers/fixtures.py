@@ -1,7 +1,7 @@
-"""pytest fixtures: a real server each, started when asked for and gone when the test is over.
+"""pytest fixtures for real servers, each started on request and stopped at the end of the test.
 
-`make_otelcol` and `make_prometheus` give servers that have not started yet, for tests in which one is late, or two.
-A server that is not here skips its tests with the reason, and fails them where CI=true: there it must not be missing.
+`make_otelcol` and `make_prometheus` give servers that have not started yet, for tests that need one late, or two.
+A missing server skips its tests with the reason, or fails them if CI=true.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MakePrometheus(Protocol):
 
 
 def needed(program: str) -> Path:
-    """The program, or the end of this test."""
+    """The program; if it is missing, the test is skipped, or fails if CI=true."""
     found = find(program)
     if not isinstance(found, Missing):
         return found
@@ -59,7 +59,7 @@ def server_directory(tmp_path_factory: pytest.TempPathFactory) -> NewDirectory:
 
 @pytest.fixture
 def keep_server() -> Iterator[Keep]:
-    """Whatever is handed to it is stopped when the test is over, the last one first."""
+    """Stops the servers handed to it at the end of the test, the last one first."""
     with ExitStack() as servers:
 
         def keep(server: Server) -> None:
@@ -89,7 +89,7 @@ def otelcol(make_otelcol: MakeCollector) -> Collector:
 
 @pytest.fixture
 def make_prometheus(server_directory: NewDirectory, keep_server: Keep) -> MakePrometheus:
-    """Prometheus 3 with the repository's prometheus.yml and one's own targets, not started."""
+    """Prometheus 3 with the repository's prometheus.yml and the test's targets, not started."""
     program = needed("prometheus")
 
     def make(scrapes: Sequence[Scrape] = ()) -> Prometheus:
@@ -108,7 +108,7 @@ def prometheus(make_prometheus: MakePrometheus) -> Prometheus:
 
 @pytest.fixture
 def promtool() -> Path:
-    """The program of that name."""
+    """The promtool program."""
     return needed("promtool")
 
 

@@ -23,7 +23,7 @@ class InfluxDB(Server):
         self.url = f"http://{self.address}"
 
     def create_database(self, name: str) -> str:
-        """The URL to write it at."""
+        """Create a database and return its write URL."""
         self._post(f'CREATE DATABASE "{name}"')
         return f"{self.url}/write?db={urllib.parse.quote(name)}"
 
@@ -33,7 +33,7 @@ class InfluxDB(Server):
         return _rows(answer)
 
     def command(self) -> Sequence[str | Path]:
-        """With a configuration of its own: data below the test's directory, nothing reported to anyone."""
+        """With a generated configuration: data below the test's directory, and no usage reports."""
         config = self.directory / "influxdb.conf"
         config.write_text(
             "reporting-disabled = true\n"

@@ -3,9 +3,9 @@
     python3 tests/servers/install.py [--list] [--strict] [NAME ...]
 
 The Collector, Prometheus 3 and VictoriaMetrics are built with Go from pinned modules; mosquitto and influxdb come from
-Debian where this runs as root. A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL,
-VICTORIA_METRICS, MOSQUITTO, INFLUXD), is used instead. What cannot be had is said in one line, and the rest goes on.
-Standard library only.
+Debian if this runs as root. A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL,
+VICTORIA_METRICS, MOSQUITTO, INFLUXD), is used instead. A server that is not available is reported in one line, and the
+others are still installed. Standard library only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list:
         _list(names)
         return 0
-    signal.signal(signal.SIGTERM, _terminated)  # so that a build that is broken off cleans up
+    signal.signal(signal.SIGTERM, _terminated)  # so that an interrupted build cleans up
     with _alone():
         sweep()
         missing = [name for name in names if not _ensure(name)]
@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Get the servers that the tests need, into a cache outside the tree.")
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *SERVERS], help=", ".join(SERVERS))
-    parser.add_argument("--list", action="store_true", help="say what is there and where; get nothing")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if anything cannot be had")
+    parser.add_argument("--list", action="store_true", help="list the programs and their paths; install nothing")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if anything is not available")
     return parser
 
 
@@ -65,7 +65,7 @@ def _ensure(name: str) -> bool:
     recipe = SERVERS[name]
     got = _from_debian(name, recipe) if isinstance(recipe, DebianPackage) else build(name, recipe)
     if isinstance(got, Missing):
-        print(f"{name}: not here: {got.reason}. Its tests will be skipped (with CI=true they fail).", flush=True)
+        print(f"{name}: not available: {got.reason}. Its tests will be skipped (with CI=true they fail).", flush=True)
         return False
     return _have(name)
 
@@ -84,10 +84,10 @@ def _programs(name: str) -> list[str]:
 
 def _from_debian(name: str, recipe: DebianPackage) -> Path | Missing:
     if not shutil.which("apt-get"):
-        return Missing("it comes from Debian, and there is no apt-get")
+        return Missing("it is installed from Debian packages, and there is no apt-get")
     if os.geteuid():
-        return Missing(f"it comes from Debian, which takes root: apt-get install {recipe.package}")
-    # Where systemd runs, Debian starts what it installs: worth saying before it happens.
+        return Missing(f"it is installed from Debian packages, which needs root: apt-get install {recipe.package}")
+    # With systemd, Debian starts the installed service: say so first.
     print(
         f"{name}: apt-get install {recipe.package} (on a machine with systemd this starts its service too)", flush=True
     )
@@ -110,13 +110,13 @@ def _apt(command: list[str], out: int) -> int:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One run at a time: two that build the same thing would take twice as long. The lock goes with the process."""
+    """One run at a time: two builds of the same server would take twice as long. The lock ends with the process."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another run is getting servers: waiting for it to end", flush=True)
+            print("another run is installing servers: waiting for it to end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -1,4 +1,4 @@
-"""Which servers the tests run, at which versions, and where each is found.
+"""The servers that the tests run: their versions, and where each is found.
 
 Standard library only: the installer runs before there is any venv.
 """
@@ -28,14 +28,14 @@ class GoBuild:
     version: str
     packages: tuple[str, ...]
     go: tuple[int, int]  # the oldest Go that the module's own go.mod accepts
-    minutes: str  # from nothing, on two cores; told to who waits
+    minutes: str  # from nothing, on two cores; shown while the user waits
     tags: str = ""
     ldflags: str = "-s -w"
 
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """A server that Debian (and what derives from it) packages as it is needed here."""
+    """A server whose package in Debian and its derivatives suits the tests."""
 
     package: str
 
@@ -86,7 +86,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Missing:
-    """Why a program cannot be run here: one line, for whoever reads a skipped test."""
+    """The reason why a program cannot be run here, in one line for the report of a skipped test."""
 
     reason: str
 
@@ -145,13 +145,13 @@ PROGRAMS = {
 
 
 def cache() -> Path:
-    """The directory that holds what was built: outside the tree, so that a clean checkout costs no rebuild."""
+    """The directory of built servers: outside the tree, so that a clean checkout needs no rebuild."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "otel-ha" / "servers"
 
 
 def directory(server: str) -> Path:
-    """Where a built server lives; another version, or another manifest, is another directory."""
+    """The directory of a built server; it changes with the version or the manifest."""
     build = SERVERS[server]
     if isinstance(build, DebianPackage):
         raise TypeError(f"{server} is Debian's: it has no directory of its own")
@@ -160,7 +160,7 @@ def directory(server: str) -> Path:
 
 
 def _manifest_hash() -> str:
-    """Of what the manifest says, not of its comments: a better comment is no reason to build for minutes."""
+    """A hash of the manifest without its comments, so that a changed comment causes no rebuild."""
     lines = (line.split(" #")[0].rstrip() for line in MANIFEST.read_text(encoding="utf-8").splitlines())
     said = "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
     return hashlib.sha256(said.encode()).hexdigest()[:12]

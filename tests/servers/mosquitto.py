@@ -24,14 +24,14 @@ class Mosquitto(Server):
         [self.port] = free_ports(1)
 
     def command(self) -> Sequence[str | Path]:
-        """With a configuration of its own."""
+        """With a generated configuration."""
         config = self.directory / "mosquitto.conf"
         config.write_text(
             f"listener {self.port} {self.host}\n"
             "allow_anonymous true\n"
             "persistence true\n"
             f"persistence_location {self.directory}/\n"
-            # Started by root it would become a user who may not enter a test's directory. Others: no effect.
+            # Started by root, it would switch to a user who cannot enter the test's directory. No effect otherwise.
             "user root\n"
             # Tests count every message: none may be dropped because a queue of 1,000 is full.
             "max_queued_messages 0\n"

@@ -1,4 +1,4 @@
-"""The Collector, on the repository's own agent.yaml."""
+"""The Collector, run on the repository's agent.yaml."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ AGENT = ROOT / "collector-config" / "otelcol" / "agent.yaml"
 
 
 class Collector(Server):
-    """A Collector on ports of its own.
+    """A Collector on free ports.
 
     Without an upstream it serves its Prometheus exporter only: agent.yaml's default upstream is a Prometheus on this
-    machine, which may be the user's own, and no place for what a test makes up.
+    machine, which may be the user's, and must not get test data.
     """
 
     name = "otelcol"
@@ -51,7 +51,7 @@ class Collector(Server):
 
     @property
     def prometheus_url(self) -> str:
-        """What services have pushed, for Prometheus."""
+        """The pushed metrics of services, for Prometheus."""
         return f"http://{self.prometheus_target}/metrics"
 
     @property

@@ -1,4 +1,4 @@
-"""Prometheus 3, on the repository's own prometheus.yml with the targets of the test."""
+"""Prometheus 3, run on the repository's prometheus.yml with the targets of the test."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.servers.locate import ROOT
 from tests.servers.running import HOST, Server, free_ports, get, instant_query, post
 
 CONFIG = ROOT / "collector-config" / "prometheus" / "prometheus.yml"
-# What prometheus.yml says it needs; a test holds the two (and compose.yaml) together.
+# The flags that prometheus.yml asks for; a test keeps them, compose.yaml and the README in step.
 FLAGS = ("--web.enable-otlp-receiver", "--enable-feature=exemplar-storage")
 
 
 @dataclass(frozen=True)
 class Scrape:
-    """A target. A job that prometheus.yml knows keeps its settings there; honor_labels=None leaves that one too."""
+    """A target. A job in prometheus.yml keeps its settings there, also honor_labels unless this sets it."""
 
     job: str
     target: str
@@ -29,7 +29,7 @@ class Scrape:
 
 
 class Prometheus(Server):
-    """Scrapes once a second what it is told to, and takes OTLP."""
+    """Scrapes its targets once a second, and receives OTLP."""
 
     name = "prometheus"
 
@@ -48,18 +48,18 @@ class Prometheus(Server):
 
     @property
     def otlp_metrics_endpoint(self) -> str:
-        """For OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, which is taken as it is."""
+        """For OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, which is used as given."""
         return f"{self.otlp_endpoint}/v1/metrics"
 
     def scrape(self, job: str, target: str, *, honor_labels: bool | None = None) -> None:
-        """Scrape one more target from now on (or from the start, where it has not started yet)."""
+        """Scrape one more target from now on (or from the start, if it has not started yet)."""
         self.scrapes.append(Scrape(job, target, honor_labels))
         if self.running:
             self._write_config()
             post(f"{self.url}/-/reload")
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
-        """Every (labels, value) now. What no longer comes is stale after a scrape: use last_over_time(x[5m])."""
+        """Every (labels, value) now. A series that stops is stale after a scrape: use last_over_time(x[5m])."""
         return instant_query(self.url, promql)
 
     def command(self) -> Sequence[str | Path]:
@@ -72,7 +72,7 @@ class Prometheus(Server):
             f"--storage.tsdb.path={data}",
             f"--web.listen-address={self.target}",
             "--web.enable-lifecycle",
-            # New targets are taken up at once, not after five seconds.
+            # New targets are scraped at once, not after five seconds.
             "--scrape.discovery-reload-interval=100ms",
             *FLAGS,
         ]
@@ -86,7 +86,7 @@ class Prometheus(Server):
 
 
 def for_test(scrapes: Sequence[Scrape]) -> dict[str, Any]:
-    """The repository's file, with these targets only, scraped each second, as the rules are evaluated."""
+    """The repository's file with only these targets; scrapes and rules run every second."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     known = {job["job_name"]: job for job in config["scrape_configs"]}
     often = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "1s")
@@ -96,7 +96,7 @@ def for_test(scrapes: Sequence[Scrape]) -> dict[str, Any]:
         job = jobs.setdefault(scrape.job, _job(known, scrape))
         job["static_configs"][0]["targets"].append(scrape.target)
     config["scrape_configs"] = list(jobs.values())
-    # The written file lies elsewhere: what is relative to the original has to say where that is.
+    # The written file lies elsewhere, so that relative paths must become absolute.
     if "rule_files" in config:
         config["rule_files"] = [str((CONFIG.parent / path).resolve()) for path in config["rule_files"]]
     config.pop("alerting", None)

@@ -1,4 +1,4 @@
-"""A server as a process of our own: started on free ports, probed until it answers, ended by its process id."""
+"""A server as a child process: started on free ports, probed until it answers, ended by its process id."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _POLL = 0.05
 
 T = TypeVar("T")
 
-# A proxy from the environment has no business between a test and its own machine.
+# Ignore a proxy from the environment: every server is local.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-# pytest-randomly seeds the shared generator alike in every worker: they would all try the same ports.
+# pytest-randomly seeds the shared generator alike in every worker, which would then all try the same ports.
 _random = random.SystemRandom()
 
 
@@ -36,7 +36,7 @@ class ServerError(Exception):
 
 
 class RefusedError(OSError):
-    """An answer whose status is not 2xx: the status, and what the server says about it."""
+    """An answer whose status is not 2xx, with the status and the body."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"HTTP {status}: {body.strip()}")
@@ -44,12 +44,12 @@ class RefusedError(OSError):
         self.body = body
 
 
-# Not there (yet), ending just now, or refusing: what a server that comes and goes may answer.
+# The errors of a server that has not started, is stopping, or refuses.
 UNREACHABLE = (OSError, http.client.HTTPException)
 
 
 class Server:
-    """One process. A subclass says what to run and how to tell that it is ready; ports and data outlive a restart."""
+    """One process. A subclass defines the command and the readiness check; ports and data survive a restart."""
 
     name = "server"
 
@@ -61,15 +61,15 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> Sequence[str | Path]:
-        """What to run."""
+        """The command line."""
         raise NotImplementedError
 
     def ready(self) -> bool:
-        """A real request, answered as a working server answers it. May raise UNREACHABLE for no."""
+        """Whether a real request succeeds. May raise UNREACHABLE instead of returning False."""
         raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
-        """Nothing of the user's own settings reaches a server but what a subclass passes on."""
+        """The environment: none of the user's settings except those that a subclass passes on."""
         return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.directory)}
 
     @property
@@ -79,11 +79,11 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there; ready or not."""
+        """Whether the process exists, ready or not."""
         return self.pid is not None
 
     def start(self) -> Self:
-        """Start and wait until ready. A server that runs already is left alone."""
+        """Start and wait until ready. A running server is left alone."""
         if not self.running:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -98,14 +98,14 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Ask it to end; insist when it takes too long."""
+        """Ask the server to end, and kill it if that takes too long."""
         if self._signal(signal.SIGTERM):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._wait(STOP_WITHIN)
         self.kill()
 
     def kill(self) -> None:
-        """End it as a crash or a power cut would."""
+        """Kill the server, as a crash or a power cut would."""
         if self._signal(signal.SIGKILL):
             self._wait(STOP_WITHIN)
 
@@ -115,7 +115,7 @@ class Server:
         return self.start()
 
     def log_tail(self, lines: int = 15) -> str:
-        """What it said last."""
+        """The last lines of the log."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def _signal(self, number: signal.Signals) -> bool:
@@ -144,8 +144,8 @@ class Server:
 def free_ports(count: int) -> list[int]:
     """Distinct free ports on loopback.
 
-    Below the range that Linux takes for outgoing connections (32768 and up): a port from that range can be taken by a
-    client's connection while its server is down between two starts.
+    Below Linux's range for outgoing connections (32768 and up): a client's connection could take a port from that range
+    while the server is down between two starts.
     """
     with contextlib.ExitStack() as held:
         ports: list[int] = []
@@ -194,7 +194,7 @@ def instant_query(url: str, promql: str, **parameters: str) -> list[tuple[dict[s
 
 
 def eventually(probe: Callable[[], T], until: Callable[[T], bool] = bool, timeout: float = 30.0) -> T:
-    """Probe until the result satisfies; fail with the last result. An unreachable server counts as not yet."""
+    """Probe until the result satisfies `until`; fail with the last result. Unreachable means not yet."""
     deadline = time.monotonic() + timeout
     last: object = None
     while time.monotonic() < deadline:

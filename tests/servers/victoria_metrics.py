@@ -31,7 +31,7 @@ class VictoriaMetrics(Server):
         return f"{self.url}/write"
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
-        """Every (labels, value) now, what has just been written included."""
+        """Every (labels, value) now, including the latest writes."""
         self._flush()
         return instant_query(self.url, promql, time=_soon())
 
@@ -47,14 +47,14 @@ class VictoriaMetrics(Server):
         return get(f"{self.url}/metrics")
 
     def command(self) -> Sequence[str | Path]:
-        """Keeps everything, and shows at once what was written (it holds back 30 s otherwise)."""
+        """Keeps everything, and shows writes at once (by default it holds them back for 30 s)."""
         return [
             self.program,
             f"-httpListenAddr={self.address}",
             f"-storageDataPath={self.directory / 'data'}",
             "-retentionPeriod=100y",
             "-search.latencyOffset=0s",
-            # It would cache a share of the machine's memory, which the other tests use as well.
+            # By default it caches a share of the machine's memory, which other tests need as well.
             "-memory.allowedBytes=256MB",
         ]
 
@@ -63,10 +63,10 @@ class VictoriaMetrics(Server):
         return get(f"{self.url}/health") == "OK"
 
     def _flush(self) -> None:
-        # Without it the last second of writes is not seen by a query.
+        # Without it a query misses the last second of writes.
         get(f"{self.url}/internal/force_flush")
 
 
 def _soon() -> str:
-    # Times are cut to whole seconds: "now" would leave out what was written since the second began.
+    # Times are cut to whole seconds: "now" would miss the writes since the second began.
     return str(int(time.time()) + 1)
