@@ -96,7 +96,7 @@ def test_sigterm_pushes_the_last_interval_and_ends_the_process_as_it_would(otelc
 
 @pytest.mark.servers
 @pytest.mark.parametrize("way", ["asyncio handler before", "asyncio handler after"])
-def test_an_asyncio_service_drains_on_sigterm_and_what_it_drained_is_pushed(otelcol, way):
+def test_an_asyncio_service_drains_on_sigterm_and_pushes_the_drained_events(otelcol, way):
     with service(way, otelcol.otlp_http_endpoint) as process:
         process.send_signal(signal.SIGTERM)
         assert ended(process)[0] == 0
@@ -104,7 +104,7 @@ def test_an_asyncio_service_drains_on_sigterm_and_what_it_drained_is_pushed(otel
 
 
 @pytest.mark.servers
-def test_a_handler_that_was_there_is_called_and_the_last_interval_is_pushed(otelcol):
+def test_an_existing_handler_is_called_and_the_last_interval_is_pushed(otelcol):
     with service("handler", otelcol.otlp_http_endpoint) as process:
         process.send_signal(signal.SIGTERM)
         assert ended(process)[0] == 7
@@ -132,7 +132,7 @@ def test_sigterm_that_is_ignored_stays_ignored():
 
 @pytest.mark.servers
 @pytest.mark.parametrize("way", ["fork", "multiprocessing"])
-def test_parent_and_child_of_a_fork_count_apart_under_instances_of_their_own(otelcol, way):
+def test_parent_and_child_of_a_fork_count_separately_under_their_own_instances(otelcol, way):
     with service(way, otelcol.otlp_http_endpoint) as process:
         returncode, log = ended(process)
     assert returncode == 0, log
@@ -151,7 +151,7 @@ def test_a_forked_child_observes_what_its_parent_did_and_its_own_process(otelcol
         assert len(instances) == 2, name
 
 
-def test_a_dead_collector_does_not_hold_up_the_end():
+def test_a_dead_collector_does_not_delay_the_exit():
     [port] = free_ports(1)
     with service("wait", f"http://{HOST}:{port}") as process:
         process.send_signal(signal.SIGTERM)
@@ -159,7 +159,7 @@ def test_a_dead_collector_does_not_hold_up_the_end():
 
 
 @pytest.mark.parametrize("end", ["signal", "exit"])
-def test_a_collector_that_hangs_does_not_hold_up_the_end(end):
+def test_a_collector_that_hangs_does_not_delay_the_exit(end):
     with (
         socket.create_server((HOST, 0)) as hanging,
         service("wait", f"http://{HOST}:{hanging.getsockname()[1]}") as process,
@@ -174,7 +174,7 @@ def test_a_collector_that_hangs_does_not_hold_up_the_end(end):
         assert "Reader" not in log  # the SDK's wording, which tells an operator nothing
 
 
-def test_a_grpc_collector_that_hangs_does_not_hold_up_the_end():
+def test_a_grpc_collector_that_hangs_does_not_delay_the_exit():
     with socket.create_server((HOST, 0)) as hanging:
         endpoint = f"http://{HOST}:{hanging.getsockname()[1]}"
         with service("wait", endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc") as process:
@@ -203,7 +203,7 @@ def test_an_outage_is_one_warning_and_one_notice_of_recovery(make_otelcol: Calla
     assert [("fails" in line, "works again" in line) for line in lines] == [(True, False), (False, True)], log
 
 
-def test_a_forked_child_keeps_a_history_of_its_own():
+def test_a_forked_child_keeps_its_own_history():
     code = """
 import os
 from tests.e2e.service import CATALOG, JOBS

@@ -98,7 +98,7 @@ class TestTheAgent:
         assert len(listening) == 5
         assert {address for address, _ in listening} == {"127.0.0.1"}
 
-    def test_what_is_pushed_is_served_with_the_services_own_job_and_instance(self, otelcol: Collector) -> None:
+    def test_pushed_metrics_are_served_with_the_services_own_job_and_instance(self, otelcol: Collector) -> None:
         push(otelcol, "homeassistant.event.received", 7)
         text = eventually(lambda: get(otelcol.prometheus_url))
         [line] = [line for line in text.splitlines() if line.startswith("homeassistant_event_received_total{")]
@@ -117,7 +117,7 @@ class TestTheAgent:
     def test_without_an_upstream_only_the_scrape_is_left(self, otelcol: Collector) -> None:
         assert "otelcol_exporter_queue_size" not in get(otelcol.telemetry_url)
 
-    def test_what_was_accepted_survives_a_kill_and_reaches_an_upstream_that_comes_back(
+    def test_accepted_data_survives_a_kill_and_reaches_an_upstream_that_comes_back(
         self, make_otelcol: MakeCollector, make_prometheus: MakePrometheus
     ) -> None:
         prometheus = make_prometheus()
@@ -156,7 +156,7 @@ class TestPrometheusYml:
         assert value == 7
         assert (labels["job"], labels["instance"], labels["via"]) == ("home/ha-ingestor", "one", "collector")
 
-    def test_what_is_pushed_has_the_names_of_a_scrape(self, prometheus: Prometheus) -> None:
+    def test_pushed_metrics_have_the_names_of_a_scrape(self, prometheus: Prometheus) -> None:
         post(prometheus.otlp_metrics_endpoint, otlp_json("homeassistant.event.received", 7), "application/json")
         [(labels, value)] = eventually(lambda: prometheus.query("homeassistant_event_received_total"))
         assert value == 7
@@ -184,7 +184,7 @@ class TestBuilderYaml:
         assert f"{recipe.module}@{recipe.version}" in MANIFEST.read_text(encoding="utf-8")
 
     @pytest.mark.servers
-    def test_the_collector_that_is_built_has_what_the_manifest_says(self, make_otelcol: MakeCollector) -> None:
+    def test_the_built_collector_has_the_components_of_the_manifest(self, make_otelcol: MakeCollector) -> None:
         done = subprocess.run([make_otelcol().program, "components"], capture_output=True, text=True, check=True)
         said = yaml.safe_load(done.stdout)
         for kind, names in IN_CONTRIB_0_159.items():
@@ -231,7 +231,7 @@ class TestCompose:
             addresses = [found for each in settings for found in re.findall(r"[\d.]+:\d{2,5}\b", each)]
             assert [address for address in addresses if not address.startswith("127.0.0.1:")] == []
 
-    def test_only_what_a_store_or_broker_needs_waits_for_a_profile(self) -> None:
+    def test_only_stores_and_brokers_wait_for_a_profile(self) -> None:
         assert [name for name, service in self.services().items() if "profiles" not in service] == [
             "otelcol",
             "prometheus",
@@ -243,7 +243,7 @@ class TestCompose:
 
 
 class TestThatThePagesAgree:
-    def test_prometheus_is_started_alike_in_the_file_the_readme_compose_and_the_tests(self) -> None:
+    def test_prometheus_has_the_same_flags_in_its_file_the_readme_compose_and_the_tests(self) -> None:
         header = PROMETHEUS_YML.read_text(encoding="utf-8").split("\nglobal:")[0]
         readme = (FOLDER / "README.md").read_text(encoding="utf-8")
         compose = shlex.join(load(COMPOSE)["services"]["prometheus"]["command"])

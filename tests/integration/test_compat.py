@@ -146,7 +146,7 @@ OF_THE_REST = {
 }
 
 
-def test_every_earlier_name_is_answered_alike_on_every_way(telemetry):
+def test_every_earlier_name_has_the_same_value_on_every_way(telemetry):
     run_the_snippets()
     say_the_rest()
     prometheus, expected = telemetry.prometheus, OF_THE_SNIPPETS | OF_THE_REST
@@ -161,7 +161,7 @@ def test_every_earlier_name_is_answered_alike_on_every_way(telemetry):
     assert every == set(expected) | {"event_processing_duration_seconds_bucket"}
 
 
-def test_a_service_that_has_moved_on_is_answered_from_what_is_measured(telemetry):
+def test_a_service_that_has_moved_on_gets_the_measured_figures(telemetry):
     """Without the earlier API, except for figures that have no counterpart."""
 
     @measured(ingest.EVENT, source="mqtt", domain="light")

@@ -135,7 +135,7 @@ def test_an_event_that_was_measured_and_counted_with_an_unknown_status_is_shown_
     rules_give(promtool, tmp_path, way, series, processed(no_status=100))
 
 
-def test_events_of_which_some_only_were_counted_are_those_measured(promtool, tmp_path, way):
+def test_if_only_some_events_were_counted_the_measured_ones_are_shown(promtool, tmp_path, way):
     series = [
         (MEASURED, {**MQTT, **OK}, constant(8)),
         (MEASURED, {**MQTT, **ERROR, "error_type": "ValueError"}, constant(1)),
@@ -147,7 +147,7 @@ def test_events_of_which_some_only_were_counted_are_those_measured(promtool, tmp
     rules_give(promtool, tmp_path, way, series, processed(success=8, error=2))
 
 
-def test_events_of_which_some_only_were_measured_are_those_counted(promtool, tmp_path, way):
+def test_if_only_some_events_were_measured_the_counted_ones_are_shown(promtool, tmp_path, way):
     series = [
         (MEASURED, {**MQTT, **OK}, constant(8)),
         (MEASURED, {**MQTT, **ERROR, "error_type": "ValueError"}, constant(1)),
@@ -156,7 +156,7 @@ def test_events_of_which_some_only_were_measured_are_those_counted(promtool, tmp
     rules_give(promtool, tmp_path, way, series, processed(success=10))
 
 
-def test_events_that_come_in_one_way_only_are_those(promtool, tmp_path, way):
+def test_events_recorded_in_one_way_only_are_shown(promtool, tmp_path, way):
     failed = {**MQTT, **ERROR, "error_type": "KeyError"}
     series = [
         (MEASURED, {**MQTT, **OK}, constant(8)),
@@ -221,7 +221,7 @@ def test_the_histogram_has_all_of_its_series(promtool, tmp_path, way):
     rules_give(promtool, tmp_path, way, series, expected)
 
 
-def test_what_a_service_pushes_of_its_machine_is_taken_as_it_is(promtool, tmp_path, way):
+def test_pushed_machine_metrics_are_kept_as_they_are(promtool, tmp_path, way):
     system = "homeassistant_compat_system_"
     network = {**SERVER, "network_interface_name": "default"}
     series = [
@@ -250,7 +250,7 @@ def test_what_a_service_pushes_of_its_machine_is_taken_as_it_is(promtool, tmp_pa
     rules_give(promtool, tmp_path, way, series, expected)
 
 
-def test_what_is_not_pushed_of_a_machine_is_measured(promtool, tmp_path, way):
+def test_machine_metrics_that_are_not_pushed_are_measured(promtool, tmp_path, way):
     def cpu(number: int, mode: str, busy: float) -> tuple[str, Mapping[str, str], str]:
         return "system_cpu_time_seconds_total", {"cpu_logical_number": str(number), "cpu_mode": mode}, growing(busy)
 
@@ -289,7 +289,7 @@ def test_another_services_machine_is_not_ours(promtool, tmp_path):
     rules_give(promtool, tmp_path, other, series, {"ha_ingestor_system_memory_percent": [], "ha_ingestor_info": []})
 
 
-def test_rates_and_ratios_are_taken_as_they_are_pushed(promtool, tmp_path, way):
+def test_pushed_rates_and_ratios_are_kept_as_they_are(promtool, tmp_path, way):
     series = [
         ("homeassistant_compat_event_process_rate_per_second", {"homeassistant_source": "mqtt"}, constant(12)),
         ("homeassistant_compat_deduplication_ratio", {"homeassistant_source": "mqtt"}, constant(0.25)),
@@ -341,7 +341,7 @@ def test_the_rate_of_a_source_has_each_domain_as_its_events_come(promtool, tmp_p
     rules_give(promtool, tmp_path, way, series, {"ha_ingestor_event_processing_rate_events_per_second": expected})
 
 
-def test_what_has_another_name_only_keeps_its_value_and_its_labels(promtool, tmp_path, way):
+def test_a_metric_that_only_changes_its_name_keeps_its_value_and_labels(promtool, tmp_path, way):
     written = {"homeassistant_measurement": "state", **OK}
     error = {"error.type": "timeout", "homeassistant_component": "db", "homeassistant_error_severity": "error"}
     series = [

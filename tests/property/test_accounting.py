@@ -161,7 +161,7 @@ ACTIONS = st.lists(
 @pytest.mark.parametrize("bound", [False, True])
 @settings(max_examples=30, deadline=None)
 @given(work=st.lists(ACTIONS, min_size=1, max_size=4))
-def test_the_accounts_add_up_in_collections_that_run_meanwhile(bound, work):
+def test_the_accounts_add_up_in_concurrent_collections(bound, work):
     with Recorded(catalog=ingest.CATALOG, readers=2, bound=bound) as recorded:
         stop, torn = threading.Event(), []
 

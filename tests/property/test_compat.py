@@ -95,7 +95,7 @@ def test_no_call_raises_and_figures_and_scrape_stay_whole(many):
         json.dumps([monitor.get_metrics_summary(), monitor.event_counts, monitor.error_counts])
 
 
-def test_a_success_that_cannot_be_compared_is_no_success_and_no_error():
+def test_a_success_that_cannot_be_compared_is_neither_a_success_nor_an_error():
     with earlier.telemetry() as running:
         EnhancedMetricsCollector().record_event_processing(0.1, success=Hostile())
         assert earlier.total(running, ingest.EVENT_DURATION) == 1
@@ -104,7 +104,7 @@ def test_a_success_that_cannot_be_compared_is_no_success_and_no_error():
 
 @settings(max_examples=40, deadline=None)
 @given(name=garbage, fails=st.booleans())
-def test_an_operation_of_any_name_lets_through_what_it_raises(name, fails):
+def test_an_operation_of_any_name_lets_its_exceptions_through(name, fails):
     async def work() -> None:
         async with PerformanceMonitor().monitor_operation(name):
             if fails:
@@ -129,7 +129,7 @@ ways = st.sampled_from(["one call", "both calls", "counted", "measured"])
     happened=st.lists(events, max_size=15),
     choices=st.fixed_dictionaries(dict.fromkeys(("mqtt", "websocket", "unknown"), ways)),
 )
-def test_each_event_is_counted_once_whichever_way_its_source_is_recorded(happened, choices):
+def test_each_event_is_counted_once_however_its_source_is_recorded(happened, choices):
     with earlier.telemetry(system_metrics=False, entity_metrics=True) as running:
         monitor, collector, enhanced = PerformanceMonitor(), HAIngestorCollector(), EnhancedMetricsCollector()
         for source, domain, entity, seconds, success in happened:
@@ -156,7 +156,7 @@ def test_each_event_is_counted_once_whichever_way_its_source_is_recorded(happene
 
 @settings(max_examples=60, deadline=None)
 @given(totals=st.lists(st.integers(0, 2**62), min_size=1, max_size=8))
-def test_of_totals_the_last_one_is_shown(totals):
+def test_the_last_total_is_shown(totals):
     with earlier.telemetry(metrics_exporters=("prometheus",)) as running:
         collector = HAIngestorCollector()
         for given_total in totals:

@@ -134,7 +134,7 @@ def rank(values: list[float], quantile: float) -> float:
 
 
 @given(INTERVALS, st.integers(1, 6))
-def test_performance_is_that_of_the_raw_events(intervals: list[Interval], last: int) -> None:
+def test_performance_matches_the_raw_events(intervals: list[Interval], last: int) -> None:
     with run() as recorded:
         for interval in intervals:
             interval.happen(recorded)
@@ -182,7 +182,7 @@ def agrees(metrics: Any, expected: dict[str, Any]) -> bool:
 
 
 @given(INTERVALS, st.integers(1, 6))
-def test_business_is_that_of_the_raw_events(intervals: list[Interval], last: int) -> None:
+def test_business_matches_the_raw_events(intervals: list[Interval], last: int) -> None:
     with run() as recorded:
         for interval in intervals:
             interval.happen(recorded)
@@ -214,7 +214,7 @@ def test_each_interval_has_its_own_figures(intervals: list[Interval]) -> None:
 
 
 @given(INTERVALS, st.sampled_from((60, 300, 3600)))
-def test_roll_ups_are_those_of_the_raw_events_of_each_period(intervals: list[Interval], period: int) -> None:
+def test_roll_ups_match_the_raw_events_of_each_period(intervals: list[Interval], period: int) -> None:
     with run() as recorded:
         for interval in intervals:
             interval.happen(recorded)
@@ -237,7 +237,7 @@ def test_roll_ups_are_those_of_the_raw_events_of_each_period(intervals: list[Int
 
 
 @given(INTERVALS, st.integers(1, 3))
-def test_what_is_older_than_the_length_is_forgotten_and_nothing_else(intervals: list[Interval], length: int) -> None:
+def test_only_figures_older_than_the_length_are_forgotten(intervals: list[Interval], length: int) -> None:
     with run(length) as recorded:
         for interval in intervals:
             interval.happen(recorded)
@@ -278,7 +278,7 @@ def test_through_the_api_a_quantile_lies_in_the_exported_bucket_of_the_exact_one
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=10))
-def test_what_a_counter_gains_is_right_across_resets(readings: list[int]) -> None:
+def test_the_increase_of_a_counter_is_right_across_resets(readings: list[int]) -> None:
     with run() as recorded:
         now = [0]
         runtime.SYSTEM_DISK_IO.observe(lambda: now[0], device="sda", direction="read")
@@ -305,7 +305,7 @@ def busy_percent(spent: list[dict[str, float]]) -> float:
 
 
 @given(CPU_TIMES, st.floats(0.01, 0.99), st.floats(0, 1))
-def test_system_metrics_are_those_of_the_host_s_readings(
+def test_system_metrics_match_the_readings_of_the_host(
     spent: list[dict[str, float]], memory: float, disk: float
 ) -> None:
     assume(all(sum(of.values()) > 0.01 for of in spent))

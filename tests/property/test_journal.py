@@ -259,13 +259,13 @@ def assert_both_paths_export_the_same(steps, temporalities, views=()):
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.lists(st.sampled_from(list(TEMPORALITIES)), min_size=1, max_size=3))
-def test_what_is_recorded_by_appending_is_exported_as_by_the_public_api(steps, temporalities):
+def test_measurements_recorded_by_appending_are_exported_as_by_the_public_api(steps, temporalities):
     assert_both_paths_export_the_same(steps, temporalities)
 
 
 @settings(max_examples=100, deadline=None)
 @given(STEPS, st.sampled_from(list(VIEWS)))
-def test_with_views_of_the_user_it_is_exported_as_by_the_public_api(steps, views):
+def test_with_the_users_views_the_export_is_that_of_the_public_api(steps, views):
     assert_both_paths_export_the_same(steps, ["cumulative", "delta"], VIEWS[views])
 
 

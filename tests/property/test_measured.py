@@ -166,7 +166,7 @@ def test_blocks_within_blocks_are_counted_once_each(depth, error):
 
 
 @given(st.permutations(range(4)), st.permutations(range(4)))
-def test_generators_that_begin_and_end_in_any_order_are_told_apart(begin, end):
+def test_generators_that_begin_and_end_in_any_order_are_measured_separately(begin, end):
     shape = Attribute("test.shape", "A shape.")
     work = Histogram("test.apart", unit="s", description="Work.", attributes=(shape, OUTCOME))
     measure = measured(work)

@@ -232,7 +232,7 @@ def assert_both_paths_export_the_same(steps, temporalities, views=()):
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.lists(st.sampled_from(list(TEMPORALITIES)), min_size=1, max_size=3))
-def test_what_sources_say_is_exported_as_by_the_public_api(steps, temporalities):
+def test_observed_values_are_exported_as_by_the_public_api(steps, temporalities):
     assert_both_paths_export_the_same(steps, temporalities)
 
 
@@ -245,5 +245,5 @@ def test_sums_that_come_and_go_are_exported_as_by_the_public_api(steps, temporal
 @settings(max_examples=100, deadline=None)
 @given(STEPS, st.sampled_from(list(VIEWS)))
 @pytest.mark.filterwarnings("ignore")
-def test_with_views_of_the_user_it_is_exported_as_by_the_public_api(steps, views):
+def test_with_the_users_views_the_export_is_that_of_the_public_api(steps, views):
     assert_both_paths_export_the_same(steps, ["cumulative", "delta"], VIEWS[views])

@@ -122,7 +122,7 @@ def sums(amounts: list[tuple[float, object]], *, counts: bool = False) -> dict[s
 
 @settings(deadline=None)
 @given(STEPS)
-def test_what_is_kept_is_what_was_recorded_on_either_way(steps: list[tuple[Any, ...]]) -> None:
+def test_the_history_keeps_the_recorded_figures_on_either_path(steps: list[tuple[Any, ...]]) -> None:
     with run(catalog=CATALOG, views=VIEWS) as recorded:
         assert all(isinstance(each.recorder, JournalRecorder) for each in BOUND.values())
         assert not any(isinstance(each.recorder, JournalRecorder) for each in UNBOUND.values())
@@ -160,5 +160,5 @@ def total(amounts: list[tuple[float, object]]) -> Any:
 
 
 @given(st.dictionaries(st.integers(0, 2**16), st.integers(1, 2**63)))
-def test_what_buckets_gained_is_unpacked_as_it_was(gains: dict[int, int]) -> None:
+def test_packed_bucket_increases_are_unpacked_unchanged(gains: dict[int, int]) -> None:
     assert unpacked(packed(gains)) == gains

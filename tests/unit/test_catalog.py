@@ -23,7 +23,7 @@ def test_an_instrument_is_found_by_name():
     assert Catalog(A)["test.a"] is A
 
 
-def test_a_name_that_is_not_there_is_a_key_error():
+def test_a_missing_name_is_a_key_error():
     with pytest.raises(KeyError):
         Catalog(A)["test.b"]
 
@@ -96,7 +96,7 @@ def test_an_objectives_bound_is_a_bucket():
 
 
 @pytest.mark.parametrize("bound", [1.0, 1])
-def test_an_objectives_bound_is_no_integer(bound):
+def test_an_objectives_bound_is_not_an_integer(bound):
     with pytest.raises(CatalogError, match="is an integer"):
         objective(bound)
 

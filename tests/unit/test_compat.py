@@ -1,4 +1,4 @@
-"""The earlier API records to telemetry, each thing once, and answers from there."""
+"""The earlier API records each measurement once to telemetry, and answers from it."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ def telemetry():
 
 @pytest.fixture
 def alone(monkeypatch):
-    """A process without telemetry, whose environment lets it be set up quietly."""
+    """A process without telemetry, in which set-up listens on a free port and pushes nothing."""
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "prometheus")
     monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
     monkeypatch.setenv("OTEL_HA_SYSTEM_METRICS", "false")
@@ -73,7 +73,7 @@ class TestTheSnippets:
         assert summary["current_metrics"]["performance"]["average_processing_time_ms"] == pytest.approx(150.5)
         assert problems(telemetry) == 0
 
-    def test_an_event_that_was_processed_is_one_event_in_each_way(self, telemetry):
+    def test_a_processed_event_is_one_event_in_each_way(self, telemetry):
         text = run("enhanced_collector")["text"]
         assert values(telemetry, ha_ingestor.COUNTED_EVENTS) == {MQTT: 1}
         assert values(telemetry, ingest.EVENT_DURATION) == {MQTT: 1}
@@ -108,18 +108,18 @@ class TestTheSnippets:
 
 
 class TestSettingUp:
-    def test_what_runs_already_is_used(self, telemetry):
+    def test_running_telemetry_is_used(self, telemetry):
         get_performance_monitor()
         assert running_telemetry() is telemetry
 
-    def test_it_is_done_once_by_whoever_comes_first(self, alone):
+    def test_the_first_caller_sets_it_up_once(self, alone):
         gets = [get_performance_monitor, get_prometheus_collector, get_enhanced_metrics_collector]
         found = {}
         in_threads(12, lambda i: found.setdefault(i, (gets[i % 3](), running_telemetry())))
         assert len({id(it) for it, _ in found.values()}) == 3
         assert {id(running) for _, running in found.values()} == {id(running_telemetry())}
 
-    def test_a_service_may_still_set_it_up_with_settings_of_its_own(self, alone, caplog):
+    def test_a_service_may_still_set_it_up_with_its_own_settings(self, alone, caplog):
         caplog.set_level(logging.INFO)
         monitor = get_performance_monitor()
         get_prometheus_collector().update_queue_depth(5, "before")
@@ -136,15 +136,15 @@ class TestSettingUp:
         first = running_telemetry()
         assert setup_telemetry() is first
         with pytest.raises(ConfigError, match="with other settings: service_name"):
-            setup_telemetry("another")  # it has been asked for by now
+            setup_telemetry("another")  # it exists by now
 
-    def test_what_a_service_set_up_alike_in_between_does_not_give_way(self, alone):
+    def test_equal_telemetry_that_a_service_set_up_in_between_is_not_replaced(self, alone):
         with setup_telemetry() as telemetry:
             assert compat_running._set_up(MonitoringSettings.of({})) is telemetry
             with pytest.raises(ConfigError, match="with other settings: service_name"):
                 setup_telemetry("another")
 
-    def test_what_a_service_set_up_itself_does_not_give_way(self, telemetry):
+    def test_telemetry_that_a_service_set_up_itself_is_not_replaced(self, telemetry):
         get_performance_monitor()
         with pytest.raises(ConfigError, match="with other settings: service_name"):
             setup_telemetry("another", config=telemetry.config)
@@ -162,25 +162,25 @@ class TestSettingUp:
             get_performance_monitor()
         assert running_telemetry() is None
 
-    def test_telemetry_that_was_shut_down_is_not_started_by_asking(self, alone):
+    def test_using_the_earlier_api_does_not_restart_telemetry_that_was_shut_down(self, alone):
         get_performance_monitor()
         running_telemetry().shutdown()
         get_prometheus_collector().update_queue_depth(1)
         assert running_telemetry() is None
 
-    async def test_telemetry_that_was_shut_down_is_started_by_start(self, alone):
+    async def test_start_restarts_telemetry_that_was_shut_down(self, alone):
         collector = get_enhanced_metrics_collector()
         running_telemetry().shutdown()
         await collector.start()
         assert running_telemetry() is not None
 
-    def test_settings_that_come_too_late_are_told(self, telemetry, caplog):
+    def test_settings_that_come_too_late_are_reported(self, telemetry, caplog):
         create_performance_monitor({"monitoring_interval": 5.0, "something": "else"})
         assert [record.message for record in caplog.records if record.name == "otel_ha.compat"] == [
             "telemetry runs already, with settings of its own; not applied: export_interval=5.0, history_interval=5.0"
         ]
 
-    def test_disabled_it_is_inert_and_answers(self, alone):
+    def test_disabled_it_records_nothing_and_still_answers(self, alone):
         alone.setenv("MONITORING_ENABLED", "false")
         monitor, collector = get_performance_monitor(), get_enhanced_metrics_collector()
         run("performance_monitor")
@@ -226,7 +226,7 @@ class TestEvents:
         monitor.record_event_processed("websocket", "switch", "switch.kitchen")
         assert monitor.event_counts == {"total": 2, "mqtt": 1, "websocket": 1, "light": 1, "switch": 1}
 
-    def test_counts_are_by_entity_where_entity_metrics_are_on(self):
+    def test_counts_are_by_entity_if_entity_metrics_are_on(self):
         with earlier.telemetry(entity_metrics=True) as running:
             monitor = PerformanceMonitor()
             monitor.record_event_processed("mqtt", "light", "light.hall")
@@ -248,7 +248,7 @@ class TestEvents:
         assert business.events_by_source == {"mqtt": 3}
         assert business.events_by_domain == {"light": 3}
 
-    def test_of_each_source_and_domain_the_larger_number_counts(self, telemetry):
+    def test_the_larger_number_of_each_source_and_domain_counts(self, telemetry):
         collector = HAIngestorCollector()
         for _ in range(3):
             collector.observe_event_processing(0.1, "mqtt", "light")
@@ -329,7 +329,7 @@ class TestProcessingTimes:
             monitor.record_processing_time(float(i))
         assert monitor.processing_times == [float(i) for i in range(100, 1100)]
 
-    def test_they_come_from_every_call_that_the_monitor_heard_of(self, telemetry):
+    def test_they_come_from_every_call_of_the_monitor(self, telemetry):
         EnhancedMetricsCollector().record_event_processing(0.25)
         HAIngestorCollector().observe_event_processing(0.5)
         assert get_performance_monitor().processing_times == [250.0]
@@ -342,7 +342,7 @@ class TestProcessingTimes:
         assert performance.average_processing_time == pytest.approx(30)
         assert performance.p95_processing_time == pytest.approx(50, rel=0.03)
 
-    def test_a_reset_forgets_them_and_leaves_what_was_counted(self, telemetry, caplog):
+    def test_a_reset_forgets_them_and_leaves_the_counts(self, telemetry, caplog):
         caplog.set_level(logging.INFO)
         collector = EnhancedMetricsCollector()
         collector.record_event_processing(0.25, "mqtt")
@@ -366,7 +366,7 @@ class TestWhatIsPushed:
         HAIngestorCollector().update_queue_depth(3, "other")
         assert PerformanceMonitor().calculate_performance_metrics().queue_depth == 7
 
-    def test_connections_are_as_many_as_were_last_given(self, telemetry):
+    def test_connections_are_the_last_number_given(self, telemetry):
         collector = HAIngestorCollector()
         for number in (3, 1, 2):
             collector.update_active_connections(number, "mqtt")
@@ -431,7 +431,7 @@ class TestWhatIsPushed:
         PerformanceMonitor().record_processing_time(1)
         assert PerformanceMonitor().calculate_business_metrics().deduplication_rate == 0.5
 
-    def test_what_was_pushed_to_an_earlier_telemetry_is_not_shown_by_the_next(self):
+    def test_figures_pushed_to_an_earlier_telemetry_are_not_shown_by_the_next(self):
         for depth in (5, 7):
             with earlier.telemetry() as running:
                 get_prometheus_collector().update_queue_depth(depth, f"queue-{depth}")
@@ -475,7 +475,7 @@ class TestWhatIsPushed:
 
 class TestWrongCalls:
     @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), "1", None, True, [], 10**400])
-    def test_a_number_that_is_none_is_left_out_and_counted(self, telemetry, wrong):
+    def test_a_number_that_is_not_one_is_ignored_and_counted(self, telemetry, wrong):
         monitor, collector, enhanced = PerformanceMonitor(), HAIngestorCollector(), EnhancedMetricsCollector()
         monitor.record_processing_time(wrong)
         collector.observe_event_processing(wrong)
@@ -510,7 +510,7 @@ class TestWrongCalls:
         assert problems(telemetry) == 1
 
     @pytest.mark.parametrize("wrong", [None, 5, [], {}, b"mqtt"])
-    def test_an_event_from_a_source_that_is_no_text_is_counted_as_other(self, telemetry, wrong):
+    def test_an_event_from_a_source_that_is_not_text_is_counted_as_other(self, telemetry, wrong):
         PerformanceMonitor().record_event_processed(wrong)
         of = frozenset({("homeassistant_source", "_OTHER"), ("homeassistant_outcome", "ok")})
         assert values(telemetry, ha_ingestor.COUNTED_EVENTS) == {of: 1}
@@ -524,14 +524,14 @@ class TestWrongCalls:
         assert ("homeassistant_outcome", "_OTHER") in labels
         assert problems(telemetry) == 2
 
-    def test_a_status_that_is_said_to_be_unknown_is_none(self, telemetry):
+    def test_a_status_stated_as_unknown_is_the_same_as_none(self, telemetry):
         HAIngestorCollector().increment_events_processed("mqtt", status="unknown")
         of = frozenset({("homeassistant_source", "mqtt"), ("homeassistant_domain", "unknown")})
         assert values(telemetry, ha_ingestor.COUNTED_EVENTS) == {of: 1}
         assert problems(telemetry) == 0
 
     @pytest.mark.parametrize("wrong", ["yes", None, 1, []])
-    def test_a_success_that_is_no_bool_is_neither(self, telemetry, wrong):
+    def test_a_success_that_is_not_a_bool_is_neither(self, telemetry, wrong):
         EnhancedMetricsCollector().record_event_processing(0.1, "mqtt", success=wrong)
         (labels,) = values(telemetry, ingest.EVENT_DURATION)
         assert ("homeassistant_outcome", "_OTHER") in labels
@@ -562,7 +562,7 @@ class TestOperations:
         (labels,) = values(telemetry, ingest.EVENT_DURATION)
         assert {("homeassistant_outcome", "error"), ("error_type", "LookupError")} <= labels
 
-    async def test_a_cancellation_passes_and_is_no_error(self, telemetry):
+    async def test_a_cancellation_passes_and_is_not_an_error(self, telemetry):
         monitor = PerformanceMonitor()
 
         async def work() -> None:
@@ -620,12 +620,12 @@ class TestMonitoring:
 
 
 class TestSystemMetrics:
-    async def test_the_event_loop_goes_on_while_they_are_read(self, telemetry):
+    async def test_the_event_loop_keeps_running_while_they_are_read(self, telemetry):
         asked, answered = threading.Event(), threading.Event()
 
         def slow() -> float | None:
             asked.set()
-            return 1.0 if answered.wait(10) else None  # None: the loop did not get to answer
+            return 1.0 if answered.wait(10) else None  # None: the loop could not answer
 
         ingest.QUEUE_SIZE.observe(slow, queue="slow")
         task = asyncio.create_task(PerformanceMonitor().collect_system_metrics())
@@ -700,7 +700,7 @@ class TestAnswers:
         HAIngestorCollector(registry).update_queue_depth(3)
         assert generate_latest(registry).decode().count("\nhomeassistant_queue_size{") == 1
 
-    def test_an_own_registry_has_them_too(self, telemetry):
+    def test_a_separate_registry_has_them_too(self, telemetry):
         collector = HAIngestorCollector()
         collector.update_queue_depth(3)
         assert b"homeassistant_queue_size{" in generate_latest(collector.registry)
@@ -732,7 +732,7 @@ class TestAnswers:
         assert found["ha_ingestor_uptime_seconds"] >= 0
         assert found["timestamp"] == pytest.approx(time.time(), abs=5)
 
-    async def test_health_is_that_of_telemetry_between_start_and_stop(self, telemetry):
+    async def test_between_start_and_stop_health_is_that_of_telemetry(self, telemetry):
         collector = EnhancedMetricsCollector()
         assert collector.get_health_status()["status"] == "stopped"
         await collector.start()
@@ -788,7 +788,7 @@ show("parent")
 """
 
 
-def test_a_forked_child_shows_what_it_was_told_and_the_parent_what_that_was():
+def test_a_forked_child_and_its_parent_each_show_their_own_figures():
     quiet = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
     command = [sys.executable, "-W", "error", "-c", FORKED]
     done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=60)
@@ -830,7 +830,7 @@ def test_a_child_forked_while_another_thread_sets_up_sets_up_for_itself():
     assert done.stdout.splitlines() == ["child 1", "ended with 0"], done.stderr
 
 
-def test_an_instance_that_nobody_has_any_more_is_not_kept_for_a_fork():
+def test_an_instance_without_references_is_not_kept_for_a_fork():
     it = compat_running.Instance(object)
     gone = weakref.ref(it._lock)
     del it

@@ -1,4 +1,4 @@
-"""The figures of the earlier API over what the history keeps, with collections that are taken by hand."""
+"""The figures of the earlier API over the history, with collections taken by hand."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def count(number: int, outcome: str = "ok") -> None:
         events.counted("mqtt", "light", "", outcome)
 
 
-def test_errors_from_before_what_is_kept_are_in_no_error_rate(run):
+def test_errors_older_than_the_history_are_in_no_error_rate(run):
     events.failed("timeout")
     count(1, "error")
     for _ in range(3):
@@ -31,7 +31,7 @@ def test_errors_from_before_what_is_kept_are_in_no_error_rate(run):
     assert figures.performance(run.history).error_rate == 0.0
 
 
-def test_events_from_before_what_is_kept_are_in_no_error_rate(run):
+def test_events_older_than_the_history_are_in_no_error_rate(run):
     count(90)
     for _ in range(3):
         run.collect(10)
@@ -70,7 +70,7 @@ def test_the_rate_has_events_that_name_no_source(run):
     assert figures.performance(run.history).event_processing_rate == 3.0
 
 
-def test_the_rate_is_that_of_what_is_kept(run):
+def test_the_rate_covers_the_history(run):
     count(1000)
     for _ in range(3):
         run.collect(10)

@@ -1,4 +1,4 @@
-"""The earlier settings: where they are read from, and what they are today."""
+"""The earlier settings: where they are read from, and the settings of today that they become."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_without_any_the_defaults_are_those_of_today():
     assert today() == type(today())(environ={})
 
 
-def test_what_else_is_in_a_configuration_is_left_alone():
+def test_other_settings_of_a_configuration_are_left_alone():
     assert today({"sync_interval": "often", "mqtt_host": "example.org"}).export_interval == 30.0
 
 

@@ -1,4 +1,4 @@
-"""The earlier API is there, with the names and signatures that services call."""
+"""The earlier API exists, with the names and signatures that services call."""
 
 import dataclasses
 import inspect
@@ -127,7 +127,7 @@ def test_a_call_has_the_earlier_signature(name):
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_what_was_awaited_is_awaited(name):
+def test_calls_that_were_awaited_are_still_awaited(name):
     assert inspect.iscoroutinefunction(found(name)) == (name in COROUTINES)
 
 

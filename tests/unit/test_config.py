@@ -1,4 +1,4 @@
-"""TelemetryConfig: where values come from, what is allowed, and that no secret is shown."""
+"""TelemetryConfig: where values come from, which are allowed, and that no secret is shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from otel_ha.errors import ConfigError, TelemetryError
 
 
 def configured(environ: Mapping[str, str] | None = None, /, **arguments: Any) -> TelemetryConfig:
-    """Return a configuration that sees nothing of the environment of the tests."""
+    """Return a configuration that does not read the environment of the tests."""
     return TelemetryConfig(environ=environ or {}, **arguments)
 
 
@@ -71,12 +71,12 @@ def test_none_as_an_argument_of_an_optional_setting_beats_the_environment() -> N
     assert configured({"OTEL_SERVICE_NAME": "kitchen"}, service_name=None).service_name is None
 
 
-def test_none_is_refused_where_a_setting_is_not_optional() -> None:
+def test_none_is_refused_if_a_setting_is_not_optional() -> None:
     assert refused(export_interval=None).setting == "export_interval"
 
 
 @pytest.mark.parametrize("empty", ["", "  "])
-def test_an_empty_variable_is_one_that_is_not_set(empty: str) -> None:
+def test_an_empty_variable_counts_as_unset(empty: str) -> None:
     variables = {variable: empty for one in settings(TelemetryConfig).values() for variable in one.variables}
     assert configured(variables) == configured()
 
@@ -114,7 +114,7 @@ def test_an_address_to_listen_at_has_no_port(host: str) -> None:
     assert "without a port" in str(error)
 
 
-def test_an_endpoint_that_another_protocol_takes_is_refused_with_the_variable_of_the_protocol() -> None:
+def test_an_endpoint_for_another_protocol_is_refused_with_the_variable_of_the_protocol() -> None:
     error = refused({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
     assert "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL" in str(error)
 
@@ -146,7 +146,7 @@ def test_a_missing_file_of_variables_is_an_error_that_names_it(tmp_path: Path) -
     assert "missing.env" in str(error)
 
 
-def test_a_file_that_is_no_text_is_an_error_that_carries_none_of_it(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_an_error_that_shows_none_of_it(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes(b"OTEL_HA_ENDPOINT_PASSWORD=hunter2\xff")
     assert "hunter2" not in "".join(everything_in(refused(env_file=path)))
@@ -163,7 +163,7 @@ def test_importing_reads_no_environment_and_no_sdk() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-# What is allowed
+# Allowed values
 
 WRONG = [
     ("OTEL_SDK_DISABLED", "1"),
@@ -219,7 +219,7 @@ def test_a_wrong_value_is_an_error_that_names_the_variable_and_what_is_allowed(v
     assert str(error) == f"{variable} is {error.value}; allowed: {error.allowed}"
 
 
-def test_whatever_is_wrong_is_said_at_once() -> None:
+def test_every_wrong_setting_is_reported_at_once() -> None:
     error = refused({"OTEL_METRICS_EXPORTER": "zipkin", "OTEL_METRIC_EXPORT_INTERVAL": "30s"}, service_name="")
     first, *lines = str(error).splitlines()
     assert first == "3 settings are wrong:"
@@ -281,7 +281,7 @@ def test_an_unknown_variable_of_ours_is_reported_with_a_suggestion_and_without_i
     assert config.unknown_variables() == [expected]
 
 
-def test_an_unknown_variable_like_no_other_gets_no_suggestion() -> None:
+def test_an_unknown_variable_unlike_any_other_gets_no_suggestion() -> None:
     assert configured({"OTEL_HA_X": "1"}).unknown_variables() == ["OTEL_HA_X is not a setting"]
 
 
@@ -368,7 +368,7 @@ def test_groups_are_those_switched_on() -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1]:1"}, "http://[::1]:1/v1/metrics"),
     ],
 )
-def test_metrics_go_where_the_specification_says(variables: dict[str, str], url: str) -> None:
+def test_metrics_go_to_the_endpoint_that_the_specification_defines(variables: dict[str, str], url: str) -> None:
     assert configured(variables).otlp_metrics_url == url
 
 
@@ -463,7 +463,7 @@ def test_a_configuration_is_frozen() -> None:
         configured().export_interval = 3  # type: ignore[misc]
 
 
-def test_configurations_are_equal_whatever_their_values_came_from() -> None:
+def test_configurations_are_equal_regardless_of_where_their_values_came_from() -> None:
     one = configured({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://host:1", "OTEL_RESOURCE_ATTRIBUTES": "a=b"})
     other = configured(otlp_endpoint="http://host:1/v1/metrics", resource_attributes={"a": "b"})
     assert one == other
@@ -495,7 +495,7 @@ def test_a_copy_with_another_protocol_is_checked_again() -> None:
         dataclasses.replace(config, otlp_protocol="http/protobuf")
 
 
-def test_what_was_given_cannot_be_changed_behind_the_configuration() -> None:
+def test_changing_an_argument_afterwards_does_not_change_the_configuration() -> None:
     attributes = {"a": "b"}
     config = configured(resource_attributes=attributes)
     attributes["a"] = "c"
@@ -510,7 +510,7 @@ WAYS = ("password", "header", "headers", "endpoint", "user", "encoded", "bare")
 
 
 def given_as(way: str, secret: str) -> dict[str, str]:
-    """Return the variables that hold `secret`, one way or another, also such that cannot work."""
+    """Return variables that hold `secret` in some form, including wrong ones."""
     password, headers, url = "OTEL_HA_ENDPOINT_PASSWORD", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_ENDPOINT"
     return {
         "password": {password: secret, "OTEL_HA_ENDPOINT_USERNAME": "me"},
@@ -534,7 +534,7 @@ def arguments_of(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def everything_in(error: BaseException) -> Iterator[str]:
-    """Yield all that an error, and what it is chained to, may show."""
+    """Yield every text that an error and its chained errors may show."""
     yield from traceback.format_exception(error)
     link: BaseException | None = error
     while link is not None:
@@ -543,7 +543,7 @@ def everything_in(error: BaseException) -> Iterator[str]:
 
 
 def everything_of(config: TelemetryConfig) -> Iterator[str]:
-    """Yield all that a configuration may show without being asked for a secret."""
+    """Yield every text of a configuration that is not an explicit request for a secret."""
     yield from (repr(config), str(config), f"{config}", f"{config.endpoint_password}")
     yield from (repr(getattr(config, field.name)) for field in dataclasses.fields(TelemetryConfig))
     yield repr(dataclasses.astuple(config))
@@ -557,7 +557,7 @@ def everything_of(config: TelemetryConfig) -> Iterator[str]:
 
 
 def shown(environ: Mapping[str, str], **arguments: Any) -> str:
-    """Return all that is shown of a configuration, or of the error if it cannot be made."""
+    """Return every text that a configuration shows, or its error if it cannot be made."""
     try:
         config = configured(environ, **arguments)
     except ConfigError as error:
@@ -566,34 +566,34 @@ def shown(environ: Mapping[str, str], **arguments: Any) -> str:
 
 
 def unpicklable(config: TelemetryConfig) -> Exception:
-    """Return the error of pickling a configuration together with what cannot be pickled."""
+    """Return the error of pickling a configuration together with an object that cannot be pickled."""
     with pytest.raises((pickle.PicklingError, AttributeError)) as caught:
         pickle.dumps((config, lambda: config))
     return caught.value
 
 
 @given(st.sampled_from(WAYS), secret_texts)
-def test_no_secret_is_shown_of_what_the_environment_gives(way: str, secret: str) -> None:
+def test_no_secret_from_the_environment_is_shown(way: str, secret: str) -> None:
     assert MARK not in shown(given_as(way, secret))
 
 
 @given(st.sampled_from(WAYS), secret_texts)
-def test_no_secret_is_shown_of_what_is_given_as_an_argument(way: str, secret: str) -> None:
+def test_no_secret_from_an_argument_is_shown(way: str, secret: str) -> None:
     assert MARK not in shown({}, **arguments_of(given_as(way, secret)))
 
 
 @given(st.sampled_from(WAYS), secret_texts)
-def test_no_secret_is_shown_where_another_setting_is_wrong(way: str, secret: str) -> None:
+def test_no_secret_is_shown_if_another_setting_is_wrong(way: str, secret: str) -> None:
     assert MARK not in shown({**given_as(way, secret), "OTEL_HA_HANDLE_SIGTERM": "maybe"})
 
 
 @pytest.mark.parametrize("name", ["endpoint_password", "otlp_headers", "otlp_endpoint"])
 @pytest.mark.parametrize("value", [MARK.encode(), [MARK], {MARK: MARK}, {"a": [MARK]}, (MARK,)])
-def test_no_secret_is_shown_that_is_of_another_type(name: str, value: object) -> None:
+def test_no_secret_of_another_type_is_shown(name: str, value: object) -> None:
     assert MARK not in shown({}, **{name: value})
 
 
-def test_no_secret_is_shown_that_is_not_even_unicode() -> None:
+def test_no_secret_that_is_not_even_unicode_is_shown() -> None:
     variables = {"OTEL_HA_ENDPOINT_USERNAME": "me", "OTEL_HA_ENDPOINT_PASSWORD": f"{MARK}\udcff"}
     assert MARK not in shown(variables)
     assert MARK not in shown({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{MARK}\udcff@host"})
@@ -618,7 +618,7 @@ class OfAService(TelemetryConfig):
     """A service's own settings."""
 
 
-def test_a_token_in_the_query_of_an_endpoint_is_not_shown_of_a_subclass() -> None:
+def test_a_subclass_does_not_show_a_token_in_the_query_of_an_endpoint() -> None:
     config = OfAService(environ={}, otlp_endpoint="https://host/v1/metrics?key=hunter2")
     assert repr(config).startswith("OfAService(enabled=True, ")
     assert "hunter" not in repr(config)

@@ -1,4 +1,4 @@
-"""The current context, read by the shortest way there is."""
+"""The current context, read in the fastest way available."""
 
 from contextvars import ContextVar
 
@@ -9,7 +9,7 @@ from otel_ha.declare.context import current_context, reader_of
 
 
 class OtherRuntime:
-    """A runtime context of another kind, as one can be configured, which keeps something else under the same name."""
+    """A runtime context of another kind, as can be configured, which keeps something else under the same name."""
 
     def __init__(self) -> None:
         self._current_context = ContextVar("other")
@@ -27,7 +27,7 @@ def test_without_a_span_the_current_context_is_empty():
     assert not current_context()
 
 
-def test_the_variable_is_read_where_the_api_keeps_the_context_in_one():
+def test_the_variable_is_read_if_the_api_keeps_the_context_in_one():
     assert reader_of(context._RUNTIME_CONTEXT) == context._RUNTIME_CONTEXT._current_context.get
 
 

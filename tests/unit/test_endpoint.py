@@ -1,4 +1,4 @@
-"""The endpoint: what is answered, however it is served."""
+"""The endpoint: its answers, as WSGI, ASGI and in its own server."""
 
 import asyncio
 import base64
@@ -90,7 +90,7 @@ def fetch(server: Server, path: str, method: str = "GET", headers=None, context:
         return response.status, response.headers, response.read()
 
 
-# What is answered
+# Answers
 
 
 def test_metrics_are_text_unless_openmetrics_is_asked_for(registry):
@@ -192,7 +192,7 @@ def test_a_health_function_that_raises_is_an_error_of_the_server(caplog):
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-def test_the_root_lists_what_there_is():
+def test_the_root_lists_the_paths():
     response = endpoint().respond("GET", "/", {})
     assert response.status == 200
     assert b"metrics" in response.body
@@ -210,13 +210,13 @@ def test_without_a_registry_there_is_no_page_of_metrics():
     assert served.text() == ""
 
 
-def test_the_text_is_what_a_scrape_gets(registry):
+def test_the_text_equals_a_scrape(registry):
     served = endpoint(registry)
     assert served.text() == served.respond("GET", "/metrics", {}).body.decode()
 
 
 @given(st.text(), st.text(), st.dictionaries(st.text(), st.text()))
-def test_whatever_is_asked_is_answered(method, path, headers):
+def test_every_request_is_answered(method, path, headers):
     assert endpoint(username="a", password="b").respond(method, path, headers).status == 401
     assert 200 <= endpoint().respond(method, path, headers).status < 500
 
@@ -277,7 +277,7 @@ def test_there_is_one_scrape_at_a_time():
 
     def collect():
         inside.append(1)
-        time.sleep(0.005)  # lets the others in, if anything does
+        time.sleep(0.005)  # the best chance for other threads to enter
         seen.append(len(inside))
         inside.pop()
         return []
@@ -342,7 +342,7 @@ def test_the_right_credentials_are_let_in():
 
 
 @given(username=st.text(), password=st.text())
-def test_no_other_credentials_are_let_in(username, password):
+def test_other_credentials_are_refused(username, password):
     status = endpoint(username="prometheus", password="s3cret").respond("GET", "/", basic(username, password)).status
     assert (status == 200) == (f"{username}:{password}" == "prometheus:s3cret")
 
@@ -350,12 +350,12 @@ def test_no_other_credentials_are_let_in(username, password):
 @pytest.mark.parametrize(
     "value", ["", "Basic", "Basic !!!", "Bearer abc", "Digest cHJvbWV0aGV1czpzM2NyZXQ=", "Basic é"]
 )
-def test_a_header_that_is_no_basic_authentication_is_refused(value):
+def test_a_header_other_than_basic_authentication_is_refused(value):
     served = endpoint(username="prometheus", password="s3cret")
     assert served.respond("GET", "/metrics", {"Authorization": value}).status == 401
 
 
-def test_the_credentials_are_in_no_repr():
+def test_no_repr_shows_the_credentials():
     assert "s3cret" not in repr(endpoint(username="prometheus", password="s3cret"))
 
 
@@ -419,7 +419,7 @@ async def ask_asgi(served: Endpoint, path: str, root_path: str = "", **scope: ob
         ("", "/metrics"),
         ("/telemetry", "/telemetry/metrics"),
         ("/telemetry/", "/telemetry/metrics"),
-        ("/telemetry", "/metrics"),  # a server that leaves the root path out of the path
+        ("/telemetry", "/metrics"),  # as a server that does not repeat the root path in the path
         ("/met", "/metrics"),
         ("/metrics", "/metrics/"),
         ("/metrics", "/metrics"),
@@ -433,7 +433,7 @@ async def test_the_asgi_application_finds_the_metrics_under_a_prefix(registry, r
     assert b"event_total{" in body
 
 
-async def test_the_loop_goes_on_while_the_metrics_are_rendered():
+async def test_the_loop_keeps_running_while_the_metrics_are_rendered():
     loop = asyncio.get_running_loop()
     rendering, released = asyncio.Event(), threading.Event()
 
@@ -510,7 +510,7 @@ def test_uvicorn_serves_it_alone(registry):
         assert fetch(server, "/healthz")[0] == 200
 
 
-# A server of our own
+# Our own server
 
 
 def test_the_server_serves_the_metrics(registry):
@@ -522,7 +522,7 @@ def test_the_server_serves_the_metrics(registry):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_the_server_says_where_it_is(host):
+def test_the_server_knows_its_address(host):
     with serving(endpoint(), host) as server:
         shown = f"[{host}]" if ":" in host else host
         assert server.url == f"http://{shown}:{server.port}"
@@ -558,7 +558,7 @@ def test_an_address_that_is_not_ours_is_an_error_of_start(host):
         Server(endpoint(), host, 0).start()
 
 
-def test_after_stop_nobody_listens_and_the_port_is_free():
+def test_after_stop_nothing_listens_and_the_port_is_free():
     server = Server(endpoint(), "127.0.0.1", 0)
     server.start()
     port = server.port
@@ -603,7 +603,7 @@ def test_stop_does_not_wait_for_a_request_that_hangs():
         assert client.recv(100).startswith(b"HTTP/1.0 200")
 
 
-def test_a_silent_client_keeps_nobody_waiting():
+def test_a_silent_client_does_not_keep_others_waiting():
     with serving(endpoint()) as server, socket.create_connection(("127.0.0.1", server.port)):
         assert fetch(server, "/healthz")[0] == 200
 
@@ -618,7 +618,7 @@ def test_a_client_that_falls_silent_is_cut_off(monkeypatch, sent):
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x00", b"nonsense\r\n\r\n", b"GET " + b"x" * 70_000 + b"\r\n\r\n", b""])
-def test_a_broken_request_leaves_no_trace_but_at_debug_level(capfd, caplog, sent):
+def test_a_broken_request_is_logged_only_at_debug_level(capfd, caplog, sent):
     with serving(endpoint()) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.setsockopt(
@@ -661,7 +661,7 @@ def test_requests_are_logged_at_debug_level(caplog):
     assert base64.b64encode(b"prometheus:s3cret").decode() not in caplog.text
 
 
-def test_a_forked_child_closes_its_copy_and_the_parent_goes_on():
+def test_a_forked_child_closes_its_copy_and_the_parent_keeps_serving():
     with serving(endpoint()) as server:
         pid = fork_and_run(lambda: (server.after_fork_in_child(), server.stop()))
         assert os.waitpid(pid, 0)[1] == 0
@@ -672,7 +672,7 @@ def test_a_forked_child_closes_its_copy_and_the_parent_goes_on():
     again.stop()
 
 
-def test_a_server_can_be_stopped_in_a_forked_child_that_was_not_told():
+def test_a_server_can_be_stopped_in_a_forked_child_without_a_fork_hook():
     with serving(endpoint()) as server:
         pid = fork_and_run(server.stop)
         assert os.waitpid(pid, 0)[1] == 0
@@ -685,7 +685,7 @@ def fork_and_run(action: Callable[[], object]) -> int:
     signal.alarm(20)
     try:
         action()
-    except BaseException:  # noqa: BLE001 - the child says so by its status
+    except BaseException:  # noqa: BLE001 - the child's exit status reports it
         os._exit(1)
     os._exit(0)
 
@@ -784,7 +784,7 @@ def test_a_client_with_a_certificate_of_another_authority_is_kept_out(pem, tmp_p
         fetch(server, "/healthz", context=context)
 
 
-def test_a_client_that_never_shakes_hands_keeps_nobody_waiting(pem):
+def test_a_client_that_never_shakes_hands_does_not_keep_others_waiting(pem):
     with ExitStack() as stack:
         server = stack.enter_context(serving(endpoint(), certificate=pem.server, key=pem.server_key))
         for _ in range(3):
@@ -800,7 +800,7 @@ def test_plain_http_to_a_tls_port_leaves_no_trace(pem, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_certificate_that_is_not_there_is_an_error_of_start(pem):
+def test_a_missing_certificate_is_an_error_of_start(pem):
     with pytest.raises(OSError, match="No such file"):
         Server(endpoint(), "127.0.0.1", 0, certificate=pem.folder / "none.pem", key=pem.server_key).start()
 

@@ -20,7 +20,7 @@ from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
 
 
 class Recorded(list):
-    """A recorder that keeps what it is given."""
+    """A recorder that keeps its calls."""
 
     ticked: asyncio.Event | None = None
 
@@ -46,14 +46,14 @@ async def next_tick(recorded: Recorded) -> None:
 
 
 def block(seconds: float) -> float:
-    """Block for that long at least, and return how long it was."""
+    """Block for at least that long, and return the actual time."""
     start = time.perf_counter()
     time.sleep(seconds)
     return time.perf_counter() - start
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_block_is_understated_wherever_in_the_period_it_begins(recorded, seed):
+async def test_no_block_is_understated_wherever_it_begins_in_the_period(recorded, seed):
     random_ = random.Random(seed)
     stop = watch_event_loop()
     await next_tick(recorded)
@@ -78,7 +78,7 @@ async def test_a_block_right_after_a_tick_and_one_right_before_are_both_seen_who
     stop()
 
 
-async def test_what_is_recorded_for_a_late_tick_is_no_more_than_the_time_since_the_one_before(recorded):
+async def test_the_delay_of_a_late_tick_is_at_most_the_time_since_the_previous_tick(recorded):
     stop = watch_event_loop()
     await next_tick(recorded)
     last_seen = time.perf_counter()
@@ -144,7 +144,7 @@ async def test_another_threads_loop_can_be_watched(recorded):
     stop()
 
 
-def test_a_loop_that_does_not_run_yet_is_watched_once_it_does(recorded):
+def test_a_loop_that_has_not_started_is_watched_once_it_runs(recorded):
     loop = asyncio.new_event_loop()
     stop = watch_event_loop(loop)
     loop.run_until_complete(next_tick(recorded))
@@ -177,7 +177,7 @@ def test_a_watched_loop_that_ends_is_forgotten(recorded):
     stop()
 
 
-def test_a_process_that_is_watched_ends_without_a_word():
+def test_a_watched_process_ends_without_output():
     code = """
 import asyncio
 from otel_ha.sources.event_loop import watch_event_loop

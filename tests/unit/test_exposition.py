@@ -1,4 +1,4 @@
-"""Exposition: when text is written in pieces, and what is in it."""
+"""Exposition: when text is written in pieces, and its content."""
 
 import gc
 import gzip
@@ -25,7 +25,7 @@ from otel_ha.serve.application import Endpoint
 
 
 class Constant:
-    """A collector of somebody else's."""
+    """A third party's collector."""
 
     def collect(self):
         return [GaugeMetricFamily("theirs", "Another collector's.", 7)]
@@ -86,11 +86,11 @@ def test_a_new_attribute_is_an_empty_label_of_the_others(reader, meter, covered)
     text(reader)
     counter.add(1, {"kind": "b", "place": "here"})
     assert text(reader) == generate_latest(reader.registry).decode()
-    assert 'kind="a"' in text(reader) and 'place=""' in text(reader)  # noqa: PT018 - one line says both
+    assert 'kind="a"' in text(reader) and 'place=""' in text(reader)  # noqa: PT018 - the two belong together
     assert covered
 
 
-def test_metrics_that_the_exporter_merges_are_left_to_it(reader, covered):
+def test_metrics_that_the_exporter_merges_are_left_to_the_exporter(reader, covered):
     provider = MeterProvider([reader], shutdown_on_exit=False)
     for scope in ("one", "two"):
         provider.get_meter(scope).create_counter("events").add(1, {"scope": scope})
@@ -100,7 +100,7 @@ def test_metrics_that_the_exporter_merges_are_left_to_it(reader, covered):
     provider.shutdown()
 
 
-def test_the_exporter_still_cannot_write_what_is_left_out():
+def test_the_exporter_still_cannot_write_the_omitted_metrics():
     reader = InMemoryMetricReader()
     view = View(instrument_name="duration", aggregation=ExponentialBucketHistogramAggregation())
     provider = MeterProvider([reader], views=[view], shutdown_on_exit=False)
@@ -110,7 +110,7 @@ def test_the_exporter_still_cannot_write_what_is_left_out():
     provider.shutdown()
 
 
-def test_what_the_exporter_cannot_write_is_left_out_and_warned_of_once(reader, caplog):
+def test_metrics_that_the_exporter_cannot_write_are_omitted_and_warned_of_once(reader, caplog):
     view = View(instrument_name="duration", aggregation=ExponentialBucketHistogramAggregation())
     provider = MeterProvider([reader], views=[view], shutdown_on_exit=False)
     provider.get_meter("test").create_histogram("duration").record(1)
@@ -125,7 +125,7 @@ def test_what_the_exporter_cannot_write_is_left_out_and_warned_of_once(reader, c
 
 
 @pytest.mark.parametrize("encode", [generate_latest, openmetrics])
-def test_a_client_library_that_writes_otherwise_writes_all_by_itself(
+def test_a_client_library_that_writes_differently_writes_everything_itself(
     reader, meter, covered, monkeypatch, caplog, encode
 ):
     monkeypatch.setattr(template, "_escaped", str)
@@ -143,20 +143,20 @@ def test_a_known_client_library_is_not_warned_of(reader, meter, caplog):
 
 
 @pytest.mark.parametrize("lines", ["x 0.5 1700000000\n", "x 0.5\n# HELP y Y.\ny 0.5\n", "x 0.5\ny 0.5\nz 0.5\n", ""])
-def test_a_text_of_another_shape_is_not_taken_for_a_template(lines):
+def test_a_text_of_another_shape_is_not_used_as_a_template(lines):
     with pytest.raises(template.NotCoveredError):
         template.taken_apart(lines, [(), ("a",)] if lines.count("\n") > 2 else [()], 0)
 
 
 @pytest.mark.parametrize("encode", [generate_latest, openmetrics])
-def test_what_others_register_is_there_as_well(reader, meter, encode):
+def test_collectors_registered_by_others_are_served_as_well(reader, meter, encode):
     reader.registry.register(Constant())
     meter.create_counter("events").add(1)
     assert text(reader, encode) == encode(reader.registry).decode()
     assert "theirs 7.0" in text(reader, encode)
 
 
-def test_after_shutdown_what_others_registered_is_left(reader):
+def test_after_shutdown_collectors_registered_by_others_remain(reader):
     provider = MeterProvider([reader], shutdown_on_exit=False)
     provider.get_meter("test").create_counter("events").add(1)
     reader.registry.register(Constant())
@@ -189,7 +189,7 @@ DONE = Counter("test.done", unit="{thing}", description="Things.", attributes=(N
 
 @pytest.fixture
 def of_pipeline():
-    """The reader for the scrape of a pipeline that is connected."""
+    """The scrape reader of a connected pipeline."""
     pipeline = Pipeline(TelemetryConfig(metrics_exporters=("prometheus",), environ={}), Catalog(WORK, DONE))
     pipeline.connect()
     yield pipeline.scrape
@@ -263,7 +263,7 @@ def test_a_scrape_that_comes_while_the_registry_is_collected_has_all_of_it_once(
 
 
 class Found(list):
-    """What was found meanwhile, and the threads that may still be at it."""
+    """The results so far, and the threads that may still be running."""
 
     def __init__(self):
         super().__init__()
@@ -271,7 +271,7 @@ class Found(list):
 
 
 def meanwhile_once(monkeypatch, kind, method, action):
-    """Have an action done in another thread the first time that a method of a class has done its work."""
+    """Run an action in another thread once, the first time that a method of a class returns."""
     found, original = Found(), getattr(kind, method)
 
     def replacement(*args, **kwargs):
@@ -302,7 +302,7 @@ def histogram(bounds, counts):
         [histogram((1.0,), [1, 0]), histogram((1.0,), [1, 0, 0])],
     ],
 )
-def test_points_that_are_not_alike_are_left_as_they_are(points):
+def test_points_that_differ_are_left_as_they_are(points):
     assert in_columns(points) == points
 
 

@@ -1,4 +1,4 @@
-"""Readings that serve for a while."""
+"""Readings that are reused for a while."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ def test_a_reading_serves_while_it_is_fresh():
     assert [read(), read()] == [0, 0]
 
 
-def test_after_that_it_is_read_anew():
+def test_after_that_it_is_read_again():
     numbers = count()
     read = fresh(lambda: next(numbers), 0)
     assert [read(), read()] == [0, 1]
 
 
-def test_who_asks_every_second_gets_a_new_one_each_time():
+def test_reading_every_second_gets_a_new_value_each_time():
     assert FRESH < 1
 
 
-def test_what_is_raised_is_raised_again_and_not_kept():
+def test_an_error_is_raised_again_and_not_kept():
     answers = iter([OSError("away"), 7])
 
     def ask() -> int:

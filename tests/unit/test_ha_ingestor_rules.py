@@ -1,4 +1,4 @@
-"""The recording rules of the earlier names: the file on disk is what the table says, for instruments that there are."""
+"""The recording rules of the earlier names: the file on disk matches the table, and the instruments exist."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ CATALOG = ingest.CATALOG | runtime.CATALOG | ha_ingestor.CATALOG
 EXPOSED = {instrument.prometheus_name for instrument in CATALOG}
 
 
-def test_the_file_on_disk_is_what_is_rendered():
+def test_the_file_on_disk_is_up_to_date():
     assert (FOLDER / "ha_ingestor.rules.yml").read_text(encoding="utf-8") == render_rules(), "run `make docs`"
 
 
@@ -41,7 +41,7 @@ def test_every_earlier_name_is_recorded_by_its_expression():
 
 
 @pytest.mark.parametrize("old", OLD_NAMES, ids=lambda old: old.name)
-def test_an_expression_reads_what_the_table_says_and_nothing_else(old):
+def test_an_expression_reads_only_the_metrics_of_the_table(old):
     words = set(re.findall(r"\b[a-z_]+\b(?=[\[{),]| or | >|\))", " ".join(old.series.values())))
     read = {re.sub(r"_(bucket|sum|count)$", "", word) for word in words} & EXPOSED
     also = {ingest.RECEIVED.prometheus_name} if old.name.startswith("event_processing_duration") else set()
@@ -55,7 +55,7 @@ def test_every_earlier_label_is_set(old):
 
 
 @pytest.mark.parametrize("instrument", ha_ingestor.CATALOG, ids=lambda instrument: instrument.name)
-def test_what_is_declared_for_the_earlier_api_says_so_in_its_name(instrument):
+def test_a_declaration_for_the_earlier_api_says_so_in_its_name(instrument):
     assert instrument.name.startswith("homeassistant.compat.")
     assert instrument.description.endswith(".")
     assert instrument.name not in instrument.description

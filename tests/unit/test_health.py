@@ -25,7 +25,7 @@ def failing() -> Delivery:
     return delivery
 
 
-def test_all_is_ok_where_nothing_fails(telemetry):
+def test_all_is_ok_if_nothing_fails(telemetry):
     state = telemetry.health()
     assert (state["status"], state["reasons"], state["service"]) == ("ok", [], "test")
     assert state["endpoint"] == {"status": "listening", "url": telemetry.metrics_url, "problem": None}
@@ -35,7 +35,7 @@ def test_every_reader_is_there(telemetry):
     assert set(readers(telemetry)) == {"prometheus", "history"}
 
 
-def test_a_reader_that_was_never_asked_waits(telemetry):
+def test_a_reader_that_was_never_used_is_waiting(telemetry):
     assert readers(telemetry)["prometheus"]["status"] == "waiting"
     assert readers(telemetry)["prometheus"]["last_success"] is None
 
@@ -77,13 +77,13 @@ def test_telemetry_that_was_shut_down_has_failed():
     assert get(telemetry.wsgi_app, "/healthz")[0] == 503
 
 
-def test_telemetry_that_is_turned_off_is_disabled_and_no_failure():
+def test_telemetry_that_is_turned_off_is_disabled_and_not_failed():
     with setup_telemetry(config=config(enabled=False)) as telemetry:
         assert telemetry.health()["status"] == "disabled"
         assert get(telemetry.wsgi_app, "/healthz")[0] == 200
 
 
-def test_an_endpoint_that_a_server_of_the_users_mounts_is_mounted():
+def test_an_endpoint_mounted_in_the_users_server_is_mounted():
     with setup_telemetry(config=config(endpoint_server=False)) as telemetry:
         assert telemetry.health()["endpoint"]["status"] == "mounted"
 

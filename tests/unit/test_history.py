@@ -33,7 +33,7 @@ def kept():
         yield recorded
 
 
-def test_metrics_of_a_users_own_are_kept_as_well(kept):
+def test_the_users_own_metrics_are_kept_as_well(kept):
     SYNCS.add(2, room="kitchen")
     SYNC_TIME.record(0.2, room="kitchen")
     kept.collect(10)
@@ -46,7 +46,7 @@ def test_metrics_of_a_users_own_are_kept_as_well(kept):
     assert kept.history.quantile(1, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
 
 
-def test_series_are_told_apart_by_their_attributes(kept):
+def test_series_are_distinguished_by_their_attributes(kept):
     SYNCS.add(2, room="kitchen")
     SYNCS.add(3, room="hall")
     kept.collect(1)
@@ -55,13 +55,13 @@ def test_series_are_told_apart_by_their_attributes(kept):
     assert kept.history.totals(SYNCS) == {"": 5}
 
 
-def test_a_window_that_is_shorter_than_an_interval_is_that_interval(kept):
+def test_a_window_shorter_than_an_interval_is_that_interval(kept):
     SYNCS.add(4)
     kept.collect(20)
     assert kept.history.rate(SYNCS, 1) == 0.2
 
 
-def test_a_window_is_as_long_as_what_is_kept_at_the_most(kept):
+def test_a_window_is_at_most_as_long_as_the_history(kept):
     kept.collect(20)
     assert kept.history.seconds(3600) == 20
 
@@ -73,13 +73,13 @@ def test_before_the_first_collection_everything_is_zero(kept):
     assert kept.history.intervals() == kept.history.roll_up(60) == []
 
 
-def test_looking_does_not_make_the_history_shorter():
+def test_reading_does_not_make_the_history_shorter():
     with run(2, catalog=OURS) as recorded:
         for _ in range(2):
             recorded.collect(10)
         for _ in range(5):
             recorded.history.collect()
-        assert len(recorded.history.timestamps) == 4  # the start, two collections and the one that looks
+        assert len(recorded.history.timestamps) == 4  # the start, two collections, and the provisional one of the read
         recorded.collect(10)
         assert recorded.history.seconds() == 20
 
@@ -110,7 +110,7 @@ def test_a_clock_that_is_set_back_gives_no_period_twice(kept):
     for set_back in (0, 120, 0, 0):
         kept.clock.epoch -= set_back
         kept.collect(60)
-    # The second collection seems to be of the minute before the first one's, the third one of the same as the first.
+    # By the clock, the second collection is a minute before the first, and the third in the same minute as the first.
     assert len(kept.history.roll_up(60)) == 2
 
 
@@ -126,7 +126,7 @@ def test_a_roll_up_over_no_time_is_a_clear_error(kept, period):
         kept.history.roll_up(period)
 
 
-def test_what_a_sampled_span_records_is_kept_with_all_else(kept):
+def test_measurements_in_a_sampled_span_are_kept_like_all_others(kept):
     for span in (nullcontext(), TracerProvider().get_tracer("test").start_as_current_span("work")):
         with span:
             SYNCS.add(2, room="hall")
@@ -138,7 +138,7 @@ def test_what_a_sampled_span_records_is_kept_with_all_else(kept):
     assert kept.history.quantile(0.5, SYNC_TIME) == pytest.approx(0.2, rel=0.03)
 
 
-def test_a_series_that_gains_nothing_stays_what_it_was(kept):
+def test_a_series_without_an_increase_stays_as_it_was(kept):
     SYNCS.add(2)
     SYNC_TIME.record(0.2)
     for _ in range(3):
@@ -148,7 +148,7 @@ def test_a_series_that_gains_nothing_stays_what_it_was(kept):
     assert kept.history.mean(SYNC_TIME) == 0.2
 
 
-def test_a_look_gains_nothing_for_the_collections_before_it(kept):
+def test_a_read_adds_no_increase_to_earlier_collections(kept):
     SYNC_TIME.record(0.2)
     kept.collect(10)
     SYNC_TIME.record(0.4)
@@ -160,7 +160,7 @@ def test_a_look_gains_nothing_for_the_collections_before_it(kept):
     assert kept.history.quantile(0, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
 
 
-def test_a_users_view_that_makes_another_metric_of_it_leaves_it_out_of_the_history():
+def test_an_instrument_that_a_users_view_turns_into_another_metric_is_not_in_the_history():
     views = [View(instrument_name="test.sync.duration", name="test.other")]
     with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
         SYNC_TIME.record(1)
@@ -168,7 +168,7 @@ def test_a_users_view_that_makes_another_metric_of_it_leaves_it_out_of_the_histo
         assert telemetry.history.totals(SYNC_TIME) == {}
 
 
-def test_a_users_view_with_other_buckets_is_kept_by_those():
+def test_a_histogram_with_other_buckets_by_a_users_view_is_kept_in_those():
     views = [View(instrument_name="test.sync.duration", aggregation=ExplicitBucketHistogramAggregation([1, 2, 4]))]
     with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
         SYNC_TIME.record(3)
@@ -191,7 +191,7 @@ def kept_by_the_sdk(recorded):
     return {instrument.name for instrument, of in matches.items() if any(m._attributes_aggregation for m in of)}
 
 
-def test_the_sdk_keeps_series_for_the_history_of_what_is_not_bound_only(kept):
+def test_the_sdk_keeps_series_for_the_history_only_if_an_instrument_is_not_bound(kept):
     SYNCS.add(1)
     SYNC_TIME.record(0.2)
     DEPTH.observe(lambda: 4)
@@ -200,7 +200,7 @@ def test_the_sdk_keeps_series_for_the_history_of_what_is_not_bound_only(kept):
     assert kept.history.totals(DEPTH) == {"": 4}
 
 
-def test_where_the_sdk_cannot_be_bound_to_its_points_are_kept(monkeypatch):
+def test_if_the_sdk_cannot_be_bound_to_its_points_are_kept(monkeypatch):
     monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: False)
     with run(catalog=OURS) as recorded:
         for _ in range(2):
@@ -249,7 +249,7 @@ def test_memory_stays_as_it_is_once_the_history_is_full():
         assert grown < 30_000  # without a bound it is about 42,000
 
 
-# As a part of telemetry
+# Within telemetry
 
 
 def test_a_history_adds_nothing_to_what_is_scraped():
@@ -268,7 +268,7 @@ def test_a_history_adds_nothing_to_what_is_scraped():
     assert len(texts[0]) > 3
 
 
-def test_the_history_goes_on_by_itself():
+def test_the_history_collects_by_itself():
     settings = config(history_interval=0.1)
     collected = threading.Event()
     with setup_telemetry(config=settings, catalog=OURS) as telemetry:
@@ -300,7 +300,7 @@ async def test_regular_collections_leave_the_event_loop_alone():
     assert threading.main_thread() not in read_in
 
 
-def test_a_history_is_left_out_where_its_length_is_zero():
+def test_there_is_no_history_if_its_length_is_zero():
     with setup_telemetry(config=config(history_length=0), catalog=OURS) as telemetry:
         assert telemetry.history is None
         assert telemetry.summary()["current"] is None
@@ -312,14 +312,14 @@ def test_telemetry_that_is_off_has_no_history():
         assert telemetry.summary()["history"] is None
 
 
-def test_what_was_kept_can_be_read_after_shutdown():
+def test_the_history_can_be_read_after_shutdown():
     with setup_telemetry(config=config(system_metrics=True), catalog=OURS) as telemetry:
         SYNCS.add(3)
     assert telemetry.history.totals(SYNCS) == {"": 3}  # taken at the end
     assert telemetry.summary()["current"]["system"]["memory_percent"] > 0
 
 
-def test_each_set_up_begins_a_history_of_its_own():
+def test_each_set_up_begins_a_new_history():
     with setup_telemetry(config=config(), catalog=OURS):
         SYNCS.add(3)
     with setup_telemetry(config=config(), catalog=OURS) as telemetry:
@@ -342,7 +342,7 @@ def test_a_collection_that_fails_is_a_state_and_the_next_one_is_taken(caplog):
         assert len(recorded.history.timestamps) == 2
 
 
-def test_what_a_collection_that_fails_has_settled_is_kept_by_the_next_one(kept):
+def test_measurements_settled_by_a_failed_collection_are_kept_by_the_next_one(kept):
     reader = kept.pipeline.history
     collect = reader.collect
 
@@ -363,7 +363,7 @@ def enable(recorded, *, enabled):
     recorded.pipeline.provider._set_meter_configurator(meter_configurator=lambda _: _MeterConfig(enabled))
 
 
-def test_what_is_recorded_while_the_meter_is_disabled_is_left_out(kept):
+def test_measurements_while_the_meter_is_disabled_are_left_out(kept):
     tracer = TracerProvider().get_tracer("test")
     for enabled in (True, False, False, True):
         enable(kept, enabled=enabled)
@@ -403,17 +403,17 @@ def test_summary_is_answered_over_http(telemetry):
     assert len(summary["history"]["system"]) == 1
 
 
-# What others do meanwhile
+# Other readers and threads
 
 
-def test_what_another_reader_settles_during_a_collection_is_kept_once():
+def test_measurements_that_another_reader_settles_during_a_collection_are_kept_once():
     with run() as recorded:
         reader = recorded.pipeline.history
         collect = reader.collect
 
         def raced():
             collect()
-            for _ in range(100):  # a new series, which another reader settles before the gains are fetched
+            for _ in range(100):  # a new series, which another reader settles before the increases are fetched
                 ingest.EVENT_DURATION.record(0.001, source="mqtt", domain="light", outcome="ok")
             recorded.pipeline._journal.settle()
 
@@ -458,7 +458,7 @@ def test_threads_that_record_the_same_attributes_first_share_the_quantiles(kept,
 
     def slow(*arguments):
         with suppress(threading.BrokenBarrierError):
-            barrier.wait(0.2)  # widens the moment between looking and making
+            barrier.wait(0.2)  # widens the moment between the check and the creation
         return make(*arguments)
 
     monkeypatch.setattr("otel_ha.record.journal.recorder.HistogramCell", slow)

@@ -1,4 +1,4 @@
-"""The how-to pages: their programs run, and their tables are those of the code."""
+"""The how-to pages: their programs run, and their tables match the code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_each_block_on_moving_over_is_a_program(number):
     run(blocks(MOVE.name)[number])
 
 
-def test_the_tables_on_disk_are_those_that_are_rendered():
+def test_the_tables_on_disk_are_up_to_date():
     page = MOVE.read_text(encoding="utf-8")
     assert page.count("<!-- rendered: ") == 2
     assert render_page(page) == page, "run `make docs`"
@@ -55,7 +55,7 @@ def test_running_the_module_prints_the_page_with_its_tables():
     assert done.stdout == page
 
 
-def test_a_table_that_there_is_none_of_is_an_error():
+def test_an_unknown_table_is_an_error():
     with pytest.raises(KeyError, match="nonsense"):
         render_page("<!-- rendered: nonsense -->\n<!-- end -->")
 

@@ -6,7 +6,7 @@ from otel_ha import Counter, Histogram, ObservableGauge, ObservableUpDownCounter
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded
 
-# What the design lists, and by what it is told apart.
+# The instruments that the design lists, with their attributes.
 LISTED = [
     ("homeassistant.event.received", Counter, {"source"}),
     ("homeassistant.event.discarded", Counter, {"source", "reason"}),
@@ -57,13 +57,13 @@ def test_every_attribute_is_bounded(instrument):
     assert unbounded <= {"homeassistant.entity_id"}  # opt-in, with expiry
 
 
-def test_what_is_declared_for_an_attribute_is_the_same_in_every_instrument():
+def test_an_attribute_is_declared_the_same_in_every_instrument():
     declared = {attribute for instrument in ingest.CATALOG for attribute in instrument.attributes}
     assert len({attribute.name for attribute in declared}) == len(declared)
 
 
 @pytest.mark.parametrize("word", ["rate", "ratio", "efficiency", "success", "percent"])
-def test_what_can_be_derived_is_no_instrument(word):
+def test_no_instrument_can_be_derived_from_others(word):
     assert not [i.name for i in ingest.CATALOG if word in re.split("[._]", i.name)]
 
 
@@ -72,7 +72,7 @@ def test_no_bound_is_an_integer():
     assert not [bound for bound in buckets if bound.is_integer()]
 
 
-def test_entities_are_counted_only_where_that_is_asked_for():
+def test_entities_are_counted_only_on_request():
     assert ingest.ENTITY_EVENTS.group == "entity"
     assert ingest.ENTITY_EVENTS.expires
 

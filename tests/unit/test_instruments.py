@@ -260,14 +260,14 @@ def test_an_observable_is_read_at_every_collection(kind):
 
 
 class Thing:
-    """Something whose end can be seen."""
+    """An object whose garbage collection can be observed."""
 
     def __call__(self):
         return 1
 
 
 @pytest.mark.parametrize(("kind", "verb"), VERBS)
-def test_before_telemetry_and_after_it_a_verb_does_nothing(kind, verb):
+def test_before_and_after_telemetry_a_verb_does_nothing(kind, verb):
     instrument = declare(kind, attributes=(COLOUR,))
     record = getattr(instrument, verb)
     record(1, colour="before", nonsense=object())

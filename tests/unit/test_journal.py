@@ -1,4 +1,4 @@
-"""The bound path on the real SDK: threads, readers, spans, forks and the way back to the public API."""
+"""The bound path on the real SDK: threads, readers, spans, forks and the fallback to the public API."""
 
 import ast
 import contextlib
@@ -103,7 +103,7 @@ class Running:
 
 @contextlib.contextmanager
 def meanwhile(*targets):
-    """Repeat each target in a thread of its own until the block ends, and raise what one of them raised."""
+    """Repeat each target in its own thread until the block ends, and raise the first of their errors."""
     stop, errors = threading.Event(), []
 
     def run(target):
@@ -138,14 +138,14 @@ class Stubborn(int):
         raise RuntimeError("no sum")
 
 
-# ---- Which path
+# ---- The choice of path
 
 
 def test_the_installed_sdk_can_be_bound_to():
     assert is_supported()
 
 
-def test_an_sdk_that_keeps_nothing_from_a_reader_cannot_be_bound_to(monkeypatch):
+def test_an_sdk_that_cannot_withhold_series_from_a_reader_cannot_be_bound_to(monkeypatch):
     monkeypatch.setattr(otel_ha.record.journal.trial, "withhold_from", lambda *_: None)
     assert not is_supported.__wrapped__()
 
@@ -188,7 +188,7 @@ def test_an_sdk_that_cannot_be_bound_to_exports_the_same(monkeypatch):
     assert export() == bound
 
 
-def test_what_is_recorded_while_the_meter_is_disabled_is_left_out_on_either_way(monkeypatch):
+def test_measurements_while_the_meter_is_disabled_are_left_out_on_either_path(monkeypatch):
     def export():
         with Running({}, ALL_DELTA) as running:
             out = []
@@ -204,7 +204,7 @@ def test_what_is_recorded_while_the_meter_is_disabled_is_left_out_on_either_way(
     assert export() == bound
 
 
-def test_what_is_recorded_while_the_meter_is_disabled_is_left_out_although_a_reader_joins():
+def test_measurements_while_the_meter_is_disabled_are_left_out_even_if_a_reader_joins():
     with Running() as running:
         THINGS.add(1, shape="round")
         running.provider._set_meter_configurator(meter_configurator=lambda _: _MeterConfig(is_enabled=False))
@@ -213,7 +213,7 @@ def test_what_is_recorded_while_the_meter_is_disabled_is_left_out_although_a_rea
         assert running.collect()[THINGS.name] == {frozenset({("test.shape", "round")}): 1}
 
 
-def test_what_is_first_recorded_while_the_meter_is_disabled_is_found_once_it_is_enabled():
+def test_a_series_first_recorded_while_the_meter_is_disabled_is_found_once_it_is_enabled():
     with Running() as running:
         for is_enabled in (False, True):
             running.provider._set_meter_configurator(meter_configurator=lambda _, on=is_enabled: _MeterConfig(on))
@@ -297,7 +297,7 @@ def test_no_count_is_lost_or_doubled_while_readers_join_and_leave():
     assert [sum(add_up[reader].values()) for reader in range(2)] == [number * threads] * 2
 
 
-def test_a_reader_sees_nothing_of_what_was_recorded_before_it_joined():
+def test_a_reader_sees_no_measurements_from_before_it_joined():
     with Running() as running:
         THINGS.add(5)
         late = running.join({})
@@ -330,7 +330,7 @@ def test_the_accounts_add_up_at_every_collection_while_threads_measure(views):
     with Running({}, {}, catalog=ingest.CATALOG | runtime.CATALOG, views=VIEWS[views]) as running:
 
         def measure(i):
-            for n in range(500):  # fewer groups than a CollectionGate defers
+            for n in range(500):  # fewer batches than a CollectionGate defers
                 with contextlib.suppress(ZeroDivisionError):
                     work(("mqtt", "rest")[n % 2], n % 10 == 9)
                 ingest.EVENT.receive(source="mqtt")
@@ -346,7 +346,7 @@ def test_the_accounts_add_up_at_every_collection_while_threads_measure(views):
 
 
 @pytest.mark.parametrize("moment", range(10))
-def test_an_event_in_the_middle_of_a_collection_leaves_nothing_in_flight_less_than_no_times(monkeypatch, moment):
+def test_an_event_during_a_collection_never_makes_the_number_in_flight_negative(monkeypatch, moment):
     def event():
         ingest.EVENT.receive(source="mqtt")
         process()
@@ -375,7 +375,7 @@ def test_an_event_in_the_middle_of_a_collection_leaves_nothing_in_flight_less_th
         assert ended["received"] == ended["processed"] == (4 if 0 < moment <= len(taken) else 3)
 
 
-def test_a_number_that_cannot_be_added_up_is_taken_as_what_it_is():
+def test_a_number_that_cannot_be_added_up_is_converted():
     with Running() as running:
         for amount in (1, Stubborn(1), 1):
             THINGS.add(amount, shape="round")
@@ -383,7 +383,7 @@ def test_a_number_that_cannot_be_added_up_is_taken_as_what_it_is():
         assert numbers(running.collect()).total() == 4
 
 
-def test_a_duration_that_cannot_be_added_up_is_taken_as_what_it_is():
+def test_a_duration_that_cannot_be_added_up_is_converted():
     work = Operation(duration=WORK)
     with Running() as running:
         for _ in range(3):
@@ -392,7 +392,7 @@ def test_a_duration_that_cannot_be_added_up_is_taken_as_what_it_is():
 
 
 @pytest.mark.parametrize("views", VIEWS)
-def test_what_is_wrong_with_a_group_is_counted_once_for_each_instrument(views):
+def test_a_problem_of_a_batch_is_counted_once_for_each_instrument(views):
     with Running(catalog=ingest.CATALOG | runtime.CATALOG, views=VIEWS[views]) as running:
         ingest.EVENT.receive(source=[])
         problems = running.collect()[runtime.RECORDING_PROBLEMS.name]
@@ -509,7 +509,7 @@ def number_of_reservoirs():
     return sum(isinstance(each, ExemplarReservoir) for each in gc.get_objects())
 
 
-def test_there_are_no_exemplars_where_they_are_off(tracer):
+def test_there_are_no_exemplars_if_they_are_off(tracer):
     with Running(exemplar_filter="always_off") as running:
         with tracer.start_as_current_span("work"):
             THINGS.add(1)
@@ -547,7 +547,7 @@ def test_a_bound_declaration_that_records_nothing_exports_nothing():
 
 
 @pytest.mark.parametrize("wrong", [-1, float("nan"), 10**30, "1", None, Decimal(1)])
-def test_a_handle_goes_on_after_an_amount_that_is_none(wrong):
+def test_a_handle_still_records_after_a_wrong_amount(wrong):
     handle = THINGS.bind(shape="round")
     with Running() as running:
         for amount in (1, 2, wrong, 3):
@@ -600,11 +600,11 @@ def test_every_declarable_bound_can_be_bound():
             assert running.collect()[wide.name][frozenset()].count == 1
 
 
-# ---- What must not happen
+# ---- Hostile values and finalizers
 
 
 class Hostile:
-    """A value that raises at whatever is done to it."""
+    """A value that raises on every operation."""
 
     def __hash__(self):
         raise ValueError("no hash")
@@ -659,7 +659,7 @@ def test_a_finalizer_that_interrupts_the_sdk_records_without_waiting_for_it():
 # ---- Memory
 
 
-def test_records_that_nobody_collects_are_kept_short():
+def test_uncollected_records_take_bounded_memory():
     with Running() as running:
         for n in range(100_000):
             THINGS.add(1, shape=str(n % 3))
@@ -667,7 +667,7 @@ def test_records_that_nobody_collects_are_kept_short():
         assert sum(running.collect()[THINGS.name].values()) == 100_000
 
 
-def test_measured_calls_that_nobody_collects_are_kept_short():
+def test_uncollected_measured_calls_take_bounded_memory():
     work = measured(WORK)(lambda: None)
     with Running() as running:
         for _ in range(100_000):
@@ -676,7 +676,7 @@ def test_measured_calls_that_nobody_collects_are_kept_short():
         assert running.collect()[WORK.name][frozenset({(OUTCOME.name, "ok")})].count == 100_000
 
 
-def test_series_that_nobody_collects_are_kept_short_all_together():
+def test_uncollected_series_take_bounded_memory_all_together():
     many = Counter("test.many", unit="{thing}", description="Many.", attributes=(SHAPE,), series=2_000)
     with Running(catalog=Catalog(many, runtime.RECORDING_PROBLEMS)) as running:
         for n in range(200_000):
@@ -685,7 +685,7 @@ def test_series_that_nobody_collects_are_kept_short_all_together():
         assert sum(running.collect()[many.name].values()) == 200_000
 
 
-def test_receipts_and_discards_that_nobody_collects_are_kept_short():
+def test_uncollected_receipts_and_discards_take_bounded_memory():
     with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
         for _ in range(10_000):
             ingest.EVENT.receive(source="mqtt")
@@ -696,7 +696,7 @@ def test_receipts_and_discards_that_nobody_collects_are_kept_short():
         }
 
 
-def test_what_handles_take_that_nobody_collects_is_kept_short():
+def test_uncollected_records_of_handles_take_bounded_memory():
     things, event = THINGS.bind(shape="round"), ingest.EVENT.bind(source="mqtt")
     with Running(catalog=CATALOG | ingest.CATALOG) as running:
         for _ in range(10_000):
@@ -708,7 +708,7 @@ def test_what_handles_take_that_nobody_collects_is_kept_short():
         assert accounts(collected)["mqtt"]["received"] == 10_000
 
 
-def test_work_of_more_attribute_sets_than_are_kept_resolved_is_all_counted():
+def test_work_with_more_attribute_sets_than_are_kept_resolved_is_all_counted():
     wide = Histogram("test.wide", unit="s", description="Wide.", attributes=(SHAPE, OUTCOME), series=5_000)
     work = measured(wide, shape=lambda shape: shape)(lambda _: None)
     with Running(catalog=Catalog(wide, runtime.RECORDING_PROBLEMS)) as running:
@@ -719,7 +719,7 @@ def test_work_of_more_attribute_sets_than_are_kept_resolved_is_all_counted():
         assert (len(found), {v.count for v in found.values()}) == (MOST_RESOLVED + 100, {3})
 
 
-def test_measured_that_is_made_anew_for_each_block_keeps_no_more_than_one():
+def test_measured_that_is_made_again_for_each_block_keeps_only_one():
     with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
         for _ in range(100):
             with measured(ingest.EVENT, source="mqtt"):
@@ -728,7 +728,7 @@ def test_measured_that_is_made_anew_for_each_block_keeps_no_more_than_one():
         assert accounts(running.collect())["mqtt"]["processed"] == 100
 
 
-def test_records_in_spans_that_nobody_collects_are_kept_short(tracer):
+def test_uncollected_records_in_spans_take_bounded_memory(tracer):
     with Running() as running:
         with tracer.start_as_current_span("work"):
             for _ in range(100_000):
@@ -737,7 +737,7 @@ def test_records_in_spans_that_nobody_collects_are_kept_short(tracer):
         assert running.collect()[THINGS.name] == {frozenset(): 100_000}
 
 
-def test_groups_in_spans_that_nobody_collects_are_all_counted(tracer):
+def test_uncollected_batches_in_spans_are_all_counted(tracer):
     work = measured(ingest.EVENT, source="mqtt")(lambda: None)
     with Running(catalog=ingest.CATALOG | runtime.CATALOG) as running:
         with tracer.start_as_current_span("work"):
@@ -752,7 +752,7 @@ def test_groups_in_spans_that_nobody_collects_are_all_counted(tracer):
 
 
 @pytest.mark.parametrize("views", VIEWS)
-def test_work_keeps_no_more_groups_than_it_has_ends(views):
+def test_work_keeps_at_most_one_batch_for_each_end(views):
     answers = [None, "error", Discarded("filtered"), [1]]
     work = measured(ingest.EVENT, source="mqtt", outcome_of=lambda answer: answer)(lambda answer: answer)
     with Running(catalog=ingest.CATALOG | runtime.CATALOG, views=VIEWS[views]) as running:
@@ -769,7 +769,7 @@ def number_of_groups(running):
     return sum(map(len, running.journal._batches.values()))
 
 
-def test_spans_of_what_is_recorded_can_be_collected_after_a_collection(tracer):
+def test_spans_of_measurements_can_be_garbage_collected_after_a_collection(tracer):
     with Running() as running:
         with tracer.start_as_current_span("work"):
             THINGS.add(1)
@@ -778,10 +778,10 @@ def test_spans_of_what_is_recorded_can_be_collected_after_a_collection(tracer):
         assert running.journal._replays == []
 
 
-# ---- Groups, exponential histograms, shutdown, fork
+# ---- Metric groups, exponential histograms, shutdown, fork
 
 
-def test_what_is_off_records_nothing_and_the_rest_goes_on():
+def test_a_group_that_is_off_records_nothing_and_the_others_do():
     with Running(operations_metrics=False) as running:
         assert LEVEL.recorder is None
         record_a_little()
@@ -809,7 +809,7 @@ def pushed_to(receiver, **settings):
 
 @pytest.fixture
 def receiver():
-    """A receiver of OTLP that keeps what it is sent."""
+    """An OTLP receiver that keeps the requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -833,7 +833,7 @@ def receiver():
         thread.join()
 
 
-def test_what_the_journal_holds_is_pushed_at_shutdown(receiver):
+def test_measurements_in_the_journal_are_pushed_at_shutdown(receiver):
     with Running(**pushed_to(receiver)) as running:
         THINGS.add(3)
         WIDTH.record(0.75)
@@ -865,7 +865,7 @@ def in_child(action):
         signal.alarm(20)
         try:
             answer = repr(action())
-        except BaseException as error:  # noqa: BLE001 - the parent shows it
+        except BaseException as error:  # noqa: BLE001 - the parent reports it
             answer = repr(repr(error))
         os.write(write, answer.encode())
         os._exit(0)
@@ -880,7 +880,7 @@ def samples(telemetry, name):
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)}
 
 
-def test_a_forked_child_counts_from_zero_and_its_parent_goes_on():
+def test_a_forked_child_counts_from_zero_and_its_parent_continues():
     handle = THINGS.bind(shape="bound")
     work = measured(WORK)(lambda: None)
 
@@ -891,7 +891,7 @@ def test_a_forked_child_counts_from_zero_and_its_parent_goes_on():
 
     with setup_telemetry("test", config=config(), catalog=CATALOG) as telemetry:
         for _ in range(3):
-            count()  # in the journal still
+            count()  # still in the journal
 
         def child():
             before = samples(telemetry, "test_things")

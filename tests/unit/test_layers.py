@@ -1,4 +1,4 @@
-"""What import-linter cannot say: who may know the SDK, and what an import costs and does."""
+"""Rules that import-linter cannot express: which modules may import the SDK, and the side effects of imports."""
 
 import ast
 import subprocess
@@ -75,5 +75,5 @@ telemetry.shutdown(0)
 
 
 @pytest.mark.parametrize("name", otel_ha.__all__)
-def test_every_public_name_is_there(name):
+def test_every_public_name_exists(name):
     assert getattr(otel_ha, name) is not None

@@ -1,4 +1,4 @@
-"""Observables on our own provider: what a source says goes straight to the aggregation of the reader that collects."""
+"""Observables on our own provider: a source's values go straight to the aggregation of the collecting reader."""
 
 import pytest
 from opentelemetry.metrics import CallbackOptions
@@ -36,7 +36,7 @@ class Observing(Running):
         return [point.value for point in self.points_of(instrument, reader)]
 
     def left_to_the_sdk(self, instrument, reader=None):
-        """Return how many values of an instrument the SDK has to see in a collection by a reader."""
+        """Return how many values of an instrument the SDK sees in a collection by a reader."""
         observed = self.pipeline.recorders.observed[instrument]
         callback = observed.observe if isinstance(observed, ExpiringSums) else observed.callback
         gate = self.pipeline._shared.gate
@@ -61,7 +61,7 @@ def in_a_span():
 
 
 @pytest.mark.parametrize("said", [4, [(4, {"shape": "round"})], [(4, {"shape": 1})], [(4, {"shape": None})]])
-def test_the_sdk_sees_what_a_source_says_once_for_each_reader(running, said):
+def test_the_sdk_sees_an_observed_value_once_for_each_reader(running, said):
     DEPTH.observe(lambda: said)
     for reader in running.readers:
         before = running.left_to_the_sdk(DEPTH, reader)
@@ -100,13 +100,13 @@ def test_a_collection_outside_of_spans_has_no_exemplars(running):
     assert [list(point.exemplars) for _ in range(2) for point in running.points_of(DEPTH)] == [[], []]
 
 
-def test_a_source_that_says_nothing_is_not_exported_although_it_was(running):
+def test_a_source_that_stops_reporting_is_no_longer_exported(running):
     said = [4, None, 5]
     DEPTH.observe(lambda: said.pop(0))
     assert [running.values(DEPTH) for _ in range(3)] == [[4], [], [5]]
 
 
-def test_attributes_that_are_equal_and_of_different_types_are_kept_apart(running):
+def test_equal_attributes_of_different_types_are_kept_apart(running):
     DEPTH.observe(lambda: [(1, {"shape": 1}), (2, {"shape": 1.0}), (3, {"shape": True})])
     for _ in range(2):
         found = {repr(point.attributes["test.shape"]): point.value for point in running.points_of(DEPTH)}
@@ -114,13 +114,13 @@ def test_attributes_that_are_equal_and_of_different_types_are_kept_apart(running
 
 
 @pytest.mark.parametrize("wrong", [{"size": 1}, {"shape": []}, {"shape": b"x"}, {"shape": 2**63}])
-def test_what_is_wrong_with_attributes_is_counted_at_every_collection(running, wrong):
+def test_a_problem_of_attributes_is_counted_at_every_collection(running, wrong):
     DEPTH.observe(lambda: [(1, wrong)])
     counts = [running.values(runtime.RECORDING_PROBLEMS) for _ in range(4)]
     assert counts[-2:] == [[2], [3]]
 
 
-def test_a_reader_that_left_is_let_go_at_the_next_collection(running):
+def test_a_reader_that_left_is_forgotten_at_the_next_collection(running):
     DEPTH.observe(lambda: 4)
     for reader in running.readers:
         reader.collect()
@@ -130,7 +130,7 @@ def test_a_reader_that_left_is_let_go_at_the_next_collection(running):
     assert left not in running.pipeline.recorders.observed[DEPTH].direct.known
 
 
-def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggregations(running):
+def test_a_forked_child_keeps_the_sources_but_not_the_parents_aggregations(running):
     DEPTH.observe(lambda: 4)
     assert running.values(DEPTH) == [4]
     child = Observing()
@@ -145,7 +145,7 @@ def test_a_forked_child_goes_on_with_the_sources_and_not_with_the_parents_aggreg
 
 
 @pytest.mark.parametrize("settings", [{"exemplar_filter": "always_on"}, {}])
-def test_where_the_sdk_has_to_see_everything_observables_are_not_bound(monkeypatch, settings):
+def test_observables_are_not_bound_if_the_sdk_has_to_see_everything(monkeypatch, settings):
     monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: bool(settings))
     with Observing(**settings) as running:
         assert {type(each) for each in running.pipeline.recorders.observed.values()} == {Observers, ExpiringSums}

@@ -24,19 +24,19 @@ def account(recorded):
     return tuple(accounts(recorded.collect())["mqtt"].values())
 
 
-def test_what_is_received_is_in_flight_and_queued(recorded):
+def test_received_work_is_in_flight_and_queued(recorded):
     EVENT.receive(source="mqtt")
     assert account(recorded) == (1, 0, 0, 1)
     assert recorded.value(ingest.IN_FLIGHT, source="mqtt", state="queued") == 1
 
 
-def test_what_is_discarded_while_it_waits_is_no_longer_in_flight(recorded):
+def test_work_discarded_while_it_waits_is_no_longer_in_flight(recorded):
     EVENT.receive(source="mqtt")
     EVENT.discard("duplicate", source="mqtt")
     assert account(recorded) == (1, 0, 1, 0)
 
 
-def test_what_is_discarded_has_its_reason(recorded):
+def test_discarded_work_has_its_reason(recorded):
     EVENT.receive(source="mqtt")
     EVENT.discard(reason="duplicate", source="mqtt")
     assert recorded.value(ingest.DISCARDED, source="mqtt", reason="duplicate") == 1
@@ -48,38 +48,38 @@ def test_a_discarded_event_is_not_processed(recorded):
     assert recorded.series(ingest.EVENT_DURATION) == {}
 
 
-def test_what_starts_is_received_and_active(recorded):
+def test_started_work_is_received_and_active(recorded):
     EVENT.started(MQTT)
     assert account(recorded) == (1, 0, 0, 1)
     assert recorded.value(ingest.IN_FLIGHT, source="mqtt", state="active") == 1
 
 
-def test_what_was_queued_is_not_received_again_when_it_starts(recorded):
+def test_queued_work_is_not_received_again_when_it_starts(recorded):
     EVENT.receive(source="mqtt")
     QUEUED.started(MQTT)
     assert account(recorded) == (1, 0, 0, 1)
 
 
-def test_what_was_queued_is_active_when_it_starts(recorded):
+def test_queued_work_is_active_when_it_starts(recorded):
     EVENT.receive(source="mqtt")
     QUEUED.started(MQTT)
     assert [recorded.value(ingest.IN_FLIGHT, source="mqtt", state=s) for s in ("queued", "active")] == [0, 1]
 
 
 @pytest.mark.parametrize("outcome", ["ok", "error", "cancelled"])
-def test_what_ends_is_processed_with_its_outcome(recorded, outcome):
+def test_ended_work_is_processed_with_its_outcome(recorded, outcome):
     EVENT.started(MQTT)
     EVENT.ended(outcome, 0.25, at_start=MQTT, at_end=MQTT)
     assert account(recorded) == (1, 1, 0, 0)
     assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome=outcome)[:2] == (1, 0.25)
 
 
-def test_what_is_processed_occurs(recorded):
+def test_processed_work_occurs(recorded):
     EVENT.ended("ok", 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a", "domain": "light"})
     assert recorded.value(ingest.ENTITY_EVENTS, entity="light.a", domain="light") == 1
 
 
-def test_what_is_processed_again_occurs_again(recorded):
+def test_work_processed_again_occurs_again(recorded):
     work = measured(EVENT, source="mqtt", entity=lambda entity: entity)(lambda _: None)
     for entity in ("light.a", "light.b", "light.a", "light.a"):
         work(entity)
@@ -97,7 +97,7 @@ def test_steps_that_are_taken_again_are_counted_again(recorded):
 
 
 @pytest.mark.parametrize("wrong", [[1], {}, b"x", object()])
-def test_a_value_that_cannot_be_taken_never_raises(recorded, wrong):
+def test_a_wrong_value_never_raises(recorded, wrong):
     for _ in range(3):
         EVENT.receive(source=wrong)
         EVENT.discard(wrong, source=wrong)
@@ -125,12 +125,12 @@ def test_a_member_of_an_enumeration_is_its_text(recorded):
     assert recorded.value(ingest.DISCARDED, source="mqtt", reason="late") == 3
 
 
-def test_what_is_discarded_does_not_occur(recorded):
+def test_discarded_work_does_not_occur(recorded):
     EVENT.ended(Discarded("filtered"), 0.1, at_start=MQTT, at_end={**MQTT, "entity": "light.a"})
     assert recorded.series(ingest.ENTITY_EVENTS) == {}
 
 
-def test_each_instrument_takes_the_attributes_that_it_declares(recorded):
+def test_each_instrument_gets_the_attributes_that_it_declares(recorded):
     EVENT.receive(source="mqtt", domain="light", entity="light.a")
     assert recorded.value(ingest.RECEIVED, source="mqtt") == 1
     assert recorded.problems() == {}
@@ -144,12 +144,12 @@ def test_an_attribute_that_no_instrument_declares_is_counted_and_warned_of_once(
     assert len(caplog.records) == 1
 
 
-def test_an_attribute_that_no_instrument_declares_costs_nothing_else(recorded):
+def test_an_attribute_that_no_instrument_declares_has_no_other_effect(recorded):
     EVENT.receive(source="mqtt", sorce="mqtt")
     assert account(recorded) == (1, 0, 0, 1)
 
 
-def test_work_without_accounts_has_a_duration_alone(recorded):
+def test_work_without_accounts_has_only_a_duration(recorded):
     ingest.TRANSFORM.started({"transformer": "a"})
     ingest.TRANSFORM.ended("ok", 0.1, at_start={}, at_end={"transformer": "a"})
     assert recorded.value(ingest.TRANSFORM_DURATION, transformer="a", outcome="ok").count == 1
@@ -172,7 +172,7 @@ def test_a_number_in_flight_without_a_state_is_refused():
         Operation(duration=WORK, in_flight=UpDownCounter("test.lost", unit="1", description="Lost."))
 
 
-def test_where_nothing_counts_what_is_discarded_it_is_an_outcome():
+def test_a_discard_is_an_outcome_if_no_instrument_counts_discards():
     with Recorded(WORK) as recorded:
         Operation(duration=WORK).ended(Discarded("late"), 0.1, at_start={}, at_end={})
         assert recorded.value(WORK, outcome="discarded").count == 1
@@ -192,7 +192,7 @@ def test_an_operation_knows_its_instruments():
     assert Operation(duration=WORK, in_flight=BUSY).instruments == (WORK, BUSY)
 
 
-def test_an_operation_is_inert_before_telemetry_and_after_it():
+def test_an_operation_is_inert_before_and_after_telemetry():
     with Recorded(catalog=ingest.CATALOG):
         pass
     EVENT.receive(source="mqtt")
@@ -203,7 +203,7 @@ def test_an_operation_is_inert_before_telemetry_and_after_it():
         assert recorded.collect() == {}
 
 
-def test_what_ends_in_a_finalizer_waits_for_the_next_collection(recorded):
+def test_work_that_ends_in_a_finalizer_waits_for_the_next_collection(recorded):
     EVENT.started(MQTT)
     EVENT.ended("cancelled", 0.1, at_start=MQTT, at_end=MQTT, later=True)
     assert len(recorded.gate._deferred) == 1
@@ -252,13 +252,13 @@ def test_work_measured_elsewhere_comes_out_of_its_queue(recorded):
 
 
 @pytest.mark.parametrize("duration", [-0.1, float("nan"), float("inf"), "1", None])
-def test_a_duration_that_is_none_counts_nothing_and_is_reported(recorded, duration):
+def test_a_wrong_duration_counts_nothing_and_is_reported(recorded, duration):
     EVENT.record(duration, source="mqtt")
     assert accounts(recorded.collect()) == {}
     assert recorded.problems() == {("homeassistant.event.process.duration", "invalid_amount", None): 1}
 
 
-def test_an_attribute_that_nothing_declares_is_reported_and_the_rest_recorded(recorded):
+def test_an_undeclared_attribute_is_reported_and_the_others_are_recorded(recorded):
     EVENT.record(0.25, source="mqtt", colour="red")
     assert account(recorded) == (1, 1, 0, 0)
     assert recorded.problems() == {("homeassistant.event.process.duration", "undeclared_attribute", "colour"): 1}
@@ -274,7 +274,7 @@ def test_work_measured_elsewhere_counts_each_time_with_its_own_duration(recorded
     assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="error")[:2] == (1, 2.0)
 
 
-# With its attributes resolved
+# Bound operations
 
 
 def test_a_bound_operation_records_the_steps_of_the_operation(recorded):
@@ -287,7 +287,7 @@ def test_a_bound_operation_records_the_steps_of_the_operation(recorded):
     assert recorded.value(ingest.DISCARDED, source="mqtt", reason="duplicate") == 3
 
 
-def test_a_bound_operation_tells_reasons_apart(recorded):
+def test_a_bound_operation_distinguishes_reasons(recorded):
     bound = EVENT.bind(source="mqtt")
     for reason in ("late", "duplicate", "late", "duplicate", "late"):
         bound.receive()
@@ -306,7 +306,7 @@ def test_a_bound_operation_counts_work_measured_elsewhere_with_its_own_duration_
     assert recorded.value(ingest.EVENT_DURATION, source="mqtt", outcome="error")[:2] == (3, 6.0)
 
 
-def test_a_bound_operation_reports_each_duration_that_is_none(recorded):
+def test_a_bound_operation_reports_each_wrong_duration(recorded):
     bound = EVENT.bind(source="mqtt")
     for duration in (0.25, -0.1, float("nan"), "1"):
         bound.record(duration)
@@ -314,7 +314,7 @@ def test_a_bound_operation_reports_each_duration_that_is_none(recorded):
     assert recorded.problems() == {("homeassistant.event.process.duration", "invalid_amount", None): 3}
 
 
-def test_a_bound_operation_reports_an_attribute_that_nothing_declares_each_time(recorded):
+def test_a_bound_operation_reports_an_undeclared_attribute_each_time(recorded):
     bound = EVENT.bind(source="mqtt", colour="red")
     for _ in range(3):
         bound.receive()
@@ -332,7 +332,7 @@ def test_a_bound_operation_never_raises(recorded, wrong):
 
 
 @pytest.mark.parametrize("outcome", ["ok", "error", Discarded("late")])
-def test_what_ends_again_is_counted_by_one_append_with_its_own_duration_and_outcome(outcome):
+def test_a_repeated_end_is_counted_by_one_append_with_its_own_duration_and_outcome(outcome):
     bound = EVENT.bind(source="mqtt")
     with Recorded(catalog=ingest.CATALOG, bound=True, entity_metrics=False) as recorded:
         for duration in (0.25, 0.5, 1.0, 2.0):
@@ -348,16 +348,16 @@ def test_what_ends_again_is_counted_by_one_append_with_its_own_duration_and_outc
 
 
 @pytest.mark.parametrize("keyword", ["reason", "outcome", "state"])
-def test_what_a_step_has_of_itself_cannot_be_bound(keyword):
+def test_an_attribute_that_a_step_sets_cannot_be_bound(keyword):
     with pytest.raises(CatalogError, match=keyword):
         EVENT.bind(**{"source": "mqtt", keyword: "late"})
 
 
-def test_a_bound_operation_finds_what_another_thread_prepared():
+def test_a_bound_operation_finds_the_steps_that_another_thread_resolved():
     bound = EVENT.bind(source="mqtt")
     with Recorded(catalog=ingest.CATALOG, bound=True) as recorded:
         bound.receive()
-        EVENT.__dict__["_resolved"] = Resolved(EVENT.instruments)  # as where two threads were first at once
+        EVENT.__dict__["_resolved"] = Resolved(EVENT.instruments)  # as if two threads were first at the same time
         for _ in range(3):
             bound.discard("late")
         assert bound._resolved[0] is EVENT.resolved()
@@ -383,7 +383,7 @@ def test_a_step_with_a_strange_value_never_raises_and_is_counted(recorded, wrong
 
 
 @pytest.mark.parametrize("bound_path", [True, False])
-def test_a_bound_operation_goes_from_one_telemetry_to_the_next(bound_path):
+def test_a_bound_operation_works_across_telemetries(bound_path):
     bound = EVENT.bind(source="mqtt")
     bound.receive()  # inert
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The page about performance: the same on disk as what the committed run of the benchmarks renders."""
+"""The page about performance: the file on disk matches the committed run of the benchmarks."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def document():
     return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
-def test_the_page_on_disk_is_what_is_rendered(document):
+def test_the_page_on_disk_is_up_to_date(document):
     assert PAGE.read_text(encoding="utf-8") == render(document), "run `make docs`"
 
 
@@ -36,7 +36,7 @@ def test_running_the_module_prints_the_page(document):
     assert printed.stdout == render(document)
 
 
-def test_the_committed_run_is_a_whole_one(document):
+def test_the_committed_run_is_complete(document):
     assert not document["quick"]
     tables = {data["key"]: Table.from_json(data) for data in document["tables"]}
     assert [target.claim for target in TARGETS if target.cell(tables) is None] == []
@@ -53,7 +53,7 @@ def test_a_target_is_met_when_the_median_is_at_most_the_limit():
     assert judged([])[1][-1] == "not measured"
 
 
-def test_the_page_says_how_quick_the_machine_was():
+def test_the_page_says_how_fast_the_machine_was():
     table = Table("microseconds", "", "", ("2 readers",))
     table.put(WRAPPER, "2 readers", [0.4, 0.5, 0.6])
     assert "In this run it took 0.5 (0.42 to 0.58) µs, including the loop" in pace([table])
@@ -117,7 +117,7 @@ def test_ratios_and_quantiles():
     assert quantile([7.0], 0.99) == 7.0
 
 
-def test_a_delay_counts_by_the_time_that_it_lasts():
+def test_a_delay_is_weighted_by_its_length():
     assert waited([0.0] * 100) == 0
     assert waited([0.05] * 10) == pytest.approx(0.0495, rel=1e-2)
     assert waited([0.0] * 95 + [0.05]) > 0.04  # one tick in a hundred, a third of the time

@@ -1,4 +1,4 @@
-"""Running the tests on other versions of Python: how an interpreter is found, and what the last line says."""
+"""Running the tests on other versions of Python: how an interpreter is found, and the summary in the last line."""
 
 import re
 import tomllib
@@ -10,8 +10,8 @@ from tests import pythons
 
 ROOT = Path(__file__).parents[2]
 
-# Answers to the question which Python it is, makes a "venv" that holds a copy of itself, and runs "tests" that pass
-# or fail as the version's patch is even or odd.
+# A fake Python: it states its version, makes a "venv" with a copy of itself, and runs "tests" that pass if the patch
+# version is even.
 PYTHON = """#!/bin/sh
 case "$1 $2" in
   "-c "*) echo "$0"; echo {version} ;;
@@ -38,7 +38,7 @@ esac
 
 
 class Machine:
-    """A machine on which PATH holds the shell's own programs and the fakes that a test adds."""
+    """A machine whose PATH has only the shell's programs and the fakes that a test adds."""
 
     def __init__(self, directory, monkeypatch):
         self.directory = directory
@@ -103,7 +103,7 @@ def test_the_newest_of_pyenvs_versions_is_tried_first(machine):
     assert pythons._pyenv_versions("3.13") == ["3.13.10", "3.13.2"]
 
 
-def test_an_interpreter_of_another_version_than_its_name_says_is_passed_over(machine):
+def test_an_interpreter_of_another_version_than_its_name_is_passed_over(machine):
     machine.python("3.12.4").rename(machine.bin / "python3.13")
     assert pythons.find("3.13") is None
 

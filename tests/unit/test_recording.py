@@ -89,7 +89,7 @@ def test_a_value_outside_a_closed_set_is_counted(recorded):
     assert recorded.problems() == {("test.things", "undeclared_value", "test.colour"): 2}
 
 
-def test_a_value_outside_a_closed_set_is_warned_of_once_with_what_is_allowed(recorded, caplog):
+def test_a_value_outside_a_closed_set_is_warned_of_once_with_the_allowed_values(recorded, caplog):
     THINGS.add(1, colour="blue")
     THINGS.add(1, colour="black")
     (warning,) = warnings(caplog)
@@ -152,7 +152,7 @@ def test_the_other_attributes_survive_a_fold():
         assert folded == {"kind 0": 6, "kind 1": 6}
 
 
-def test_what_is_too_much_even_when_folded_overflows():
+def test_attribute_sets_that_are_too_many_even_when_folded_overflow():
     with Recorded(WIDE) as recorded:
         for i in range(20):
             WIDE.add(1, kind=str(i), part=str(i))
@@ -195,7 +195,7 @@ def test_a_wrong_amount_is_left_out_and_counted(recorded, instrument, amount):
 
 
 @pytest.mark.parametrize("instrument", [THINGS, WAIT], ids=lambda i: i.name)
-def test_a_negative_amount_is_wrong_where_a_sum_only_grows(recorded, instrument):
+def test_a_negative_amount_is_wrong_if_a_sum_only_grows(recorded, instrument):
     VERBS[instrument](-1)
     assert recorded.problems() == {(instrument.name, "invalid_amount", None): 1}
     assert recorded.series(instrument) == {}
@@ -207,7 +207,7 @@ def test_a_right_amount_is_recorded(recorded, amount):
     assert recorded.value(THINGS) == amount
 
 
-def test_a_wrong_amount_is_warned_of_once_with_what_it_was(recorded, caplog):
+def test_a_wrong_amount_is_warned_of_once_with_its_value(recorded, caplog):
     for amount in (math.nan, -1, "2"):
         THINGS.add(amount)
     (warning,) = warnings(caplog)
@@ -219,7 +219,7 @@ class Unprintable:
         raise ValueError("no repr")
 
 
-def test_what_cannot_be_shown_is_counted_like_anything_else(recorded):
+def test_a_value_that_cannot_be_shown_is_counted_like_any_other(recorded):
     THINGS.add(Unprintable(), shape="round")
     THINGS.add(1, shape=Unprintable())
     assert set(recorded.problems()) == {
@@ -235,7 +235,7 @@ def test_what_cannot_be_shown_is_counted_like_anything_else(recorded):
         st.one_of(st.text(), st.none(), st.integers(), st.floats(), st.booleans(), st.binary(), st.lists(st.text())),
     ),
 )
-def test_nothing_that_is_recorded_raises(amount, attributes):
+def test_recording_never_raises(amount, attributes):
     with Recorded(THINGS, LOAD) as recorded:
         THINGS.add(amount, **attributes)
         LOAD.add(amount, **attributes)
@@ -245,7 +245,7 @@ def test_nothing_that_is_recorded_raises(amount, attributes):
 # Problems
 
 
-def test_problems_of_the_problems_own_counter_end():
+def test_problems_of_the_problem_counter_do_not_recursese():
     with Recorded(THINGS) as recorded:
         for i in range(runtime.RECORDING_PROBLEMS.series + 5):
             THINGS.add(1, **{f"undeclared_{i}": 1})
@@ -258,7 +258,7 @@ def test_the_kinds_that_are_warned_of_are_bounded(recorded, caplog):
     assert len(warnings(caplog)) <= Problems.MOST_WARNINGS
 
 
-def test_of_several_threads_one_warns(recorded, caplog):
+def test_only_one_of_several_threads_warns(recorded, caplog):
     in_threads(8, lambda _: [THINGS.add(1, size=3) for _ in range(100)])
     assert len(warnings(caplog)) == 1
 
@@ -270,7 +270,7 @@ def test_problems_are_warned_of_again_when_telemetry_is_set_up_again(caplog):
     assert len(warnings(caplog)) == 2
 
 
-# Groups
+# Batches
 
 
 def changes(*amounts):
@@ -278,17 +278,17 @@ def changes(*amounts):
 
 
 def together(recorded):
-    """Return what was added to PLAIN and to LOAD, which every group adds to alike."""
+    """Return the values of PLAIN and of LOAD, to which every batch adds the same."""
     points = recorded.collect()
     return tuple(points.get(i.name, {}).get(frozenset(), 0) for i in (PLAIN, LOAD))
 
 
-def test_a_group_is_recorded_at_once(recorded):
+def test_a_batch_is_recorded_at_once(recorded):
     recorded.gate.apply(changes(1, 1))
     assert together(recorded) == (1, 1)
 
 
-def test_a_group_waits_while_a_collection_reads(recorded):
+def test_a_batch_waits_while_a_collection_reads(recorded):
     seen = []
 
     def source():
@@ -300,7 +300,7 @@ def test_a_group_waits_while_a_collection_reads(recorded):
     assert [together(recorded) for _ in range(2)] == [(0, 0), (1, 1)]
 
 
-def test_groups_that_come_in_during_a_collection_are_seen_whole_or_not_at_all(recorded):
+def test_batches_during_a_collection_are_seen_whole_or_not_at_all(recorded):
     stop = threading.Event()
 
     def record():
@@ -316,7 +316,7 @@ def test_groups_that_come_in_during_a_collection_are_seen_whole_or_not_at_all(re
     assert seen[-1][0] > 0
 
 
-def test_a_group_waits_for_the_last_of_two_overlapping_collections(recorded):
+def test_a_batch_waits_for_the_last_of_two_overlapping_collections(recorded):
     gate, first_is_in, first_may_end = recorded.gate, threading.Event(), threading.Event()
 
     def first():
@@ -338,7 +338,7 @@ def test_a_group_waits_for_the_last_of_two_overlapping_collections(recorded):
     assert together(recorded) == (1, 1)
 
 
-def test_overlapping_collections_of_two_readers_see_groups_whole(recorded):
+def test_overlapping_collections_of_two_readers_see_batches_whole(recorded):
     stop, torn = threading.Event(), []
 
     def read(reader):
@@ -360,7 +360,7 @@ def test_overlapping_collections_of_two_readers_see_groups_whole(recorded):
     assert torn == []
 
 
-def test_a_collection_that_ended_twice_ended_once(recorded):
+def test_ending_a_collection_twice_ends_it_once(recorded):
     gate = recorded.gate
     gate.begin("a reader")
     gate.end()
@@ -372,7 +372,7 @@ def test_a_collection_that_ended_twice_ended_once(recorded):
     assert len(gate._deferred) == 0
 
 
-def test_an_end_without_a_beginning_in_this_thread_is_nothing(recorded):
+def test_an_end_without_a_beginning_in_this_thread_has_no_effect(recorded):
     recorded.gate.begin("a reader")
     thread = threading.Thread(target=recorded.gate.end)
     thread.start()
@@ -382,7 +382,7 @@ def test_an_end_without_a_beginning_in_this_thread_is_nothing(recorded):
     recorded.gate.end()
 
 
-def test_a_group_that_is_deferred_is_seen_by_the_next_collection(recorded):
+def test_a_deferred_batch_is_seen_by_the_next_collection(recorded):
     recorded.gate.defer(changes(1, 1))
     assert together(recorded) == (1, 1)
 
@@ -404,14 +404,14 @@ def test_deferring_takes_no_lock(recorded):
     assert together(recorded) == (1, 1)
 
 
-def test_what_finalizers_deferred_does_not_pile_up_where_nothing_collects(recorded):
+def test_batches_deferred_by_finalizers_do_not_pile_up_without_collections(recorded):
     for _ in range(100):
         recorded.gate.apply([])
         recorded.gate.defer(changes(1, 1))
     assert len(recorded.gate._deferred) <= 1
 
 
-def test_a_finalizer_may_defer_while_its_thread_records_a_group(recorded):
+def test_a_finalizer_may_defer_while_its_thread_records_a_batch(recorded):
     class Cyclic:
         def __init__(self):
             self.me = self
@@ -430,7 +430,7 @@ def test_a_finalizer_may_defer_while_its_thread_records_a_group(recorded):
     assert together(recorded) == (10, 10)
 
 
-def test_a_finalizer_may_record_a_group_while_its_thread_records_one(recorded):
+def test_a_finalizer_may_record_a_batch_while_its_thread_records_one(recorded):
     with recorded.gate._lock:
         recorded.gate.apply(changes(1, 1))
     assert together(recorded) == (1, 1)
@@ -447,20 +447,20 @@ def test_a_collection_that_hangs_costs_neither_memory_nor_counts(recorded, monke
     assert together(recorded) == (50, 50)
 
 
-def test_a_group_that_waits_when_telemetry_ends_is_in_the_last_collection():
+def test_a_batch_that_waits_when_telemetry_ends_is_in_the_last_collection():
     with Recorded(PLAIN, LOAD) as recorded:
         recorded.gate.defer(changes(1, 1))
         recorded.pipeline.disconnect()
         assert together(recorded) == (1, 1)
 
 
-def test_a_group_on_inert_instruments_is_nothing(recorded):
+def test_a_batch_on_inert_instruments_has_no_effect(recorded):
     recorded.pipeline.disconnect()
     recorded.gate.apply(changes(1, 1))
     assert together(recorded) == (0, 0)
 
 
-def test_a_wrong_change_leaves_the_others_of_its_group(recorded):
+def test_a_wrong_measurement_leaves_the_others_of_its_batch(recorded):
     recorded.gate.apply(changes(-1, 1))
     assert together(recorded) == (0, 1)
 
@@ -530,13 +530,13 @@ def test_a_sum_in_use_stays(sums, clock):
     assert observed(sums) == {"round": 1}
 
 
-def test_a_sum_without_use_is_given_up(sums, clock):
+def test_an_unused_sum_expires(sums, clock):
     sums.add(1, {"shape": "round"}, None)
     clock.now = 10.1
     assert observed(sums) == {}
 
 
-def test_use_makes_a_sum_stay_longer(sums, clock):
+def test_using_a_sum_keeps_it(sums, clock):
     sums.add(1, {"shape": "round"}, None)
     clock.now = 8
     sums.add(1, {"shape": "round"}, None)
@@ -544,7 +544,7 @@ def test_use_makes_a_sum_stay_longer(sums, clock):
     assert observed(sums) == {"round": 2}
 
 
-def test_being_read_is_no_use(sums, clock):
+def test_reading_a_sum_does_not_count_as_use(sums, clock):
     sums.add(1, {"shape": "round"}, None)
     clock.now = 8
     observed(sums)
@@ -560,7 +560,7 @@ def test_one_sum_expires_without_the_others(sums, clock):
     assert observed(sums) == {"square": 1}
 
 
-def test_a_sum_that_was_given_up_begins_anew(sums, clock):
+def test_an_expired_sum_starts_again(sums, clock):
     sums.add(5, {"shape": "round"}, None)
     clock.now = 11
     observed(sums)
@@ -568,7 +568,7 @@ def test_a_sum_that_was_given_up_begins_anew(sums, clock):
     assert observed(sums) == {"round": 1}
 
 
-def test_a_sum_that_is_given_up_gives_its_place_back(sums, clock):
+def test_an_expired_sum_frees_its_place(sums, clock):
     released = []
     sums.release = lambda *gone_and_unused: released.append(gone_and_unused)
     sums.add(1, {"shape": "round"}, None)
@@ -577,7 +577,7 @@ def test_a_sum_that_is_given_up_gives_its_place_back(sums, clock):
     assert released == [([("shape", "round")], [("shape", "round")])]
 
 
-def test_a_sum_that_is_in_use_again_begins_anew_and_keeps_its_place(sums):
+def test_an_expired_sum_in_use_again_starts_again_and_keeps_its_place(sums):
     released = []
     sums.release = lambda *gone_and_unused: released.append(gone_and_unused)
     sums.add(5, {"shape": "round"}, None)
@@ -587,14 +587,14 @@ def test_a_sum_that_is_in_use_again_begins_anew_and_keeps_its_place(sums):
     assert released == [([("shape", "round")], [])]
 
 
-def test_sums_of_values_that_are_equal_but_of_another_type_are_kept_apart(sums):
+def test_sums_of_equal_values_of_different_types_are_kept_apart(sums):
     for value in (1, True, 1.0):
         sums.add(1, {"shape": value}, None)
     sums.forget({"shape": 1})
     assert [type(each.attributes["shape"]) for each in sums.observe(CallbackOptions())] == [bool, float]
 
 
-def test_sums_that_are_cleared_begin_anew(sums):
+def test_cleared_sums_start_again(sums):
     sums.add(5, {"shape": "round"}, None)
     sums.clear()
     sums.add(1, {"shape": "round"}, None)
@@ -610,7 +610,7 @@ def test_an_expiring_counter_is_recorded_like_any_other(recorded):
 # Observers
 
 
-def test_a_source_may_have_several_points_with_attributes_of_their_own(recorded):
+def test_a_source_may_have_several_points_with_their_own_attributes(recorded):
     DEPTH.observe(lambda: [(1, {"colour": "red"}), (2.5, {"colour": "green"})], few="a")
     assert recorded.value(DEPTH, colour="red", few="a") == 1
     assert recorded.value(DEPTH, colour="green", few="a") == 2.5
@@ -681,7 +681,7 @@ def test_a_source_that_fails_is_left_out_and_counted(recorded):
     assert recorded.problems()["test.depth", "source_failed", None] >= 1
 
 
-def test_a_source_that_fails_does_not_cost_the_others(recorded):
+def test_a_source_that_fails_does_not_affect_the_others(recorded):
     DEPTH.observe(failing)
     DEPTH.observe(lambda: 1)
     assert recorded.value(DEPTH) == 1
@@ -709,7 +709,7 @@ def test_a_wrong_value_of_a_source_is_left_out_and_warned_of_once(recorded, capl
     assert len(caplog.records) == 1
 
 
-def test_a_wrong_point_does_not_cost_the_others_of_its_source(recorded):
+def test_a_wrong_point_does_not_affect_the_others_of_its_source(recorded):
     DEPTH.observe(lambda: [(math.nan, {"colour": "red"}), (1, {"colour": "green"})])
     assert recorded.series(DEPTH) == {frozenset({("test.colour", "green")}): 1}
 
@@ -740,7 +740,7 @@ def test_a_source_may_record(recorded):
     assert recorded.value(PLAIN) >= 1
 
 
-def test_what_a_source_does_not_handle_is_the_collectors_to_handle(recorded):
+def test_a_base_exception_of_a_source_reaches_the_collector(recorded):
     def stop():
         raise KeyboardInterrupt
 
@@ -748,7 +748,7 @@ def test_what_a_source_does_not_handle_is_the_collectors_to_handle(recorded):
         recorded.collect()
 
 
-def test_observers_can_go_on_with_the_sources_of_others():
+def test_observers_can_take_over_the_sources_of_others():
     alone = Catalog(DEPTH)
     with Recorded(catalog=alone) as parent:
         DEPTH.observe(lambda: 4)

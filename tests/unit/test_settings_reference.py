@@ -1,4 +1,4 @@
-"""The reference of the settings: whole, and the same on disk as in the code."""
+"""The reference of the settings: complete, and the same on disk as in the code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def row(name: str) -> str:
     return found
 
 
-def test_the_page_on_disk_is_what_is_rendered() -> None:
+def test_the_page_on_disk_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == render_settings(), "run `make docs`"
 
 
@@ -34,7 +34,7 @@ def test_running_the_module_prints_the_page() -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_has_a_row_with_its_variables_and_what_is_allowed(name: str) -> None:
+def test_every_setting_has_a_row_with_its_variables_and_allowed_values(name: str) -> None:
     known = SETTINGS[name]
     for text in (*known.variables, known.kind.allowed, known.kind.allowed_in_variable):
         assert text in row(name)
@@ -63,7 +63,7 @@ def test_every_row_has_the_five_cells_of_the_head() -> None:
     assert {line.replace("\\|", "").count("|") for line in rows} == {6}
 
 
-def test_defaults_are_shown_in_the_words_of_the_environment() -> None:
+def test_defaults_are_shown_as_in_the_environment() -> None:
     assert "| `otlp,prometheus` |" in row("metrics_exporters")
     assert "| `true` |" in row("enabled")
     assert "| 30 s |" in row("export_interval")

@@ -1,4 +1,4 @@
-"""The summary: it is what its schema says, and the reference is what the code says."""
+"""The summary: it matches its schema, and the reference matches the code."""
 
 import json
 import subprocess
@@ -27,13 +27,13 @@ def handle() -> None:
 
 
 def valid(summary: dict) -> dict:
-    """Return a summary that is valid, as a reader of JSON gets it."""
+    """Return a valid summary, as a reader of its JSON gets it."""
     sent = json.loads(json.dumps(summary))
     jsonschema.Draft202012Validator(json.loads(render_schema())).validate(sent)
     return sent
 
 
-def test_a_summary_is_what_its_schema_says():
+def test_a_summary_matches_its_schema():
     settings = config(system_metrics=True, entity_metrics=True, history_interval=0.1)
     with setup_telemetry("test", config=settings) as telemetry:
         handle()
@@ -44,7 +44,7 @@ def test_a_summary_is_what_its_schema_says():
         assert [of_minute["business"]["total_events_processed"] for of_minute in summary["roll_ups"]["1h"]] == [1]
 
 
-def test_a_summary_without_a_history_is_what_its_schema_says():
+def test_a_summary_without_a_history_matches_its_schema():
     with setup_telemetry("test", config=config(history_length=0)) as telemetry:
         assert valid(telemetry.summary())["roll_ups"] is None
 
@@ -54,7 +54,7 @@ def test_a_summary_says_which_groups_are_on():
         assert telemetry.summary()["groups"] == ["operations", "performance"]
 
 
-def test_each_part_of_a_summary_is_what_the_history_says():
+def test_each_part_of_a_summary_matches_the_history():
     with run() as recorded:
         for _ in range(3):
             handle()
@@ -90,11 +90,11 @@ def test_every_figure_has_a_meaning(cls):
     assert all(meanings.values())
 
 
-def test_the_page_on_disk_is_what_is_rendered():
+def test_the_page_on_disk_is_up_to_date():
     assert (REFERENCE / "summary.md").read_text(encoding="utf-8") == render_page(), "run `make docs`"
 
 
-def test_the_schema_on_disk_is_what_is_rendered():
+def test_the_schema_on_disk_is_up_to_date():
     assert (REFERENCE / "summary.schema.json").read_text(encoding="utf-8") == render_schema(), "run `make docs`"
 
 

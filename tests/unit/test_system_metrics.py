@@ -1,4 +1,4 @@
-"""Host and process: what is read, from which devices, and how long."""
+"""Host and process: the metrics, the devices they are read from, and the lifetime of the instrumentation."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def samples(pipeline: Pipeline, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
-# What is read
+# Readings
 
 
 def test_two_cpus_cost_at_most_60_series(observed):
@@ -87,14 +87,14 @@ def test_every_declaration_of_the_group_is_read(observed):
     assert declared - exposed <= {"system_disk_io_bytes", "system_disk_operations"}
 
 
-def test_nothing_is_wrong_with_what_is_read(observed, caplog):
+def test_reading_reports_no_problems(observed, caplog):
     scrape(observed)
     assert "otel_ha_recording_problems" not in scrape(observed)
     assert caplog.records == []
 
 
 def conventions(package, names: list[str]) -> dict[str, str]:
-    """Return what the semantic conventions define, by name, with the documentation of each."""
+    """Return the definitions of the semantic conventions: {name: documentation}."""
     found: dict[str, str] = {}
     for name in names:
         source = (Path(package.__path__[0]) / f"{name}.py").read_text()
@@ -200,7 +200,7 @@ def test_a_forked_child_reads_its_own_process(observed):
 
 
 def hardware(root: Path, *links: str) -> Path:
-    """Return a sysfs in which these have hardware behind them, or none where they end in "-"."""
+    """Return a sysfs in which these devices have hardware, or none if they end in "-"."""
     for link in links:
         (root / link.removesuffix("-")).mkdir(parents=True)
         if not link.endswith("-"):
@@ -227,7 +227,7 @@ def test_optical_drives_and_boot_areas_are_not_watched(tmp_path):
     assert real_disks(names, hardware(tmp_path, *(f"block/{name}" for name in names))) == {"mmcblk0"}
 
 
-def test_without_sysfs_names_tell_disks(tmp_path):
+def test_without_sysfs_disks_are_recognised_by_name(tmp_path):
     names = [
         "sda",
         "sda1",
@@ -277,7 +277,7 @@ def test_the_loopback_interface_is_never_real(tmp_path):
 @given(
     st.sets(st.sampled_from(["lo", "eth0", "enp3s0", "wlan0", "docker0", "veth1", "br-12ab", "virbr0", "tun0", "wg0"]))
 )
-def test_what_is_named_like_hardware_is_kept_before_what_is_not(names):
+def test_interfaces_named_like_hardware_are_kept_first(names):
     kept = real_interfaces(names, Path("/nowhere"))
     named_like_hardware = names & {"eth0", "enp3s0", "wlan0"}
     assert kept == (named_like_hardware or names - {"lo"})
@@ -311,7 +311,7 @@ def test_a_device_is_listed_once_by_its_shortest_mount(mounted):
     ]
 
 
-def test_images_and_loop_devices_are_no_file_systems(mounted):
+def test_images_and_loop_devices_are_not_watched(mounted):
     images = [partition("/dev/loop1", "/snap/core", "squashfs"), partition("/dev/sr0", "/media/cd", "iso9660")]
     assert mounted([*images, partition("/dev/loop2", "/mnt/image")]) == []
 
@@ -339,7 +339,7 @@ def test_a_file_system_is_seen_when_the_table_of_mounts_changes(mounted, monkeyp
     assert len(filesystems.current_mounts()) == 2
 
 
-def test_without_a_table_of_mounts_they_are_looked_for_each_time(mounted, monkeypatch, tmp_path):
+def test_without_a_table_of_mounts_file_systems_are_looked_for_each_time(mounted, monkeypatch, tmp_path):
     monkeypatch.setattr(filesystems, "_MOUNTS", tmp_path / "none")
     for devices in ("a", "ab"):
         mounted([partition(f"/dev/sd{device}1", f"/mnt/{device}") for device in devices])
@@ -355,13 +355,13 @@ def test_the_datasets_of_a_pool_are_one_file_system(mounted):
     assert found == [Mount("rpool", "zfs", ("/", "/data"))]
 
 
-def test_a_single_file_of_the_host_is_no_file_system(tmp_path):
+def test_a_single_mounted_file_is_not_a_file_system(tmp_path):
     (tmp_path / "hosts").touch()
     assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "hosts"),))) is None
     assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "hosts"), str(tmp_path)))).mountpoint == str(tmp_path)
 
 
-def test_a_mount_that_is_gone_is_no_file_system(tmp_path):
+def test_an_unmounted_file_system_is_not_watched(tmp_path):
     assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "gone"),))) is None
 
 
@@ -402,7 +402,7 @@ def test_a_file_system_that_hangs_does_not_hide_the_others():
     readings = Readings(lambda: [HUNG, FINE], read, patience=0.05, seconds=0)
     assert [space.mount for space in readings.spaces()] == [FINE]
     assert [space.mount for space in readings.spaces()] == [FINE]
-    assert asked.count(HUNG) == 1  # nobody asks again while the question is open
+    assert asked.count(HUNG) == 1  # no second reading starts while one is running
     release.set()
     for question in readings._asking.values():
         question.join()
@@ -417,7 +417,7 @@ def test_readings_at_about_the_same_time_are_one():
     assert asked == [FINE]
 
 
-def test_where_no_thread_starts_any_more_the_last_reading_serves(monkeypatch):
+def test_the_last_reading_is_used_if_no_thread_can_start(monkeypatch):
     readings = Readings(lambda: [FINE], lambda mount: Space(mount, "/", 1, 1, 0), seconds=0)
     before = readings.spaces()
     assert before

@@ -87,7 +87,7 @@ def test_target_info_names_the_service_and_its_instance(ours):
     assert 'telemetry_distro_name="otel-ha"' in info
 
 
-def test_the_command_line_is_not_told(ours):
+def test_the_command_line_is_not_exposed(ours):
     JOBS.add(1)
     assert "process_command" not in ours.prometheus_text()
 
@@ -142,7 +142,7 @@ def test_an_argument_enables_what_the_environment_disables(monkeypatch):
         assert line(telemetry, "test_jobs_total") == 1
 
 
-def test_a_taken_port_is_one_error_and_the_service_goes_on(taken_port, caplog):
+def test_a_taken_port_is_one_error_and_the_service_keeps_running(taken_port, caplog):
     with setup_telemetry(config=config(prometheus_port=taken_port), catalog=OURS) as telemetry:
         JOBS.add(1)
         assert line(telemetry, "test_jobs_total") == 1
@@ -212,7 +212,7 @@ async def test_async_with_shuts_down_at_its_end():
 async def test_the_delay_of_the_event_loop_is_measured():
     async with setup_telemetry(config=config(), catalog=OURS) as telemetry:
         await asyncio.sleep(0.1)
-        time.sleep(0.1)  # noqa: ASYNC251 - a block is what is to be seen
+        time.sleep(0.1)  # noqa: ASYNC251 - the block must be seen
         await asyncio.sleep(0.1)
         assert EVENT_LOOP_DELAY.prometheus_name in telemetry.prometheus_text()
 
@@ -225,7 +225,7 @@ def test_an_expiring_counter_keeps_entities_apart():
         assert telemetry.prometheus_text().count("homeassistant_entity_events_total{") == 2
 
 
-def test_an_entity_that_falls_silent_gives_its_place_to_another():
+def test_a_silent_entity_gives_its_place_to_another():
     few = Counter("test.few", unit="{job}", description="Few.", attributes=(COLOUR,), series=2, expires=True)
     with setup_telemetry(config=config(entity_expiry=1), catalog=Catalog(few)) as telemetry:
         for generation in range(3):
@@ -264,7 +264,7 @@ def test_disabled_telemetry_can_be_mounted_and_has_nothing_to_show():
         assert callable(telemetry.wsgi_app)
 
 
-def test_no_port_is_opened_where_the_endpoint_is_mounted_elsewhere():
+def test_no_port_is_opened_if_the_endpoint_is_mounted_elsewhere():
     with setup_telemetry(config=config(endpoint_server=False), catalog=OURS) as telemetry:
         JOBS.add(1)
         assert telemetry.metrics_url is None
@@ -276,7 +276,7 @@ def health(telemetry: Telemetry) -> dict:
         return json.load(response)
 
 
-def test_healthz_says_that_all_is_well(ours):
+def test_healthz_is_ok_if_nothing_fails(ours):
     assert health(ours)["status"] == "ok"
 
 
@@ -314,7 +314,7 @@ def test_an_exponential_push_leaves_the_scrape_explicit():
         assert 'test_wait_seconds_bucket{le="1.5"' in telemetry.prometheus_text()
 
 
-# A provider that is there already. It stays for the whole process, so each test has a process of its own.
+# An existing provider. It stays for the whole process, so each test runs in its own process.
 
 FOREIGN = """
 import logging, sys
@@ -349,23 +349,23 @@ def in_a_process(code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_provider_that_is_there_is_used_and_that_is_said():
+def test_an_existing_provider_is_used_and_reported():
     warning, seen = in_a_process("run()")
     assert warning.startswith("log: this process already has a MeterProvider (MeterProvider)")
     assert seen == "[('homeassistant.event.received', 1), ('homeassistant.queue.size', 5)] None"
 
 
-def test_a_provider_that_is_there_is_observed_again_after_a_second_set_up():
+def test_an_existing_provider_is_observed_again_after_a_second_set_up():
     assert (
         in_a_process("run(); run()")[3] == "[('homeassistant.event.received', 2), ('homeassistant.queue.size', 5)] None"
     )
 
 
-def test_a_provider_that_is_there_sees_no_more_of_what_was_observed_after_shutdown():
+def test_an_existing_provider_sees_no_observed_values_after_shutdown():
     assert in_a_process("run(); print(seen())")[2] == "{'homeassistant.event.received': 1}"
 
 
-def test_a_provider_that_is_there_is_read_into_the_history_until_shutdown():
+def test_an_existing_provider_is_read_into_the_history_until_shutdown():
     code = """
 with setup_telemetry(config=config()) as telemetry:
     ingest.RECEIVED.add(3, source="mqtt")
@@ -387,7 +387,7 @@ with setup_telemetry(config=config()) as telemetry:
     assert in_a_process(code)[1] == "None None []"
 
 
-# Views of the user's
+# The user's Views
 
 
 def test_a_users_view_takes_the_place_of_the_one_of_the_declaration():
@@ -410,7 +410,7 @@ def test_a_users_view_can_drop_attributes():
         assert line(telemetry, "test_jobs_total") == 2
 
 
-def test_views_apply_although_the_environment_switches_other_providers_off(monkeypatch):
+def test_views_apply_even_if_the_environment_switches_other_providers_off(monkeypatch):
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     views = [View(instrument_name="test.jobs", attribute_keys=set())]
     with setup_telemetry(config=config(enabled=True), catalog=OURS, views=views) as telemetry:
@@ -426,10 +426,10 @@ def test_other_views_in_a_second_call_are_an_error():
         setup_telemetry(config=config(), catalog=OURS, views=[View(instrument_name="test.jobs")])
 
 
-# Bound to attributes
+# Handles
 
 
-def test_what_is_bound_records_with_its_attributes(ours):
+def test_a_handle_records_with_its_attributes(ours):
     red, level, wait = JOBS.bind(colour="red"), LEVEL.bind(), WAIT.bind()
     red.add(2)
     level.set(0.25)
@@ -439,7 +439,7 @@ def test_what_is_bound_records_with_its_attributes(ours):
     assert line(ours, "test_wait_seconds_sum") == 0.7
 
 
-def test_what_was_bound_before_telemetry_was_set_up_records_from_then_on():
+def test_a_handle_bound_before_telemetry_records_once_it_is_set_up():
     red = JOBS.bind(colour="red")
     red.add(1)
     for value in (1, 2):
@@ -449,22 +449,22 @@ def test_what_was_bound_before_telemetry_was_set_up_records_from_then_on():
     red.add(1)
 
 
-def test_a_wrong_amount_to_what_is_bound_is_counted(ours, caplog):
+def test_a_wrong_amount_to_a_handle_is_counted(ours, caplog):
     JOBS.bind(colour="red").add(-1)
     assert "invalid_amount" in ours.prometheus_text()
 
 
-def test_wrong_attributes_of_what_is_bound_are_counted_each_time(ours):
+def test_wrong_attributes_of_a_handle_are_counted_each_time(ours):
     red = JOBS.bind(size="large")
     red.add(1)
     red.add(1)
     assert line(ours, "otel_ha_recording_problems_total") == 2
 
 
-# Series that end
+# Series that expire
 
 
-def test_an_entity_that_is_forgotten_is_gone_and_begins_anew():
+def test_a_forgotten_entity_is_gone_and_starts_again():
     with setup_telemetry(config=config(entity_metrics=True)) as telemetry:
         ingest.ENTITY_EVENTS.add(5, entity="light.a", domain="light")
         ingest.ENTITY_EVENTS.add(1, entity="light.b", domain="light")
@@ -475,7 +475,7 @@ def test_an_entity_that_is_forgotten_is_gone_and_begins_anew():
         assert 'homeassistant_entity_id="light.a"' in telemetry.prometheus_text()
 
 
-def test_an_expiring_counter_can_have_a_time_of_its_own():
+def test_an_expiring_counter_can_have_its_own_time():
     brief = Counter("test.brief", unit="{job}", description="Brief.", attributes=(COLOUR,), expires=0.3)
     with setup_telemetry(config=config(), catalog=Catalog(brief)) as telemetry:
         brief.add(1, colour="red")
@@ -484,7 +484,7 @@ def test_an_expiring_counter_can_have_a_time_of_its_own():
         assert "test_brief_total{" not in telemetry.prometheus_text()
 
 
-def test_under_churn_the_sdk_keeps_no_more_series_than_are_in_use():
+def test_under_churn_the_sdk_keeps_only_series_in_use():
     churning = Counter("test.churn", unit="{job}", description="Churn.", attributes=(COLOUR,), expires=True, series=50)
     with setup_telemetry(config=config(), catalog=Catalog(churning)) as telemetry:
         for generation in range(20):
@@ -505,7 +505,7 @@ def test_series_that_are_used_again_before_a_collection_stay_within_the_limit():
             churning.forget(colour=str(number))
             churning.add(1, colour=str(number))
             telemetry.prometheus_text()
-        # The four that are declared, and one that is folded.
+        # The four declared ones, and one that is folded.
         assert telemetry.prometheus_text().count("test_churn_total{") == 5
 
 
@@ -517,16 +517,16 @@ def kept_by_the_sdk(telemetry: Telemetry, name: str) -> int:
     return sum(len(match._attributes_aggregation) for match in matches)
 
 
-# What comes from outside
+# Outside influences
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70])
-def test_a_value_that_no_exporter_can_encode_costs_no_scrape(ours, value):
+def test_a_value_that_no_exporter_can_encode_does_not_break_a_scrape(ours, value):
     JOBS.add(1, colour=value)
     assert 'test_colour="_OTHER"' in ours.prometheus_text()
 
 
-def test_a_flush_keeps_its_time_and_says_that_nothing_arrived():
+def test_a_flush_keeps_its_time_limit_and_reports_that_nothing_arrived():
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         endpoint = f"http://127.0.0.1:{hanging.getsockname()[1]}"
         settings = config(metrics_exporters=("otlp",), otlp_endpoint=endpoint, shutdown_timeout=0.1)
@@ -535,7 +535,7 @@ def test_a_flush_keeps_its_time_and_says_that_nothing_arrived():
             assert not telemetry.flush(timeout=0.2)
 
 
-def test_a_token_in_the_endpoints_query_is_not_told():
+def test_a_token_in_the_endpoints_query_is_not_shown():
     settings = config(
         metrics_exporters=("otlp",), otlp_endpoint="http://127.0.0.1:9/v1/metrics?key=hunter2", shutdown_timeout=0.1
     )
@@ -543,13 +543,13 @@ def test_a_token_in_the_endpoints_query_is_not_told():
         assert "hunter2" not in str(telemetry.health())
 
 
-def test_an_address_that_is_none_is_a_problem_of_the_endpoint_alone(caplog):
+def test_a_wrong_address_is_a_problem_of_the_endpoint_only(caplog):
     with setup_telemetry(config=config(prometheus_host="a" * 70 + ".example"), catalog=OURS) as telemetry:
         JOBS.add(1)
         assert line(telemetry, "test_jobs_total") == 1
         assert telemetry.health()["status"] == "degraded"
 
 
-def test_disabled_telemetry_is_no_reason_to_end_a_service():
+def test_disabled_telemetry_does_not_end_a_service():
     with setup_telemetry(config=config(enabled=False), catalog=OURS) as telemetry:
         assert get(telemetry.wsgi_app, "/healthz")[0] == 200

@@ -1,4 +1,4 @@
-"""How pushes travel: by the lighter transport over plain HTTP, by the exporter's own where something asks for it."""
+"""The transport of pushes: the lighter one over plain HTTP, the exporter's own if a setting requires it."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ print("set up with", before, "pushed with", loaded())
 
 
 def pushed(endpoint: str, **environment: str) -> str:
-    """Push from a process of its own; return what it imported until telemetry was set up, and until the push."""
+    """Push from a separate process; return its imports up to the set-up, and up to the push."""
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_HA_HISTORY_LENGTH": "0", **environment}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environ, check=True, timeout=60, text=True, capture_output=True
@@ -32,7 +32,7 @@ def pushed(endpoint: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_push_over_plain_http_needs_nothing_but_urllib3(receiver):
+def test_a_push_over_plain_http_needs_only_urllib3(receiver):
     assert pushed(f"http://127.0.0.1:{receiver.server_port}") == "set up with nothing pushed with urllib3"
     assert receiver.asked[0] == "/v1/metrics"
 
@@ -44,7 +44,7 @@ def test_a_push_goes_by_the_proxy_of_the_environment(receiver):
     assert receiver.asked[0] == "http://collector.invalid:4318/v1/metrics"
 
 
-def test_a_receiver_that_the_environment_excepts_is_not_pushed_to_by_the_proxy(receiver):
+def test_a_push_to_a_receiver_that_the_environment_excepts_bypasses_the_proxy(receiver):
     address = f"http://127.0.0.1:{receiver.server_port}"
     assert pushed(address, http_proxy="http://127.0.0.1:9", no_proxy="127.0.0.1").endswith("pushed with urllib3")
 
@@ -58,7 +58,7 @@ def test_a_session_that_the_environment_names_is_left_to_the_exporter(monkeypatc
     assert transport_arguments(OTLPMetricExporter, "http://127.0.0.1:4318/v1/metrics") == {}
 
 
-def test_an_exporter_that_takes_no_transport_is_given_none():
+def test_an_exporter_that_accepts_no_transport_is_given_none():
     class Exporter:
         def __init__(self, endpoint: str) -> None: ...
 
@@ -81,7 +81,7 @@ def test_a_push_that_fails_at_the_port_of_the_other_protocol_says_so(caplog, pro
     settings = config(
         metrics_exporters=("otlp",),
         otlp_protocol=protocol,
-        otlp_endpoint=f"http://127.1.2.3:{port}",  # where nobody listens, whatever runs on this machine
+        otlp_endpoint=f"http://127.1.2.3:{port}",  # a port on which nothing listens
         otlp_timeout=0.5,
         shutdown_timeout=0.1,
     )

@@ -49,7 +49,7 @@ async def test_an_async_generator_is_sent_values(recorded):
     assert counts(recorded) == {OK: 1}
 
 
-async def test_an_async_generator_may_handle_what_is_thrown_into_it(recorded):
+async def test_an_async_generator_may_handle_a_thrown_exception(recorded):
     @measured(WORK)
     async def work():
         try:
@@ -64,7 +64,7 @@ async def test_an_async_generator_may_handle_what_is_thrown_into_it(recorded):
     assert counts(recorded) == {OK: 1}
 
 
-async def test_what_an_async_generator_does_not_handle_comes_out(recorded):
+async def test_an_async_generator_passes_on_a_thrown_exception_that_it_does_not_handle(recorded):
     made, error = measured(WORK)(letters)(), ValueError("no")
     await anext(made)
     with pytest.raises(ValueError, match="no") as caught:
@@ -73,7 +73,7 @@ async def test_what_an_async_generator_does_not_handle_comes_out(recorded):
     assert counts(recorded) == {VALUE_ERROR: 1}
 
 
-async def test_what_an_async_generator_raises_comes_out(recorded):
+async def test_an_async_generator_passes_on_its_own_exception(recorded):
     @measured(WORK)
     async def work():
         yield 1
@@ -147,7 +147,7 @@ async def test_an_async_generator_that_is_left_half_read_is_counted_once(recorde
     async for _ in work():
         break
     gc.collect()
-    for _ in range(3):  # the event loop closes it, in a task of its own
+    for _ in range(3):  # the event loop closes it, in a separate task
         await asyncio.sleep(0)
     assert accounts(recorded.collect()) == {"mqtt": {"received": 1, "processed": 1, "discarded": 0, "in_flight": 0}}
 

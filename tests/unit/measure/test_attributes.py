@@ -29,7 +29,7 @@ def test_an_attribute_is_computed_at_the_start(recorded):
     assert counts(recorded) == {(("outcome", "ok"), ("shape", 0)): 1}
 
 
-def test_an_attribute_that_no_instrument_which_is_on_has_is_not_computed():
+def test_an_attribute_is_not_computed_if_only_disabled_instruments_have_it():
     calls = []
     work = measured(ingest.EVENT, source="mqtt", entity=lambda: calls.append("entity"))(lambda: None)
     with Recorded(catalog=ingest.CATALOG, bound=True, entity_metrics=False) as recorded:
@@ -84,7 +84,7 @@ def test_a_fixed_value_outside_the_closed_set_is_refused_at_once():
 
 
 @pytest.mark.parametrize("keyword", ["outcome", "error_type", "reason", "state"])
-def test_what_the_measurement_sets_is_refused_at_once(keyword):
+def test_an_attribute_that_the_measurement_sets_is_refused_at_once(keyword):
     with pytest.raises(CatalogError, match="set by the measurement itself"):
         measured(ingest.EVENT, **{keyword: "ok"})
 

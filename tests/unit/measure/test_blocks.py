@@ -1,4 +1,4 @@
-"""Measured blocks, and what the measurement in one may say."""
+"""Measured blocks, and the methods of their measurement."""
 
 import time
 
@@ -48,7 +48,7 @@ def test_a_block_may_discard(recorded):
     assert recorded.series(ingest.EVENT_DURATION) == {}
 
 
-def test_an_exception_counts_for_more_than_what_the_block_said(recorded):
+def test_an_exception_takes_precedence_over_the_outcome_that_the_block_set(recorded):
     def work():
         with measured(ingest.EVENT, source="mqtt") as measurement:
             measurement.discard("filtered")
@@ -59,7 +59,7 @@ def test_an_exception_counts_for_more_than_what_the_block_said(recorded):
     assert counts(recorded, ingest.EVENT_DURATION) == {(*VALUE_ERROR[:1], ("source", "mqtt"), VALUE_ERROR[1]): 1}
 
 
-def test_what_a_block_sets_but_nothing_declares_is_counted_and_warned_of(recorded, caplog):
+def test_an_undeclared_attribute_set_by_a_block_is_counted_and_warned_of(recorded, caplog):
     with measured(WORK) as measurement:
         measurement.set(size=3)
     assert recorded.problems() == {("test.work", "undeclared_attribute", "size"): 1}
@@ -67,14 +67,14 @@ def test_what_a_block_sets_but_nothing_declares_is_counted_and_warned_of(recorde
     assert counts(recorded) == {OK: 1}
 
 
-def test_a_block_cannot_change_what_work_in_flight_is_told_apart_by(recorded, caplog):
+def test_a_block_cannot_change_an_attribute_of_work_in_flight(recorded, caplog):
     with measured(ingest.EVENT, source="mqtt") as measurement:
         measurement.set(source="websocket", domain="light")
     assert accounts(recorded.collect()) == {"mqtt": {"received": 1, "processed": 1, "discarded": 0, "in_flight": 0}}
     assert recorded.problems() == {("homeassistant.event.process.duration", "late_attribute", "source"): 1}
 
 
-def test_a_block_may_repeat_what_it_started_with(recorded):
+def test_a_block_may_set_an_attribute_to_its_initial_value(recorded):
     with measured(ingest.EVENT, source="mqtt") as measurement:
         measurement.set(source="mqtt")
     assert recorded.problems() == {}

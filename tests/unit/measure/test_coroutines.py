@@ -21,7 +21,7 @@ def test_a_partial_of_a_coroutine_is_measured_to_its_end(recorded):
     assert total(recorded) >= 0.019
 
 
-def test_what_a_coroutine_raises_keeps_its_frames_and_gets_no_context(recorded):
+def test_an_exception_of_a_coroutine_keeps_its_frames_and_gets_no_context(recorded):
     @measured(WORK)
     async def work():
         await asyncio.sleep(0)

@@ -65,7 +65,7 @@ def test_the_types_of_errors_are_bounded(recorded):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit])
-def test_what_is_no_exception_passes_and_is_a_cancellation(recorded, error):
+def test_a_base_exception_passes_and_is_a_cancellation(recorded, error):
     @measured(WORK)
     def work():
         raise error
@@ -97,7 +97,7 @@ def test_decorators_may_be_stacked(recorded):
     assert counts(recorded) == {(("colour", c), ("outcome", "ok")): 1 for c in ("red", "green")}
 
 
-def test_measuring_says_nothing_where_nothing_is_wrong(recorded, caplog):
+def test_measuring_logs_nothing_if_nothing_is_wrong(recorded, caplog):
     caplog.set_level(logging.DEBUG)
     measured(ingest.EVENT, source="mqtt")(lambda: 1)()
     assert caplog.records == []

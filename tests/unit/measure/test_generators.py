@@ -57,7 +57,7 @@ def test_a_generator_returns_what_it_returns(recorded):
     assert stopped.value.value == "end"
 
 
-def test_what_a_generator_returns_may_be_judged(recorded):
+def test_the_return_value_of_a_generator_may_be_judged(recorded):
     list(measured(WORK, outcome_of=lambda result: "error" if result == "end" else None)(numbers)())
     assert counts(recorded) == {(("outcome", "error"),): 1}
 
@@ -77,7 +77,7 @@ def test_a_generator_is_sent_values(recorded):
     assert counts(recorded) == {OK: 1}
 
 
-def test_a_generator_may_handle_what_is_thrown_into_it(recorded):
+def test_a_generator_may_handle_a_thrown_exception(recorded):
     @measured(WORK)
     def work():
         try:
@@ -92,7 +92,7 @@ def test_a_generator_may_handle_what_is_thrown_into_it(recorded):
     assert counts(recorded) == {OK: 1}
 
 
-def test_what_a_generator_does_not_handle_comes_out(recorded):
+def test_a_generator_passes_on_a_thrown_exception_that_it_does_not_handle(recorded):
     made, error = measured(WORK)(numbers)(), ValueError("no")
     next(made)
     with pytest.raises(ValueError, match="no") as caught:
@@ -183,7 +183,7 @@ def test_a_block_in_a_generator_in_a_cycle_is_counted_when_it_is_collected(recor
     assert accounts(recorded.collect()) == {"mqtt": {"received": 1, "processed": 1, "discarded": 0, "in_flight": 0}}
 
 
-def test_generators_may_be_collected_while_groups_are_recorded(recorded):
+def test_generators_may_be_collected_while_batches_are_recorded(recorded):
     @measured(ingest.EVENT, source="mqtt")
     def work(me):
         me.append(me)
@@ -206,7 +206,7 @@ def test_generators_may_be_collected_while_groups_are_recorded(recorded):
     assert accounts(points) == {"mqtt": {"received": 800, "processed": 800, "discarded": 0, "in_flight": 0}}
 
 
-def test_generators_that_are_read_in_turn_are_measured_apart(recorded):
+def test_generators_that_are_read_in_turn_are_measured_separately(recorded):
     @measured(WORK, shape=lambda name: name)
     def work(name):
         yield name

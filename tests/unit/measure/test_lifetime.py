@@ -10,14 +10,14 @@ from tests.recorded import Recorded, accounts
 from tests.unit.measure.conftest import OK, WORK, counts
 
 
-def test_what_is_measured_before_telemetry_is_not_recorded():
+def test_work_measured_before_telemetry_is_not_recorded():
     work = measured(WORK)(lambda: 1)
     assert work() == 1
     with Recorded(WORK) as recorded:
         assert recorded.collect() == {}
 
 
-def test_what_was_decorated_before_telemetry_is_recorded_after():
+def test_a_function_decorated_before_telemetry_is_recorded_after():
     work = measured(WORK)(lambda: 1)
     with Recorded(WORK) as recorded:
         work()
@@ -25,7 +25,7 @@ def test_what_was_decorated_before_telemetry_is_recorded_after():
 
 
 @pytest.mark.parametrize("bound", [False, True])
-def test_what_started_before_telemetry_is_not_counted(bound):
+def test_work_that_started_before_telemetry_is_not_counted(bound):
     with contextlib.ExitStack() as stack:
         with measured(ingest.EVENT, source="mqtt"):
             recorded = stack.enter_context(Recorded(catalog=ingest.CATALOG, bound=bound))
@@ -33,7 +33,7 @@ def test_what_started_before_telemetry_is_not_counted(bound):
 
 
 @pytest.mark.parametrize("bound", [False, True])
-def test_what_started_in_an_earlier_telemetry_is_not_counted_in_the_next(bound):
+def test_work_that_started_in_an_earlier_telemetry_is_not_counted_in_the_next(bound):
     with contextlib.ExitStack() as stack:
         with Recorded(catalog=ingest.CATALOG, bound=bound):
             stack.enter_context(measured(ingest.EVENT, source="mqtt"))

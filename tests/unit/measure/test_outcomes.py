@@ -11,7 +11,7 @@ from tests.unit.measure.conftest import OK, VALUE_ERROR, WORK, boom, counts, in_
 
 
 @pytest.mark.parametrize("expected", [ValueError, (KeyError, ValueError), Exception, lambda e: "no" in str(e)])
-def test_an_expected_exception_is_no_error(recorded, expected):
+def test_an_expected_exception_is_not_an_error(recorded, expected):
     @measured(WORK, expected=expected)
     def work():
         raise ValueError("no")
@@ -77,7 +77,7 @@ def test_a_result_may_mean_a_discard(recorded):
 
 
 @pytest.mark.parametrize("answer", [[1], {"a": 1}, object(), Discarded([1]), "maybe"])
-def test_an_answer_that_is_no_outcome_does_not_reach_the_caller(recorded, answer):
+def test_a_wrong_outcome_does_not_reach_the_caller(recorded, answer):
     work = measured(ingest.EVENT, source="mqtt", outcome_of=lambda result: result)(lambda: answer)
     for _ in range(3):
         assert work() is answer
@@ -86,7 +86,7 @@ def test_an_answer_that_is_no_outcome_does_not_reach_the_caller(recorded, answer
 
 
 @pytest.mark.parametrize("outcome", ["ok", "error", "cancelled", Discarded("filtered"), None])
-def test_a_result_may_be_judged_alike_many_times(recorded, outcome):
+def test_a_result_may_be_judged_the_same_many_times(recorded, outcome):
     work = measured(ingest.EVENT, source="mqtt", outcome_of=lambda result: result)(lambda: outcome)
     for _ in range(4):
         work()
@@ -102,7 +102,7 @@ def test_a_judge_that_fails_does_not_reach_the_caller(recorded):
     assert recorded.problems() == {("test.work", "function_failed", None): 1}
 
 
-def test_what_raises_is_not_judged(recorded):
+def test_work_that_raises_is_not_judged(recorded):
     asked = []
     with pytest.raises(RuntimeError):
         measured(WORK, outcome_of=asked.append)(boom)()

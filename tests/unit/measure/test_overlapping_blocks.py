@@ -12,7 +12,7 @@ from tests.unit.measure.conftest import OK, WORK, counts
 
 
 async def turn(number):
-    """Wait, so that tasks go on one after another: first in, first out."""
+    """Wait, so that tasks continue one after another: first in, first out."""
     for _ in range(5 + number):
         await asyncio.sleep(0)
 
@@ -53,7 +53,7 @@ def test_one_object_may_measure_blocks_in_many_threads(recorded):
     assert apart(recorded) == dict.fromkeys(range(8), 100)
 
 
-def test_threads_whose_blocks_overlap_are_told_apart(recorded):
+def test_overlapping_blocks_of_threads_are_measured_separately(recorded):
     measure, inside = measured(WORK), threading.Barrier(2)
 
     def work(number):
@@ -71,7 +71,7 @@ def test_threads_whose_blocks_overlap_are_told_apart(recorded):
     }
 
 
-async def test_tasks_whose_blocks_overlap_are_told_apart(recorded):
+async def test_overlapping_blocks_of_tasks_are_measured_separately(recorded):
     measure = measured(WORK)
 
     async def work(number):
@@ -83,7 +83,7 @@ async def test_tasks_whose_blocks_overlap_are_told_apart(recorded):
     assert apart(recorded) == dict.fromkeys(range(5), 1)
 
 
-def test_generators_whose_blocks_overlap_are_told_apart(recorded):
+def test_overlapping_blocks_of_generators_are_measured_separately(recorded):
     measure = measured(WORK)
 
     def work(number):
@@ -106,7 +106,7 @@ def test_an_exit_stack_may_hold_one_object_several_times(recorded):
     assert apart(recorded) == dict.fromkeys(range(3), 1)
 
 
-def test_exit_stacks_of_generators_that_overlap_are_told_apart(recorded):
+def test_overlapping_exit_stacks_of_generators_are_measured_separately(recorded):
     measure = measured(WORK)
 
     def work(number):
@@ -122,7 +122,7 @@ def test_exit_stacks_of_generators_that_overlap_are_told_apart(recorded):
     assert apart(recorded) == {0: 1, 1: 1}
 
 
-async def test_async_exit_stacks_of_tasks_that_overlap_are_told_apart(recorded):
+async def test_overlapping_async_exit_stacks_of_tasks_are_measured_separately(recorded):
     measure = measured(WORK)
 
     async def work(number):
@@ -187,7 +187,7 @@ def test_many_exit_stacks_may_be_closed_elsewhere_at_once(recorded):
     assert accounts(recorded.collect()) == {"mqtt": {"received": 800, "processed": 800, "discarded": 0, "in_flight": 0}}
 
 
-def test_nothing_is_kept_of_blocks_that_have_ended(recorded):
+def test_ended_blocks_leave_nothing_behind(recorded):
     measure = measured(WORK)
     with measure, contextlib.ExitStack() as stack:
         stack.enter_context(measure)

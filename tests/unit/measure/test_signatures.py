@@ -41,7 +41,7 @@ def test_the_signature_stays(function):
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("name", ["__doc__", "__name__", "__qualname__", "__module__", "__annotations__"])
-def test_what_a_function_says_of_itself_stays(function, name):
+def test_the_metadata_of_a_function_stays(function, name):
     assert getattr(measured(WORK)(function), name) == getattr(function, name)
 
 
