@@ -1,0 +1,83 @@
+"""The earlier API in forked children."""
+
+import os
+import subprocess
+import sys
+import weakref
+
+from otel_ha.compat import running as compat_running
+
+FORKED = """
+import os, re
+from otel_ha.compat import get_prometheus_collector
+
+collector = get_prometheus_collector()
+
+def push(depth, connections, state):
+    collector.update_queue_depth(depth)
+    collector.update_active_connections(connections, "mqtt")
+    collector.update_circuit_breaker_state(state, "db")
+
+def show(who):
+    text = collector.export_metrics()
+    names = ("queue_size", "connection_active", "circuit_breaker_state")
+    found = [re.findall(name + r"[{].* (.*)", text) for name in names]
+    print(who, *(n for numbers in found for n in numbers), flush=True)
+
+push(5, 3, 2)
+if (child := os.fork()) == 0:
+    push(2, 1, 0)
+    show("child")
+    os._exit(0)
+os.waitpid(child, 0)
+show("parent")
+"""
+
+
+def test_a_forked_child_and_its_parent_each_show_their_own_figures():
+    quiet = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
+    command = [sys.executable, "-W", "error", "-c", FORKED]
+    done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == ["child 2.0 1.0 1.0 0.0 0.0", "parent 5.0 3.0 0.0 0.0 1.0"], done.stderr
+
+
+FORKED_WHILE_SET_UP = """
+import logging, os, signal, threading
+from otel_ha.compat import get_performance_monitor
+from otel_ha.telemetry import running_telemetry
+
+held, go_on = threading.Event(), threading.Event()
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        if threading.current_thread() is not threading.main_thread():
+            held.set()
+            go_on.wait()
+
+logging.getLogger("otel_ha").addHandler(Slow())
+other = threading.Thread(target=get_performance_monitor)
+other.start()
+held.wait()
+if (child := os.fork()) == 0:
+    signal.alarm(20)
+    get_performance_monitor().record_event_processed("mqtt")
+    print("child", get_performance_monitor().event_counts["total"], flush=True)
+    os._exit(0)
+print("ended with", os.waitpid(child, 0)[1])
+go_on.set()
+other.join()
+"""
+
+
+def test_a_child_forked_while_another_thread_sets_up_sets_up_for_itself():
+    slow = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0", "OTEL_HA_NONSENSE": "1"}
+    command = [sys.executable, "-c", FORKED_WHILE_SET_UP]
+    done = subprocess.run(command, env={**os.environ, **slow}, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == ["child 1", "ended with 0"], done.stderr
+
+
+def test_an_instance_without_references_is_not_kept_for_a_fork():
+    it = compat_running.Instance(object)
+    gone = weakref.ref(it._lock)
+    del it
+    assert gone() is None

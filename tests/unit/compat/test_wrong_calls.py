@@ -1,0 +1,78 @@
+"""Wrong arguments of the earlier API are counted, and never raise."""
+
+import pytest
+
+from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
+from otel_ha.vocabulary import ha_ingestor, ingest
+from tests.earlier import problems, total, values
+
+
+class TestWrongCalls:
+    @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), "1", None, True, [], 10**400])
+    def test_a_number_that_is_not_one_is_ignored_and_counted(self, telemetry, wrong):
+        monitor, collector, enhanced = PerformanceMonitor(), HAIngestorCollector(), EnhancedMetricsCollector()
+        monitor.record_processing_time(wrong)
+        collector.observe_event_processing(wrong)
+        enhanced.record_event_processing(wrong)
+        collector.update_event_processing_rate(wrong)
+        collector.update_queue_depth(wrong)
+        collector.update_active_connections(wrong)
+        collector.increment_data_points_written(wrong)
+        collector.increment_data_volume(wrong)
+        collector.update_deduplication_rate(wrong)
+        collector.update_filter_efficiency(wrong)
+        collector.update_transformation_success_rate(wrong)
+        collector.update_system_metrics("one", *[wrong] * 8)
+        assert problems(telemetry) == 19
+        assert {total(telemetry, each) for each in (*ingest.CATALOG, *ha_ingestor.CATALOG)} == {0}
+        assert monitor.processing_times == []
+
+    def test_it_is_warned_of_once(self, telemetry, caplog):
+        for _ in range(3):
+            PerformanceMonitor().record_processing_time(-1)
+        (record,) = caplog.records
+        assert record.message == (
+            "homeassistant.event.process.duration: a duration is a number from 0, not -1; it is left out "
+            "(later ones are counted, not logged)"
+        )
+        assert problems(telemetry) == 3
+
+    @pytest.mark.parametrize("wrong", [1.5, -0.1])
+    def test_a_ratio_is_from_0_to_1(self, telemetry, wrong):
+        HAIngestorCollector().update_deduplication_rate(wrong)
+        assert values(telemetry, ha_ingestor.DEDUPLICATION) == {}
+        assert problems(telemetry) == 1
+
+    @pytest.mark.parametrize("wrong", [None, 5, [], {}, b"mqtt"])
+    def test_an_event_from_a_source_that_is_not_text_is_counted_as_other(self, telemetry, wrong):
+        PerformanceMonitor().record_event_processed(wrong)
+        of = frozenset({("homeassistant_source", "_OTHER"), ("homeassistant_outcome", "ok")})
+        assert values(telemetry, ha_ingestor.COUNTED_EVENTS) == {of: 1}
+        assert problems(telemetry) == 1
+
+    @pytest.mark.parametrize("wrong", ["splendid", "", None, 1, True, []])
+    def test_an_unknown_status_is_neither_a_success_nor_an_error(self, telemetry, wrong):
+        HAIngestorCollector().increment_events_processed("mqtt", status=wrong)
+        HAIngestorCollector().increment_data_points_written(2, "state", wrong)
+        (labels,) = values(telemetry, ha_ingestor.COUNTED_EVENTS)
+        assert ("homeassistant_outcome", "_OTHER") in labels
+        assert problems(telemetry) == 2
+
+    def test_a_status_stated_as_unknown_is_the_same_as_none(self, telemetry):
+        HAIngestorCollector().increment_events_processed("mqtt", status="unknown")
+        of = frozenset({("homeassistant_source", "mqtt"), ("homeassistant_domain", "unknown")})
+        assert values(telemetry, ha_ingestor.COUNTED_EVENTS) == {of: 1}
+        assert problems(telemetry) == 0
+
+    @pytest.mark.parametrize("wrong", ["yes", None, 1, []])
+    def test_a_success_that_is_not_a_bool_is_neither(self, telemetry, wrong):
+        EnhancedMetricsCollector().record_event_processing(0.1, "mqtt", success=wrong)
+        (labels,) = values(telemetry, ingest.EVENT_DURATION)
+        assert ("homeassistant_outcome", "_OTHER") in labels
+        assert PerformanceMonitor().error_counts["total"] == 0
+
+    def test_an_unknown_severity_is_other(self, telemetry):
+        HAIngestorCollector().increment_errors("timeout", "db", "dire")
+        (labels,) = values(telemetry, ingest.ERRORS)
+        assert ("homeassistant_error_severity", "_OTHER") in labels
+        assert problems(telemetry) == 1

@@ -1,0 +1,104 @@
+"""Scrapes that fail, hang, overlap, or run in a forked child."""
+
+import threading
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import GaugeMetricFamily
+
+from otel_ha.serve.application import Endpoint
+from tests.unit.endpoint.conftest import Calling, endpoint
+
+
+class Flaky:
+    """A collector that raises while it is broken."""
+
+    broken = True
+    describe = list
+
+    def collect(self):
+        if self.broken:
+            raise ValueError("secret detail")
+        yield GaugeMetricFamily("fine", "Fine.", 1)
+
+
+@pytest.fixture
+def flaky() -> tuple[Flaky, Endpoint]:
+    collector = Flaky()
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return collector, endpoint(registry)
+
+
+def test_a_collector_that_raises_is_an_error_without_a_traceback(flaky):
+    _, served = flaky
+    response = served.respond("GET", "/metrics", {})
+    assert response.status == 500
+    assert b"secret" not in response.body
+    assert b"Traceback" not in response.body
+
+
+def test_an_outage_of_the_metrics_is_one_line_and_its_end_another(flaky, caplog):
+    collector, served = flaky
+    for _ in range(3):
+        served.respond("GET", "/metrics", {})
+    collector.broken = False
+    for _ in range(3):
+        assert served.respond("GET", "/metrics", {}).status == 200
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_there_is_one_scrape_at_a_time():
+    inside, seen = [], []
+
+    def collect():
+        inside.append(1)
+        time.sleep(0.005)  # the best chance for other threads to enter
+        seen.append(len(inside))
+        inside.pop()
+        return []
+
+    registry = CollectorRegistry()
+    registry.register(Calling(collect))
+    served = endpoint(registry)
+    scrapes = [
+        *(threading.Thread(target=served.respond, args=("GET", "/metrics", {})) for _ in range(4)),
+        *(threading.Thread(target=served.text) for _ in range(4)),
+    ]
+    for scrape in scrapes:
+        scrape.start()
+    for scrape in scrapes:
+        scrape.join()
+    assert seen == [1] * 8
+
+
+def test_a_scrape_behind_one_that_hangs_is_unavailable(monkeypatch):
+    monkeypatch.setattr("otel_ha.serve.application.PATIENCE", 0.01)
+    going_on, release = threading.Event(), threading.Event()
+
+    def collect():
+        going_on.set()
+        release.wait()
+        return []
+
+    registry = CollectorRegistry()
+    registry.register(Calling(collect))
+    served = endpoint(registry)
+    first = threading.Thread(target=served.respond, args=("GET", "/metrics", {}))
+    first.start()
+    going_on.wait()
+    assert served.respond("GET", "/metrics", {}).status == 503
+    release.set()
+    first.join()
+    assert served.respond("GET", "/metrics", {}).status == 200
+
+
+def test_a_forked_child_does_not_wait_for_the_parents_scrape(monkeypatch, registry):
+    monkeypatch.setattr("otel_ha.serve.application.PATIENCE", 0.01)
+    served = endpoint(registry)
+    served._rendering.acquire()
+    assert served.respond("GET", "/metrics", {}).status == 503
+    served.after_fork_in_child()
+    assert served.respond("GET", "/metrics", {}).status == 200

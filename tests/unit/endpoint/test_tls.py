@@ -1,0 +1,137 @@
+"""The endpoint's own server with TLS."""
+
+import http.client
+import socket
+import ssl
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import trustme
+
+from otel_ha.serve.server import Server
+from tests.unit.endpoint.conftest import endpoint, fetch, serving
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory) -> SimpleNamespace:
+    """A certificate authority, a server's certificate for localhost and a client's, as files."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    ca = trustme.CA()
+    made = SimpleNamespace(ca=folder / "ca.pem", folder=folder)
+    ca.cert_pem.write_to_path(made.ca)
+    for name, identity in (("server", "127.0.0.1"), ("client", "prometheus.example")):
+        issued = ca.issue_cert(identity)
+        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+        issued.cert_chain_pems[0].write_to_path(certificate)
+        issued.private_key_pem.write_to_path(key)
+        issued.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}-both.pem")
+        setattr(made, name, certificate)
+        setattr(made, f"{name}_key", key)
+    return made
+
+
+def trusting(pem: SimpleNamespace) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=pem.ca)
+
+
+def test_with_a_certificate_it_speaks_tls(registry, pem):
+    with serving(endpoint(registry), certificate=pem.server, key=pem.server_key) as server:
+        assert server.url == f"https://127.0.0.1:{server.port}"
+        status, _, body = fetch(server, "/metrics", context=trusting(pem))
+    assert status == 200
+    assert b"event_total{" in body
+
+
+def test_one_file_can_hold_key_and_certificate(pem):
+    with serving(endpoint(), certificate=str(pem.folder / "server-both.pem")) as server:
+        assert fetch(server, "/healthz", context=trusting(pem))[0] == 200
+
+
+def test_the_end_of_a_tls_answer_is_marked(pem):
+    with (
+        serving(endpoint(), certificate=pem.server, key=pem.server_key) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        trusting(pem).wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as client,
+    ):
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        while client.recv(1000):
+            pass  # an unmarked end raises SSLEOFError
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+def test_tls_older_than_1_2_is_refused(pem):
+    old = trusting(pem)
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with (
+        serving(endpoint(), certificate=pem.server, key=pem.server_key) as server,
+        pytest.raises((ssl.SSLError, ConnectionResetError)),
+    ):
+        fetch(server, "/healthz", context=old)
+
+
+def test_a_client_with_a_certificate_of_the_authority_is_let_in(pem):
+    context = trusting(pem)
+    context.load_cert_chain(pem.client, pem.client_key)
+    with serving(endpoint(), certificate=pem.server, key=pem.server_key, client_ca=pem.ca) as server:
+        assert fetch(server, "/healthz", context=context)[0] == 200
+
+
+def test_a_client_without_a_certificate_is_kept_out(pem):
+    with (
+        serving(endpoint(), certificate=pem.server, key=pem.server_key, client_ca=pem.ca) as server,
+        pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError)),
+    ):
+        fetch(server, "/healthz", context=trusting(pem))
+
+
+def test_a_client_with_a_certificate_of_another_authority_is_kept_out(pem, tmp_path):
+    context = trusting(pem)
+    trustme.CA().issue_cert("prometheus.example").private_key_and_cert_chain_pem.write_to_path(tmp_path / "other.pem")
+    context.load_cert_chain(tmp_path / "other.pem")
+    with (
+        serving(endpoint(), certificate=pem.server, key=pem.server_key, client_ca=pem.ca) as server,
+        pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError)),
+    ):
+        fetch(server, "/healthz", context=context)
+
+
+def test_a_client_that_never_shakes_hands_does_not_keep_others_waiting(pem):
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(endpoint(), certificate=pem.server, key=pem.server_key))
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        assert fetch(server, "/healthz", context=trusting(pem))[0] == 200
+
+
+def test_plain_http_to_a_tls_port_leaves_no_trace(pem, capfd):
+    with serving(endpoint(), certificate=pem.server, key=pem.server_key) as server:
+        with pytest.raises((http.client.HTTPException, OSError)):
+            fetch(server, "/healthz")
+        assert fetch(server, "/healthz", context=trusting(pem))[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_missing_certificate_is_an_error_of_start(pem):
+    with pytest.raises(OSError, match="No such file"):
+        Server(endpoint(), "127.0.0.1", 0, certificate=pem.folder / "none.pem", key=pem.server_key).start()
+
+
+def test_a_key_of_another_certificate_is_an_error_of_start(pem):
+    with pytest.raises(OSError, match=r"(?i)mismatch"):
+        Server(endpoint(), "127.0.0.1", 0, certificate=pem.server, key=pem.client_key).start()
+
+
+def test_an_encrypted_key_is_an_error_of_start(pem, tmp_path):
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    key = serialization.load_pem_private_key(pem.server_key.read_bytes(), None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"phrase"),
+    )
+    (tmp_path / "encrypted.key").write_bytes(encrypted)
+    with pytest.raises(OSError, match=r".+"):
+        Server(endpoint(), "127.0.0.1", 0, certificate=pem.server, key=tmp_path / "encrypted.key").start()
