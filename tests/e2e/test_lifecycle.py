@@ -200,7 +200,7 @@ def test_an_outage_is_one_warning_and_one_notice_of_recovery(make_otelcol: Calla
         process.stdin.flush()
         _, log = ended(process)
     lines = log.splitlines()
-    assert [("fails" in line, "works again" in line) for line in lines] == [(True, False), (False, True)], log
+    assert [("failed" in line, "works again" in line) for line in lines] == [(True, False), (False, True)], log
 
 
 def test_a_forked_child_keeps_its_own_history():
