@@ -84,9 +84,9 @@ def kept(kind: str, mode: str) -> dict[str, float]:
 
 def _keeping(telemetry: Telemetry) -> Callable[[], None]:
     """Return a function that takes a regular collection now; the next one is an hour away."""
-    assert telemetry._pipeline is not None
-    assert telemetry._pipeline.history is not None
-    return telemetry._pipeline.history.keep
+    assert telemetry.pipeline is not None
+    assert telemetry.pipeline.history is not None
+    return telemetry.pipeline.history.store
 
 
 def _memory(work: Callable[[str], None], keep: Callable[[], None]) -> dict[str, float]:

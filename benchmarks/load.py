@@ -88,7 +88,7 @@ async def run(rate: float, seconds: float) -> dict[str, float]:
             sent = await feed(source, messages, rate, seconds)
             elapsed, cpu, here = time.perf_counter() - began, time.process_time() - cpu, time.thread_time() - here
             found = {"cpu": cpu / elapsed, "elsewhere": (cpu - here) / elapsed}
-            found["rate"] = (sent - len(intake._events)) / elapsed
+            found["rate"] = (sent - len(intake)) / elapsed
             found["p99"] = quantile(sink.taken or [0.0], 0.99)
             intake.close()
             await work
@@ -101,7 +101,7 @@ async def feed(source: MqttSource, messages: Iterator[aiomqtt.Message], rate: fl
     sent, began = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - began) < seconds:
         while sent < elapsed * rate:
-            source._take(next(messages))
+            source.take(next(messages))
             sent += 1
         await asyncio.sleep(TICK)
     return sent

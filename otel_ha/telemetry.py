@@ -129,6 +129,11 @@ class Telemetry:
         return bool(differences)
 
     @property
+    def pipeline(self) -> Pipeline | None:
+        """The pipeline while telemetry runs, else None; for tools that look inside, and without a promise to stay."""
+        return self._pipeline
+
+    @property
     def metrics_url(self) -> str | None:
         """The URL for Prometheus to scrape; None if no port of our own is open."""
         return self._endpoint.metrics_url

@@ -68,7 +68,7 @@ class Recorded:
 
     @property
     def gate(self) -> CollectionGate:
-        return self.pipeline._shared.gate
+        return self.pipeline.gate
 
     def __enter__(self) -> Self:
         self.pipeline.connect()

@@ -26,9 +26,13 @@ class Intake:
         self._events: deque[tuple[float, Event]] = deque()
         self._changed = asyncio.Event()
         self._closed = False
-        ingest.QUEUE_SIZE.observe(lambda: len(self._events), queue="ingest")
+        ingest.QUEUE_SIZE.observe(lambda: len(self), queue="ingest")
         ingest.QUEUE_CAPACITY.observe(lambda: capacity, queue="ingest")
         ingest.QUEUE_AGE.observe(self.oldest_age, queue="ingest")
+
+    def __len__(self) -> int:
+        """Return the number of queued events."""
+        return len(self._events)
 
     def put(self, event: Event) -> None:
         """Add an event, or discard it if the queue is full."""

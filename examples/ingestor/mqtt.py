@@ -77,9 +77,9 @@ class MqttSource:
 
     async def _read(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
-            self._take(message)
+            self.take(message)
 
-    def _take(self, message: aiomqtt.Message) -> None:
+    def take(self, message: aiomqtt.Message) -> None:
         """Put the event in a message into the intake, if it is a state message."""
         meaning = self._layout.meaning(str(message.topic))
         payload = message.payload if isinstance(message.payload, bytes) else b""

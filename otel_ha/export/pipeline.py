@@ -80,6 +80,7 @@ class Pipeline:
         self._config = config
         self._catalog = catalog
         self._shared = Shared(Problems(runtime.RECORDING_PROBLEMS.add))
+        self.gate = self._shared.gate
         self._views = views
         self._viewed = matched_by(views, catalog)
         self.journal = self._new_journal() if foreign is None else None
@@ -105,7 +106,7 @@ class Pipeline:
         on = (instrument for instrument in self._catalog if instrument.group in self._config.groups)
         recorders = self.recorders.make(meter, on)
         # All at once, when everything is made: work that starts meanwhile is counted by all of them or by none.
-        with self._shared.gate.held():
+        with self.gate.held():
             connect(recorders)
         if self.history is not None:
             if isinstance(self.provider, SdkMeterProvider) and not isinstance(self.provider, OwnProvider):
@@ -161,7 +162,7 @@ class Pipeline:
         return [*(reader.delivery for reader in self.pushes), *stored]
 
     def _own_provider(self, *, forked: bool) -> OwnProvider:
-        config, gate = self._config, self._shared.gate
+        config, gate = self._config, self.gate
         if "prometheus" in config.metrics_exporters:
             self.scrape = ScrapeReader(gate)
         if "otlp" in config.metrics_exporters:
@@ -197,9 +198,9 @@ class Pipeline:
         if foreign is not None and not isinstance(foreign, SdkMeterProvider):
             return None
         if self.journal is None:
-            return HistoryReader(history, self._shared.gate, tuple)
+            return HistoryReader(history, self.gate, tuple)
         self.journal.increases = Increases()
-        return HistoryReader(history, self._shared.gate, self.journal.take_increases)
+        return HistoryReader(history, self.gate, self.journal.take_increases)
 
     def _new_journal(self) -> Journal | None:
         """Return a new journal; None if each measurement has to go through the SDK."""

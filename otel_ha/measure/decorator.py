@@ -67,7 +67,7 @@ class Measured:
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
         self._paths: FastPaths | None = None
-        self._open: dict[int, list[Measurement]] = {}
+        self.open_blocks: dict[int, list[Measurement]] = {}
 
     def __call__(self, function: F) -> F:
         """Return `function` measured, with its own signature and kind."""
@@ -90,7 +90,7 @@ class Measured:
         # the same frame, which therefore identifies it; within a frame the last block entered is the first one left.
         # No lock: a generator that is collected half-read leaves its block wherever it interrupts, and a fork copies
         # locks as they are. Each of these steps is atomic, and no other block has this frame.
-        self._open.setdefault(_block(), []).append(measurement)
+        self.open_blocks.setdefault(_block(), []).append(measurement)
         return measurement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -101,14 +101,14 @@ class Measured:
 
     def _close(self, block: int) -> Measurement | None:
         """Remove and return the measurement that was begun last in a block."""
-        of_block = self._open.get(block)
+        of_block = self.open_blocks.get(block)
         if of_block is None:  # entered in one function by an ExitStack that is closed in another
-            block, of_block = next(reversed(list(self._open.items())), (block, None))
+            block, of_block = next(reversed(list(self.open_blocks.items())), (block, None))
         if not of_block:
             return None
         measurement = of_block.pop()
         if not of_block:
-            self._open.pop(block, None)
+            self.open_blocks.pop(block, None)
         return measurement
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:

@@ -70,6 +70,11 @@ class CollectionGate:
         self._deferred.append((_addressed(changes), get_current()))
 
     @property
+    def waiting(self) -> int:
+        """The number of batches that wait."""
+        return len(self._deferred)
+
+    @property
     def reader(self) -> object | None:
         """The reader for which this thread is collecting; None if it collects for none of ours."""
         return self._thread.reader

@@ -65,12 +65,12 @@ class Accounting(RuleBasedStateMachine):
     @rule()
     def start_what_waits(self):
         source = self.queued.pop(0)
-        measurement = measured(ingest.QUEUED_EVENT, source=source).start((), {})
+        measurement = measured(ingest.QUEUED_EVENT, source=source, outcome_of=lambda outcome: outcome).start((), {})
         self.active.append((source, measurement.__enter__()))
 
     @rule(source=SOURCES)
     def start_at_once(self, source):
-        measurement = measured(ingest.EVENT, source=source).start((), {})
+        measurement = measured(ingest.EVENT, source=source, outcome_of=lambda outcome: outcome).start((), {})
         self.active.append((source, measurement.__enter__()))
         self.count(source, "received")
         self.count(source, "in_flight")
@@ -79,8 +79,7 @@ class Accounting(RuleBasedStateMachine):
     @rule(outcome=OUTCOMES, data=st.data())
     def end(self, outcome, data):
         source, measurement = self.active.pop(data.draw(st.integers(0, len(self.active) - 1)))
-        measurement.returned(None)
-        measurement._outcome = outcome
+        measurement.returned(outcome)
         measurement.__exit__(None, None, None)
         self.ended(source, outcome)
 

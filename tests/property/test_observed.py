@@ -159,7 +159,7 @@ class Driven:
     def join(self, temporality, ours):
         kind = MemoryReader if ours else InMemoryMetricReader
         reader = kind(preferred_temporality=TEMPORALITIES[temporality])
-        reader.gate = self.pipeline._shared.gate
+        reader.gate = self.pipeline.gate
         reader.before = {}
         self.readers.append(reader)
         self.pipeline.provider.add_metric_reader(reader)

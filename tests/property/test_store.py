@@ -78,7 +78,7 @@ class Store:
 
     def join(self) -> None:
         self.readers.append(MemoryReader())
-        self.readers[-1].gate = self.run.pipeline._shared.gate
+        self.readers[-1].gate = self.run.pipeline.gate
         self.run.pipeline.provider.add_metric_reader(self.readers[-1])
 
     def leave(self) -> None:

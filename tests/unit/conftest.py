@@ -15,7 +15,7 @@ from otel_ha import telemetry as running
 def _no_telemetry_left() -> Iterator[None]:
     """Fail a test that leaves telemetry running, and stop it for the next one."""
     yield
-    left = running._running
+    left = running.running_telemetry()
     if left is not None:
         left.shutdown(timeout=1)
         pytest.fail(f"the test left {left} running")

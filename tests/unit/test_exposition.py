@@ -128,7 +128,7 @@ def test_metrics_that_the_exporter_cannot_write_are_omitted_and_warned_of_once(r
 def test_a_client_library_that_writes_differently_writes_everything_itself(
     reader, meter, covered, monkeypatch, caplog, encode
 ):
-    monkeypatch.setattr(template, "_escaped", str)
+    monkeypatch.setattr(template, "escaped", str)
     meter.create_counter("events").add(1, {"kind": "a"})
     assert text(reader, encode) == encode(reader.registry).decode()
     assert text(reader, encode) == encode(reader.registry).decode()
@@ -313,15 +313,15 @@ def test_formats_and_templates_are_bounded(reader, meter, monkeypatch):
     for version in range(1, 3 * MOST_FORMATS):
         encode, _ = choose_encoder(f"application/openmetrics-text;version={version}.0.0")
         assert text(reader, encode) == encode(reader.registry).decode()
-    assert len(reader._formats) <= MOST_FORMATS
-    assert all(len(each._templates) <= 2 for each in reader._formats.values())
+    assert len(reader.formats) <= MOST_FORMATS
+    assert all(len(each.templates) <= 2 for each in reader.formats.values())
 
 
 def test_the_same_format_is_at_hand_the_next_time(reader, meter):
     meter.create_counter("events").add(1)
     for _ in range(2):
         text(reader, choose_encoder("application/openmetrics-text;version=1.0.0")[0])
-    assert len(reader._formats) == 1
+    assert len(reader.formats) == 1
 
 
 def test_the_endpoint_writes_a_registry_in_pieces(reader, meter, covered):

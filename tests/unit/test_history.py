@@ -380,7 +380,7 @@ def test_measurements_while_the_meter_is_disabled_are_left_out(kept):
 
 def test_a_reader_that_joins_while_the_meter_is_disabled_brings_nothing_into_any_reader(kept):
     first = MemoryReader()
-    first.gate = kept.pipeline._shared.gate
+    first.gate = kept.pipeline.gate
     kept.pipeline.provider.add_metric_reader(first)
     SYNCS.add(1)
     assert first.collected()["test.syncs"] == {frozenset(): 1}
@@ -415,7 +415,7 @@ def test_measurements_that_another_reader_settles_during_a_collection_are_kept_o
             collect()
             for _ in range(100):  # a new series, which another reader settles before the increases are fetched
                 ingest.EVENT_DURATION.record(0.001, source="mqtt", domain="light", outcome="ok")
-            recorded.pipeline._journal.settle()
+            recorded.pipeline.journal.settle()
 
         reader.collect = raced
         recorded.collect(1)
@@ -430,7 +430,7 @@ def test_measurements_that_another_reader_settles_during_a_collection_are_kept_o
 
 def test_nothing_is_lost_or_kept_twice_while_others_record_and_scrape(kept):
     scrape = MemoryReader()
-    scrape.gate = kept.pipeline._shared.gate
+    scrape.gate = kept.pipeline.gate
     kept.pipeline.provider.add_metric_reader(scrape)
 
     def work(number):

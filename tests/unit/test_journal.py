@@ -75,7 +75,7 @@ class Running:
 
     def join(self, temporality):
         reader = MemoryReader(preferred_temporality=temporality)
-        reader.gate = self.pipeline._shared.gate
+        reader.gate = self.pipeline.gate
         self.provider.add_metric_reader(reader)
         return reader
 
@@ -766,7 +766,7 @@ def test_work_keeps_at_most_one_batch_for_each_end(views):
 
 
 def number_of_groups(running):
-    return sum(map(len, running.journal._batches.values()))
+    return running.journal.batch_count
 
 
 def test_spans_of_measurements_can_be_garbage_collected_after_a_collection(tracer):
@@ -775,7 +775,7 @@ def test_spans_of_measurements_can_be_garbage_collected_after_a_collection(trace
             THINGS.add(1)
         running.collect()
         gc.collect()
-        assert running.journal._replays == []
+        assert running.journal.replays == []
 
 
 # ---- Metric groups, exponential histograms, shutdown, fork
@@ -912,7 +912,7 @@ def test_a_child_can_be_forked_while_the_journal_is_being_settled():
     settings = config(metrics_exporters=("otlp", "prometheus"), otlp_endpoint="http://127.0.0.1:9", otlp_timeout=0.1)
     with setup_telemetry("test", config=settings, catalog=CATALOG) as telemetry:
         THINGS.add(1)
-        with telemetry._pipeline.provider.journal._sorting:  # as another thread does
+        with telemetry.pipeline.provider.journal.held():  # as another thread does
 
             def child():
                 THINGS.add(1)

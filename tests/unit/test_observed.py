@@ -39,7 +39,7 @@ class Observing(Running):
         """Return how many values of an instrument the SDK sees in a collection by a reader."""
         observed = self.pipeline.recorders.observed[instrument]
         callback = observed.observe if isinstance(observed, ExpiringSums) else observed.callback
-        gate = self.pipeline._shared.gate
+        gate = self.pipeline.gate
         gate.begin(reader or self.readers[0])
         try:
             return len(list(callback(CallbackOptions())))

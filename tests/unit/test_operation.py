@@ -206,7 +206,7 @@ def test_an_operation_is_inert_before_and_after_telemetry():
 def test_work_that_ends_in_a_finalizer_waits_for_the_next_collection(recorded):
     EVENT.started(MQTT)
     EVENT.ended("cancelled", 0.1, at_start=MQTT, at_end=MQTT, later=True)
-    assert len(recorded.gate._deferred) == 1
+    assert recorded.gate.waiting == 1
     assert account(recorded) == (1, 1, 0, 0)
 
 
@@ -356,11 +356,23 @@ def test_an_attribute_that_a_step_sets_cannot_be_bound(keyword):
 def test_a_bound_operation_finds_the_steps_that_another_thread_resolved():
     bound = EVENT.bind(source="mqtt")
     with Recorded(catalog=ingest.CATALOG, bound=True) as recorded:
-        bound.receive()
-        EVENT.__dict__["_resolved"] = Resolved(EVENT.instruments)  # as if two threads were first at the same time
+        barrier = threading.Barrier(2)
+
+        class Slow(Resolved):
+            __slots__ = ()
+
+            def __init__(self, instruments):
+                super().__init__(instruments)
+                barrier.wait(10)  # both threads are first at the same time
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("otel_ha.declare.operation.Resolved", Slow)
+            thread = threading.Thread(target=EVENT.resolved)
+            thread.start()
+            bound.receive()
+            thread.join()
         for _ in range(3):
             bound.discard("late")
-        assert bound._resolved[0] is EVENT.resolved()
         assert account(recorded) == (1, 0, 3, -2)
 
 

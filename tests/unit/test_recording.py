@@ -332,7 +332,7 @@ def test_a_batch_waits_for_the_last_of_two_overlapping_collections(recorded):
     gate.apply(changes(1, 1))
     first_may_end.set()
     thread.join()
-    during = recorded.readers[0]._metrics_data, len(gate._deferred)
+    during = recorded.readers[0]._metrics_data, gate.waiting
     gate.end()
     assert during == (None, 1)
     assert together(recorded) == (1, 1)
@@ -367,9 +367,9 @@ def test_ending_a_collection_twice_ends_it_once(recorded):
     gate.end()
     gate.begin("a reader")
     gate.apply(changes(1, 1))
-    assert len(gate._deferred) == 1
+    assert gate.waiting == 1
     gate.end()
-    assert len(gate._deferred) == 0
+    assert gate.waiting == 0
 
 
 def test_an_end_without_a_beginning_in_this_thread_has_no_effect(recorded):
@@ -378,7 +378,7 @@ def test_an_end_without_a_beginning_in_this_thread_has_no_effect(recorded):
     thread.start()
     thread.join()
     recorded.gate.apply(changes(1, 1))
-    assert len(recorded.gate._deferred) == 1
+    assert recorded.gate.waiting == 1
     recorded.gate.end()
 
 
@@ -391,7 +391,7 @@ def test_deferring_takes_no_lock(recorded):
     holding, done = threading.Event(), threading.Event()
 
     def hold():
-        with recorded.gate._lock:
+        with recorded.gate.held():
             holding.set()
             done.wait(10)
 
@@ -408,7 +408,7 @@ def test_batches_deferred_by_finalizers_do_not_pile_up_without_collections(recor
     for _ in range(100):
         recorded.gate.apply([])
         recorded.gate.defer(changes(1, 1))
-    assert len(recorded.gate._deferred) <= 1
+    assert recorded.gate.waiting <= 1
 
 
 def test_a_finalizer_may_defer_while_its_thread_records_a_batch(recorded):
@@ -423,7 +423,7 @@ def test_a_finalizer_may_defer_while_its_thread_records_a_batch(recorded):
     try:
         for _ in range(10):
             Cyclic()
-        with recorded.gate._lock:
+        with recorded.gate.held():
             gc.collect()
     finally:
         gc.enable()
@@ -431,7 +431,7 @@ def test_a_finalizer_may_defer_while_its_thread_records_a_batch(recorded):
 
 
 def test_a_finalizer_may_record_a_batch_while_its_thread_records_one(recorded):
-    with recorded.gate._lock:
+    with recorded.gate.held():
         recorded.gate.apply(changes(1, 1))
     assert together(recorded) == (1, 1)
 
@@ -442,7 +442,7 @@ def test_a_collection_that_hangs_costs_neither_memory_nor_counts(recorded, monke
     for _ in range(25):
         recorded.gate.apply(changes(1, 1))
         recorded.gate.defer(changes(1, 1))
-    assert len(recorded.gate._deferred) <= 11
+    assert recorded.gate.waiting <= 11
     recorded.gate.end()
     assert together(recorded) == (50, 50)
 

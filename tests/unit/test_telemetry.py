@@ -308,7 +308,7 @@ def test_an_exponential_push_leaves_the_scrape_explicit():
     )
     with setup_telemetry(config=settings, catalog=OURS) as telemetry:
         WAIT.record(0.7)
-        (push,) = telemetry._pipeline.pushes
+        (push,) = telemetry.pipeline.pushes
         (metric,) = push._collect(push).resource_metrics[0].scope_metrics[0].metrics
         assert isinstance(metric.data, ExponentialHistogram)
         assert 'test_wait_seconds_bucket{le="1.5"' in telemetry.prometheus_text()
@@ -510,7 +510,7 @@ def test_series_that_are_used_again_before_a_collection_stay_within_the_limit():
 
 
 def kept_by_the_sdk(telemetry: Telemetry, name: str) -> int:
-    storages = telemetry._pipeline.provider._measurement_consumer._reader_storages.values()
+    storages = telemetry.pipeline.provider._measurement_consumer._reader_storages.values()
     matches = [
         m for s in storages for i, ms in s._instrument_view_instrument_matches.items() if i.name == name for m in ms
     ]

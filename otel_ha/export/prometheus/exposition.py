@@ -63,7 +63,7 @@ class Exposition:
         self._trusted = trusted
         self._end = encode(CollectorRegistry()).decode()
         self._target_info: str | None = None
-        self._templates: dict[Any, Template] = {}
+        self.templates: dict[Any, Template] = {}
 
     def chunks(self, data: MetricsData | None, others: Sequence[Family]) -> Iterator[str]:
         """Return the text of collected metrics and of other collectors' families, in pieces."""
@@ -104,16 +104,16 @@ class Exposition:
         data, keys, bounds = metric.data, points.keys(), points.bounds or ()
         kind = (type(data), getattr(data, "is_monotonic", None), getattr(data, "aggregation_temporality", None))
         key = (of_scope.scope, metric.name, metric.description, metric.unit, kind, bounds, frozenset(keys))
-        template = self._templates.get(key)
+        template = self.templates.get(key)
         if template is None:
-            if len(self._templates) >= MOST_TEMPLATES:
-                self._templates.clear()
+            if len(self.templates) >= MOST_TEMPLATES:
+                self.templates.clear()
             shown = replace(of_scope, metrics=[example(metric, sorted(keys), bounds)])
             whole = MetricsData([replace(of_resource, scope_metrics=[shown])])
             # A new exporter: its metrics wait in a queue, which scrapes in other threads would empty.
             text = Exporter(target_info=False).text(whole, self._encode).removesuffix(self._end)
             buckets = len(bounds) + 1 if isinstance(data, Histogram) else 0
-            template = self._templates[key] = taken_apart(text, sorted(keys), buckets)
+            template = self.templates[key] = taken_apart(text, sorted(keys), buckets)
         return template
 
 

@@ -41,7 +41,7 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
         self.gate = gate
         self.registry = StreamingRegistry(self)
         self._thread = threading.local()
-        self._formats: dict[Any, Exposition] = {}
+        self.formats: dict[Any, Exposition] = {}
         self._left_out: set[str] = set()
         super().__init__(registry=self.registry)
 
@@ -89,11 +89,11 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
     def _exposition(self, encode: Encode) -> Exposition:
         # prometheus_client makes a new partial for the same format.
         format_ = (encode.func, *sorted(encode.keywords.items())) if isinstance(encode, partial) else encode
-        found = self._formats.get(format_)
+        found = self.formats.get(format_)
         if found is None:
-            if len(self._formats) >= MOST_FORMATS:
-                self._formats.clear()
-            found = self._formats[format_] = exposition(encode)
+            if len(self.formats) >= MOST_FORMATS:
+                self.formats.clear()
+            found = self.formats[format_] = exposition(encode)
         return found
 
 

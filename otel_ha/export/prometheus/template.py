@@ -99,11 +99,12 @@ def written(points: Points, template: Template) -> Iterator[str]:
     """Return the text of each series of a metric."""
     for attributes, counts, value in points.rows():
         series = template.series[tuple(attributes)]
-        values = [*map(_escaped, attributes.values()), *_cumulative(counts), _spelled(value)]
+        values = [*map(escaped, attributes.values()), *_cumulative(counts), _spelled(value)]
         yield series.text % series.chosen(values)
 
 
-def _escaped(value: Any) -> str:
+def escaped(value: Any) -> str:
+    """Return the text of a label value, escaped as prometheus_client does."""
     text = str(value) if isinstance(value, str) else dumps(value, default=str)
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 

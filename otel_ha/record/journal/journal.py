@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry.context import Context, set_value
@@ -86,7 +87,8 @@ class Journal:
         self._batches: dict[Step, list[Batch]] = {step: [] for step in _BACKWARDS}
         self._entries: dict[Step, list[Entry]] = {step: [] for step in _BACKWARDS}
         self._dirty: list[Cell] = []
-        self._replays: list[Entry] = []
+        self.replays: list[Entry] = []
+        """Entries from sampled spans, which the next collection replays through the SDK."""
         self.increases: Increases | None = None
         """The growth of cells, if a history wants to know."""
         self.readers: Callable[[], object] = lambda: None
@@ -95,7 +97,18 @@ class Journal:
         """Return how many measurements and entries wait."""
         lists: list[list[Any]] = [cell.amounts for cell in self._cells]
         lists += [batch.amounts for batches in self._batches.values() for batch in batches]
-        return sum(map(len, [*lists, *self._entries.values(), self._replays]))
+        return sum(map(len, [*lists, *self._entries.values(), self.replays]))
+
+    @property
+    def batch_count(self) -> int:
+        """The number of resolved batches."""
+        return sum(map(len, self._batches.values()))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nothing be settled until the block ends."""
+        with self._sorting:
+            yield
 
     # ---- Recording
 
@@ -106,7 +119,7 @@ class Journal:
 
     def batch(self, step: Step, cell: Cell | None, constants: Changes) -> Batch | None:
         """Return a new batch; None if there are very many."""
-        if sum(map(len, self._batches.values())) >= self.MOST_BATCHES:
+        if self.batch_count >= self.MOST_BATCHES:
             return None
         batch = Batch(self, cell, constants)
         batch.limit = self._limit()
@@ -115,7 +128,7 @@ class Journal:
 
     def _limit(self) -> int:
         # The more lists there are, the shorter later ones are kept, so that all of them together stay bounded.
-        lists = len(self._cells) + sum(map(len, self._batches.values()))
+        lists = len(self._cells) + self.batch_count
         return max(SHORT, min(LONG, 10 * LONG // (lists + 1)))
 
     def write(self, changes: Changes, step: Step = "received", context: Context | None = None) -> None:
@@ -165,7 +178,7 @@ class Journal:
         """Forget measurements that are not settled yet: the meter was switched off meanwhile."""
         with self._sorting:
             self._gather()
-            self._replays.clear()
+            self.replays.clear()
             dirty, self._dirty = self._dirty, []
             for cell in dirty:
                 cell.drop()
@@ -193,7 +206,7 @@ class Journal:
 
     def _replay(self) -> None:
         """Record entries that may become exemplars through the SDK."""
-        replays, self._replays = self._replays, []
+        replays, self.replays = self.replays, []
         for changes, context in replays:
             for amount, cell in changes:
                 cell.replay(amount, context or Context())
@@ -217,8 +230,8 @@ class Journal:
         found: defaultdict[Cell, list[float]] = defaultdict(list)
         for entry in _prefix(entries):
             changes, context = entry
-            if context is not None and len(self._replays) < self.MOST_REPLAYS:
-                self._replays.append(entry)
+            if context is not None and len(self.replays) < self.MOST_REPLAYS:
+                self.replays.append(entry)
                 continue
             for amount, cell in changes:
                 found[cell].append(amount)

@@ -113,7 +113,7 @@ def test_a_generator_that_is_closed_takes_no_lock_and_waits_for_the_next_collect
         made = measured(WORK)(numbers)()
         next(made)
         made.close()
-        assert len(recorded.gate._deferred) == 1
+        assert recorded.gate.waiting == 1
 
 
 def test_closing_a_generator_runs_its_clean_up(recorded):

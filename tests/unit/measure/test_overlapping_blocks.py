@@ -191,7 +191,7 @@ def test_ended_blocks_leave_nothing_behind(recorded):
     measure = measured(WORK)
     with measure, contextlib.ExitStack() as stack:
         stack.enter_context(measure)
-    assert measure._open == {}
+    assert measure.open_blocks == {}
 
 
 def test_one_object_may_be_decorator_and_context_manager_at_once(recorded):
