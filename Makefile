@@ -77,8 +77,8 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render reference | diff - docs/reference/metrics.md
 	$(BIN)/python -m otel_ha.render api < $(API) | diff - $(API)
 	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
-	$(BIN)/python -m otel_ha.compat.old_names.rules | diff - $(RULES)
-	$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) | diff - $(MOVE)
+	$(BIN)/python -m otel_ha.compat.old_names | diff - $(RULES)
+	$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) | diff - $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference | diff - docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
 
@@ -86,8 +86,8 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render reference > docs/reference/metrics.md
 	@$(BIN)/python -m otel_ha.render api < $(API) > $(API).new && mv $(API).new $(API)
 	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
-	$(BIN)/python -m otel_ha.compat.old_names.rules > $(RULES)
-	@$(BIN)/python -m otel_ha.compat.old_names.page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
+	$(BIN)/python -m otel_ha.compat.old_names > $(RULES)
+	@$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema > docs/reference/summary.schema.json
 	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md

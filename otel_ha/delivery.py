@@ -1,4 +1,4 @@
-"""Delivery: how one way out of telemetry fares."""
+"""Delivery: the state of one reader of the metrics."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass
 class Delivery:
-    """How one reader fares: when it last succeeded (seconds since the epoch), how often it failed since, and why.
+    """The state of a reader: its last success (seconds since the epoch), the failures since, and the last error.
 
-    `reader` is what it is called (otlp, console, prometheus, history), `target` where it brings the metrics to.
+    `reader` is its name (otlp, console, prometheus, history), `target` the destination of the metrics.
     """
 
     reader: str
@@ -25,7 +25,7 @@ class Delivery:
         return self.failures > 0
 
     def state(self) -> dict[str, object]:
-        """Return it as what /healthz shows."""
+        """Return the state as /healthz shows it."""
         return {
             "reader": self.reader,
             "target": self.target,
@@ -36,13 +36,13 @@ class Delivery:
         }
 
     def succeeded(self) -> int:
-        """Note a success; return how many failures came before it."""
+        """Note a success; return the number of failures before it."""
         before, self.failures = self.failures, 0
         self.last_success, self.last_error = time.time(), ""
         return before
 
     def failed(self, why: str) -> bool:
-        """Note a failure; return whether it is the first one of its row."""
+        """Note a failure; return whether it is the first since the last success."""
         self.failures += 1
         self.last_error = why
         return self.failures == 1

@@ -1,7 +1,7 @@
-"""The earlier ha_ingestor monitoring API, on top of telemetry: a service moves over by changing an import.
+"""The earlier ha_ingestor monitoring API on top of telemetry: a service migrates by changing an import.
 
-docs/how-to/move-from-ha-ingestor.md says what became of each name, and which of them to leave behind. Importing this
-sets nothing up; the first get_…(), create_…() or start does, from the environment, where nothing has yet.
+docs/how-to/move-from-ha-ingestor.md maps each earlier name to its successor. Importing this package sets nothing up;
+the first get_…(), create_…() or start does, from the environment, unless telemetry already runs.
 """
 
 from otel_ha.compat.enhanced_collector import (

@@ -1,4 +1,4 @@
-"""EnhancedMetricsCollector: the earlier front of the other two. There is one store now, so it has nothing to sync."""
+"""EnhancedMetricsCollector: the earlier facade of the other two objects; telemetry leaves it nothing to sync."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Any
 
-from otel_ha.compat import events, figures, pushed
+from otel_ha.compat import answers, events, pushed
 from otel_ha.compat.performance_monitor import get_performance_monitor
 from otel_ha.compat.prometheus_collector import get_prometheus_collector
 from otel_ha.compat.running import Instance, ensure, prometheus_text
@@ -18,10 +18,10 @@ _logger = logging.getLogger("otel_ha.compat")
 
 
 class EnhancedMetricsCollector:
-    """The earlier enhanced collector; what it is told goes to telemetry, and what it answers comes from there.
+    """The earlier enhanced collector: it records to telemetry and answers from it.
 
-    `config` may hold enable_integration, sync_interval (seconds) and enable_auto_sync, which are kept and change
-    nothing, and the earlier settings (see otel_ha.compat.settings). Raises ConfigError for a wrong value of those.
+    `config` may hold enable_integration, sync_interval (seconds) and enable_auto_sync, which can be read back but have
+    no effect, and the earlier settings (see otel_ha.compat.settings). Raises ConfigError for a wrong setting.
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
@@ -36,17 +36,17 @@ class EnhancedMetricsCollector:
         self._started = time.time()
 
     async def start(self) -> None:
-        """Make sure that telemetry runs."""
+        """Make sure that telemetry is running."""
         ensure(self.config, again=True)
         self._running = True
 
     async def stop(self) -> None:
-        """Say that the service stops. Telemetry goes on: it ends with the process, or by its own shutdown()."""
+        """Report "stopped" in get_health_status(). Telemetry keeps running until its own shutdown() or process exit."""
         self._running = False
 
     async def sync_metrics(self) -> None:
-        """Collect now, in a thread, so that what is read next is of this moment; nothing is copied."""
-        await asyncio.to_thread(figures.collected)
+        """Collect now, in a thread, so that the next answers are up to date."""
+        await asyncio.to_thread(answers.collected)
 
     def record_event_processing(
         self,
@@ -56,13 +56,13 @@ class EnhancedMetricsCollector:
         entity_id: str = "unknown",
         success: bool = True,  # noqa: FBT001, FBT002 - the earlier signature
     ) -> None:
-        """Record an event that took so many seconds, and whether it succeeded; a failure is an error "processing"."""
+        """Record an event with its duration in seconds and its outcome; a failure also counts as error "processing"."""
         outcome = outcome_of(success)
         if not events.measured(duration_seconds, source, domain, entity_id, outcome):
             return
         self.performance_monitor.keep_time(duration_seconds * 1e3)
         events.counted(source, domain, entity_id, outcome)
-        if success is False:  # whatever else it is may not even be compared
+        if success is False:  # by identity: a wrong argument might raise when compared
             events.failed("processing")
 
     def record_error(self, error_type: str, component: str = "unknown", severity: str = "unknown") -> None:
@@ -70,17 +70,17 @@ class EnhancedMetricsCollector:
         events.failed(error_type, component, severity)
 
     def record_circuit_breaker_state(self, state: str, component: str = "unknown") -> None:
-        """Take the state of a circuit breaker: closed, half_open or open."""
+        """Set the state of a circuit breaker: closed, half_open or open."""
         pushed.circuit_breaker(state, component)
 
     def record_retry_attempt(self, component: str = "unknown", operation: str = "unknown") -> None:
-        """Count an attempt to do something again."""
+        """Count a retry."""
         events.retried(component, operation)
 
     def get_comprehensive_metrics(self) -> dict[str, Any]:
         """Return timestamp, registry_metrics, prometheus_metrics, performance_metrics and integration_status.
 
-        registry_metrics is telemetry's own summary.
+        registry_metrics is telemetry's summary.
         """
         telemetry = running_telemetry()
         return {
@@ -92,16 +92,16 @@ class EnhancedMetricsCollector:
                 "enabled": self.enable_integration,
                 "auto_sync": self.enable_auto_sync,
                 "running": self._running,
-                "last_sync": figures.last_collection(),
+                "last_sync": answers.last_collection(),
             },
         }
 
     def export_prometheus_metrics(self) -> str:
-        """Return what a scrape returns, all of telemetry's metrics; an empty text where nothing can be scraped."""
+        """Return the text that a scrape returns, with all metrics of telemetry; empty if there is nothing to scrape."""
         return prometheus_text()
 
     def get_all_metrics(self) -> dict[str, Any]:
-        """Return ha_ingestor_up, ha_ingestor_uptime_seconds, timestamp, and what the collector's summary holds."""
+        """Return ha_ingestor_up, ha_ingestor_uptime_seconds, timestamp, and the items of the collector's summary."""
         now = time.time()
         return {
             "ha_ingestor_up": int(running_telemetry() is not None),
@@ -111,9 +111,9 @@ class EnhancedMetricsCollector:
         }
 
     def get_health_status(self) -> dict[str, Any]:
-        """Return status, components, integration, metrics_count and, beside those of before, telemetry's own health.
+        """Return status, components, integration and metrics_count as before, and telemetry's health.
 
-        The status is stopped before start() and after stop(), healthy while telemetry is ok, or what telemetry says.
+        The status is stopped before start() and after stop(), healthy while telemetry is ok, else telemetry's own.
         """
         telemetry = running_telemetry()
         health = dict(telemetry.health()) if telemetry is not None else {"status": "failed"}
@@ -126,16 +126,16 @@ class EnhancedMetricsCollector:
             "integration": {
                 "enabled": self.enable_integration,
                 "auto_sync": self.enable_auto_sync,
-                "last_sync": figures.last_collection(),
+                "last_sync": answers.last_collection(),
             },
             "metrics_count": {"registry": metrics, "prometheus": metrics},
             "telemetry": health,
         }
 
     def reset_metrics(self) -> None:
-        """Forget the processing times. What has been counted stays: Prometheus and the Collector count on from it."""
+        """Clear the processing times. Counters continue: Prometheus would take a reset for a restart."""
         self.performance_monitor.forget_times()
-        _logger.info("reset_metrics(): processing times are forgotten; counters go on, as whoever collects them needs")
+        _logger.info("reset_metrics(): processing times cleared; counters continue, because other readers rely on them")
 
 
 def create_enhanced_metrics_collector(config: dict[str, Any] | None = None) -> EnhancedMetricsCollector:
@@ -147,10 +147,10 @@ _the_collector = Instance(create_enhanced_metrics_collector)
 
 
 def get_enhanced_metrics_collector() -> EnhancedMetricsCollector:
-    """Return the process's collector; sets telemetry up from the environment where that has not been done."""
+    """Return the collector of this process; sets telemetry up from the environment unless that has been done."""
     return _the_collector.get()
 
 
 def set_enhanced_metrics_collector(collector: EnhancedMetricsCollector) -> None:
-    """Make `collector` the process's collector."""
+    """Replace the collector of this process."""
     _the_collector.set(collector)

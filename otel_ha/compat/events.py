@@ -1,8 +1,8 @@
-"""What the three earlier objects record, each thing once.
+"""Recording for the three earlier objects.
 
-An event comes in two ways. A call that knows how long it took records it whole: received, processed, its duration. A
-call that only counts adds to a counter of its own. Services make both calls for one event, so nothing here adds the two
-up: whoever reads them takes, of each source and domain, the larger number (see otel_ha.compat.figures).
+An event arrives in two ways. A call with a duration records a complete event: received, processed, its duration. A
+call that only counts adds to a separate counter. Services make both calls for one event, so the two are never added
+up: readers take the larger number for each source and domain (see otel_ha.compat.answers).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from otel_ha.vocabulary import ha_ingestor, ingest
 
 
 def timed(milliseconds: object) -> bool:
-    """Record an event of which nothing is known but how long it took; False for a duration that is none."""
+    """Record an event of which only the duration is known; return whether the duration was valid."""
     took = amount(ingest.EVENT_DURATION, "a duration", milliseconds)
     if took is not None:
         ingest.EVENT.record(took / 1e3)
@@ -22,12 +22,12 @@ def timed(milliseconds: object) -> bool:
 
 
 def measured(seconds: object, source: object, domain: object, entity: object, outcome: AttributeValue = "ok") -> bool:
-    """Record an event that took so long; False for a duration that is none."""
+    """Record an event with its duration; return whether the duration was valid."""
     took = amount(ingest.EVENT_DURATION, "a duration", seconds)
     if took is not None:
         ingest.EVENT.record(
             took,
-            outcome,  # type: ignore[arg-type]  # a wrong one is refused, and reported, by its attribute
+            outcome,  # type: ignore[arg-type]  # the attribute rejects and reports a wrong outcome
             source=_source(ingest.RECEIVED, source),
             domain=text(ingest.EVENT_DURATION, "domain", domain),
             entity=entity_name(ingest.ENTITY_EVENTS, entity),
@@ -49,7 +49,7 @@ def _source(on: Synchronous, source: object) -> str:
 
 
 def points_written(count: object, measurement: object, status: object) -> None:
-    """Count points."""
+    """Count points that were written or failed, by status."""
     written = ingest.POINTS_WRITTEN
     if (points := amount(written, "a count", count)) is not None:
         name = text(written, "measurement", measurement)
@@ -57,7 +57,7 @@ def points_written(count: object, measurement: object, status: object) -> None:
 
 
 def received(bytes_count: object, source: object, data_type: object) -> None:
-    """Count bytes."""
+    """Count bytes received."""
     data = ingest.DATA_RECEIVED
     if (size := amount(data, "a count of bytes", bytes_count)) is not None:
         data.add(size, source=text(data, "source", source), type=text(data, "type", data_type))
@@ -75,6 +75,6 @@ def failed(error_type: object, component: object = "", severity: object = "unkno
 
 
 def retried(component: object, operation: object) -> None:
-    """Count an attempt to do something again."""
+    """Count a retry."""
     retries = ingest.RETRIES
     retries.add(1, component=text(retries, "component", component), operation=text(retries, "operation", operation))

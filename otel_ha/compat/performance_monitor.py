@@ -1,4 +1,4 @@
-"""PerformanceMonitor: processing times, events and errors in; system, performance and business metrics out."""
+"""PerformanceMonitor: records processing times, events and errors; returns system, performance and business metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from otel_ha.compat import events, figures
+from otel_ha.compat import answers, events
 from otel_ha.compat.running import Instance, ensure
 from otel_ha.compat.words import entity_name
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
@@ -23,10 +23,30 @@ from otel_ha.serve.summary import system_info
 from otel_ha.vocabulary import ingest
 
 _MOST_TIMES = 1_000
+_SUMMARY = {
+    "system": ("cpu_percent", "memory_percent", "memory_used_mb", "disk_usage_percent", "timestamp"),
+    "performance": (
+        "event_processing_rate",
+        "average_processing_time_ms",
+        "p95_processing_time_ms",
+        "p99_processing_time_ms",
+        "error_rate",
+        "timestamp",
+    ),
+    "business": (
+        "total_events_processed",
+        "data_points_written",
+        "deduplication_rate",
+        "filter_efficiency",
+        "transformation_success_rate",
+        "timestamp",
+    ),
+}
+"""The keys of the summary by metrics; "_ms" is not a part of the field's name."""
 
 
 class PerformanceMonitor:
-    """The earlier performance monitor; what it is told goes to telemetry, and what it answers comes from there.
+    """The earlier performance monitor: it records to telemetry and answers from it.
 
     `config` may hold monitoring_interval (seconds), enable_system_metrics, enable_performance_metrics and
     enable_business_metrics. Raises ConfigError for a wrong value.
@@ -49,45 +69,45 @@ class PerformanceMonitor:
         return list(self._times)
 
     def keep_time(self, milliseconds: float) -> None:
-        """Keep a processing time that is recorded already."""
+        """Store a processing time that has already been recorded."""
         self._times.append(milliseconds)
 
     def forget_times(self) -> None:
-        """Forget the processing times."""
+        """Clear the processing times."""
         self._times.clear()
 
     @property
     def event_counts(self) -> dict[str, int]:
-        """Events processed: "total", each source, domain and, where entity metrics are on, entity; a copy."""
-        return figures.event_counts(figures.collected())
+        """Events processed: "total", each source, domain and, if entity metrics are on, entity; a copy."""
+        return answers.event_counts(answers.collected())
 
     @property
     def error_counts(self) -> dict[str, int]:
-        """Errors: "total", "processing", "connection" and every other kind; a copy."""
-        return figures.error_counts(figures.collected())
+        """Errors: "total", "processing", "connection" and every other type; a copy."""
+        return answers.error_counts(answers.collected())
 
     @property
     def system_metrics_history(self) -> list[SystemMetrics]:
-        """How the host fared at the last collections, at most 100, newest last."""
-        return [each.system for each in figures.intervals(figures.history())]
+        """System metrics at the last 100 collections, newest last."""
+        return [each.system for each in answers.intervals(answers.running_history())]
 
     @property
     def performance_metrics_history(self) -> list[PerformanceMetrics]:
-        """How the work fared between the last collections, at most 100, newest last."""
-        return [each.performance for each in figures.intervals(figures.history())]
+        """Performance metrics between the last 100 collections, newest last."""
+        return [each.performance for each in answers.intervals(answers.running_history())]
 
     @property
     def business_metrics_history(self) -> list[BusinessMetrics]:
-        """What had become of the events at the last collections, at most 100, newest last."""
-        return list(figures.business_history(figures.history()))
+        """Business metrics at the last 100 collections, newest last."""
+        return list(answers.business_history(answers.running_history()))
 
     @cached_property
     def system_info(self) -> Mapping[str, Any]:
-        """The machine: what telemetry's summary says of it, and disk_total_gb."""
+        """The host as in telemetry's summary, and disk_total_gb."""
         return {**system_info(), "disk_total_gb": round(psutil.disk_usage("/").total / 1024**3, 2)}
 
     def record_processing_time(self, processing_time_ms: float) -> None:
-        """Record an event that took so many milliseconds."""
+        """Record an event with its duration in milliseconds."""
         if events.timed(processing_time_ms):
             self._times.append(processing_time_ms)
 
@@ -100,24 +120,24 @@ class PerformanceMonitor:
         events.failed(error_type)
 
     async def collect_system_metrics(self) -> SystemMetrics:
-        """Return how the host fares now; its CPUs since the call before, or since this was made."""
+        """Return current system metrics; cpu_percent is since the previous call, or since the monitor was created."""
         return await asyncio.to_thread(self._collect)
 
     def _collect(self) -> SystemMetrics:
-        if (kept := figures.collected()) is None:
+        if (history := answers.collected()) is None:
             return SystemMetrics()
-        return replace(figures.system(kept), cpu_percent=self._cpu.percent())
+        return replace(answers.system(history), cpu_percent=self._cpu.percent())
 
     def calculate_performance_metrics(self) -> PerformanceMetrics:
-        """Return how the work fares, over all that the history keeps."""
-        return figures.performance(figures.collected())
+        """Return performance metrics over the whole history."""
+        return answers.performance(answers.collected())
 
     def calculate_business_metrics(self) -> BusinessMetrics:
-        """Return what became of the events, since telemetry began."""
-        return figures.business(figures.collected())
+        """Return business metrics since telemetry started."""
+        return answers.business(answers.collected())
 
     async def start_monitoring(self) -> None:
-        """Make sure that telemetry runs, and wait for stop_monitoring(): as before it is a task's whole work."""
+        """Make sure that telemetry is running, then wait for stop_monitoring(): services run it as a task."""
         ensure(self.config, again=True)
         waiting = (asyncio.get_running_loop(), asyncio.Event())
         self._waiting.add(waiting)
@@ -127,55 +147,34 @@ class PerformanceMonitor:
             self._waiting.discard(waiting)
 
     def stop_monitoring(self) -> None:
-        """Let start_monitoring() return. Telemetry goes on: it ends with the process, or by its own shutdown()."""
+        """Let start_monitoring() return. Telemetry keeps running until its own shutdown() or process exit."""
         for loop, event in list(self._waiting):
-            with contextlib.suppress(RuntimeError):  # that loop has ended
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(event.set)
 
     def get_metrics_summary(self) -> dict[str, Any]:
         """Return system_info, current_metrics (system, performance, business) and history_counts."""
-        history = figures.collected()
-        system, performance, business = figures.system(history), figures.performance(history), figures.business(history)
-        kept = len(figures.intervals(history))
+        history = answers.collected()
+        current = {
+            "system": answers.system(history),
+            "performance": answers.performance(history),
+            "business": answers.business(history),
+        }
+        stored = len(answers.intervals(history))
         return {
             "system_info": dict(self.system_info),
             "current_metrics": {
-                "system": {
-                    "cpu_percent": system.cpu_percent,
-                    "memory_percent": system.memory_percent,
-                    "memory_used_mb": system.memory_used_mb,
-                    "disk_usage_percent": system.disk_usage_percent,
-                    "timestamp": system.timestamp,
-                },
-                "performance": {
-                    "event_processing_rate": performance.event_processing_rate,
-                    "average_processing_time_ms": performance.average_processing_time,
-                    "p95_processing_time_ms": performance.p95_processing_time,
-                    "p99_processing_time_ms": performance.p99_processing_time,
-                    "error_rate": performance.error_rate,
-                    "timestamp": performance.timestamp,
-                },
-                "business": {
-                    "total_events_processed": business.total_events_processed,
-                    "data_points_written": business.data_points_written,
-                    "deduplication_rate": business.deduplication_rate,
-                    "filter_efficiency": business.filter_efficiency,
-                    "transformation_success_rate": business.transformation_success_rate,
-                    "timestamp": business.timestamp,
-                },
+                name: {key: getattr(of, key.removesuffix("_ms")) for key in _SUMMARY[name]}
+                for name, of in current.items()
             },
-            "history_counts": {
-                "system_metrics": kept,
-                "performance_metrics": kept,
-                "business_metrics": kept,
-            },
+            "history_counts": dict.fromkeys((f"{name}_metrics" for name in current), stored),
         }
 
     @asynccontextmanager
     async def monitor_operation(self, operation_name: str, labels: dict[str, str] | None = None) -> AsyncIterator[None]:
-        """Measure the block as an event of the source internal and the domain monitoring; exceptions pass through.
+        """Measure the block as an event with source "internal" and domain "monitoring"; exceptions pass through.
 
-        An exception that leaves it is counted as an error "processing" as well. `labels` are taken and not used.
+        An exception also counts as error "processing". `labels` are ignored.
         """
         del labels
         name = entity_name(ingest.ENTITY_EVENTS, operation_name)
@@ -193,13 +192,13 @@ class PerformanceMonitor:
 
 
 class CpuUse:
-    """How busy the machine's CPUs are, from one question to the next."""
+    """CPU utilization of the host between two calls."""
 
     def __init__(self) -> None:
         self._then = psutil.cpu_times()
 
     def percent(self) -> float:
-        """Return the share of time, in %, that was neither idle nor waiting for a disk since the question before."""
+        """Return the share of CPU time, in %, that was neither idle nor waiting for a disk since the previous call."""
         then, self._then = self._then, psutil.cpu_times()
         passed = _total(self._then) - _total(then)
         idle = _idle(self._then) - _idle(then)
@@ -211,7 +210,7 @@ def _idle(times: Any) -> float:
 
 
 def _total(times: Any) -> float:
-    # The time of guests is in that of user and nice already (proc(5)).
+    # user and nice already include the time of guests (proc(5)).
     return float(sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
 
 
@@ -224,10 +223,10 @@ _the_monitor = Instance(create_performance_monitor)
 
 
 def get_performance_monitor() -> PerformanceMonitor:
-    """Return the process's monitor; sets telemetry up from the environment where that has not been done."""
+    """Return the monitor of this process; sets telemetry up from the environment unless that has been done."""
     return _the_monitor.get()
 
 
 def set_performance_monitor(monitor: PerformanceMonitor) -> None:
-    """Make `monitor` the process's monitor."""
+    """Replace the monitor of this process."""
     _the_monitor.set(monitor)

@@ -1,4 +1,4 @@
-"""Locks that a fork does not leave held."""
+"""Locks that are never held at the start of a forked child."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import weakref
 
 
 class ProcessLock:
-    """A reentrant lock, and in a forked child a new one: a thread that only the parent has may hold the old one.
+    """A reentrant lock that a forked child replaces: a thread that exists only in the parent may hold it.
 
-    ``with lock():`` holds it. Reentrant, as a signal handler may need it that interrupts the thread which holds it.
+    ``with lock():`` holds it. Reentrant, because a signal handler may interrupt the thread that holds it.
     """
 
     def __init__(self) -> None:
@@ -18,11 +18,11 @@ class ProcessLock:
         _all.add(self)
 
     def __call__(self) -> threading.RLock:
-        """Return this process's lock; who holds it releases the same one, also where it forked in between."""
+        """Return the lock of this process; a ``with`` block releases this one even if it forks."""
         return self._lock
 
     def renew(self) -> None:
-        """Replace it by a new one, which nobody holds."""
+        """Replace the lock by a new one that is not held."""
         self._lock = threading.RLock()
 
 

@@ -1,4 +1,4 @@
-"""HAIngestorCollector: figures in, by a method each; metrics out, as text and to registries of Prometheus' client."""
+"""HAIngestorCollector: one method for each metric to record; output as text and to registries of prometheus_client."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from otel_ha.declare.instruments import Gauge
 from otel_ha.vocabulary import ha_ingestor
 
 _PERCENT = 1e6
-"""No machine is busier; of several CPUs some tools add the percentages up."""
+"""Upper limit of a percentage: some tools add up those of all CPUs."""
 
 
 class HAIngestorCollector(Collector):
-    """The earlier Prometheus collector: a method for each figure.
+    """The earlier Prometheus collector, with one method for each metric.
 
-    Each registry that is given, or the one that is made here, gets all of telemetry's metrics, once.
+    All metrics of telemetry are registered with `registry` (default: a new one), once per registry.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -35,11 +35,11 @@ class HAIngestorCollector(Collector):
             self.registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: what there will be is not known yet."""
+        """Return nothing: the metrics are not known in advance."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Return telemetry's metrics, for a registry of Prometheus' client."""
+        """Return the metrics of telemetry, for a registry of prometheus_client."""
         return list(text_string_to_metric_families(prometheus_text()))
 
     def update_system_metrics(
@@ -56,7 +56,7 @@ class HAIngestorCollector(Collector):
         mountpoint: str = "/",
         interface: str = "default",
     ) -> None:
-        """Take readings of a machine; those of disks and network are the machine's own totals."""
+        """Set readings of a machine; those of disks and network are the machine's own totals."""
         _set(ha_ingestor.CPU, cpu_percent, _PERCENT, host=hostname)
         _set(ha_ingestor.MEMORY, memory_percent, _PERCENT, host=hostname)
         _set(ha_ingestor.MEMORY_USED, memory_used_bytes, host=hostname)
@@ -69,19 +69,19 @@ class HAIngestorCollector(Collector):
     def observe_event_processing(
         self, duration_seconds: float, source: str = "unknown", domain: str = "unknown", entity_id: str = "unknown"
     ) -> None:
-        """Record an event that took so many seconds."""
+        """Record an event with its duration in seconds."""
         events.measured(duration_seconds, source, domain, entity_id)
 
     def update_event_processing_rate(self, rate: float, source: str = "unknown") -> None:
-        """Take a rate, in events per second."""
+        """Set a rate, in events per second."""
         _set(ha_ingestor.EVENT_RATE, rate, source=source)
 
     def update_queue_depth(self, depth: int, queue_name: str = "default") -> None:
-        """Take the depth of a queue."""
+        """Set the depth of a queue."""
         pushed.queue_depth(depth, queue_name)
 
     def update_active_connections(self, count: int, connection_type: str = "unknown") -> None:
-        """Take the number of connections that are up."""
+        """Set the number of active connections."""
         pushed.active_connections(count, connection_type)
 
     def increment_events_processed(
@@ -93,23 +93,23 @@ class HAIngestorCollector(Collector):
     def increment_data_points_written(
         self, count: int = 1, measurement: str = "unknown", status: str = "unknown"
     ) -> None:
-        """Count points that were written, or that were to be, by the status."""
+        """Count points that were written or failed, by status."""
         events.points_written(count, measurement, status)
 
     def increment_data_volume(self, bytes_count: int, source: str = "unknown", data_type: str = "unknown") -> None:
-        """Count bytes that came in."""
+        """Count bytes received."""
         events.received(bytes_count, source, data_type)
 
     def update_deduplication_rate(self, rate: float, source: str = "unknown") -> None:
-        """Take the share of events that were duplicates, from 0 to 1."""
+        """Set the share of events that were duplicates, from 0 to 1."""
         _set(ha_ingestor.DEDUPLICATION, rate, 1, source=source)
 
     def update_filter_efficiency(self, efficiency: float, filter_type: str = "unknown") -> None:
-        """Take the efficiency of a filter, from 0 to 1."""
+        """Set the efficiency of a filter, from 0 to 1."""
         _set(ha_ingestor.FILTER_EFFICIENCY, efficiency, 1, filter=filter_type)
 
     def update_transformation_success_rate(self, rate: float, transformer_type: str = "unknown") -> None:
-        """Take the share of transformations that succeeded, from 0 to 1."""
+        """Set the share of transformations that succeeded, from 0 to 1."""
         _set(ha_ingestor.TRANSFORM_SUCCESS, rate, 1, transformer=transformer_type)
 
     def increment_errors(
@@ -119,30 +119,30 @@ class HAIngestorCollector(Collector):
         events.failed(error_type, component, severity)
 
     def update_circuit_breaker_state(self, state: int, component: str = "unknown") -> None:
-        """Take the state of a circuit breaker: 0 closed, 1 half open, 2 open."""
+        """Set the state of a circuit breaker: 0 closed, 1 half open, 2 open."""
         pushed.circuit_breaker(state, component)
 
     def increment_retry_attempts(self, component: str = "unknown", operation: str = "unknown") -> None:
-        """Count an attempt to do something again."""
+        """Count a retry."""
         events.retried(component, operation)
 
     def export_metrics(self) -> str:
-        """Return what a scrape returns, all of telemetry's metrics; an empty text where nothing can be scraped."""
+        """Return the text that a scrape returns, with all metrics of telemetry; empty if there is nothing to scrape."""
         return prometheus_text()
 
     def get_metrics_summary(self) -> dict[str, Any]:
-        """Return registry, metrics_count and metrics: of each its type, help and samples."""
+        """Return registry, metrics_count, and metrics: the type, help and samples of each."""
         metrics = {metric.name: _described(metric) for metric in self.collect()}
         return {"registry": str(self.registry), "metrics_count": len(metrics), "metrics": metrics}
 
 
 _collected: weakref.WeakSet[CollectorRegistry] = weakref.WeakSet()
-"""The registries that have telemetry's metrics already."""
+"""The registries with which the metrics of telemetry are registered."""
 
 
 def _set(gauge: Gauge, value: object, most: float | None = None, **of: object) -> None:
     on = {} if most is None else {"most": most}
-    if (number := amount(gauge, "a figure", value, **on)) is not None:
+    if (number := amount(gauge, "a value", value, **on)) is not None:
         gauge.set(number, **{keyword: text(gauge, keyword, name) for keyword, name in of.items()})
 
 
@@ -169,10 +169,10 @@ _the_collector = Instance(create_prometheus_collector)
 
 
 def get_prometheus_collector() -> HAIngestorCollector:
-    """Return the process's collector; sets telemetry up from the environment where that has not been done."""
+    """Return the collector of this process; sets telemetry up from the environment unless that has been done."""
     return _the_collector.get()
 
 
 def set_prometheus_collector(collector: HAIngestorCollector) -> None:
-    """Make `collector` the process's collector."""
+    """Replace the collector of this process."""
     _the_collector.set(collector)

@@ -1,11 +1,10 @@
-"""Readings that the caller pushes and that are observed here: the last one given counts, and none is added to another.
+"""Readings that the caller pushes: only the last one of each series counts.
 
-A queue's size, a breaker's state and the machine's totals are observed here, and the earlier API is told what they are.
-Numbers of connections are told by what they changed by, and the last one of each kind is kept here for that. Of either
-as many series are kept as the instrument declares; further ones are left out, and counted as a problem.
+A queue's size, a breaker's state and the machine's totals are stored here for observable instruments to read. The
+number of connections is an up-down counter, so the last number of each kind is stored here to add the difference. Both
+store as many series as the instrument declares; further ones are ignored and counted as a problem.
 
-What was pushed before telemetry was set up is not kept, as for any other measurement; nor what a telemetry that was
-shut down was told.
+As with any other measurement, readings pushed before set-up are lost, and shutdown discards the others.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ _Readings = dict[tuple[tuple[str, object], ...], list[Point]]
 
 
 class Pushed:
-    """The last readings of one observable instrument, as many series as it declares."""
+    """The last readings of one observable instrument, for as many series as it declares."""
 
     def __init__(self, instrument: Observable) -> None:
         self.instrument = instrument
         self._observing: Observing | None = None
         self._readings: dict[Observer, _Readings] = {}
-        """By the observer of the telemetry that runs: one entry. No lock, which another thread could hold at a fork."""
+        """By the observer of the running telemetry: one entry. No lock: another thread could hold it at a fork."""
 
     def put(self, series: Attributes, points: list[Point]) -> None:
-        """Make these points the last ones of a series."""
+        """Replace the points of a series."""
         observer = self.instrument.recorder
         if observer is None:
             return
@@ -38,11 +37,11 @@ class Pushed:
         if key in readings or len(readings) < self.instrument.series // len(points):
             readings[key] = points
         else:
-            report(self.instrument, "series_exceeded", _left_out(len(readings)))
+            report(self.instrument, "series_exceeded", _exceeded(len(readings)))
 
     def _of(self, observer: Observer) -> _Readings:
         mine: _Readings = {}
-        readings = self._readings.setdefault(observer, mine)  # one step: of several threads one begins
+        readings = self._readings.setdefault(observer, mine)  # atomic: of several threads only one starts observing
         if readings is mine:
             if self._observing is not None:
                 self._observing.stop()
@@ -53,9 +52,9 @@ class Pushed:
 
 
 class Level:
-    """A number of things that the caller pushes, kept in an up-down counter by what it changed by.
+    """The number of active connections, pushed as a level and recorded as changes of an up-down counter.
 
-    Keeps the last number of each kind, of as many kinds as the counter has series, while one telemetry runs.
+    Stores the last number of each kind, for as many kinds as the counter has series, until telemetry is replaced.
     """
 
     def __init__(self) -> None:
@@ -64,23 +63,23 @@ class Level:
         self._lock = ProcessLock()
 
     def put(self, kind: str | None, number: float) -> None:
-        """Make the number of active connections of a kind this one."""
+        """Set the number of active connections of a kind."""
         counter = ingest.CONNECTIONS
         with self._lock():
             if counter.recorder is not self._recorder:
                 self._recorder, self._last = counter.recorder, {}
             last = self._last
             if kind not in last and len(last) >= counter.series:
-                report(counter, "series_exceeded", _left_out(len(last)))
+                report(counter, "series_exceeded", _exceeded(len(last)))
                 return
             last.setdefault(kind, 0)
-            # Without a call in between, so that no signal handler that pushes as well comes in between.
+            # One statement without a call, so that a signal handler that pushes as well cannot run in between.
             before, last[kind] = last[kind], number
             counter.add(number - before, kind=kind)
 
 
-def _left_out(kept: int) -> str:
-    return f"more than {kept} of it; further ones are left out"
+def _exceeded(most: int) -> str:
+    return f"more than {most} attribute sets; further ones are ignored"
 
 
 _queues = Pushed(ingest.QUEUE_SIZE)
@@ -91,7 +90,7 @@ _connections = Level()
 
 
 def queue_depth(depth: object, queue: object) -> None:
-    """Take the depth of a queue."""
+    """Set the depth of a queue."""
     on = ingest.QUEUE_SIZE
     if (size := amount(on, "a depth", depth)) is not None:
         of: Attributes = {"queue": text(on, "queue", queue)}
@@ -99,14 +98,14 @@ def queue_depth(depth: object, queue: object) -> None:
 
 
 def active_connections(number: object, kind: object) -> None:
-    """Take the number of connections of a kind."""
+    """Set the number of active connections of a kind."""
     on = ingest.CONNECTIONS
     if (size := amount(on, "a number of connections", number)) is not None:
         _connections.put(text(on, "kind", kind), size)
 
 
 def circuit_breaker(state: object, component: object) -> None:
-    """Take the state of a circuit breaker; a state that is none leaves it as it was."""
+    """Set the state of a circuit breaker; an unknown state changes nothing."""
     on = ingest.CIRCUIT_BREAKER
     if (current := breaker_state(on, state)) is not None:
         of: Attributes = {"component": text(on, "component", component)}
@@ -115,12 +114,12 @@ def circuit_breaker(state: object, component: object) -> None:
 
 
 def disk_io(total: object, **of: object) -> None:
-    """Take the total of bytes that a machine read from or wrote to its disks."""
+    """Set the total of bytes that a machine read from or wrote to its disks."""
     _machine_total(_disk_io, total, of)
 
 
 def network_io(total: object, **of: object) -> None:
-    """Take the total of bytes that a machine's network interface sent or received."""
+    """Set the total of bytes that a machine's network interface sent or received."""
     _machine_total(_network_io, total, of)
 
 

@@ -1,12 +1,13 @@
-"""The telemetry that the earlier API reads and records to: the one that runs, or else one from the environment.
+"""The telemetry behind the earlier API: the running one, or else one set up from the environment.
 
-The earlier API is made of global instances, so there is global state beside otel_ha.telemetry's: here, whether
-telemetry was seen, and what get_…() returns; in `pushed`, the last readings.
+The earlier API consists of global instances, so it has global state besides that of otel_ha.telemetry: here, whether
+telemetry has run, and the instances that get_…() returns; in `pushed`, the last readings.
 """
 
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -21,27 +22,28 @@ T = TypeVar("T")
 
 _lock = ProcessLock()
 _seen = False
-"""Whether telemetry has run: what was shut down since was shut down on purpose, and no get_…() starts it again."""
+"""Whether telemetry has run: if it was shut down since, that was on purpose, and no get_…() starts it again."""
 
 
 def ensure(config: Mapping[str, Any], *, again: bool = False) -> MonitoringSettings:
-    """Return the earlier settings in `config`, and set telemetry up from them where none has run in this process.
+    """Return the earlier settings in `config`, and set telemetry up from them unless it has run in this process.
 
-    With `again`, also where one has run and was shut down. Raises ConfigError for wrong settings.
+    With `again`, set it up even if it has run and was shut down. Raises ConfigError for a wrong setting.
     """
     global _seen  # noqa: PLW0603 - this module's purpose
     asked = MonitoringSettings.of(config)
     with _lock():
         running = running_telemetry()
         if running is None and (again or not _seen):
-            running = _set_up(asked)
+            running = set_up(asked)
         elif running is not None and config:
-            _tell_what_is_not_applied(asked, running)
+            _warn_of_ignored_settings(asked, running)
         _seen = _seen or running is not None
     return asked
 
 
-def _set_up(asked: MonitoringSettings) -> Telemetry:
+def set_up(asked: MonitoringSettings) -> Telemetry:
+    """Set telemetry up, provisionally, or return the one that another thread has set up meanwhile."""
     config = asked.telemetry_config()
     try:
         telemetry = setup_telemetry(config=config)
@@ -49,19 +51,30 @@ def _set_up(asked: MonitoringSettings) -> Telemetry:
         if (meanwhile := running_telemetry()) is not None:  # set up by another thread, with other settings
             return meanwhile
         raise
-    if telemetry.config is config:  # made here: one that another thread set up alike meanwhile was asked for
-        telemetry.is_provisional = True  # the service may still set it up with settings of its own
+    if telemetry.config is config:  # not if another thread set it up with equal settings
+        telemetry.is_provisional = True  # the service may still set it up with other settings
     return telemetry
 
 
-def _tell_what_is_not_applied(asked: MonitoringSettings, running: Telemetry) -> None:
+def forget() -> None:
+    """Forget that telemetry has run, and all instances that get_…() returns: for tests."""
+    global _seen  # noqa: PLW0603 - this module's purpose
+    _seen = False
+    for instance in _instances:
+        instance.set(None)
+
+
+def _warn_of_ignored_settings(asked: MonitoringSettings, running: Telemetry) -> None:
     different = [f"{name}={value!r}" for name, value in asked.given().items() if getattr(running.config, name) != value]
     if different:
-        _logger.warning("telemetry runs already, with settings of its own; not applied: %s", ", ".join(different))
+        _logger.warning(
+            "telemetry already runs with other settings; ignored: %s; pass them to setup_telemetry()",
+            ", ".join(different),
+        )
 
 
 def prometheus_text() -> str:
-    """Return what a scrape returns; an empty text where there is nothing to scrape."""
+    """Return the text that a scrape returns; empty if there is nothing to scrape."""
     telemetry = running_telemetry()
     if telemetry is None:
         return ""
@@ -72,15 +85,16 @@ def prometheus_text() -> str:
 
 
 class Instance(Generic[T]):
-    """The one instance that get_…() returns: made when it is first asked for, once, or set."""
+    """The instance that a get_…() returns: created at the first call, or set."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._lock = ProcessLock()  # reentrant: one kind is made of others
+        self._lock = ProcessLock()  # reentrant, because making one instance may get others
         self._it: T | None = None
+        _instances.add(self)
 
     def get(self) -> T:
-        """Return it."""
+        """Return the instance."""
         if self._it is None:
             with self._lock():
                 if self._it is None:
@@ -88,5 +102,8 @@ class Instance(Generic[T]):
         return self._it
 
     def set(self, it: T | None) -> None:
-        """Make it another one."""
+        """Replace the instance; None creates a new one at the next get()."""
         self._it = it
+
+
+_instances: weakref.WeakSet[Instance[Any]] = weakref.WeakSet()

@@ -1,4 +1,4 @@
-"""The earlier settings, and what they are called now."""
+"""The earlier settings, and their successors in TelemetryConfig."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ def _old(kind: Any, name: str, **known: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringSettings(Settings):
-    """The earlier settings; an argument beats the variable, which is the name in capitals, and that the default.
+    """The earlier settings; an argument beats the variable (the name in capitals), and the variable beats the default.
 
     Raises ConfigError for a wrong value, as TelemetryConfig does.
     """
 
-    prefix: ClassVar[str] = (
-        "HA_INGESTOR_"  # the variables have none of their own, so that none can be taken for a stray
-    )
+    prefix: ClassVar[str] = "HA_INGESTOR_"  # no variable has it, so that none is reported as unknown
 
     # fmt: off
     monitoring_enabled: bool = _old(
@@ -49,30 +47,30 @@ class MonitoringSettings(Settings):
         help="`prometheus` in `metrics_exporters`",
     )
     metrics_sync_interval: float = _old(
-        seconds(0.1, _DAY), "METRICS_SYNC_INTERVAL", default=10.0, help="nothing: there is nothing to sync",
+        seconds(0.1, _DAY), "METRICS_SYNC_INTERVAL", default=10.0, help="none: there is nothing to sync",
     )
     # fmt: on
 
     @classmethod
     def of(cls, config: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> MonitoringSettings:
-        """Return the settings in an earlier configuration, whose other keys are left alone."""
+        """Return the settings of an earlier configuration; other keys are ignored."""
         return cls(environ=environ, **{name: config[name] for name in settings(cls) if name in config})
 
     def given(self) -> Mapping[str, Any]:
-        """Return what is given as an argument and has the same value today, by today's names."""
+        """Return the settings given as arguments whose value is unchanged today, by today's names."""
         return {now: getattr(self, name) for name in _NOW if self.sources[name] == ARGUMENT for now in _NOW[name]}
 
     def telemetry_config(self, environ: Mapping[str, str] | None = None) -> TelemetryConfig:
-        """Return what follows from them. A variable of today's settings that is set beats an earlier variable."""
+        """Return the equivalent TelemetryConfig. A variable of today's settings beats an earlier variable."""
         today = TelemetryConfig(environ=environ)
-        asked = {now: getattr(self, name) for name in _NOW for now in _NOW[name] if self._counts(name, now, today)}
-        if not self.enable_prometheus_integration and self._counts(
+        asked = {now: getattr(self, name) for name in _NOW for now in _NOW[name] if self._applies(name, now, today)}
+        if not self.enable_prometheus_integration and self._applies(
             "enable_prometheus_integration", "metrics_exporters", today
         ):
             asked["metrics_exporters"] = [each for each in today.metrics_exporters if each != "prometheus"]
         return TelemetryConfig(environ=environ, **asked)
 
-    def _counts(self, name: str, now: str, today: TelemetryConfig) -> bool:
+    def _applies(self, name: str, now: str, today: TelemetryConfig) -> bool:
         source = self.sources[name]
         return source == ARGUMENT or (source != DEFAULT and today.sources[now] == DEFAULT)
 
@@ -84,4 +82,4 @@ _NOW: Final[Mapping[str, Sequence[str]]] = {
     "enable_performance_metrics": ("performance_metrics",),
     "enable_business_metrics": ("business_metrics",),
 }
-"""Today's names of the settings whose value is the same."""
+"""Today's names of the settings whose value is unchanged."""

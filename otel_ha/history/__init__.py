@@ -1,4 +1,4 @@
-"""History: what the metrics of this process were at its last collections, and the figures that follow from them."""
+"""History: the metrics of this process at its last collections, and the values derived from them."""
 
 from otel_ha.history.history import History, Interval
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics

@@ -1,4 +1,4 @@
-"""Figures: system, performance and business metrics, computed from the collections that are kept."""
+"""Derivation of system, performance and business metrics from the stored collections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUANTILES = (0.5, 0.95, 0.99)
 
 
 class Span:
-    """What happened between two collections, or, from `start` None, since telemetry began."""
+    """The time between two collections or, if `start` is None, since telemetry started; with its metrics."""
 
     def __init__(self, store: Store, start: int | None, end: int) -> None:
         self._store = store
@@ -26,17 +26,17 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The length of the span."""
         return self.moment.clock - self._store.moments[self._start or 0].clock
 
     def of(self, instrument: Instrument, by: Attribute | None = None, **where: AttributeValue) -> dict[str, float]:
-        """Return what an instrument counted, by the values of an attribute; of a histogram its count."""
+        """Return the increase of an instrument (a histogram's count) in the span, by the values of an attribute."""
         if self._start is None:
             return self._store.latest(instrument, by, where, self._end)
         return self._store.increase(instrument, by, where, (self._start, self._end))
 
     def total(self, instrument: Instrument, **where: AttributeValue) -> float:
-        """Return what an instrument counted."""
+        """Return the increase of an instrument in the span."""
         return sum(self.of(instrument, None, **where).values())
 
     def at_end(self, instrument: Instrument, **where: AttributeValue) -> float:
@@ -44,34 +44,34 @@ class Span:
         return sum(self._store.latest(instrument, None, where, self._end).values())
 
     def increase(self, instrument: Instrument, **where: AttributeValue) -> float:
-        """Return what an instrument gained within what is kept."""
+        """Return the increase of an instrument within the stored collections."""
         return sum(self._store.increase(instrument, None, where, (self._start or 0, self._end)).values())
 
     def sum_increase(self, instrument: Instrument, **where: AttributeValue) -> float:
-        """Return what the sum of a histogram gained within what is kept."""
+        """Return the increase of a histogram's sum within the stored collections."""
         return sum(self._store.increase(instrument, None, where, (self._start or 0, self._end), sums=True).values())
 
     def quantiles(
         self, instrument: Instrument, shares: Iterable[float] = _QUANTILES, **where: AttributeValue
     ) -> list[float]:
-        """Return quantiles of a histogram, in its unit."""
+        """Return quantiles of a histogram within the stored collections, in its unit."""
         distribution = Distribution()
         for bounds, increases in self._store.distributions(instrument, where, (self._start or 0, self._end)):
             distribution.add(bounds, increases)
         return distribution.quantiles(shares)
 
     def values(self, instrument: Instrument, by: Attribute) -> dict[str, float]:
-        """Return the values at the end by those of an attribute."""
+        """Return an instrument's values at the end, by the values of an attribute."""
         return self._store.latest(instrument, by, {}, self._end)
 
 
 def share(part: float, whole: float) -> float:
-    """Return a part of a whole; 0 of nothing."""
+    """Return the ratio of a part to a whole; 0 if the whole is 0."""
     return part / whole if whole else 0.0
 
 
 def performance(span: Span) -> PerformanceMetrics:
-    """Return how the work fared."""
+    """Return the performance metrics of a span."""
     processed = span.increase(ingest.EVENT_DURATION)
     p50, p95, p99 = span.quantiles(ingest.EVENT_DURATION)
     seconds = span.seconds
@@ -91,7 +91,7 @@ def performance(span: Span) -> PerformanceMetrics:
 
 
 def business(span: Span, *, entities: bool = True) -> BusinessMetrics:
-    """Return what became of the events; without `entities`, not by entity, of which there may be thousands."""
+    """Return the business metrics of a span; events by entity, perhaps thousands, only with `entities`."""
     received = span.total(ingest.RECEIVED)
     transformed = span.total(ingest.TRANSFORM_DURATION)
     return BusinessMetrics(
@@ -109,7 +109,7 @@ def business(span: Span, *, entities: bool = True) -> BusinessMetrics:
 
 
 def system(span: Span, cpu: Span) -> SystemMetrics:
-    """Return how the host fared; its CPUs over a span of their own, as they have no total that says anything."""
+    """Return the system metrics of a span; CPU utilization needs a separate span, as its total is meaningless."""
     used = span.at_end(runtime.SYSTEM_MEMORY_USAGE, state="used")
     in_use = span.at_end(runtime.SYSTEM_MEMORY_UTILIZATION, state="used")
     return SystemMetrics(
@@ -127,9 +127,9 @@ def system(span: Span, cpu: Span) -> SystemMetrics:
 
 
 def _cpu_percent(span: Span) -> float:
-    """Return the share of the CPUs' time that was neither idle nor waiting for a disk, in %.
+    """Return the share of CPU time that was neither idle nor waiting for a disk, in %.
 
-    Of the time that the host counted, not of the span: a reading may be somewhat older than its collection.
+    The whole is the time counted by the host, not the span: a reading may be older than its collection.
     """
     by_mode = span.of(runtime.SYSTEM_CPU_TIME, runtime.CPU_MODE)
     waiting = by_mode.get("idle", 0.0) + by_mode.get("iowait", 0.0)
@@ -143,5 +143,5 @@ def _disk_usage(span: Span) -> float:
 
 
 def _counts(found: dict[str, float]) -> dict[str, int]:
-    """Return whole numbers; what had no such attribute, and what did not occur, is left out."""
+    """Return whole numbers, without zeros and without the series that lack the attribute."""
     return {name: round(count) for name, count in found.items() if name and count}

@@ -1,4 +1,4 @@
-"""History: the last collections of this process, and the figures that follow from them."""
+"""History: the last collections of this process, and the values derived from them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from otel_ha.record.journal.increases import Increase
 
 T = TypeVar("T")
 
-_SLACK = 0.5
-"""Seconds by which a window may be shorter than asked for: collections are not taken to the millisecond."""
 _LEAST_FOR_CPU = 1.0
-"""Seconds that CPU use is taken over at the least: the host counts in hundredths."""
+"""Minimum seconds for CPU utilization: the host counts CPU time in hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The three metrics of one interval, and its start and end in seconds since the epoch."""
+    """System, performance and business metrics of an interval; start and end are in seconds since the epoch."""
 
     start: float
     end: float
@@ -37,11 +35,11 @@ class Interval:
 
 
 class History:
-    """The last `length` collections, one every `interval` seconds, of the instruments of a catalog.
+    """The last `length` collections of the given instruments, one every `interval` seconds.
 
-    Every method may be called from any thread. Those that return figures take some milliseconds, `collect` as long as
-    the sources that it reads; in an event loop, call them by ``asyncio.to_thread``. A window is in seconds, ends with
-    the newest collection, and is as long as what is kept, at the most.
+    Methods may be called from any thread. They take some milliseconds, `collect` as long as the sources that it reads;
+    in an event loop, call them with ``asyncio.to_thread``. A window is in seconds, ends with the newest collection, and
+    is at most as long as the stored history.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class History:
         self._collect: Callable[[], object] = lambda: None
 
     def connect(self, collect: Callable[[], object]) -> None:
-        """Let collect() call this function, which collects into take(); the reader calls this."""
+        """Set the function that collect() calls, which collects into take(); the reader calls this."""
         self._collect = collect
 
     def take(self, metrics: Iterable[Any], increases: Iterable[Increase], *, provisional: bool) -> None:
@@ -70,25 +68,25 @@ class History:
             self.store.take(self._now(), metrics, increases, provisional=provisional)
 
     def collect(self) -> None:
-        """Collect now. The regular collections go on as they would: the next one takes the place of this one."""
+        """Collect now. The next regular collection replaces this one."""
         self._collect()
 
     @property
     def timestamps(self) -> list[float]:
-        """When it began and when each collection was taken, in seconds since the epoch."""
+        """Times of the start and of each collection, in seconds since the epoch."""
         with self._lock:
             return [moment.timestamp for moment in self.store.moments]
 
     def seconds(self, window: float | None = None) -> float:
-        """Return how long a window is in fact, in seconds."""
+        """Return the actual length of a window, in seconds."""
         with self._lock:
             return self._over(window).seconds
 
     def totals(self, instrument: Instrument, by: Attribute | None = None, **where: AttributeValue) -> dict[str, float]:
         """Return the newest values of an instrument, added up by the values of an attribute (by "" without one).
 
-        Of a histogram it is the count. `where` chooses series by keyword. Raises TelemetryError for an instrument or
-        attribute that is not kept.
+        A histogram's value is its count. `where` selects series by keyword. Raises TelemetryError for an instrument or
+        attribute that is not declared.
         """
         self._check(instrument, by, where)
         with self._lock:
@@ -97,22 +95,22 @@ class History:
     def increase(
         self, instrument: Instrument, window: float | None = None, by: Attribute | None = None, **where: AttributeValue
     ) -> dict[str, float]:
-        """Return what a counter or histogram counted within a window, like totals()."""
+        """Return the increase of a counter or histogram within a window, like totals()."""
         self._check(instrument, by, where)
         with self._lock:
             return self._over(window).of(instrument, by, **where)
 
     def rate(self, instrument: Instrument, window: float | None = None, **where: AttributeValue) -> float:
-        """Return what a counter or histogram counted per second within a window, right across resets."""
+        """Return the increase of a counter or histogram per second within a window; resets are accounted for."""
         self._check(instrument, None, where)
         with self._lock:
             span = self._over(window)
             return derive.share(span.increase(instrument, **where), span.seconds)
 
     def mean(self, histogram: Histogram, window: float | None = None, **where: AttributeValue) -> float:
-        """Return the mean of what a histogram recorded within a window, in its unit."""
+        """Return the mean of a histogram's values within a window, in its unit."""
         self._check(histogram, None, where)
-        self._check_distribution(histogram)
+        _check_histogram(histogram)
         with self._lock:
             span = self._over(window)
             return derive.share(span.sum_increase(histogram, **where), span.increase(histogram, **where))
@@ -120,65 +118,65 @@ class History:
     def quantile(
         self, share: float, histogram: Histogram, window: float | None = None, **where: AttributeValue
     ) -> float:
-        """Return the value that this share of what a histogram recorded within a window does not exceed, in its unit.
+        """Return the value that this share of a histogram's values within a window does not exceed, in its unit.
 
-        Within 3 % of the exact one; where each measurement goes through the OpenTelemetry API (see
-        docs/architecture.md), as near as the exported buckets allow.
+        It is within 3 % of the exact value; if measurements go through the OpenTelemetry API (see
+        docs/architecture.md), it is as precise as the exported buckets allow.
         """
         self._check(histogram, None, where)
-        self._check_distribution(histogram)
+        _check_histogram(histogram)
         if not 0 <= share <= 1:
-            raise TelemetryError(f"a quantile is asked for by a share from 0 to 1, not {share}")
+            raise TelemetryError(f"share is {share}; allowed: a number from 0 to 1, such as 0.95")
         with self._lock:
             (value,) = self._over(window).quantiles(histogram, (share,), **where)
             return value
 
     def system(self, window: float | None = None) -> SystemMetrics:
-        """Return how the host fares; without a window disks and network since the host started."""
+        """Return the system metrics; without a window, those of disks and network are since the host started."""
         with self._lock:
             end = len(self.store.moments) - 1
-            start = None if window is None else self._start(window)
-            return self._system(start, end, self._start(_LEAST_FOR_CPU, slack=0) if start is None else start)
+            start = None if window is None else self.store.start_of(window)
+            return self._system(start, end, self.store.start_of(_LEAST_FOR_CPU, slack=0) if start is None else start)
 
     def performance(self, window: float | None = None) -> PerformanceMetrics:
-        """Return how the work fares, over all that is kept without a window."""
+        """Return the performance metrics within a window; without one, over the stored history."""
         with self._lock:
             return derive.performance(self._over(window))
 
     def business(self, window: float | None = None) -> BusinessMetrics:
-        """Return what became of the events, since telemetry began without a window."""
+        """Return the business metrics within a window; without one, since telemetry started."""
         with self._lock:
-            start = None if window is None else self._start(window)
+            start = None if window is None else self.store.start_of(window)
             return derive.business(Span(self.store, start, len(self.store.moments) - 1))
 
     def intervals(self) -> list[Interval]:
-        """Return the figures of each collection that is kept, oldest first.
+        """Return the metrics at each stored collection, oldest first, without events by entity.
 
-        The work's are those of the interval before it; totals are totals. Events are not told apart by entity here.
+        Performance metrics are those of the interval before the collection; totals are since telemetry started.
         """
         with self._lock:
-            return [self._figures(end - 1, end, totals=True) for end in range(1, len(self.store.moments))]
+            return [self._interval(end - 1, end, totals=True) for end in range(1, len(self.store.moments))]
 
     def at_each(self, figure: Callable[[Span], T]) -> list[T]:
-        """Return a figure of one's own for each collection that is kept, from all until then, oldest first."""
+        """Return the results of `figure` for each stored collection, oldest first; its span starts with telemetry."""
         with self._lock:
             return [figure(Span(self.store, None, end)) for end in range(1, len(self.store.moments))]
 
     def roll_up(self, period: float) -> list[Interval]:
-        """Return the figures of each period of so many seconds (60: from full minute to full minute), oldest first.
+        """Return the metrics of each period of `period` seconds (60: from full minute to full minute), oldest first.
 
-        A collection belongs to the period that it was taken in; where the clock was set back, to that of the one before
-        it, so that no period comes twice. The first and the last period may be incomplete.
+        A collection belongs to the period in which it was taken; if the clock was set back, to the period of the
+        previous one, so that no period occurs twice. The first and the last period may be incomplete.
         """
         if not period > 0:
-            raise TelemetryError(f"a period is longer than 0 s, not {period}")
+            raise TelemetryError(f"period is {period}; allowed: more than 0 seconds, such as 60")
         with self._lock:
             moments = self.store.moments
             begun = list(accumulate((moment.timestamp // period for moment in moments), max))
             periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]
-            return [self._figures(each[0] - 1, each[-1], totals=False) for each in periods]
+            return [self._interval(each[0] - 1, each[-1], totals=False) for each in periods]
 
-    def _figures(self, start: int, end: int, *, totals: bool) -> Interval:
+    def _interval(self, start: int, end: int, *, totals: bool) -> Interval:
         moments = self.store.moments
         whole = None if totals else start
         return Interval(
@@ -190,33 +188,33 @@ class History:
         )
 
     def _system(self, start: int | None, end: int, cpu_start: int) -> SystemMetrics:
-        # The host was not read at the moment at which everything began.
+        # The host was not read at the start.
         first = 1 if self.store.began else 0
         return derive.system(Span(self.store, start, end), Span(self.store, max(cpu_start, min(first, end)), end))
 
     def _over(self, window: float | None) -> Span:
-        start = 0 if window is None else self._start(window)
+        """Return the span of a window; without one, that of the stored collections."""
+        start = 0 if window is None else self.store.start_of(window)
         return Span(self.store, start, len(self.store.moments) - 1)
-
-    def _start(self, window: float, slack: float = _SLACK) -> int:
-        """Return the number of the collection that a window starts with: the last one that is old enough."""
-        moments = self.store.moments
-        newest = moments[-1].clock
-        old_enough = [n for n, moment in enumerate(moments) if newest - moment.clock >= window - slack]
-        return min(old_enough[-1] if old_enough else 0, max(len(moments) - 2, 0))
-
-    @staticmethod
-    def _check_distribution(instrument: Instrument) -> None:
-        if not isinstance(instrument, Histogram):
-            raise TelemetryError(f"{instrument.name!r} is no histogram, and has neither quantiles nor a mean")
 
     def _check(self, instrument: Instrument, by: Attribute | None, where: dict[str, AttributeValue]) -> None:
         if instrument.name not in self._names:
-            raise TelemetryError(f"{instrument.name!r} is not in the catalog that telemetry was set up with")
-        keywords = {attribute.keyword for attribute in instrument.attributes}
-        unknown = [keyword for keyword in where if keyword not in keywords]
-        if by is not None and by not in instrument.attributes:
-            unknown.append(by.keyword if isinstance(by, Attribute) else str(by))
-        if unknown:
-            declared = ", ".join(sorted(keywords)) or "none"
-            raise TelemetryError(f"{instrument.name!r} has no attribute {unknown[0]!r} (declared: {declared})")
+            raise TelemetryError(
+                f"{instrument.name!r} is not in the catalog of telemetry; add it to setup_telemetry(catalog=…)"
+            )
+        _check_attributes(instrument, by, where)
+
+
+def _check_attributes(instrument: Instrument, by: Attribute | None, where: dict[str, AttributeValue]) -> None:
+    keywords = {attribute.keyword for attribute in instrument.attributes}
+    unknown = [keyword for keyword in where if keyword not in keywords]
+    if by is not None and by not in instrument.attributes:
+        unknown.append(by.keyword if isinstance(by, Attribute) else str(by))
+    if unknown:
+        declared = ", ".join(sorted(keywords)) or "none"
+        raise TelemetryError(f"{instrument.name!r} has no attribute {unknown[0]!r} (declared: {declared})")
+
+
+def _check_histogram(instrument: Instrument) -> None:
+    if not isinstance(instrument, Histogram):
+        raise TelemetryError(f"{instrument.name!r} is not a histogram: it has no quantiles and no mean; use rate()")

@@ -1,4 +1,4 @@
-"""HistoryReader: a metric reader that puts each collection into the history."""
+"""HistoryReader: a metric reader that stores each collection in the history."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from otel_ha.version import DISTRO
 _logger = logging.getLogger("otel_ha")
 
 _FIRST = 1.0
-"""Seconds until the first collection: from then on the host's counters have something to be compared with."""
+"""Seconds until the first collection: the increase of the host's counters is known only from then on."""
 
 
 class HistoryReader(GatedReader, MetricReader):
-    """Collects every interval, and on request, into a history.
+    """Collects into a history, every interval and on request.
 
     `increases` returns the growth of journalled series since its last call.
     """
@@ -40,31 +40,31 @@ class HistoryReader(GatedReader, MetricReader):
         self._thread = threading.Thread(target=self._work, name="otel-ha-history", daemon=True)
 
     def start(self) -> None:
-        """Collect every interval from now on."""
+        """Start to collect every interval."""
         self._history.connect(self.collect_provisionally)
         self._thread.start()
 
     def store(self, *, provisional: bool = False) -> None:
-        """Collect now; a failure is noted."""
+        """Collect now; a failure is logged and counted."""
         with self._one_at_a_time:
             self._received = ()
             try:
                 self.collect()
-                # Last: growth that was settled in a collection that failed belongs to the next one.
+                # Last: if the collection fails, growth that it has settled belongs to the next one.
                 self._history.take(self._received, self._increases(), provisional=provisional)
             except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
                 if self.delivery.failed(str(error) or type(error).__name__):
-                    _logger.warning("the history misses a collection: %r", error)
+                    _logger.warning("the history lacks a collection, because it failed: %r", error)
             else:
                 self.delivery.succeeded()
 
     def collect_provisionally(self) -> None:
-        """Collect now, into a place that the next collection takes."""
+        """Collect now; the next collection replaces this one."""
         self.store(provisional=True)
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
-        """Collect a last time and stop, within the time given."""
-        self._history.connect(lambda: None)  # the history stays as it was at the end
+        """Collect a last time and stop, within the timeout."""
+        self._history.connect(lambda: None)  # the history stays as it is
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(timeout_millis / 1e3)

@@ -1,4 +1,4 @@
-"""Series: one attribute set of an instrument, with a number for each collection that is kept."""
+"""Series: one attribute set of an instrument, with a number for each stored collection."""
 
 from __future__ import annotations
 
@@ -14,52 +14,64 @@ from otel_ha.record.resolver import Identity
 
 
 class Series:
-    """One series: a number for each collection, the newest last; NaN where a collection did not have it.
+    """One series: a number for each collection, the newest last; NaN for a collection without it.
 
-    Of a histogram that number is the count, and there are the sum and what its buckets gained as well.
+    A histogram's number is its count; its sum and the increases of its buckets are stored as well.
     """
 
-    __slots__ = ("_figures", "bounds", "identity", "increases")
+    __slots__ = ("_numbers", "bounds", "identity", "increases")
 
     from_zero = True
-    """Whether it was 0 before it was first seen; what the host counts was not."""
+    """Whether it was 0 before the first collection with it; counters of the host were not."""
 
     def __init__(self, identity: Identity, first: float, *, is_distribution: bool) -> None:
         self.identity = identity
         self.bounds: Sequence[float] = ()
         self.increases: list[bytes] | None = [b""] if is_distribution else None
-        # In one array, count and sum in turn: as long as a series is young, a second one would be most of it.
-        self._figures = array("d", [first] * self._width)
+        # One array with alternating count and sum: while a series is young, a second array would dominate its size.
+        self._numbers = array("d", [first] * self._width)
 
     @property
     def _width(self) -> int:
         return 1 if self.increases is None else 2
 
     def number(self, age: int) -> float:
-        """Return the number for the collection that so many came after; NaN before its first."""
+        """Return the number at the collection of this age (0: the newest); NaN before the first one."""
         index = -(age + 1) * self._width
-        return self._figures[index] if -index <= len(self._figures) else math.nan
+        return self._numbers[index] if -index <= len(self._numbers) else math.nan
 
-    def numbers(self, oldest: int, newest: int, *, sums: bool = False) -> array[float]:
-        """Return the numbers, or a histogram's sums, for the collections of these ages, from its first one on."""
-        width, end = self._width, len(self._figures)
-        return self._figures[max(end - (oldest + 1) * width, 0) + sums : max(end - newest * width, 0) : width]
+    def increase(self, oldest: int, newest: int, *, sums: bool = False) -> float:
+        """Return the increase of the number, or of a histogram's sum, between the collections of two ages.
+
+        If the number decreases, it was reset to 0 in between.
+        """
+        width, end = self._width, len(self._numbers)
+        numbers = self._numbers[max(end - (oldest + 1) * width, 0) + sums : max(end - newest * width, 0) : width]
+        before = numbers.pop(0) if len(numbers) > oldest - newest else math.nan
+        grown = 0.0
+        for now in numbers:
+            if math.isnan(before):
+                grown += now if self.from_zero and not math.isnan(now) else 0
+            elif not math.isnan(now):
+                grown += now - before if now >= before else now
+            before = now
+        return grown
 
     def begin(self, *, again: bool) -> None:
-        """Begin a collection; `again`: in place of the newest one, and what its buckets gained is gained in this."""
+        """Begin a collection; with `again`, it replaces the newest one and includes the increases of its buckets."""
         raise NotImplementedError
 
     def take(self, found: Any) -> None:
-        """Take what there is of it in the newest collection."""
+        """Store the data of the newest collection."""
         raise NotImplementedError
 
-    def _append(self, figures: Sequence[float]) -> None:
-        self._figures.extend(figures)
+    def _append(self, numbers: Sequence[float]) -> None:
+        self._numbers.extend(numbers)
         if self.increases is not None:
             self.increases.append(b"")
 
     def _add_increases(self, more: Mapping[int, int]) -> None:
-        """Add to what the buckets gained in the newest collection."""
+        """Add to the increases of the buckets in the newest collection."""
         if self.increases is not None and more:
             increases = unpacked(self.increases[-1])
             self.increases[-1] = packed(
@@ -67,27 +79,27 @@ class Series:
             )
 
     def shorten(self, most: int) -> None:
-        """Keep the newest `most` collections."""
-        del self._figures[: -most * self._width]
+        """Drop all but the newest `most` collections."""
+        del self._numbers[: -most * self._width]
         if self.increases is not None:
             del self.increases[:-most]
 
     @property
     def is_gone(self) -> bool:
-        """Whether no collection that is kept has it."""
-        return all(map(math.isnan, self._figures))
+        """Whether no stored collection has it."""
+        return all(map(math.isnan, self._numbers))
 
     def attribute(self, name: str) -> AttributeValue | None:
-        """Return the value of an attribute; None where it has none."""
+        """Return the value of an attribute, or None."""
         try:
             value: Any = self.identity[2 * self.identity[::2].index(name) + 1]
         except ValueError:
             return None
-        return value[1] if isinstance(value, tuple) else value  # type: ignore[no-any-return]
+        return value[1] if isinstance(value, tuple) else value  # type: ignore[no-any-return]  # an Identity is untyped
 
 
 class PointSeries(Series):
-    """A series that the SDK keeps: a collection has a point of it or not."""
+    """A series of the SDK: a collection may have a point of it."""
 
     __slots__ = ("_buckets", "from_zero")
 
@@ -95,31 +107,31 @@ class PointSeries(Series):
         super().__init__(identity, math.nan, is_distribution=is_distribution)
         self.from_zero = from_zero
         self._buckets: Sequence[int] = ()
-        """The exported buckets, when they were last seen."""
+        """The newest exported buckets."""
 
     def begin(self, *, again: bool) -> None:
-        """Begin a collection, which has no point of it yet; see Series."""
+        """Begin a collection, without a point at first; see Series."""
         if again:
-            self._figures[-self._width] = self._figures[-1] = math.nan
+            self._numbers[-self._width] = self._numbers[-1] = math.nan
         else:
             self._append([math.nan] * self._width)
 
     def take(self, found: Any) -> None:
-        """Take a point; where two metrics have one name, the first one counts."""
-        if not math.isnan(self._figures[-self._width]):
+        """Store a point; if two metrics have the same name, the first one wins."""
+        if not math.isnan(self._numbers[-self._width]):
             return
         if self.increases is None:
-            self._figures[-1] = found.value
+            self._numbers[-1] = found.value
             return
         before = self._buckets or [0] * len(found.bucket_counts)
         pairs = enumerate(zip(before, found.bucket_counts, strict=True))
         self._add_increases({index: now - was for index, (was, now) in pairs if now > was})
         self.bounds, self._buckets = found.explicit_bounds, found.bucket_counts
-        self._figures[-2], self._figures[-1] = found.count, found.sum
+        self._numbers[-2], self._numbers[-1] = found.count, found.sum
 
 
 class IncreaseSeries(Series):
-    """A series of a bound instrument: it is told what it gains, and is what it was where it gains nothing."""
+    """A journalled series: it receives its increases, and without one it is unchanged."""
 
     __slots__ = ()
 
@@ -128,13 +140,13 @@ class IncreaseSeries(Series):
         self.bounds = increase.bounds
 
     def begin(self, *, again: bool) -> None:
-        """Begin a collection, in which it has gained nothing yet; see Series."""
+        """Begin a collection, unchanged at first; see Series."""
         if not again:
-            self._append(self._figures[-self._width :])
+            self._append(self._numbers[-self._width :])
 
     def take(self, found: Increase) -> None:
-        """Add a gain."""
-        self._figures[-1] += found.total
+        """Add an increase."""
+        self._numbers[-1] += found.total
         if self.increases is not None:
-            self._figures[-2] += sum(found.counts.values())
+            self._numbers[-2] += sum(found.counts.values())
             self._add_increases(found.counts)

@@ -1,4 +1,4 @@
-"""Kept: the last collections, series by series, in bounded memory."""
+"""Store: the last collections, series by series, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,37 +15,40 @@ from otel_ha.history.series import IncreaseSeries, PointSeries, Series
 from otel_ha.record.journal.increases import Increase
 from otel_ha.record.resolver import Identity, identity
 
+_SLACK = 0.5
+"""Seconds by which a window may be shorter than requested: collections are not exactly on time."""
+
 
 class Moment(NamedTuple):
-    """When a collection was taken: seconds since the epoch, and of a clock that is never set."""
+    """The time of a collection: seconds since the epoch, and seconds of a monotonic clock."""
 
     timestamp: float
     clock: float
 
     @classmethod
     def now(cls) -> Self:
-        """Return the present one."""
+        """Return the current moment."""
         return cls(time.time(), time.monotonic())
 
 
 class Store:
-    """The last `length` collections of a catalog's instruments, after the moment at which all of them began.
+    """The last `length` collections of the given instruments, after the start at the moment `begin`.
 
-    Its memory is bounded by `length` times the series that the instruments declare. A collection may be provisional:
-    then the next one takes its place.
+    Its memory is bounded by `length` times the series that the instruments declare. The next collection replaces a
+    provisional one.
     """
 
     def __init__(self, instruments: Iterable[Instrument], length: int, begin: Moment) -> None:
         self.length = length
         self.moments: deque[Moment] = deque([begin])
         self.began = True
-        """Whether the first moment is the one at which all of them began, and no collection."""
+        """Whether the first moment is the start, and not a collection."""
         self._is_provisional = False
         self._declared = {instrument.name: instrument for instrument in instruments}
         self._series: dict[str, dict[Identity, Series]] = {name: {} for name in self._declared}
 
     def take(self, moment: Moment, metrics: Iterable[Any], increases: Iterable[Increase], *, provisional: bool) -> None:
-        """Keep a collection; what is no instrument of the catalog is left out, and what a View made something else."""
+        """Store a collection, without undeclared metrics and those that a View turned into another kind."""
         if self._is_provisional:
             self.moments.pop()
         self.moments.append(moment)
@@ -96,8 +99,14 @@ class Store:
                 if series.is_gone:
                     del of_instrument[key]
 
+    def start_of(self, window: float, *, slack: float = _SLACK) -> int:
+        """Return the number of the collection at which a window starts: the last one that is old enough."""
+        newest = self.moments[-1].clock
+        old_enough = [n for n, moment in enumerate(self.moments) if newest - moment.clock >= window - slack]
+        return min(old_enough[-1] if old_enough else 0, max(len(self.moments) - 2, 0))
+
     def chosen(self, instrument: Instrument, where: Mapping[str, AttributeValue]) -> list[Series]:
-        """Return the series of an instrument that have these attributes, given by keyword."""
+        """Return the series of an instrument that have the attributes `where`, by keyword."""
         names = {attribute.keyword: attribute.name for attribute in instrument.attributes}
         wanted = [(names[keyword], value) for keyword, value in where.items()]
         every = self._series.get(instrument.name, {}).values()
@@ -125,17 +134,22 @@ class Store:
         *,
         sums: bool = False,
     ) -> dict[str, float]:
-        """Return what sums gained between two collections, by the values of an attribute; right across resets."""
+        """Return the increase between two collections, by the values of an attribute; resets are accounted for.
+
+        A histogram's is that of its count, or with `sums` that of its sum.
+        """
         found: dict[str, float] = {}
+        newest = len(self.moments) - 1
+        ages = newest - span[0], newest - span[1]
         for series in self.chosen(instrument, where):
             name = _value_of(series, by)
-            found[name] = found.get(name, 0) + self._increase(series, span, sums=sums)
+            found[name] = found.get(name, 0) + series.increase(*ages, sums=sums)
         return found
 
     def distributions(
         self, instrument: Instrument, where: Mapping[str, AttributeValue], span: tuple[int, int]
     ) -> Iterator[tuple[Sequence[float], dict[int, int]]]:
-        """Yield the bounds of each series, and what their buckets gained between two collections."""
+        """Yield the bounds of each series, and the increases of its buckets, at each collection of a span."""
         start, end = span
         for series in self.chosen(instrument, where):
             increases = series.increases or ()
@@ -143,20 +157,6 @@ class Store:
             for index in range(max(start + 1 - missing, 0), end + 1 - missing):
                 if increases[index]:
                     yield series.bounds, unpacked(increases[index])
-
-    def _increase(self, series: Series, span: tuple[int, int], *, sums: bool) -> float:
-        start, end = span
-        newest = len(self.moments) - 1
-        numbers = series.numbers(newest - start, newest - end, sums=sums)
-        before = numbers.pop(0) if len(numbers) > end - start else math.nan
-        grown = 0.0
-        for now in numbers:
-            if math.isnan(before):
-                grown += now if series.from_zero and not math.isnan(now) else 0
-            elif not math.isnan(now):
-                grown += now - before if now >= before else now
-            before = now
-        return grown
 
 
 def _value_of(series: Series, by: Attribute | None) -> str:

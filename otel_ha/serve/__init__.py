@@ -1,1 +1,1 @@
-"""The HTTP side: the answers to requests (`application`), and a server of our own for them (`server`)."""
+"""The HTTP endpoint: responses to requests (`application`), and a built-in server (`server`)."""

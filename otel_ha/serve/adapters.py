@@ -1,4 +1,4 @@
-"""How an answer gets to a client: the endpoint as a WSGI application and as an ASGI application."""
+"""The endpoint as a WSGI application and as an ASGI application."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer: status code, headers, body."""
+    """An HTTP response: status code, headers, body."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Response:
 
 
 Respond = Callable[[str, str, Mapping[str, str]], Response]
-"""What answers: method, path, headers."""
+"""A function that answers a request: method, path, headers."""
 
 
 class WsgiApplication:
@@ -35,7 +35,7 @@ class WsgiApplication:
         self._respond = respond
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer a request."""
         headers = {
             name.removeprefix("HTTP_").replace("_", "-"): value
             for name, value in environ.items()
@@ -48,16 +48,16 @@ class WsgiApplication:
 
 
 class AsgiApplication:
-    """An ASGI application (version 3); answers are made in a thread, so that the loop goes on.
+    """An ASGI application (version 3); responses are computed in a thread, so that they do not block the loop.
 
-    An object, since uvicorn takes a bound method for an application of version 2.
+    An object, because uvicorn mistakes a bound method for an application of version 2.
     """
 
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or take part in the server's lifespan."""
+        """Answer a request, or take part in the server's lifespan."""
         if scope["type"] == "http":
             await self._http(scope, send)
         elif scope["type"] == "lifespan":
@@ -66,14 +66,14 @@ class AsgiApplication:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            raise ValueError(f"unknown ASGI scope {scope['type']!r}")
+            raise ValueError(f"unknown ASGI scope {scope['type']!r}; allowed: http, lifespan, websocket")
 
     async def _http(self, scope: Message, send: Send) -> None:
-        import asyncio  # noqa: PLC0415 - a service without a loop need not load it
+        import asyncio  # noqa: PLC0415 - a service without a loop should not load it
 
         root: str = scope.get("root_path", "").rstrip("/")
         path: str = scope["path"]
-        # By the specification the path begins with the root path; servers of old leave that out.
+        # By the specification, the path begins with the root path; old servers omit that.
         if path == root or path.startswith(f"{root}/"):
             path = path[len(root) :]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -84,7 +84,7 @@ class AsgiApplication:
 
 
 def _path_within(mounted_at: str, path: str) -> str:
-    """Return the page that is asked for: an application mounted at …/metrics itself answers with the metrics there."""
+    """Return the requested page: an application mounted at …/metrics serves the metrics at its root."""
     if path in {"", "/"} and mounted_at.endswith("/metrics"):
         return "/metrics"
     return path

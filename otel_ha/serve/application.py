@@ -1,4 +1,4 @@
-"""Endpoint: the answers to /metrics, /healthz and /."""
+"""Endpoint: the responses of /, /healthz, /metrics and /summary."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from otel_ha.serve.adapters import AsgiApplication, Response, WsgiApplication
 _logger = logging.getLogger("otel_ha.endpoint")
 
 PATIENCE = 10.0
-"""Seconds that a scrape waits for the one before it; Prometheus itself waits no longer by default."""
+"""Seconds that a scrape waits for the previous one: Prometheus' default scrape timeout."""
 
 _TEXT = "text/plain; charset=utf-8"
 _INDEX = """otel-ha
 
-metrics   what Prometheus scrapes, as text or OpenMetrics
-healthz   the state of telemetry, as JSON: 200 when it is ok or degraded, 503 when it has failed
-summary   the figures of now, of the last collections and of minutes and hours, as JSON
+metrics   the metrics for Prometheus, as text or OpenMetrics
+healthz   the state of telemetry, as JSON: 200 if it is ok or degraded, 503 if it has failed
+summary   current values, those of the last collections, and roll-ups by minutes and hours, as JSON
 """
 
 
 Encode = Callable[[Any], bytes]
-"""What prometheus_client writes a registry with."""
+"""A function of prometheus_client that renders a registry."""
 Body = TypeVar("Body", str, bytes)
 
-# zlib's sign for gzip's format and the largest window.
+# zlib's code for the format of gzip with the largest window.
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class _BusyError(TimeoutError):
-    """Another scrape takes too long."""
+    """The previous scrape takes too long."""
 
 
 class Endpoint:
-    """Answers requests about telemetry.
+    """Answers requests for the metrics and the state of telemetry.
 
-    `registry` is what /metrics renders (None: there is no such page) and may be replaced; one that has a method
-    `stream`, which gives the text in pieces, is rendered by that. `health` is what /healthz says, its "status" being
-    ok, degraded, disabled or failed; `summary` is what /summary says. With a username or a password, every path asks
-    for both by basic authentication: /healthz too, since it names hosts and errors. `wsgi_app` and `asgi_app` are the
-    endpoint as applications, to serve or to mount.
+    /metrics renders `registry` (None: there is no such page), which may be replaced; its method `stream`, if it has
+    one, yields the text in pieces. /healthz returns `health`, with "status" ok, degraded, disabled or failed; /summary
+    returns `summary`. With a username or a password, every path requires both by basic authentication, even /healthz,
+    because it names hosts and errors. A scrape waits `patience` seconds for the previous one. `wsgi_app` and `asgi_app`
+    are the endpoint as applications, to serve or to mount.
     """
 
     def __init__(
@@ -62,10 +62,12 @@ class Endpoint:
         *,
         username: str | None,
         password: str | None,
+        patience: float = PATIENCE,
     ) -> None:
         self.registry = registry
         self._health = health
         self._summary = summary
+        self._patience = patience
         open_to_all = username is None and password is None
         self._credentials = None if open_to_all else f"{username or ''}:{password or ''}".encode()
         self._pages: dict[str, Callable[[Mapping[str, str]], Response]] = {
@@ -74,42 +76,42 @@ class Endpoint:
             "/metrics": self._metrics,
             "/summary": self._summarize,
         }
-        # A reader queues what it collects: two scrapes at once would mix.
+        # A reader queues its collections: two concurrent scrapes would mix them.
         self._rendering = threading.Lock()
-        self.delivery = Delivery("prometheus", "whoever scrapes")
-        """How the rendering of the metrics goes."""
+        self.delivery = Delivery("prometheus", "scrapers")
+        """The state of the scrapes."""
         self.wsgi_app = WsgiApplication(self.respond)
         self.asgi_app = AsgiApplication(self.respond)
 
     def respond(self, method: str, path: str, headers: Mapping[str, str]) -> Response:
-        """Return the answer to a request; `path` is relative to where the endpoint is mounted. Never raises."""
+        """Return the response to a request; `path` is relative to the mount point. Never raises."""
         headers = {name.lower(): value for name, value in headers.items()}
         if not self._is_authorized(headers.get("authorization", "")):
             challenge = ("WWW-Authenticate", 'Basic realm="otel-ha", charset="UTF-8"')
-            return _plain(HTTPStatus.UNAUTHORIZED, "This needs a username and a password.", challenge)
+            return _plain(HTTPStatus.UNAUTHORIZED, "A username and a password are required.", challenge)
         pages = {path: page for path, page in self._pages.items() if path != "/metrics" or self.registry is not None}
         page = pages.get(path.rstrip("/") or "/")
         if page is None:
-            return _plain(HTTPStatus.NOT_FOUND, f"There is nothing here; try {', '.join(pages)}.")
+            return _plain(HTTPStatus.NOT_FOUND, f"Not found; try {', '.join(pages)}.")
         if method not in {"GET", "HEAD"}:
-            return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "This can be read and nothing else.", ("Allow", "GET, HEAD"))
+            return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.", ("Allow", "GET, HEAD"))
         try:
             response = page(headers)
-        except Exception as error:  # noqa: BLE001 - whatever a health function raises must not reach the client
-            _logger.error("%s cannot be answered: %r", path, error)  # noqa: TRY400 - one line
-            response = _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "This failed; the service's log says why.")
+        except Exception as error:  # noqa: BLE001 - exceptions of a health function must not reach the client
+            _logger.error("cannot answer %s: %r", path, error)  # noqa: TRY400 - one line
+            response = _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; see the service's log.")
         response.headers.append(("Content-Length", str(len(response.body))))
         return Response(response.status, response.headers) if method == "HEAD" else response
 
     def text(self) -> str:
         """Return the metrics as Prometheus text; empty without a registry.
 
-        Raises what a collector raises, and TimeoutError where a scrape that hangs is in the way.
+        Raises the exceptions of collectors, and TimeoutError if the previous scrape hangs.
         """
         return self._render(generate_latest, "".join)
 
     def after_fork_in_child(self) -> None:
-        """Forget a scrape that ran in the parent when this process was forked from it."""
+        """Forget a scrape that was running in the parent at the fork."""
         self._rendering = threading.Lock()
 
     def _is_authorized(self, header: str) -> bool:
@@ -137,8 +139,8 @@ class Endpoint:
             body = self._render(encode, _packed if packed else _plain_bytes)
         except _BusyError as error:
             return _plain(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        except Exception:  # noqa: BLE001 - reported; what a collector raises must not reach the client
-            return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "The metrics failed; the service's log says why.")
+        except Exception:  # noqa: BLE001 - _render() has logged it; it must not reach the client
+            return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "Rendering the metrics failed; see the service's log.")
         sent_as = [("Content-Type", content_type), ("Vary", "Accept, Accept-Encoding")]
         return Response(HTTPStatus.OK, [*sent_as, ("Content-Encoding", "gzip")] if packed else sent_as, body)
 
@@ -148,13 +150,13 @@ class Endpoint:
         if registry is None:
             return joined(())
         rendering = self._rendering
-        if not rendering.acquire(timeout=PATIENCE):
-            raise _BusyError(f"Another scrape has been running for {PATIENCE:g} s.")
+        if not rendering.acquire(timeout=self._patience):
+            raise _BusyError(f"Another scrape has been running for {self._patience:g} s; try again later.")
         try:
             body = joined(_pieces(registry, encode))
         except Exception as error:
             if self.delivery.failed(repr(error)):
-                _logger.error("the metrics cannot be rendered: %r", error)  # noqa: TRY400 - one line
+                _logger.error("cannot render the metrics: %r", error)  # noqa: TRY400 - one line
             raise
         else:
             if self.delivery.succeeded():
@@ -178,7 +180,7 @@ def _index(_: Mapping[str, str]) -> Response:
 
 
 def _pieces(registry: CollectorRegistry, encode: Encode) -> Iterable[str]:
-    """Return the text of a registry, in pieces where it can give them."""
+    """Return the text of a registry, in pieces if it can yield them."""
     stream: Callable[[Encode], Iterable[str]] | None = getattr(registry, "stream", None)
     return [encode(registry).decode()] if stream is None else stream(encode)
 
@@ -188,8 +190,8 @@ def _plain_bytes(pieces: Iterable[str]) -> bytes:
 
 
 def _packed(pieces: Iterable[str]) -> bytes:
-    """Return the text as gzip, packed piece by piece: the whole of it is never in memory."""
-    # Level 1: the text is so repetitive that more work gains little.
+    """Return the text as gzip, compressed piece by piece: the whole text is never in memory."""
+    # Level 1: the text is so repetitive that higher levels gain little.
     packing = zlib.compressobj(1, wbits=_GZIP)
 
     def parts() -> Iterator[bytes]:
@@ -201,10 +203,10 @@ def _packed(pieces: Iterable[str]) -> bytes:
 
 
 def _encoder(accept: str) -> tuple[Encode, str]:
-    """Return what renders a registry for an Accept header, and the content type of that; text for a strange header."""
+    """Return the encoder for an Accept header, and its content type; plain text for an invalid header."""
     try:
         return choose_encoder(accept)
-    except (TypeError, ValueError):  # a version that is no number
+    except (TypeError, ValueError):  # a version that is not a number
         return choose_encoder("")
 
 

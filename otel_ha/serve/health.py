@@ -1,4 +1,4 @@
-"""Health: whether telemetry does what it is there for, and if not, why not."""
+"""Health: the state of telemetry, with reasons."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def health(
 ) -> dict[str, Any]:
     """Return the state of telemetry as /healthz shows it.
 
-    "status" is ok; degraded, where something is wrong that is none of the service's faults (a receiver that is away, a
-    port that is taken) and "reasons" says what; failed, where telemetry is on and does not run; or disabled. "readers"
-    has one entry for each way out: last_success (seconds since the epoch), consecutive_failures, last_error.
+    "status" is ok; degraded, for problems in the environment (an unreachable receiver, a port in use) that "reasons"
+    lists; failed, if telemetry is enabled but not running; or disabled. "readers" has one entry for each reader:
+    last_success (seconds since the epoch), consecutive_failures, last_error.
     """
     readers = list(deliveries)
     reasons = list(_reasons(endpoint, readers)) if running else []
     if not enabled:
         status, reasons = DISABLED, ["OTEL_SDK_DISABLED turns telemetry off"]
     elif not running:
-        status, reasons = FAILED, ["telemetry does not run: it was shut down"]
+        status, reasons = FAILED, ["telemetry is not running: it was shut down"]
     else:
         status = DEGRADED if reasons else OK
     return {
@@ -37,7 +37,7 @@ def health(
 
 
 def endpoint_state(*, url: str | None, problem: str, scrapes: bool) -> dict[str, Any]:
-    """Return the state of the endpoint: listening, failed, or, where no port of our own is to be open, mounted or off.
+    """Return the state of the endpoint: listening, failed, or, without the built-in server, mounted or off.
 
     `scrapes` is whether there is anything to scrape.
     """

@@ -1,4 +1,4 @@
-"""EndpointService: the endpoint of one telemetry, with a server of our own if the settings ask for one."""
+"""EndpointService: the endpoint of one Telemetry, with the built-in server if the settings ask for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger("otel_ha")
 
 
 class EndpointService:
-    """The endpoint from open() to close(), and its server; a port that cannot be opened never stops the service."""
+    """The endpoint, and its server from open() to close(); failure to open the port never stops the service."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class EndpointService:
 
     @property
     def metrics_url(self) -> str | None:
-        """The URL of the metrics; None if no port of our own is open."""
+        """The URL of the metrics; None if the built-in server is not listening."""
         return f"{self._server.url}/metrics" if self._server else None
 
     @property
@@ -64,9 +64,9 @@ class EndpointService:
         return endpoint_state(url=self.metrics_url, problem=self._problem, scrapes=scrapes)
 
     def open(self, registry: CollectorRegistry, *, forked: bool) -> None:
-        """Serve the metrics of a registry; a problem with the port is logged and kept for state().
+        """Serve the metrics of a registry; a problem with the port is logged and reported by state().
 
-        In a `forked` child a fixed port stays the parent's.
+        In a `forked` child, a fixed port remains the parent's.
         """
         self._endpoint.registry = registry
         config = self._config
@@ -74,7 +74,7 @@ class EndpointService:
             return
         where = f"{config.prometheus_host}:{config.prometheus_port}"
         if forked and config.prometheus_port:
-            self._problem = f"the parent process listens at {where}; a forked child only pushes"
+            self._problem = f"the parent process listens at {where}; this forked child only pushes"
             _logger.info("%s", self._problem)
             return
         server = Server(
@@ -90,7 +90,7 @@ class EndpointService:
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             self._problem = f"cannot listen at {where}: {why}"
-            hint = "OTEL_EXPORTER_PROMETHEUS_HOST and _PORT set another address; port 0 takes a free one"
+            hint = "set OTEL_EXPORTER_PROMETHEUS_HOST and _PORT to another address; port 0 selects a free one"
             _logger.error("no metrics endpoint: %s; the service continues without it (%s)", self._problem, hint)  # noqa: TRY400 - one line
         else:
             self._server, self._problem = server, ""
@@ -103,7 +103,7 @@ class EndpointService:
             self._server = None
 
     def after_fork_in_child(self) -> None:
-        """Give up the parent's scrape and its listening socket."""
+        """Forget the parent's scrape and listening socket."""
         self._endpoint.after_fork_in_child()
         if self._server is not None:
             self._server.after_fork_in_child()

@@ -1,1 +1,1 @@
-"""Instrumentation: what feeds the declarations without a call in the service's own code."""
+"""Sources that record metrics without a call in the service's code."""

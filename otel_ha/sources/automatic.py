@@ -1,4 +1,4 @@
-"""Sources that telemetry reads without a call in the service's code: host, process, file systems, event loop."""
+"""AutomaticSources: the host, the process, file systems and the event loop, read while telemetry runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_ha.sources.system import instrument_system
 
 
 class AutomaticSources:
-    """Starts and stops these sources, as far as their metric groups are on."""
+    """Starts and stops the sources whose metric groups are on."""
 
     def __init__(self, groups: Collection[str]) -> None:
         self._groups = groups
@@ -18,7 +18,7 @@ class AutomaticSources:
         self._unwatch: Callable[[], object] | None = None
 
     def start(self) -> None:
-        """Read host and process at every collection, and watch the event loop if one is running."""
+        """Read the host and the process at every collection, and watch the event loop if one is running."""
         if "system" in self._groups:
             self._stop += [instrument_system(), observe_filesystems()]
         if running_loop() is not None:
@@ -30,7 +30,7 @@ class AutomaticSources:
         return self._unwatch is not None
 
     def watch_event_loop(self) -> None:
-        """Measure the delay of the running event loop from now on, and of no other one."""
+        """Measure the delay of the running event loop from now on, instead of that of any other loop."""
         if "performance" in self._groups:
             self.unwatch_event_loop()
             self._unwatch = watch_event_loop()
@@ -42,11 +42,11 @@ class AutomaticSources:
             self._unwatch = None
 
     def stop(self) -> None:
-        """Stop reading all of them."""
+        """Stop all sources."""
         self.unwatch_event_loop()
         while self._stop:
             self._stop.pop()()
 
     def after_fork_in_child(self) -> None:
-        """Forget the event loop, which stays in the parent process."""
+        """Forget the event loop: it belongs to the parent process."""
         self._unwatch = None

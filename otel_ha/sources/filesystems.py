@@ -1,8 +1,7 @@
-"""File systems: how full the local ones are.
+"""The space of local file systems.
 
-Network file systems are left out: they are somebody else's disk, and one that is unreachable hangs whoever asks for
-its size. A local one can hang too, when its disk dies; each is asked in a thread of its own, and one that does not
-answer is left out until it does.
+Network file systems are not read: they are not this host's disks, and reading an unreachable one hangs. A local one can
+hang too, when its disk fails; so each is read in its own thread, and omitted as long as it does not answer.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
@@ -23,24 +21,21 @@ from otel_ha.declare.ports import Point
 from otel_ha.vocabulary import runtime
 
 PATIENCE = 0.5
-"""Seconds that a collection waits for a file system, once: while the question is open, later ones don't wait."""
+"""Seconds that a collection waits for a file system; later collections do not wait for one that still hangs."""
 
-FRESH = 0.9
-"""Seconds that a reading serves. Less than a second, so that who asks every second gets a new one each time."""
+LIFETIME = 0.9
+"""Seconds that a reading is reused: less than a second, so that a reader with an interval of 1 s gets a new one."""
 
 _MOUNTS = Path("/proc/self/mounts")
-# Images: always full, as they cannot be written.
+# Images are always full, because they cannot be written.
 _IMAGES = frozenset({"squashfs", "erofs", "iso9660", "udf", "cramfs", "romfs"})
-# What a container has for its root, on some disk of the host.
+# The root of a container, on a disk of the host.
 _LAYERED = frozenset({"overlay", "aufs", "fuse-overlayfs", "fuse.fuse-overlayfs"})
-
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One device that holds a file system, and where it is mounted, the shortest path first."""
+    """The device of a file system, and its mount points, the shortest path first."""
 
     device: str
     type: str
@@ -49,7 +44,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The space of one file system in bytes; `reserved` is free for the administrator alone."""
+    """The space of one file system in bytes; `reserved` is free but reserved for the administrator."""
 
     mount: Mount
     mountpoint: str
@@ -58,9 +53,9 @@ class Space:
     reserved: int
 
 
-def observe_filesystems() -> Callable[[], None]:
-    """Read the local file systems at every collection, into the connected declarations; returns what ends that."""
-    readings = Readings()
+def observe_filesystems(readings: Readings | None = None) -> Callable[[], None]:
+    """Read the local file systems at every collection; return a function that stops that."""
+    readings = readings or Readings()
 
     def usage() -> list[Point]:
         return [
@@ -70,7 +65,7 @@ def observe_filesystems() -> Callable[[], None]:
         ]
 
     def utilization() -> list[Point]:
-        # As df: of what a service could have, so that 1 means that it can write nothing more.
+        # Without the reserved space, as in df: at 1, a service cannot write anything more.
         return [(space.used / (space.used + space.free), _where(space)) for space in readings.spaces()]
 
     with ExitStack() as stack:
@@ -84,9 +79,9 @@ def _where(space: Space) -> dict[str, str]:
 
 
 def local_mounts() -> list[Mount]:
-    """Return the local file systems, each device once however often it is mounted; reads no file system.
+    """Return the local file systems, one entry for each device; reads no file system.
 
-    Those on disks, less images and loop devices; and the root, where a container's is made of layers.
+    These are file systems on disks, without images and loop devices, and the layered root of a container.
     """
     mountpoints: dict[tuple[str, str], set[str]] = {}
     for partition in psutil.disk_partitions(all=False):
@@ -103,13 +98,13 @@ def local_mounts() -> list[Mount]:
     ]
 
 
-def current_mounts() -> list[Mount]:
-    """Return the local file systems; they are looked for anew when the kernel's table of mounts has changed."""
+def current_mounts(table: Path = _MOUNTS) -> list[Mount]:
+    """Return the local file systems, listed again only if the kernel's `table` of mounts has changed."""
     try:
-        table = _MOUNTS.read_bytes()
+        mounts = table.read_bytes()
     except OSError:  # not Linux
         return local_mounts()
-    return _mounts_of(table)
+    return _mounts_of(mounts)
 
 
 @lru_cache(maxsize=1)
@@ -118,10 +113,10 @@ def _mounts_of(_: bytes) -> list[Mount]:
 
 
 def space_of(mount: Mount) -> Space | None:
-    """Return the space of a file system; None where it has none or may not be asked. Can hang."""
+    """Return the space of a file system; None if it has none or access is denied. Can hang."""
     for mountpoint in mount.mountpoints:
         with suppress(OSError):
-            # A container has single files of the host mounted, such as /etc/hosts.
+            # Containers mount single files of the host, such as /etc/hosts.
             if not Path(mountpoint).is_dir():
                 continue
             usage = psutil.disk_usage(mountpoint)
@@ -132,7 +127,10 @@ def space_of(mount: Mount) -> Space | None:
 
 
 class Readings:
-    """Reads file systems, each in a thread of its own, and waits for none of them longer than `patience` seconds."""
+    """Readings of file systems, each in its own thread, with a common deadline of `patience` seconds.
+
+    A reading is reused for `lifetime` seconds: both instruments and all metric readers share it.
+    """
 
     def __init__(
         self,
@@ -140,60 +138,52 @@ class Readings:
         read: Callable[[Mount], Space | None] = space_of,
         *,
         patience: float = PATIENCE,
-        seconds: float = FRESH,
+        lifetime: float = LIFETIME,
     ) -> None:
         self._mounts = mounts
         self._read = read
         self._patience = patience
-        self._asking: dict[Mount, _Question] = {}
-        self._spaces: list[Space] = []
-        self.spaces = fresh(self._ask, seconds)
-        """Returns the space of every file system that answers; both instruments and all readers share a reading."""
+        self._lifetime = lifetime
+        self._last: tuple[float, int, list[Space]] = (0.0, 0, [])
+        """Time and process of the last reading, and its result."""
+        self._pending: dict[Mount, _Reading] = {}
 
-    def _ask(self) -> list[Space]:
-        # After a fork the parent's threads are not alive here, so nothing is taken for still open.
-        still_open = {mount: question for mount, question in self._asking.items() if question.is_alive()}
-        asked = {mount: _Question(mount, self._read) for mount in self._mounts() if mount not in still_open}
+    def spaces(self) -> list[Space]:
+        """Return the space of every file system that answers; if `mounts` raises, so does this."""
+        now, process = time.monotonic(), os.getpid()
+        taken, reader, spaces = self._last
+        # A forked child reads for itself.
+        if reader != process or now - taken >= self._lifetime:
+            spaces = self._read_all(spaces)
+            self._last = now, process, spaces
+        return spaces
+
+    def _read_all(self, last: list[Space]) -> list[Space]:
+        # In a forked child the parent's threads are not alive, so none of its readings is pending.
+        pending = {mount: reading for mount, reading in self._pending.items() if reading.is_alive()}
+        started = {mount: _Reading(mount, self._read) for mount in self._mounts() if mount not in pending}
         try:
-            for question in asked.values():
-                question.start()
+            for reading in started.values():
+                reading.start()
         except RuntimeError:
-            # At the end of the interpreter, where the last interval is pushed, Python 3.12 starts no threads any more.
-            return self._spaces
+            # At interpreter exit, when the last interval is pushed, Python 3.12 no longer starts threads.
+            return last
         deadline = time.monotonic() + self._patience
-        for question in asked.values():
-            question.join(max(deadline - time.monotonic(), 0))
-        self._asking = still_open | asked
-        self._spaces = [question.space for question in asked.values() if question.space is not None]
-        return self._spaces
+        for reading in started.values():
+            reading.join(max(deadline - time.monotonic(), 0))
+        self._pending = pending | started
+        return [reading.space for reading in started.values() if reading.space is not None]
 
 
-class _Question(threading.Thread):
-    """Asks one file system for its space."""
+class _Reading(threading.Thread):
+    """One reading of one file system."""
 
     def __init__(self, mount: Mount, read: Callable[[Mount], Space | None]) -> None:
         super().__init__(name=f"otel-ha-statvfs-{mount.device}", daemon=True)
         self._mount = mount
-        self._of = read
+        self._read = read
         self.space: Space | None = None
 
     def run(self) -> None:
-        """Ask."""
-        self.space = self._of(self._mount)
-
-
-def fresh(read: Callable[[], Value], seconds: float = FRESH) -> Callable[[], Value]:
-    """Return what gives the last reading while it is fresh, and else reads; in a forked child it begins anew.
-
-    What `read` raises is raised, and not kept.
-    """
-    last: tuple[float, int, Value] | None = None
-
-    def reading() -> Value:
-        nonlocal last
-        now, process = time.monotonic(), os.getpid()
-        if last is None or now - last[0] >= seconds or last[1] != process:
-            last = now, process, read()
-        return last[2]
-
-    return reading
+        """Read."""
+        self.space = self._read(self._mount)

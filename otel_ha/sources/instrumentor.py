@@ -1,4 +1,4 @@
-"""The instrumentor of OpenTelemetry's system metrics, of which only what it reads is used."""
+"""OpenTelemetry's SystemMetricsInstrumentor, used only for its readings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ Callback = Callable[[CallbackOptions], Iterator[Observation]]
 
 
 def callbacks_of(parts: Mapping[str, Sequence[str] | None]) -> Mapping[str, Callback]:
-    """Return what an instrumentor would have a meter call, by the name of the instrument.
+    """Return the callbacks that an instrumentor registers with a meter, by the name of the instrument.
 
-    `parts` names the instruments and which parts of each are wanted. What the platform lacks is not there.
+    `parts` has the names of the instruments and the requested parts of each. Instruments that the platform lacks are
+    missing.
     """
     meter = _CapturingMeter()
     config = {name: wanted and list(wanted) for name, wanted in parts.items()}
@@ -23,18 +24,18 @@ def callbacks_of(parts: Mapping[str, Sequence[str] | None]) -> Mapping[str, Call
 
 
 class _Instrumentor(SystemMetricsInstrumentor):
-    """The instrumentor without its singleton, which ignores every configuration but the first and a fork as well.
+    """The instrumentor, but not a singleton: that one ignores forks, and all configurations except the first.
 
-    The service's own use of SystemMetricsInstrumentor is not touched by ours, nor ours by it.
+    It does not affect the service's own use of SystemMetricsInstrumentor, nor the other way round.
     """
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Return an instance of its own."""
+        """Return a new instance."""
         return object.__new__(cls)
 
 
 class _CapturingMeter:
-    """As much of a MeterProvider and of its Meter as the instrumentor uses: keeps the callbacks, makes nothing."""
+    """The parts of MeterProvider and Meter that the instrumentor uses: stores callbacks, creates no instruments."""
 
     def __init__(self) -> None:
         self.callbacks: dict[str, Callback] = {}
@@ -44,7 +45,7 @@ class _CapturingMeter:
         return self
 
     def create_observable_counter(self, name: str, callbacks: Sequence[Callback], **_: Any) -> None:
-        """Keep the callback of an instrument."""
+        """Store the callback of an instrument."""
         self.callbacks[name] = callbacks[0]
 
     create_observable_gauge = create_observable_counter

@@ -1,8 +1,8 @@
-"""Host and process: OpenTelemetry's own system metrics as the source of the runtime vocabulary.
+"""Host and process: OpenTelemetry's system metrics as the source of the runtime vocabulary.
 
-SystemMetricsInstrumentor reads; the declarations in otel_ha.vocabulary.runtime say what comes of it. So the names and
-attributes are those of today's semantic conventions (the instrumentor's are older: "state", "device",
-process.open_file_descriptor.count), and groups, limits, shutdown and problems are dealt with as for any other metric.
+SystemMetricsInstrumentor takes the readings, and otel_ha.vocabulary.runtime declares the metrics. So names and
+attributes follow the current semantic conventions (the instrumentor's are older: "state", "device",
+process.open_file_descriptor.count), and groups, limits, shutdown and problems work as for any other metric.
 """
 
 from __future__ import annotations
@@ -19,20 +19,17 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from otel_ha.declare.instruments import Observable
 from otel_ha.declare.ports import AttributeValue, Point
 from otel_ha.sources.devices import real_disks, real_interfaces
-from otel_ha.sources.filesystems import observe_filesystems
 from otel_ha.vocabulary import runtime
-
-__all__ = ["instrument_system", "observe_filesystems"]
 
 Callback = Callable[[CallbackOptions], Iterator[Observation]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """What the instrumentor reads for one declaration.
+    """The reading of the instrumentor for one declaration.
 
-    `key` is the instrumentor's name for it, `parts` which of its values are asked for, `keywords` our keyword of each
-    of its attributes (others are dropped), `devices` what chooses the devices that count.
+    `key` is the instrumentor's name if it differs, `parts` the requested parts, `keywords` our keyword for each of its
+    attributes (others are dropped), `devices` a function that selects devices.
     """
 
     instrument: Observable
@@ -46,11 +43,11 @@ class _Reading:
         return self.key or self.instrument.name
 
     def points(self, callback: Callback) -> list[Point]:
-        """Read once; raises what the instrumentor raises."""
+        """Read once; exceptions of the instrumentor pass through."""
         observations = list(callback(CallbackOptions()))
         if self.devices is not None:
-            kept = self.devices(frozenset(str((o.attributes or {})["device"]) for o in observations))
-            observations = [o for o in observations if (o.attributes or {})["device"] in kept]
+            selected = self.devices(frozenset(str((o.attributes or {})["device"]) for o in observations))
+            observations = [o for o in observations if (o.attributes or {})["device"] in selected]
         return [(o.value, self._own(o.attributes or {})) for o in observations]
 
     def _own(self, attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
@@ -64,13 +61,13 @@ _DISK = {"device": "device", "direction": "direction"}
 _NETWORK = {"device": "interface", "direction": "direction"}
 _BOTH_WAYS = ("transmit", "receive")
 _GENERATION = {"cpython.gc.generation": "generation"}
-# Asked of sysfs again when other devices are there.
+# Cached until the set of devices changes.
 _DISKS = lru_cache(maxsize=1)(real_disks)
 _INTERFACES = lru_cache(maxsize=1)(real_interfaces)
 
-# Left out: utilization of the CPU (see otel_ha.vocabulary.runtime), what the conventions have given up or renamed
-# without the instrumentor following (swap, thread_count, packets, process.runtime.*), connections (reading them takes
-# rights and time), and uncollectable objects, of which CPython has had none since 3.4.
+# Not read: CPU utilization (see otel_ha.vocabulary.runtime), metrics that the conventions have removed or renamed but
+# the instrumentor has not (swap, thread_count, packets, process.runtime.*), connections (slow, and they need
+# privileges), and uncollectable objects, which CPython has not had since 3.4.
 _READINGS = (
     _Reading(
         instrument=runtime.SYSTEM_CPU_TIME,
@@ -99,11 +96,11 @@ _READINGS = (
 
 
 def instrument_system() -> Callable[[], None]:
-    """Read host and process at every collection, into the connected declarations; returns what ends that.
+    """Read the host and the process at every collection; return a function that stops that.
 
-    CPU, memory, disks and network of the host; CPU, memory, threads, descriptors, context switches and garbage
-    collection of the process. Which devices count, otel_ha.sources.devices says. A forked child that goes on
-    with these sources reads its own process.
+    CPU, memory, disks and network of the host, on the devices that otel_ha.sources.devices selects; CPU, memory,
+    threads, descriptors, context switches and garbage collection of the process. A forked child that adopts these
+    sources reads its own process.
     """
     callbacks = _Callbacks()
     with ExitStack() as stack:
@@ -115,23 +112,23 @@ def instrument_system() -> Callable[[], None]:
 def _source(reading: _Reading, callbacks: _Callbacks) -> Callable[[], list[Point]]:
     def source() -> list[Point]:
         callback = callbacks.of(reading.name)
-        return [] if callback is None else reading.points(callback)  # there is none where the platform lacks it
+        return [] if callback is None else reading.points(callback)  # None: the platform lacks this metric
 
     return source
 
 
 class _Callbacks:
-    """The callbacks of an instrumentor of this very process, by the name of their instrument."""
+    """The callbacks of this process's instrumentor, by the name of their instrument."""
 
     def __init__(self) -> None:
         self._pid = 0
         self._by_name: Mapping[str, Callback] = {}
 
     def of(self, name: str) -> Callback | None:
-        """Return the one of an instrument; None where there is none."""
-        # The instrumentor holds on to the process that it was made in: after a fork, to the parent.
+        """Return the callback of an instrument, or None."""
+        # The instrumentor refers to the process that created it: after a fork, to the parent.
         if self._pid != os.getpid():
-            # Imported by who reads first, since that takes longer than all the rest of setting up the readings.
+            # Imported at the first reading: the import takes longer than the rest of the set-up.
             from otel_ha.sources.instrumentor import callbacks_of  # noqa: PLC0415
 
             self._by_name = callbacks_of({reading.name: reading.parts for reading in _READINGS})

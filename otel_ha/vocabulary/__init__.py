@@ -1,1 +1,1 @@
-"""Vocabularies: declarations of instruments, and nothing else."""
+"""Vocabularies: declarations of instruments only."""

@@ -1,8 +1,8 @@
-"""What the earlier ha_ingestor monitoring API is told and the ingest vocabulary has no instrument for.
+"""Instruments for calls of the earlier ha_ingestor monitoring API that have no place in the ingest vocabulary.
 
-otel_ha.compat records to it, and a service that does not use that leaves it empty. Its calls bring figures that are
-derived here (rates, ratios, percentages), counts without a duration, and readings of the machine that the caller took:
-they are recorded as given, beside the instruments that measure the same, and never added to those.
+Only otel_ha.compat records to them. The calls bring rates, ratios and percentages that telemetry derives itself,
+counts without a duration, and readings of the machine: they are recorded as given, besides the instruments that
+measure the same, and never added to those.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from otel_ha.declare.instruments import Attribute, Counter, Gauge, ObservableCou
 from otel_ha.vocabulary.ingest import DOMAIN, ENTITY, OUTCOME, SOURCE, TRANSFORMER
 from otel_ha.vocabulary.runtime import DISK_DIRECTION, INTERFACE, MOUNTPOINT, NETWORK_DIRECTION
 
-HOST = Attribute("host.name", "The machine that the caller's figures are about.", keyword="host", budget=16)
-FILTER = Attribute("homeassistant.filter", "What filters, for example domain.", budget=16)
+HOST = Attribute("host.name", "The machine that the caller measured.", keyword="host", budget=16)
+FILTER = Attribute("homeassistant.filter", "The filter, for example domain.", budget=16)
 
 COUNTED_EVENTS = Counter(
     "homeassistant.compat.event.processed",
     unit="{event}",
-    description="Events that the caller counted, without a duration; the same ones may have been measured as well.",
+    description="Events that the caller counted without a duration; they may have been measured as well.",
     attributes=(SOURCE, DOMAIN, OUTCOME),
     series=500,
 )
 COUNTED_ENTITY_EVENTS = Counter(
     "homeassistant.compat.entity.events",
     unit="{event}",
-    description="Events that the caller counted, by entity; off unless asked for, given up for one that falls silent.",
+    description="Events that the caller counted, by entity. Off by default; an entity without events expires.",
     attributes=(ENTITY, DOMAIN),
     group="entity",
     series=5000,
@@ -34,7 +34,7 @@ COUNTED_ENTITY_EVENTS = Counter(
 EVENT_RATE = Gauge(
     "homeassistant.compat.event.process.rate",
     unit="{event}/s",
-    description="Events processed per second, as the caller computed it.",
+    description="Events processed per second, as reported by the caller.",
     attributes=(SOURCE,),
     group="performance",
     series=16,
@@ -42,28 +42,28 @@ EVENT_RATE = Gauge(
 DEDUPLICATION = Gauge(
     "homeassistant.compat.deduplication",
     unit="1",
-    description="Share of events that were duplicates, from 0 to 1, as the caller computed it.",
+    description="Share of events that were duplicates, from 0 to 1, as reported by the caller.",
     attributes=(SOURCE,),
     series=16,
 )
 FILTER_EFFICIENCY = Gauge(
     "homeassistant.compat.filter.efficiency",
     unit="1",
-    description="Efficiency of a filter, from 0 to 1, as the caller computed it.",
+    description="Efficiency of a filter, from 0 to 1, as reported by the caller.",
     attributes=(FILTER,),
     series=16,
 )
 TRANSFORM_SUCCESS = Gauge(
     "homeassistant.compat.transform.success",
     unit="1",
-    description="Share of transformations that succeeded, from 0 to 1, as the caller computed it.",
+    description="Share of transformations that succeeded, from 0 to 1, as reported by the caller.",
     attributes=(TRANSFORMER,),
     series=16,
 )
 CPU = Gauge(
     "homeassistant.compat.system.cpu",
     unit="%",
-    description="CPU in use, in per cent, as the caller measured it.",
+    description="CPU utilization in percent, as reported by the caller.",
     attributes=(HOST,),
     group="system",
     series=16,
@@ -71,7 +71,7 @@ CPU = Gauge(
 MEMORY = Gauge(
     "homeassistant.compat.system.memory",
     unit="%",
-    description="Memory in use, in per cent, as the caller measured it.",
+    description="Memory utilization in percent, as reported by the caller.",
     attributes=(HOST,),
     group="system",
     series=16,
@@ -79,7 +79,7 @@ MEMORY = Gauge(
 MEMORY_USED = Gauge(
     "homeassistant.compat.system.memory.used",
     unit="By",
-    description="Memory in use, as the caller measured it.",
+    description="Memory in use, as reported by the caller.",
     attributes=(HOST,),
     group="system",
     series=16,
@@ -87,7 +87,7 @@ MEMORY_USED = Gauge(
 FILESYSTEM = Gauge(
     "homeassistant.compat.system.filesystem",
     unit="%",
-    description="Space of a file system that is in use, in per cent, as the caller measured it.",
+    description="Used space of a file system in percent, as reported by the caller.",
     attributes=(HOST, MOUNTPOINT),
     group="system",
     series=64,
@@ -95,7 +95,7 @@ FILESYSTEM = Gauge(
 DISK_IO = ObservableCounter(
     "homeassistant.compat.system.disk.io",
     unit="By",
-    description="Bytes read from and written to the machine's disks: the machine's own totals, as last given.",
+    description="Bytes read from and written to the machine's disks, as last reported by the caller.",
     attributes=(HOST, DISK_DIRECTION),
     group="system",
     series=32,
@@ -103,7 +103,7 @@ DISK_IO = ObservableCounter(
 NETWORK_IO = ObservableCounter(
     "homeassistant.compat.system.network.io",
     unit="By",
-    description="Bytes sent and received by the machine: the machine's own totals, as last given.",
+    description="Bytes sent and received by the machine, as last reported by the caller.",
     attributes=(HOST, INTERFACE, NETWORK_DIRECTION),
     group="system",
     series=64,

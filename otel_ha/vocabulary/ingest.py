@@ -1,4 +1,4 @@
-"""The ingest vocabulary: what there is to know of a service that takes Home Assistant's events to a store.
+"""The ingest vocabulary: metrics of a service that writes Home Assistant's events to a database.
 
 An event is received, then discarded for a reason or processed with an outcome. Nothing else can happen to it, so at
 every collection, for each source,
@@ -6,7 +6,7 @@ every collection, for each source,
     received = processed + discarded + in flight (queued or active)
 
 where processed is the count of the event processing duration. Rates, success ratios, de-duplication rate and filter
-efficiency are not declared: they follow from these.
+efficiency are not declared: they are derived from these.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from otel_ha.declare.instruments import (
 )
 from otel_ha.declare.operation import Operation
 
-SOURCE = Attribute("homeassistant.source", "Where events come from, for example mqtt or websocket.", budget=16)
+SOURCE = Attribute("homeassistant.source", "The source of events, for example mqtt or websocket.", budget=16)
 DOMAIN = Attribute("homeassistant.domain", "The entity's domain, for example light or sensor.", budget=64)
-ENTITY = Attribute("homeassistant.entity_id", "The entity.", keyword="entity")
+ENTITY = Attribute("homeassistant.entity_id", "The entity's ID, for example light.kitchen.", keyword="entity")
 OUTCOME = Attribute(
-    "homeassistant.outcome", "How it ended: well, with an error, or cancelled.", values=("ok", "error", "cancelled")
+    "homeassistant.outcome", "The outcome of the work: ok, error or cancelled.", values=("ok", "error", "cancelled")
 )
 ERROR_TYPE = Attribute(
-    "error.type", "The kind of error, such as an exception's name or a status code.", keyword="error_type", budget=32
+    "error.type", "The type of error, such as an exception's name or a status code.", keyword="error_type", budget=32
 )
 REASON = Attribute(
     "homeassistant.discard.reason",
@@ -40,32 +40,34 @@ REASON = Attribute(
     budget=16,
 )
 EVENT_STATE = Attribute(
-    "homeassistant.event.state", "Whether an event waits in a queue or is worked on.", values=("queued", "active")
+    "homeassistant.event.state", "Whether the event is queued or being processed.", values=("queued", "active")
 )
-DATA_TYPE = Attribute("homeassistant.data.type", "What the bytes are, for example state or line_protocol.", budget=16)
-SINK = Attribute("homeassistant.sink", "Where points go, for example influxdb, victoriametrics or file.", budget=16)
-MEASUREMENT = Attribute("homeassistant.measurement", "The measurement (table) that points belong to.", budget=64)
-TRANSFORMER = Attribute("homeassistant.transformer", "What transforms, for example line_protocol.", budget=16)
-QUEUE = Attribute("homeassistant.queue", "The queue's name.", budget=16)
-CONNECTION = Attribute("homeassistant.connection.kind", "What the connection is to: mqtt, websocket, …", budget=16)
-CLOSE_REASON = Attribute(
-    "homeassistant.connection.close.reason", "Why a connection ended, where that is known.", budget=16
+DATA_TYPE = Attribute("homeassistant.data.type", "The type of data, for example state or line_protocol.", budget=16)
+SINK = Attribute("homeassistant.sink", "The destination of points, for example influxdb or file.", budget=16)
+MEASUREMENT = Attribute("homeassistant.measurement", "The measurement (table) of the points.", budget=64)
+TRANSFORMER = Attribute("homeassistant.transformer", "The transformer, for example line_protocol.", budget=16)
+QUEUE = Attribute("homeassistant.queue", "The name of the queue.", budget=16)
+CONNECTION = Attribute(
+    "homeassistant.connection.kind", "The kind of connection, for example mqtt or websocket.", budget=16
 )
-COMPONENT = Attribute("homeassistant.component", "The part of the service.", budget=32)
-OPERATION = Attribute("homeassistant.operation", "What that part was doing.", budget=32)
+CLOSE_REASON = Attribute("homeassistant.connection.close.reason", "Why the connection ended, if known.", budget=16)
+COMPONENT = Attribute("homeassistant.component", "The component of the service.", budget=32)
+OPERATION = Attribute("homeassistant.operation", "The operation of the component.", budget=32)
 SEVERITY = Attribute(
     "homeassistant.error.severity",
-    "How bad it is: a warning, an error, or critical for the service.",
+    "The severity of the error: warning, error or critical.",
     values=("warning", "error", "critical"),
 )
 CIRCUIT_STATE = Attribute(
-    "homeassistant.circuit_breaker.state", "The breaker's state.", values=("closed", "half_open", "open")
+    "homeassistant.circuit_breaker.state", "The state of the circuit breaker.", values=("closed", "half_open", "open")
 )
-DB_SYSTEM = Attribute("db.system.name", "The store's product, for example influxdb.", keyword="system", budget=16)
-DB_OPERATION = Attribute("db.operation.name", "What the store was asked to do.", keyword="operation", budget=16)
-SERVER_ADDRESS = Attribute("server.address", "The store's host.", keyword="server_address", budget=16)
+DB_SYSTEM = Attribute("db.system.name", "The database product, for example influxdb.", keyword="system", budget=16)
+DB_OPERATION = Attribute(
+    "db.operation.name", "The database operation, for example write.", keyword="operation", budget=16
+)
+SERVER_ADDRESS = Attribute("server.address", "The host of the database.", keyword="server_address", budget=16)
 
-# Filtering or transforming one event takes tens of microseconds, waiting for a store up to seconds.
+# Filtering or transforming an event takes tens of microseconds, waiting for a database up to seconds.
 PROCESSING = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 5.5)
 LAG = (0.005, 0.025, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5, 30.5, 60.5, 300.5)
 BATCH = (1.5, 5.5, 10.5, 50.5, 100.5, 500.5, 1000.5, 5000.5)
@@ -73,19 +75,19 @@ BATCH = (1.5, 5.5, 10.5, 50.5, 100.5, 500.5, 1000.5, 5000.5)
 RECEIVED = Counter(
     "homeassistant.event.received",
     unit="{event}",
-    description="Events that came in, whatever became of them.",
+    description="Events received, whether processed or discarded later.",
     attributes=(SOURCE,),
 )
 DISCARDED = Counter(
     "homeassistant.event.discarded",
     unit="{event}",
-    description="Events that were not processed, by the reason: a filter, a duplicate, a full queue, …",
+    description="Events discarded instead of processed, by reason: a filter, a duplicate, a full queue, …",
     attributes=(SOURCE, REASON),
 )
 IN_FLIGHT = UpDownCounter(
     "homeassistant.event.in_flight",
     unit="{event}",
-    description="Events received and neither processed nor discarded yet: waiting in a queue, or being worked on.",
+    description="Events received but not yet processed or discarded: queued, or being processed.",
     attributes=(SOURCE, EVENT_STATE),
 )
 EVENT_DURATION = Histogram(
@@ -99,7 +101,7 @@ EVENT_DURATION = Histogram(
 ENTITY_EVENTS = Counter(
     "homeassistant.entity.events",
     unit="{event}",
-    description="Events processed by entity; off unless asked for, and given up for an entity that falls silent.",
+    description="Events processed, by entity. Off by default; an entity without events expires.",
     attributes=(ENTITY, DOMAIN),
     group="entity",
     series=5000,
@@ -108,7 +110,7 @@ ENTITY_EVENTS = Counter(
 LAG_TO_WRITE = Histogram(
     "homeassistant.event.lag",
     unit="s",
-    description="Time from a state's own timestamp to the store's acknowledgement of its point.",
+    description="Time from a state's own timestamp until the sink acknowledges its point.",
     attributes=(SOURCE, SINK),
     buckets=LAG,
     group="performance",
@@ -117,13 +119,13 @@ LAG_TO_WRITE = Histogram(
 DATA_RECEIVED = Counter(
     "homeassistant.data.received",
     unit="By",
-    description="Bytes that came in from a source.",
+    description="Bytes received from a source.",
     attributes=(SOURCE, DATA_TYPE),
 )
 DATA_SENT = Counter(
     "homeassistant.data.sent",
     unit="By",
-    description="Bytes that went out to a sink.",
+    description="Bytes sent to a sink.",
     attributes=(SINK, DATA_TYPE),
 )
 TRANSFORM_DURATION = Histogram(
@@ -138,13 +140,13 @@ TRANSFORM_DURATION = Histogram(
 POINTS_WRITTEN = Counter(
     "homeassistant.point.written",
     unit="{point}",
-    description="Points handed to a sink: ok where it acknowledged them, error where it rejected or lost them.",
+    description="Points handed to a sink: ok if it acknowledged them, error if it rejected or lost them.",
     attributes=(SINK, MEASUREMENT, OUTCOME, ERROR_TYPE),
 )
 WRITE_DURATION = Histogram(
     "db.client.operation.duration",
     unit="s",
-    description="Time for one operation of a store's client, such as the write of a batch.",
+    description="Time for one operation of a database client, such as writing a batch.",
     attributes=(DB_SYSTEM, DB_OPERATION, SERVER_ADDRESS, OUTCOME, ERROR_TYPE),
     buckets=SUB_SECOND,
     group="performance",
@@ -153,7 +155,7 @@ WRITE_DURATION = Histogram(
 BATCH_SIZE = Histogram(
     "homeassistant.batch.size",
     unit="{point}",
-    description="Points in one batch given to a sink.",
+    description="Points per batch handed to a sink.",
     attributes=(SINK,),
     buckets=BATCH,
     group="performance",
@@ -178,7 +180,7 @@ QUEUE_CAPACITY = ObservableUpDownCounter(
 QUEUE_AGE = ObservableGauge(
     "homeassistant.queue.oldest_item.age",
     unit="s",
-    description="How long the oldest item has waited in a queue; 0 when it is empty.",
+    description="Time that the oldest item has waited in a queue; 0 if the queue is empty.",
     attributes=(QUEUE,),
     group="performance",
     series=16,
@@ -194,7 +196,7 @@ CONNECTIONS = UpDownCounter(
 CONNECTIONS_CLOSED = Counter(
     "homeassistant.connection.closed",
     unit="{connection}",
-    description="Connections that ended, however they did.",
+    description="Connections that ended, by reason.",
     attributes=(CONNECTION, CLOSE_REASON),
     group="operations",
     series=128,
@@ -202,7 +204,7 @@ CONNECTIONS_CLOSED = Counter(
 RECONNECTS = Counter(
     "homeassistant.connection.reconnects",
     unit="{attempt}",
-    description="Attempts to connect again after a connection ended or could not be made.",
+    description="Attempts to reconnect after a connection ended or failed.",
     attributes=(CONNECTION,),
     group="operations",
     series=16,
@@ -210,7 +212,7 @@ RECONNECTS = Counter(
 MESSAGE_AGE = ObservableGauge(
     "homeassistant.message.age",
     unit="s",
-    description="Time since the last message of a source; a connection can be up and silent.",
+    description="Time since the last message from a source; a connection can be up but silent.",
     attributes=(SOURCE,),
     group="operations",
     series=16,
@@ -218,7 +220,7 @@ MESSAGE_AGE = ObservableGauge(
 ERRORS = Counter(
     "homeassistant.errors",
     unit="{error}",
-    description="Errors, by the part of the service, the kind of error and how bad it is.",
+    description="Errors, by component, type and severity.",
     attributes=(COMPONENT, ERROR_TYPE, SEVERITY),
     group="operations",
     series=500,
@@ -226,15 +228,17 @@ ERRORS = Counter(
 CIRCUIT_BREAKER = ObservableUpDownCounter(
     "homeassistant.circuit_breaker.state",
     unit="{breaker}",
-    description="1 for the state that a circuit breaker is in, 0 for the others; observe state_set(CIRCUIT_STATE, …).",
+    description="1 for the current state of a circuit breaker, 0 for the other states.",
     attributes=(COMPONENT, CIRCUIT_STATE),
     group="operations",
     series=96,
 )
+"""Observe ``state_set(CIRCUIT_STATE, …)`` with it."""
+
 RETRIES = Counter(
     "homeassistant.retry.attempts",
     unit="{attempt}",
-    description="Attempts to do again what failed.",
+    description="Retries of failed operations.",
     attributes=(COMPONENT, OPERATION),
     group="operations",
     series=128,
@@ -247,10 +251,10 @@ EVENT = Operation(
     discarded=DISCARDED,
     occurrences=ENTITY_EVENTS,
 )
-"""An event that is received when its processing starts; `receive()` and `discard()` count one that a queue holds."""
+"""An event that is received when its processing starts; for one in a queue, call `receive()` or `discard()`."""
 
 QUEUED_EVENT = replace(EVENT, queued=True)
-"""An event that `EVENT.receive()` counted when it was put into the queue from which it now comes."""
+"""An event from a queue: `EVENT.receive()` counted it when it was queued."""
 
 TRANSFORM = Operation(duration=TRANSFORM_DURATION)
 WRITE = Operation(duration=WRITE_DURATION)

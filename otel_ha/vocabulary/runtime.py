@@ -1,14 +1,14 @@
-"""The runtime vocabulary: what a service runs on, and how telemetry itself fares.
+"""The runtime vocabulary: metrics of the host, the process and the event loop, and of telemetry itself.
 
-Names follow the semantic conventions where these have one. The delay of an event loop has none for Python: its name is
-made of the namespace that OpenTelemetry's own asyncio instrumentation uses (asyncio.process.duration) and of the words
-that the conventions have for the same thing in Node.js (nodejs.eventloop.delay.*).
+Names follow the semantic conventions. These have none for the delay of a Python event loop: its name combines the
+namespace of OpenTelemetry's asyncio instrumentation (asyncio.process.duration) with the conventions' words for the
+same metric of Node.js (nodejs.eventloop.delay.*).
 
-Two names end in "s" where the conventions have ".count" (process.thread.count, process.unix.file_descriptor.count): in
-Prometheus "_count" is a part of a histogram, and promtool refuses it anywhere else.
+Two names end in "s" instead of ".count" (process.thread.count, process.unix.file_descriptor.count): in Prometheus
+"_count" is a part of a histogram, and promtool rejects it anywhere else.
 
 CPU use is declared as time, not as utilization: the rate of a time is right over any window and for any number of
-readers, while a utilization is a mean since whoever read it last, and its first reading means nothing.
+readers. A utilization is a mean since its last reading by any reader, and its first reading is meaningless.
 """
 
 from __future__ import annotations
@@ -25,51 +25,51 @@ from otel_ha.declare.instruments import (
 
 CPU_NUMBER = Attribute("cpu.logical_number", "The logical CPU, counted from 0.")
 CPU_MODE = Attribute(
-    "cpu.mode", "What the CPU did.", values=("user", "system", "idle", "iowait", "steal", "nice", "interrupt")
+    "cpu.mode", "The mode of the CPU.", values=("user", "system", "idle", "iowait", "steal", "nice", "interrupt")
 )
-DEVICE = Attribute("system.device", "The disk, or the device that holds the file system.")
+DEVICE = Attribute("system.device", "The disk, or the device of the file system.")
 MEMORY_STATE = Attribute(
-    "system.memory.state", "What the memory is used for.", values=("used", "free", "cached", "buffers")
+    "system.memory.state", "The state of the memory.", values=("used", "free", "cached", "buffers")
 )
-DISK_DIRECTION = Attribute("disk.io.direction", "Whether it was read or written.", values=("read", "write"))
+DISK_DIRECTION = Attribute("disk.io.direction", "Whether data was read or written.", values=("read", "write"))
 INTERFACE = Attribute("network.interface.name", "The network interface.", keyword="interface")
 NETWORK_DIRECTION = Attribute(
-    "network.io.direction", "Whether it was sent or received.", values=("transmit", "receive")
+    "network.io.direction", "Whether data was sent or received.", values=("transmit", "receive")
 )
-MOUNTPOINT = Attribute("system.filesystem.mountpoint", "Where the file system is mounted.")
-FILESYSTEM_TYPE = Attribute("system.filesystem.type", "The file system's type, for example ext4.")
+MOUNTPOINT = Attribute("system.filesystem.mountpoint", "The mount point of the file system.")
+FILESYSTEM_TYPE = Attribute("system.filesystem.type", "The type of the file system, for example ext4.")
 FILESYSTEM_STATE = Attribute(
     "system.filesystem.state",
-    "Used, free for everybody, or free and reserved for the administrator.",
+    "Used, free for all users, or free but reserved for the administrator.",
     values=("used", "free", "reserved"),
 )
 SWITCH_TYPE = Attribute(
     "process.context_switch.type",
-    "Whether the process gave way by itself, to wait, or was made to.",
+    "Whether the process yielded the CPU, for example to wait, or was preempted.",
     values=("voluntary", "involuntary"),
 )
 GENERATION = Attribute("cpython.gc.generation", "The garbage collector's generation: 0, 1 or 2.")
-INSTRUMENT = Attribute("otel_ha.instrument", "The instrument that was measured with.")
+INSTRUMENT = Attribute("otel_ha.instrument", "The instrument of the measurement.")
 PROBLEM = Attribute(
     "otel_ha.problem.reason",
-    "What was wrong: undeclared_attribute, undeclared_value, budget_exceeded, source_failed, …",
+    "The reason: undeclared_attribute, undeclared_value, budget_exceeded, source_failed, …",
 )
-ATTRIBUTE = Attribute("otel_ha.attribute", "The attribute that was wrong, where it was one.")
+ATTRIBUTE = Attribute("otel_ha.attribute", "The wrong attribute, if any.")
 
-# The watch records what is on time in milliseconds, and what is late as more than its period (see event_loop.py).
+# Ticks on time are recorded as milliseconds, late ticks as more than a period (see otel_ha.sources.event_loop).
 LOOP_DELAY = (0.001, 0.0025, 0.005, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5)
 
 SYSTEM_CPU_TIME = ObservableCounter(
     "system.cpu.time",
     unit="s",
-    description="Seconds that each logical CPU spent in each mode; it is busy by 1 less the rate of idle and iowait.",
+    description="Seconds that each logical CPU spent in each mode; utilization is 1 minus the rate of idle and iowait.",
     attributes=(CPU_NUMBER, CPU_MODE),
     group="system",
 )
 SYSTEM_MEMORY_USAGE = ObservableUpDownCounter(
     "system.memory.usage",
     unit="By",
-    description="Memory of the host by use; used is all that could not be had without swapping.",
+    description="Memory of the host by state; used is all memory that is not available without swapping.",
     attributes=(MEMORY_STATE,),
     group="system",
 )
@@ -83,7 +83,7 @@ SYSTEM_MEMORY_UTILIZATION = ObservableGauge(
 SYSTEM_DISK_IO = ObservableCounter(
     "system.disk.io",
     unit="By",
-    description="Bytes that the host read from and wrote to each whole disk.",
+    description="Bytes read from and written to each whole disk of the host.",
     attributes=(DEVICE, DISK_DIRECTION),
     group="system",
 )
@@ -97,14 +97,14 @@ SYSTEM_DISK_OPERATIONS = ObservableCounter(
 SYSTEM_NETWORK_IO = ObservableCounter(
     "system.network.io",
     unit="By",
-    description="Bytes that the host's network interfaces sent and received; virtual ones are left out.",
+    description="Bytes sent and received by the host's network interfaces, without virtual ones.",
     attributes=(INTERFACE, NETWORK_DIRECTION),
     group="system",
 )
 SYSTEM_NETWORK_ERRORS = ObservableCounter(
     "system.network.errors",
     unit="{error}",
-    description="Errors of the host's network interfaces.",
+    description="Errors of the host's network interfaces, without virtual ones.",
     attributes=(INTERFACE, NETWORK_DIRECTION),
     group="system",
 )
@@ -118,27 +118,27 @@ SYSTEM_FILESYSTEM_USAGE = ObservableUpDownCounter(
 SYSTEM_FILESYSTEM_UTILIZATION = ObservableGauge(
     "system.filesystem.utilization",
     unit="1",
-    description="Share that is used of a file system's space for everybody; at 1 nothing more can be written.",
+    description="Used share of a file system's space for all users; at 1 nothing more can be written.",
     attributes=(DEVICE, MOUNTPOINT, FILESYSTEM_TYPE),
     group="system",
 )
 PROCESS_CPU_TIME = ObservableCounter(
     "process.cpu.time",
     unit="s",
-    description="CPU seconds that this process used.",
+    description="CPU seconds used by this process.",
     attributes=(CPU_MODE,),
     group="system",
 )
 PROCESS_MEMORY_USAGE = ObservableUpDownCounter(
     "process.memory.usage",
     unit="By",
-    description="Physical memory that this process holds.",
+    description="Physical memory used by this process.",
     group="system",
 )
 PROCESS_MEMORY_VIRTUAL = ObservableUpDownCounter(
     "process.memory.virtual",
     unit="By",
-    description="Address space that this process has reserved.",
+    description="Address space reserved by this process.",
     group="system",
 )
 PROCESS_THREADS = ObservableUpDownCounter(
@@ -150,13 +150,13 @@ PROCESS_THREADS = ObservableUpDownCounter(
 PROCESS_DESCRIPTORS = ObservableUpDownCounter(
     "process.unix.file_descriptors",
     unit="{file_descriptor}",
-    description="File descriptors that this process has open.",
+    description="Open file descriptors of this process.",
     group="system",
 )
 PROCESS_CONTEXT_SWITCHES = ObservableCounter(
     "process.context_switches",
     unit="{context_switch}",
-    description="Times that this process gave its CPU away, or lost it.",
+    description="Times that this process yielded or lost the CPU.",
     attributes=(SWITCH_TYPE,),
     group="system",
 )
@@ -177,7 +177,7 @@ GC_COLLECTED = ObservableCounter(
 EVENT_LOOP_DELAY = Histogram(
     "asyncio.eventloop.delay",
     unit="s",
-    description="How late the event loop is; what blocks it for more than 55 ms shows at its full length or more.",
+    description="Lateness of the event loop; a block of more than 55 ms is recorded at its full length or more.",
     buckets=LOOP_DELAY,
     group="performance",
     series=1,
@@ -185,7 +185,7 @@ EVENT_LOOP_DELAY = Histogram(
 RECORDING_PROBLEMS = Counter(
     "otel_ha.recording.problems",
     unit="{problem}",
-    description="Measurements, or parts of them, that could not be recorded as given; 0 where code and catalog agree.",
+    description="Measurements or parts of them that could not be recorded as given; 0 if code and catalog agree.",
     attributes=(INSTRUMENT, PROBLEM, ATTRIBUTE),
     group="operations",
 )
@@ -206,7 +206,7 @@ CATALOG = Catalog(
     PROCESS_CONTEXT_SWITCHES,
     GC_COLLECTIONS,
     GC_COLLECTED,
-    # After the process: each file system is asked in a short-lived thread, which its threads should not include.
+    # After the process: file systems are read in short-lived threads, which process.threads should not count.
     SYSTEM_FILESYSTEM_USAGE,
     SYSTEM_FILESYSTEM_UTILIZATION,
     EVENT_LOOP_DELAY,

@@ -23,7 +23,7 @@ from tests import earlier
 
 
 class Hostile:
-    """Raises on every operation."""
+    """An object whose every method raises."""
 
     def __eq__(self, _: object) -> bool:
         raise RuntimeError("no")
@@ -63,7 +63,7 @@ CALLS = [
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)  # hundreds of problems, each the first of its kind in a telemetry
+    logging.disable(logging.WARNING)  # hundreds of problems, each the first of its kind
     yield
     logging.disable(logging.NOTSET)
 
@@ -77,18 +77,18 @@ def calls(draw: st.DrawFn) -> tuple[type, str, list[Any]]:
 
 @settings(max_examples=60, deadline=None)
 @given(many=st.lists(calls(), min_size=1, max_size=40))
-def test_no_call_raises_and_figures_and_scrape_stay_whole(many):
+def test_no_call_raises_and_answers_and_scrape_stay_valid(many):
     with earlier.telemetry(entity_metrics=True, metrics_exporters=("prometheus",)) as running:
         objects = {cls: cls() for cls in (PerformanceMonitor, HAIngestorCollector, EnhancedMetricsCollector)}
         for cls, name, arguments in many:
             getattr(objects[cls], name)(*arguments)
         monitor = objects[PerformanceMonitor]
         performance, business = monitor.calculate_performance_metrics(), monitor.calculate_business_metrics()
-        figures = dataclasses.asdict(performance) | dataclasses.asdict(business)
-        numbers = [value for value in figures.values() if not isinstance(value, dict)]
+        fields = dataclasses.asdict(performance) | dataclasses.asdict(business)
+        numbers = [value for value in fields.values() if not isinstance(value, dict)]
         assert all(0 <= value < math.inf for value in numbers)
         ratios = ("error_rate", "deduplication_rate", "filter_efficiency", "transformation_success_rate")
-        assert all(figures[name] <= 1 for name in ratios)
+        assert all(fields[name] <= 1 for name in ratios)
         assert all(0 <= milliseconds < math.inf for milliseconds in monitor.processing_times)
         assert earlier.total(running, ingest.RECEIVED) == earlier.total(running, ingest.EVENT_DURATION)
         assert objects[HAIngestorCollector].get_metrics_summary()["metrics_count"] > 0
@@ -104,7 +104,7 @@ def test_a_success_that_cannot_be_compared_is_neither_a_success_nor_an_error():
 
 @settings(max_examples=40, deadline=None)
 @given(name=garbage, fails=st.booleans())
-def test_an_operation_of_any_name_lets_its_exceptions_through(name, fails):
+def test_an_exception_passes_through_an_operation_of_any_name(name, fails):
     async def work() -> None:
         async with PerformanceMonitor().monitor_operation(name):
             if fails:
@@ -129,7 +129,7 @@ ways = st.sampled_from(["one call", "both calls", "counted", "measured"])
     happened=st.lists(events, max_size=15),
     choices=st.fixed_dictionaries(dict.fromkeys(("mqtt", "websocket", "unknown"), ways)),
 )
-def test_each_event_is_counted_once_however_its_source_is_recorded(happened, choices):
+def test_each_event_is_counted_once_whichever_calls_its_source_uses(happened, choices):
     with earlier.telemetry(system_metrics=False, entity_metrics=True) as running:
         monitor, collector, enhanced = PerformanceMonitor(), HAIngestorCollector(), EnhancedMetricsCollector()
         for source, domain, entity, seconds, success in happened:

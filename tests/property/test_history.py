@@ -1,4 +1,4 @@
-"""The figures of the history agree with those computed from the raw events."""
+"""The metrics of the history agree with those computed from the raw events."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ EVENTS = st.one_of(
 
 @dataclass(frozen=True)
 class Interval:
-    """The events between two collections, some seconds apart; `looks` says when a figure was read."""
+    """The events between two collections, `seconds` apart; a provisional collection precedes each event in `looks`."""
 
     seconds: int
     events: list[Any]
@@ -134,7 +134,7 @@ def rank(values: list[float], quantile: float) -> float:
 
 
 @given(INTERVALS, st.integers(1, 6))
-def test_performance_matches_the_raw_events(intervals: list[Interval], last: int) -> None:
+def test_performance_agrees_with_the_raw_events(intervals: list[Interval], last: int) -> None:
     with run() as recorded:
         for interval in intervals:
             interval.happen(recorded)
@@ -158,7 +158,7 @@ def test_performance_matches_the_raw_events(intervals: list[Interval], last: int
 
 
 def business_of(events: list[Interval]) -> dict[str, Any]:
-    """Return the figures, computed from the raw events alone."""
+    """Return the business metrics, computed from the raw events."""
     processed, discarded, transformed = of(Processed, events), of(Discarded, events), of(Transformed, events)
     received = len(processed) + len(discarded) + len(of(Waiting, events))
     return {
@@ -174,7 +174,7 @@ def business_of(events: list[Interval]) -> dict[str, Any]:
 
 
 def agrees(metrics: Any, expected: dict[str, Any]) -> bool:
-    """Assert that the metrics have these figures."""
+    """Assert that the metrics have the expected values."""
     for name, value in expected.items():
         found = getattr(metrics, name)
         assert found == (pytest.approx(value) if isinstance(value, float) else value), name
@@ -182,7 +182,7 @@ def agrees(metrics: Any, expected: dict[str, Any]) -> bool:
 
 
 @given(INTERVALS, st.integers(1, 6))
-def test_business_matches_the_raw_events(intervals: list[Interval], last: int) -> None:
+def test_business_agrees_with_the_raw_events(intervals: list[Interval], last: int) -> None:
     with run() as recorded:
         for interval in intervals:
             interval.happen(recorded)
@@ -197,24 +197,24 @@ def test_business_matches_the_raw_events(intervals: list[Interval], last: int) -
 
 
 @given(INTERVALS)
-def test_each_interval_has_its_own_figures(intervals: list[Interval]) -> None:
+def test_each_interval_agrees_with_its_raw_events(intervals: list[Interval]) -> None:
     with run() as recorded:
         for interval in intervals:
             interval.happen(recorded)
-        kept = recorded.history.intervals()
+        found = recorded.history.intervals()
 
-    assert len(kept) == len(intervals)
-    for number, (figures, interval) in enumerate(zip(kept, intervals, strict=True), start=1):
+    assert len(found) == len(intervals)
+    for number, (metrics, interval) in enumerate(zip(found, intervals, strict=True), start=1):
         times = [event.seconds for event in of(Processed, [interval])]
         expected = business_of(intervals[:number])
-        assert figures.end - figures.start == interval.seconds
-        assert figures.performance.event_processing_rate == pytest.approx(len(times) / interval.seconds)
-        assert figures.performance.p95_processing_time == pytest.approx(1e3 * rank(times, 0.95), rel=0.03)
-        assert agrees(figures.business, expected)
+        assert metrics.end - metrics.start == interval.seconds
+        assert metrics.performance.event_processing_rate == pytest.approx(len(times) / interval.seconds)
+        assert metrics.performance.p95_processing_time == pytest.approx(1e3 * rank(times, 0.95), rel=0.03)
+        assert agrees(metrics.business, expected)
 
 
 @given(INTERVALS, st.sampled_from((60, 300, 3600)))
-def test_roll_ups_match_the_raw_events_of_each_period(intervals: list[Interval], period: int) -> None:
+def test_roll_ups_agree_with_the_raw_events_of_each_period(intervals: list[Interval], period: int) -> None:
     with run() as recorded:
         for interval in intervals:
             interval.happen(recorded)
@@ -226,27 +226,27 @@ def test_roll_ups_match_the_raw_events_of_each_period(intervals: list[Interval],
         taken += interval.seconds
         by_period.setdefault(taken // period, []).append(interval)
     assert len(rolled_up) == len(by_period)
-    for figures, of_period in zip(rolled_up, by_period.values(), strict=True):
+    for metrics, of_period in zip(rolled_up, by_period.values(), strict=True):
         expected = business_of(of_period)
         times = [event.seconds for event in of(Processed, of_period)]
         seconds = sum(interval.seconds for interval in of_period)
-        assert figures.end - figures.start == seconds
-        assert agrees(figures.business, expected)
-        assert figures.performance.event_processing_rate == pytest.approx(len(times) / seconds)
-        assert figures.performance.p99_processing_time == pytest.approx(1e3 * rank(times, 0.99), rel=0.03)
+        assert metrics.end - metrics.start == seconds
+        assert agrees(metrics.business, expected)
+        assert metrics.performance.event_processing_rate == pytest.approx(len(times) / seconds)
+        assert metrics.performance.p99_processing_time == pytest.approx(1e3 * rank(times, 0.99), rel=0.03)
 
 
 @given(INTERVALS, st.integers(1, 3))
-def test_only_figures_older_than_the_length_are_forgotten(intervals: list[Interval], length: int) -> None:
+def test_only_collections_beyond_the_length_are_forgotten(intervals: list[Interval], length: int) -> None:
     with run(length) as recorded:
         for interval in intervals:
             interval.happen(recorded)
         found = recorded.history.performance()
         totals = recorded.history.business()
 
-    kept = intervals[-length:]
-    times = [event.seconds for event in of(Processed, kept)]
-    seconds = sum(interval.seconds for interval in kept)
+    stored = intervals[-length:]
+    times = [event.seconds for event in of(Processed, stored)]
+    seconds = sum(interval.seconds for interval in stored)
     assert found.event_processing_rate == pytest.approx(len(times) / seconds)
     assert found.p99_processing_time == pytest.approx(1e3 * rank(times, 0.99), rel=0.03)
     assert agrees(totals, business_of(intervals))
@@ -285,12 +285,12 @@ def test_the_increase_of_a_counter_is_right_across_resets(readings: list[int]) -
         for reading in readings:
             now[0] = reading
             recorded.collect(10)
-        gained = recorded.history.increase(runtime.SYSTEM_DISK_IO, direction="read")
+        increase = recorded.history.increase(runtime.SYSTEM_DISK_IO, direction="read")
         rate = recorded.history.rate(runtime.SYSTEM_DISK_IO, direction="read")
 
-    # Counts from before the first reading are not an increase; after a reset all of them are.
+    # The host's count before the first reading is not part of the increase; after a reset, all of it is.
     expected = sum(now - before if now >= before else now for before, now in pairwise(readings))
-    assert gained == {"": expected}
+    assert increase == {"": expected}
     assert rate == pytest.approx(expected / (10 * len(readings)))
 
 
@@ -299,13 +299,13 @@ CPU_TIMES = st.lists(st.fixed_dictionaries(dict.fromkeys(MODES, st.floats(0, 30)
 
 
 def busy_percent(spent: list[dict[str, float]]) -> float:
-    """Return the share of CPU time that was neither idle nor waiting for a disk, in %."""
+    """Return the share of the time spent that was neither idle nor waiting for a disk, in %."""
     waiting = sum(of["idle"] + of["iowait"] for of in spent)
     return 100 * (1 - share(waiting, whole)) if (whole := sum(sum(of.values()) for of in spent)) else 0.0
 
 
 @given(CPU_TIMES, st.floats(0.01, 0.99), st.floats(0, 1))
-def test_system_metrics_match_the_readings_of_the_host(
+def test_system_metrics_agree_with_the_readings_of_the_host(
     spent: list[dict[str, float]], memory: float, disk: float
 ) -> None:
     assume(all(sum(of.values()) > 0.01 for of in spent))

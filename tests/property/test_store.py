@@ -1,9 +1,9 @@
-"""The stored figures agree with the raw measurements, bound or not, even if other readers collect meanwhile."""
+"""The store agrees with the raw measurements, journalled or not, while other readers collect."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter as Tally
+from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,21 +42,21 @@ UNBOUND = {"add": counter("test.api.things"), "change": level("test.api.level"),
 HEAT = Gauge("test.heat", unit="Cel", description="Heat.", attributes=(ROOM,))
 CATALOG = Catalog(*BOUND.values(), *UNBOUND.values(), HEAT, runtime.RECORDING_PROBLEMS)
 VIEWS = (View(instrument_name="test.api.*"),)
-"""Views that change nothing, except that matching instruments are recorded through the API."""
+"""Views that change nothing except that matching instruments are recorded through the API."""
 
 SAMPLED = NonRecordingSpan(SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)))
 
 
 @dataclass
-class Store:
-    """A history, and the measurements given to it."""
+class Scenario:
+    """A history, and the measurements recorded in it."""
 
     run: Run
     readers: list[MemoryReader] = field(default_factory=list)
     recorded: list[tuple[str, float, object]] = field(default_factory=list)
     heat: dict[object, float] = field(default_factory=dict)
     collections: list[int] = field(default_factory=list)
-    """The amounts recorded up to each regular collection."""
+    """The number of measurements before each regular collection."""
 
     def record(self, kind: str, amount: float, room: object, sampled: bool) -> None:  # noqa: FBT001 - drawn
         with in_a_span() if sampled else nullcontext():
@@ -78,7 +78,7 @@ class Store:
 
     def join(self) -> None:
         self.readers.append(MemoryReader())
-        self.readers[-1].gate = self.run.pipeline.gate
+        self.readers[-1].gate = self.run.gate
         self.run.pipeline.provider.add_metric_reader(self.readers[-1])
 
     def leave(self) -> None:
@@ -93,8 +93,8 @@ class Store:
         return [(amount, room) for each, amount, room in self.recorded[start:end] if each == kind]
 
 
-class in_a_span:  # noqa: N801 - reads like a statement
-    """Runs the block in a sampled span."""
+class in_a_span:  # noqa: N801 - reads as what it does
+    """Run the block in a sampled span."""
 
     def __enter__(self) -> None:
         self.token = attach(set_span_in_context(SAMPLED))
@@ -113,41 +113,40 @@ STEPS = st.lists(st.one_of(RECORD, RECORD, CHANGE, WARM, READ, READ), max_size=4
 
 
 def sums(amounts: list[tuple[float, object]], *, counts: bool = False) -> dict[str, Any]:
-    """Return the sum or the number of each room's amounts."""
-    found: Tally[str] = Tally()
+    """Return the sum or the count of the amounts of each room."""
+    found: dict[str, float] = defaultdict(float)
     for amount, room in amounts:
-        found["" if room is None else str(room)] += 1 if counts else amount  # type: ignore[assignment]
+        found["" if room is None else str(room)] += 1 if counts else amount
     return {room: pytest.approx(total, abs=1e-6) for room, total in found.items()}
 
 
 @settings(deadline=None)
 @given(STEPS)
-def test_the_history_keeps_the_recorded_figures_on_either_path(steps: list[tuple[Any, ...]]) -> None:
+def test_the_store_agrees_with_the_measurements_on_both_ways(steps: list[tuple[Any, ...]]) -> None:
     with run(catalog=CATALOG, views=VIEWS) as recorded:
         assert all(isinstance(each.recorder, JournalRecorder) for each in BOUND.values())
         assert not any(isinstance(each.recorder, JournalRecorder) for each in UNBOUND.values())
-        kept = Store(recorded)
+        scenario = Scenario(recorded)
         for verb, *arguments in steps:
-            getattr(kept, verb)(*arguments)
-        kept.collect()
+            getattr(scenario, verb)(*arguments)
+        scenario.collect()
         history = recorded.history
         for ways in (BOUND, UNBOUND):
             things, change, width = ways["add"], ways["change"], ways["record"]
-            widths = kept.amounts("record")
-            assert history.totals(things, ROOM) == sums(kept.amounts("add"))
-            assert history.totals(change, ROOM) == sums(kept.amounts("change"))
+            widths = scenario.amounts("record")
+            assert history.totals(things, ROOM) == sums(scenario.amounts("add"))
+            assert history.totals(change, ROOM) == sums(scenario.amounts("change"))
             assert history.totals(width, ROOM) == sums(widths, counts=True)
             assert isinstance(width, Histogram)
             assert history.mean(width) * len(widths) == pytest.approx(sum(amount for amount, _ in widths))
             if ways is BOUND:
                 assert history.quantile(0.5, width) == pytest.approx(median(widths), rel=0.03, abs=1e-3)
             totals = history.at_each(lambda span, of=things: span.total(of))
-            assert totals == [total(kept.amounts("add", 0, end)) for end in kept.collections]
-            last = kept.amounts("record", *[0, *kept.collections][-2:])
-            assert {room: gained for room, gained in history.increase(width, 10, ROOM).items() if gained} == sums(
-                last, counts=True
-            )
-        assert history.totals(HEAT, ROOM) == sums([(heat, room) for room, heat in kept.heat.items()])
+            assert totals == [total(scenario.amounts("add", 0, end)) for end in scenario.collections]
+            last = scenario.amounts("record", *[0, *scenario.collections][-2:])
+            increases = history.increase(width, 10, ROOM)
+            assert {room: increase for room, increase in increases.items() if increase} == sums(last, counts=True)
+        assert history.totals(HEAT, ROOM) == sums([(heat, room) for room, heat in scenario.heat.items()])
 
 
 def median(amounts: list[tuple[float, object]]) -> float:
@@ -160,5 +159,5 @@ def total(amounts: list[tuple[float, object]]) -> Any:
 
 
 @given(st.dictionaries(st.integers(0, 2**16), st.integers(1, 2**63)))
-def test_packed_bucket_increases_are_unpacked_unchanged(gains: dict[int, int]) -> None:
-    assert unpacked(packed(gains)) == gains
+def test_packed_increases_are_unpacked_unchanged(increases: dict[int, int]) -> None:
+    assert unpacked(packed(increases)) == increases

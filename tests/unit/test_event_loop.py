@@ -1,4 +1,4 @@
-"""The delay of the event loop: nothing that blocks it is understated."""
+"""The delay of the event loop: no block is understated."""
 
 import asyncio
 import contextvars
@@ -20,7 +20,7 @@ from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
 
 
 class Recorded(list):
-    """A recorder that keeps its calls."""
+    """A recorder that stores the amounts."""
 
     ticked: asyncio.Event | None = None
 
@@ -46,14 +46,14 @@ async def next_tick(recorded: Recorded) -> None:
 
 
 def block(seconds: float) -> float:
-    """Block for at least that long, and return the actual time."""
+    """Block for at least that long, and return the actual duration."""
     start = time.perf_counter()
     time.sleep(seconds)
     return time.perf_counter() - start
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_block_is_understated_wherever_it_begins_in_the_period(recorded, seed):
+async def test_no_block_is_understated_wherever_it_begins(recorded, seed):
     random_ = random.Random(seed)
     stop = watch_event_loop()
     await next_tick(recorded)
@@ -66,7 +66,7 @@ async def test_no_block_is_understated_wherever_it_begins_in_the_period(recorded
     stop()
 
 
-async def test_a_block_right_after_a_tick_and_one_right_before_are_both_seen_whole(recorded):
+async def test_blocks_right_after_and_right_before_a_tick_are_recorded_in_full(recorded):
     stop = watch_event_loop()
     for phase in (0, PERIOD * 0.9):
         await next_tick(recorded)
@@ -78,7 +78,7 @@ async def test_a_block_right_after_a_tick_and_one_right_before_are_both_seen_who
     stop()
 
 
-async def test_the_delay_of_a_late_tick_is_at_most_the_time_since_the_previous_tick(recorded):
+async def test_a_late_tick_is_recorded_as_no_more_than_the_time_since_the_previous_one(recorded):
     stop = watch_event_loop()
     await next_tick(recorded)
     last_seen = time.perf_counter()
@@ -144,7 +144,7 @@ async def test_another_threads_loop_can_be_watched(recorded):
     stop()
 
 
-def test_a_loop_that_has_not_started_is_watched_once_it_runs(recorded):
+def test_a_loop_that_is_not_running_yet_is_watched_once_it_runs(recorded):
     loop = asyncio.new_event_loop()
     stop = watch_event_loop(loop)
     loop.run_until_complete(next_tick(recorded))
@@ -164,20 +164,20 @@ def test_a_closed_loop_is_not_watched(recorded):
     assert recorded == []
 
 
-def test_a_watched_loop_that_ends_is_forgotten(recorded):
+def test_a_watched_loop_that_ends_is_not_kept_alive(recorded):
     loop = asyncio.new_event_loop()
     stop = watch_event_loop(loop)
     loop.run_until_complete(next_tick(recorded))
     loop.close()
     reference = weakref.ref(loop)
-    recorded.ticked = None  # an event knows its loop
+    recorded.ticked = None  # an event refers to its loop
     del loop
     gc.collect()
     assert reference() is None
     stop()
 
 
-def test_a_watched_process_ends_without_output():
+def test_a_watched_process_ends_silently():
     code = """
 import asyncio
 from otel_ha.sources.event_loop import watch_event_loop
@@ -194,7 +194,7 @@ asyncio.run(main(), debug=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-async def test_the_context_of_the_caller_is_not_kept(recorded):
+async def test_the_context_of_the_caller_is_not_kept_alive(recorded):
     held = weakref.WeakSet()
 
     class Span:
@@ -221,7 +221,7 @@ async def test_no_thread_is_started(recorded):
     stop()
 
 
-async def test_uvloop_is_watched_as_well(recorded):
+async def test_uvloop_can_be_watched(recorded):
     uvloop = pytest.importorskip("uvloop")
 
     def run() -> None:

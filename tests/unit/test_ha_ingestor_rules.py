@@ -1,4 +1,4 @@
-"""The recording rules of the earlier names: the file on disk matches the table, and the instruments exist."""
+"""The recording rules of the earlier names agree with the table, the file on disk and the declared instruments."""
 
 import re
 import subprocess
@@ -19,14 +19,39 @@ CATALOG = ingest.CATALOG | runtime.CATALOG | ha_ingestor.CATALOG
 EXPOSED = {instrument.prometheus_name for instrument in CATALOG}
 
 
+def old_names(*arguments: str, page: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "otel_ha.compat.old_names", *arguments]
+    return subprocess.run(command, input=page, check=False, capture_output=True, text=True, timeout=60)
+
+
 def test_the_file_on_disk_is_up_to_date():
     assert (FOLDER / "ha_ingestor.rules.yml").read_text(encoding="utf-8") == render_rules(), "run `make docs`"
 
 
-def test_running_the_module_prints_the_file():
-    command = [sys.executable, "-m", "otel_ha.compat.old_names.rules"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-    assert printed == render_rules()
+@pytest.mark.parametrize("arguments", [(), ("rules",)])
+def test_running_the_package_prints_the_file(arguments):
+    assert old_names(*arguments).stdout == render_rules()
+
+
+def test_help_explains_both_outputs():
+    done = old_names("--help")
+    assert done.returncode == 0
+    assert "recording rules" in done.stdout
+    assert "standard input" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "page", "message"),
+    [
+        (("pages",), "", "invalid choice: 'pages' (choose from"),
+        (("page",), "<!-- rendered: nonsense -->\n<!-- end -->", "unknown table; allowed: names, calls"),
+    ],
+)
+def test_a_wrong_word_is_an_error_without_a_traceback(arguments, page, message):
+    done = old_names(*arguments, page=page)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_prometheus_yml_loads_it():
@@ -34,18 +59,18 @@ def test_prometheus_yml_loads_it():
     assert "ha_ingestor.rules.yml" in loaded["rule_files"]
 
 
-def test_every_earlier_name_is_recorded_by_its_expression():
+def test_every_earlier_name_has_a_rule_with_its_expression():
     (group,) = yaml.safe_load(render_rules())["groups"]
     wanted = {PREFIX + old.name + part: expression for old in OLD_NAMES for part, expression in old.series.items()}
     assert {rule["record"]: rule["expr"].rstrip() for rule in group["rules"]} == wanted
 
 
 @pytest.mark.parametrize("old", OLD_NAMES, ids=lambda old: old.name)
-def test_an_expression_reads_only_the_metrics_of_the_table(old):
+def test_an_expression_reads_exactly_the_instruments_in_the_table(old):
     words = set(re.findall(r"\b[a-z_]+\b(?=[\[{),]| or | >|\))", " ".join(old.series.values())))
     read = {re.sub(r"_(bucket|sum|count)$", "", word) for word in words} & EXPOSED
     also = {ingest.RECEIVED.prometheus_name} if old.name.startswith("event_processing_duration") else set()
-    assert read | also == {instrument.prometheus_name for instrument in (*old.told, *old.derived)} | also
+    assert read | also == {instrument.prometheus_name for instrument in (*old.recorded, *old.derived)} | also
 
 
 @pytest.mark.parametrize("old", OLD_NAMES, ids=lambda old: old.name)
@@ -55,13 +80,13 @@ def test_every_earlier_label_is_set(old):
 
 
 @pytest.mark.parametrize("instrument", ha_ingestor.CATALOG, ids=lambda instrument: instrument.name)
-def test_a_declaration_for_the_earlier_api_says_so_in_its_name(instrument):
+def test_the_name_of_an_instrument_for_the_earlier_api_contains_compat(instrument):
     assert instrument.name.startswith("homeassistant.compat.")
     assert instrument.description.endswith(".")
     assert instrument.name not in instrument.description
 
 
 @pytest.mark.parametrize("catalog", [ingest.CATALOG, runtime.CATALOG], ids=["ingest", "runtime"])
-def test_no_other_catalog_has_such_a_name(catalog):
+def test_no_other_catalog_has_a_name_with_compat(catalog):
     assert isinstance(catalog, Catalog)
     assert not [instrument.name for instrument in catalog if ".compat." in instrument.name]

@@ -25,17 +25,17 @@ def failing() -> Delivery:
     return delivery
 
 
-def test_all_is_ok_if_nothing_fails(telemetry):
+def test_the_status_is_ok_if_nothing_fails(telemetry):
     state = telemetry.health()
     assert (state["status"], state["reasons"], state["service"]) == ("ok", [], "test")
     assert state["endpoint"] == {"status": "listening", "url": telemetry.metrics_url, "problem": None}
 
 
-def test_every_reader_is_there(telemetry):
+def test_every_reader_is_listed(telemetry):
     assert set(readers(telemetry)) == {"prometheus", "history"}
 
 
-def test_a_reader_that_was_never_used_is_waiting(telemetry):
+def test_a_reader_without_an_attempt_is_waiting(telemetry):
     assert readers(telemetry)["prometheus"]["status"] == "waiting"
     assert readers(telemetry)["prometheus"]["last_success"] is None
 
@@ -48,7 +48,7 @@ def test_a_scrape_is_a_success_of_its_reader(telemetry):
     assert readers(telemetry)["prometheus"]["last_success"] > 1e9
 
 
-def test_a_reader_that_fails_degrades_the_whole_with_its_reason():
+def test_a_failing_reader_degrades_the_status_and_gives_the_reason():
     state = of(failing())
     assert state["status"] == "degraded"
     assert state["reasons"] == ["otlp: http://collector:4318: Connection refused (1 in a row)"]
@@ -63,7 +63,7 @@ def test_failures_are_counted_until_the_next_success():
     assert delivery.state()["last_error"] is None
 
 
-def test_an_endpoint_that_cannot_listen_degrades_the_whole_with_its_reason():
+def test_an_endpoint_that_cannot_listen_degrades_the_status_and_gives_the_reason():
     state = of(problem="cannot listen at 127.0.0.1:9464: Address already in use")
     assert (state["status"], state["endpoint"]["status"]) == ("degraded", "failed")
     assert state["reasons"] == ["endpoint: cannot listen at 127.0.0.1:9464: Address already in use"]
@@ -73,7 +73,7 @@ def test_telemetry_that_was_shut_down_has_failed():
     with setup_telemetry(config=config()) as telemetry:
         pass
     state = telemetry.health()
-    assert (state["status"], state["reasons"]) == ("failed", ["telemetry does not run: it was shut down"])
+    assert (state["status"], state["reasons"]) == ("failed", ["telemetry is not running: it was shut down"])
     assert get(telemetry.wsgi_app, "/healthz")[0] == 503
 
 
@@ -83,7 +83,7 @@ def test_telemetry_that_is_turned_off_is_disabled_and_not_failed():
         assert get(telemetry.wsgi_app, "/healthz")[0] == 200
 
 
-def test_an_endpoint_mounted_in_the_users_server_is_mounted():
+def test_an_endpoint_without_a_server_of_its_own_is_mounted():
     with setup_telemetry(config=config(endpoint_server=False)) as telemetry:
         assert telemetry.health()["endpoint"]["status"] == "mounted"
 
@@ -94,7 +94,7 @@ def test_without_anything_to_scrape_the_endpoint_is_off():
         assert set(readers(telemetry)) == {"history"}
 
 
-def test_a_push_that_fails_shows_over_http_with_a_status_of_200():
+def test_a_failing_push_is_shown_over_http_with_status_200():
     [port] = free_ports(1)
     settings = config(
         metrics_exporters=("otlp", "prometheus"), otlp_endpoint=f"http://127.0.0.1:{port}", otlp_timeout=1.5

@@ -28,139 +28,139 @@ OURS = Catalog(SYNCS, SYNC_TIME, DEPTH)
 
 
 @pytest.fixture
-def kept():
+def recorded():
     with run(catalog=OURS) as recorded:
         yield recorded
 
 
-def test_the_users_own_metrics_are_kept_as_well(kept):
+def test_metrics_of_the_users_catalog_are_stored(recorded):
     SYNCS.add(2, room="kitchen")
     SYNC_TIME.record(0.2, room="kitchen")
-    kept.collect(10)
+    recorded.collect(10)
     SYNC_TIME.record(0.4, room="kitchen")
-    kept.collect(10)
-    assert kept.history.totals(SYNCS, ROOM) == {"kitchen": 2}
-    assert kept.history.totals(SYNC_TIME) == {"": 2}
-    assert kept.history.rate(SYNC_TIME) == 0.1
-    assert kept.history.mean(SYNC_TIME, room="kitchen") == pytest.approx(0.3)
-    assert kept.history.quantile(1, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
+    recorded.collect(10)
+    assert recorded.history.totals(SYNCS, ROOM) == {"kitchen": 2}
+    assert recorded.history.totals(SYNC_TIME) == {"": 2}
+    assert recorded.history.rate(SYNC_TIME) == 0.1
+    assert recorded.history.mean(SYNC_TIME, room="kitchen") == pytest.approx(0.3)
+    assert recorded.history.quantile(1, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
 
 
-def test_series_are_distinguished_by_their_attributes(kept):
+def test_series_are_distinguished_by_their_attributes(recorded):
     SYNCS.add(2, room="kitchen")
     SYNCS.add(3, room="hall")
-    kept.collect(1)
-    assert kept.history.totals(SYNCS, ROOM) == {"kitchen": 2, "hall": 3}
-    assert kept.history.totals(SYNCS, room="hall") == {"": 3}
-    assert kept.history.totals(SYNCS) == {"": 5}
+    recorded.collect(1)
+    assert recorded.history.totals(SYNCS, ROOM) == {"kitchen": 2, "hall": 3}
+    assert recorded.history.totals(SYNCS, room="hall") == {"": 3}
+    assert recorded.history.totals(SYNCS) == {"": 5}
 
 
-def test_a_window_shorter_than_an_interval_is_that_interval(kept):
+def test_a_window_shorter_than_an_interval_is_that_interval(recorded):
     SYNCS.add(4)
-    kept.collect(20)
-    assert kept.history.rate(SYNCS, 1) == 0.2
+    recorded.collect(20)
+    assert recorded.history.rate(SYNCS, 1) == 0.2
 
 
-def test_a_window_is_at_most_as_long_as_the_history(kept):
-    kept.collect(20)
-    assert kept.history.seconds(3600) == 20
+def test_a_window_is_at_most_as_long_as_the_history(recorded):
+    recorded.collect(20)
+    assert recorded.history.seconds(3600) == 20
 
 
-def test_before_the_first_collection_everything_is_zero(kept):
-    figures = kept.history.performance()
-    assert figures == PerformanceMetrics(timestamp=figures.timestamp)
-    assert kept.history.totals(SYNCS) == {}
-    assert kept.history.intervals() == kept.history.roll_up(60) == []
+def test_before_the_first_collection_everything_is_zero(recorded):
+    performance = recorded.history.performance()
+    assert performance == PerformanceMetrics(timestamp=performance.timestamp)
+    assert recorded.history.totals(SYNCS) == {}
+    assert recorded.history.intervals() == recorded.history.roll_up(60) == []
 
 
-def test_reading_does_not_make_the_history_shorter():
+def test_a_provisional_collection_does_not_shorten_the_history():
     with run(2, catalog=OURS) as recorded:
         for _ in range(2):
             recorded.collect(10)
         for _ in range(5):
             recorded.history.collect()
-        assert len(recorded.history.timestamps) == 4  # the start, two collections, and the provisional one of the read
+        assert len(recorded.history.timestamps) == 4  # the start, two collections and the provisional one
         recorded.collect(10)
         assert recorded.history.seconds() == 20
 
 
-def test_an_instrument_that_is_not_kept_is_a_clear_error(kept):
+def test_an_undeclared_instrument_is_a_clear_error(recorded):
     with pytest.raises(TelemetryError, match=r"'homeassistant.event.received' is not in the catalog"):
-        kept.history.totals(ingest.RECEIVED)
+        recorded.history.totals(ingest.RECEIVED)
 
 
 @pytest.mark.parametrize("ask", [{"by": ingest.SOURCE}, {"source": "mqtt"}])
-def test_an_attribute_that_is_not_declared_is_a_clear_error(kept, ask):
+def test_an_undeclared_attribute_is_a_clear_error(recorded, ask):
     with pytest.raises(TelemetryError, match=r"'test.syncs' has no attribute 'source' \(declared: room\)"):
-        kept.history.totals(SYNCS, **ask)
+        recorded.history.totals(SYNCS, **ask)
 
 
-def test_an_attribute_by_its_name_is_a_clear_error(kept):
+def test_an_attribute_by_its_name_is_a_clear_error(recorded):
     with pytest.raises(TelemetryError, match=r"has no attribute 'room'"):
-        kept.history.totals(SYNCS, "room")
+        recorded.history.totals(SYNCS, "room")
 
 
 @pytest.mark.parametrize("ask", [lambda history: history.quantile(0.5, SYNCS), lambda history: history.mean(SYNCS)])
-def test_a_counter_has_no_distribution(kept, ask):
-    with pytest.raises(TelemetryError, match=r"'test.syncs' is no histogram"):
-        ask(kept.history)
+def test_a_counter_has_neither_quantiles_nor_a_mean(recorded, ask):
+    with pytest.raises(TelemetryError, match=r"'test.syncs' is not a histogram"):
+        ask(recorded.history)
 
 
-def test_a_clock_that_is_set_back_gives_no_period_twice(kept):
+def test_no_period_occurs_twice_if_the_clock_is_set_back(recorded):
     for set_back in (0, 120, 0, 0):
-        kept.clock.epoch -= set_back
-        kept.collect(60)
-    # By the clock, the second collection is a minute before the first, and the third in the same minute as the first.
-    assert len(kept.history.roll_up(60)) == 2
+        recorded.clock.epoch -= set_back
+        recorded.collect(60)
+    # The second collection seems to be in the minute before the first one's, the third one in the same as the first.
+    assert len(recorded.history.roll_up(60)) == 2
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_quantile_beyond_a_share_is_a_clear_error(kept, share):
-    with pytest.raises(TelemetryError, match="a share from 0 to 1"):
-        kept.history.quantile(share, SYNC_TIME)
+def test_a_share_outside_0_to_1_is_a_clear_error(recorded, share):
+    with pytest.raises(TelemetryError, match=rf"share is {share}; allowed: a number from 0 to 1"):
+        recorded.history.quantile(share, SYNC_TIME)
 
 
 @pytest.mark.parametrize("period", [0, -1, float("nan")])
-def test_a_roll_up_over_no_time_is_a_clear_error(kept, period):
-    with pytest.raises(TelemetryError, match="longer than 0 s"):
-        kept.history.roll_up(period)
+def test_a_period_that_is_not_positive_is_a_clear_error(recorded, period):
+    with pytest.raises(TelemetryError, match=rf"period is {period}; allowed: more than 0 seconds"):
+        recorded.history.roll_up(period)
 
 
-def test_measurements_in_a_sampled_span_are_kept_like_all_others(kept):
+def test_measurements_in_a_sampled_span_are_stored_with_all_others(recorded):
     for span in (nullcontext(), TracerProvider().get_tracer("test").start_as_current_span("work")):
         with span:
             SYNCS.add(2, room="hall")
             SYNC_TIME.record(0.2, room="hall")
-    kept.collect(1)
-    assert kept.history.totals(SYNCS) == {"": 4}
-    assert kept.history.totals(SYNC_TIME) == {"": 2}
-    assert kept.history.mean(SYNC_TIME) == pytest.approx(0.2)
-    assert kept.history.quantile(0.5, SYNC_TIME) == pytest.approx(0.2, rel=0.03)
+    recorded.collect(1)
+    assert recorded.history.totals(SYNCS) == {"": 4}
+    assert recorded.history.totals(SYNC_TIME) == {"": 2}
+    assert recorded.history.mean(SYNC_TIME) == pytest.approx(0.2)
+    assert recorded.history.quantile(0.5, SYNC_TIME) == pytest.approx(0.2, rel=0.03)
 
 
-def test_a_series_without_an_increase_stays_as_it_was(kept):
+def test_a_series_without_an_increase_is_unchanged(recorded):
     SYNCS.add(2)
     SYNC_TIME.record(0.2)
     for _ in range(3):
-        kept.collect(10)
-    assert kept.history.at_each(lambda span: span.total(SYNCS)) == [2, 2, 2]
-    assert kept.history.increase(SYNCS, 20) == kept.history.increase(SYNC_TIME, 20) == {"": 0}
-    assert kept.history.mean(SYNC_TIME) == 0.2
+        recorded.collect(10)
+    assert recorded.history.at_each(lambda span: span.total(SYNCS)) == [2, 2, 2]
+    assert recorded.history.increase(SYNCS, 20) == recorded.history.increase(SYNC_TIME, 20) == {"": 0}
+    assert recorded.history.mean(SYNC_TIME) == 0.2
 
 
-def test_a_read_adds_no_increase_to_earlier_collections(kept):
+def test_a_provisional_collection_does_not_change_earlier_ones(recorded):
     SYNC_TIME.record(0.2)
-    kept.collect(10)
+    recorded.collect(10)
     SYNC_TIME.record(0.4)
     for _ in range(2):
-        kept.history.collect()
-        assert kept.history.at_each(lambda span: span.total(SYNC_TIME)) == [1, 2]
-    kept.collect(10)
-    assert kept.history.at_each(lambda span: span.total(SYNC_TIME)) == [1, 2]
-    assert kept.history.quantile(0, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
+        recorded.history.collect()
+        assert recorded.history.at_each(lambda span: span.total(SYNC_TIME)) == [1, 2]
+    recorded.collect(10)
+    assert recorded.history.at_each(lambda span: span.total(SYNC_TIME)) == [1, 2]
+    assert recorded.history.quantile(0, SYNC_TIME, 10) == pytest.approx(0.4, rel=0.03)
 
 
-def test_an_instrument_that_a_users_view_turns_into_another_metric_is_not_in_the_history():
+def test_a_metric_that_a_users_view_renames_is_not_in_the_history():
     views = [View(instrument_name="test.sync.duration", name="test.other")]
     with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
         SYNC_TIME.record(1)
@@ -168,7 +168,7 @@ def test_an_instrument_that_a_users_view_turns_into_another_metric_is_not_in_the
         assert telemetry.history.totals(SYNC_TIME) == {}
 
 
-def test_a_histogram_with_other_buckets_by_a_users_view_is_kept_in_those():
+def test_a_histogram_is_stored_with_the_buckets_of_a_users_view():
     views = [View(instrument_name="test.sync.duration", aggregation=ExplicitBucketHistogramAggregation([1, 2, 4]))]
     with setup_telemetry(config=config(), catalog=OURS, views=views) as telemetry:
         SYNC_TIME.record(3)
@@ -176,7 +176,7 @@ def test_a_histogram_with_other_buckets_by_a_users_view_is_kept_in_those():
         assert 2 <= telemetry.history.quantile(0.5, SYNC_TIME) <= 4
 
 
-def test_queues_are_added_up():
+def test_the_queue_depth_is_the_sum_over_all_queues():
     with run() as recorded:
         ingest.QUEUE_SIZE.observe(lambda: 5, queue="ingest")
         ingest.QUEUE_SIZE.observe(lambda: 2, queue="points")
@@ -184,34 +184,34 @@ def test_queues_are_added_up():
         assert recorded.history.performance().queue_depth == 7
 
 
-def kept_by_the_sdk(recorded):
-    """Return the names of the instruments of which the SDK keeps series for the history."""
+def stored_by_the_sdk(recorded):
+    """Return the names of the instruments whose series the SDK stores for the history."""
     storages = recorded.pipeline.provider._measurement_consumer._reader_storages
-    matches = storages[recorded.pipeline.history]._instrument_view_instrument_matches
+    matches = storages[recorded.reader]._instrument_view_instrument_matches
     return {instrument.name for instrument, of in matches.items() if any(m._attributes_aggregation for m in of)}
 
 
-def test_the_sdk_keeps_series_for_the_history_only_if_an_instrument_is_not_bound(kept):
+def test_the_sdk_stores_only_series_that_are_not_journalled(recorded):
     SYNCS.add(1)
     SYNC_TIME.record(0.2)
     DEPTH.observe(lambda: 4)
-    kept.collect(1)
-    assert kept_by_the_sdk(kept) == {"test.depth"}
-    assert kept.history.totals(DEPTH) == {"": 4}
+    recorded.collect(1)
+    assert stored_by_the_sdk(recorded) == {"test.depth"}
+    assert recorded.history.totals(DEPTH) == {"": 4}
 
 
-def test_if_the_sdk_cannot_be_bound_to_its_points_are_kept(monkeypatch):
+def test_with_an_unsupported_sdk_its_points_are_stored(monkeypatch):
     monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: False)
     with run(catalog=OURS) as recorded:
         for _ in range(2):
             SYNCS.add(2, room="hall")
             SYNC_TIME.record(0.2, room="hall")
             recorded.collect(10)
-        assert kept_by_the_sdk(recorded) == {"test.syncs", "test.sync.duration"}
+        assert stored_by_the_sdk(recorded) == {"test.syncs", "test.sync.duration"}
         assert recorded.history.increase(SYNCS, 10, ROOM) == recorded.history.totals(SYNC_TIME, ROOM) == {"hall": 2}
 
 
-def test_an_entity_that_expires_leaves_the_history_once_no_collection_has_it():
+def test_an_expired_entity_leaves_the_history_with_its_last_collection():
     with run(2, entity_expiry=3600) as recorded:
         ingest.ENTITY_EVENTS.add(1, entity="light.hall", domain="light")
         recorded.collect(1)
@@ -223,7 +223,7 @@ def test_an_entity_that_expires_leaves_the_history_once_no_collection_has_it():
         assert recorded.history.store.chosen(ingest.ENTITY_EVENTS, {}) == []
 
 
-def test_memory_stays_as_it_is_once_the_history_is_full():
+def test_a_full_history_does_not_grow():
     with run(10) as recorded:
 
         def work():
@@ -249,10 +249,10 @@ def test_memory_stays_as_it_is_once_the_history_is_full():
         assert grown < 30_000  # without a bound it is about 42,000
 
 
-# Within telemetry
+# As part of telemetry
 
 
-def test_a_history_adds_nothing_to_what_is_scraped():
+def test_a_history_does_not_change_scrapes():
     texts = {}
     for length in (0, 100):
         with setup_telemetry("test", config=config(history_length=length), catalog=OURS) as telemetry:
@@ -268,7 +268,7 @@ def test_a_history_adds_nothing_to_what_is_scraped():
     assert len(texts[0]) > 3
 
 
-def test_the_history_collects_by_itself():
+def test_the_history_collects_regularly():
     settings = config(history_interval=0.1)
     collected = threading.Event()
     with setup_telemetry(config=settings, catalog=OURS) as telemetry:
@@ -285,7 +285,7 @@ def test_the_history_collects_by_itself():
         assert len(telemetry.history.timestamps) > 2
 
 
-async def test_regular_collections_leave_the_event_loop_alone():
+async def test_regular_collections_do_not_run_in_the_event_loop():
     read_in = []
     collected = threading.Event()
 
@@ -306,7 +306,7 @@ def test_there_is_no_history_if_its_length_is_zero():
         assert telemetry.summary()["current"] is None
 
 
-def test_telemetry_that_is_off_has_no_history():
+def test_disabled_telemetry_has_no_history():
     with setup_telemetry(config=config(enabled=False)) as telemetry:
         assert telemetry.history is None
         assert telemetry.summary()["history"] is None
@@ -319,7 +319,7 @@ def test_the_history_can_be_read_after_shutdown():
     assert telemetry.summary()["current"]["system"]["memory_percent"] > 0
 
 
-def test_each_set_up_begins_a_new_history():
+def test_each_set_up_starts_a_new_history():
     with setup_telemetry(config=config(), catalog=OURS):
         SYNCS.add(3)
     with setup_telemetry(config=config(), catalog=OURS) as telemetry:
@@ -328,22 +328,22 @@ def test_each_set_up_begins_a_new_history():
         assert telemetry.history.totals(SYNCS) == {"": 1}
 
 
-def test_a_collection_that_fails_is_a_state_and_the_next_one_is_taken(caplog):
+def test_a_failed_collection_is_reported_and_the_next_one_succeeds(caplog):
     with run(catalog=OURS) as recorded:
-        reader = recorded.pipeline.history
+        reader = recorded.reader
         take, recorded.history.take = recorded.history.take, None
         recorded.collect(1)
         recorded.collect(1)
         assert reader.delivery.state()["consecutive_failures"] == 2
-        assert caplog.text.count("the history misses a collection") == 1
+        assert caplog.text.count("the history lacks a collection") == 1
         recorded.history.take = take
         recorded.collect(1)
         assert reader.delivery.state()["status"] == "ok"
         assert len(recorded.history.timestamps) == 2
 
 
-def test_measurements_settled_by_a_failed_collection_are_kept_by_the_next_one(kept):
-    reader = kept.pipeline.history
+def test_the_collection_after_a_failed_one_stores_its_increases(recorded):
+    reader = recorded.reader
     collect = reader.collect
 
     def failing():
@@ -352,49 +352,49 @@ def test_measurements_settled_by_a_failed_collection_are_kept_by_the_next_one(ke
 
     SYNCS.add(3)
     reader.collect = failing
-    kept.collect(1)
+    recorded.collect(1)
     reader.collect = collect
     SYNCS.add(4)
-    kept.collect(1)
-    assert kept.history.totals(SYNCS) == {"": 7}
+    recorded.collect(1)
+    assert recorded.history.totals(SYNCS) == {"": 7}
 
 
 def enable(recorded, *, enabled):
     recorded.pipeline.provider._set_meter_configurator(meter_configurator=lambda _: _MeterConfig(enabled))
 
 
-def test_measurements_while_the_meter_is_disabled_are_left_out(kept):
+def test_measurements_are_ignored_while_the_meter_is_disabled(recorded):
     tracer = TracerProvider().get_tracer("test")
     for enabled in (True, False, False, True):
-        enable(kept, enabled=enabled)
+        enable(recorded, enabled=enabled)
         SYNCS.add(1)
         with tracer.start_as_current_span("work"):
             SYNCS.add(10)
             SYNC_TIME.record(0.2)
-        kept.collect(1)
-        kept.history.collect()
-    assert kept.history.totals(SYNCS) == {"": 22}
-    assert kept.history.totals(SYNC_TIME) == {"": 2}
-    assert kept.history.mean(SYNC_TIME) == pytest.approx(0.2)
+        recorded.collect(1)
+        recorded.history.collect()
+    assert recorded.history.totals(SYNCS) == {"": 22}
+    assert recorded.history.totals(SYNC_TIME) == {"": 2}
+    assert recorded.history.mean(SYNC_TIME) == pytest.approx(0.2)
 
 
-def test_a_reader_that_joins_while_the_meter_is_disabled_brings_nothing_into_any_reader(kept):
+def test_no_reader_gets_ignored_measurements_from_a_reader_that_joins(recorded):
     first = MemoryReader()
-    first.gate = kept.pipeline.gate
-    kept.pipeline.provider.add_metric_reader(first)
+    first.gate = recorded.gate
+    recorded.pipeline.provider.add_metric_reader(first)
     SYNCS.add(1)
     assert first.collected()["test.syncs"] == {frozenset(): 1}
-    enable(kept, enabled=False)
+    enable(recorded, enabled=False)
     SYNCS.add(10)
-    kept.pipeline.provider.add_metric_reader(MemoryReader())
-    enable(kept, enabled=True)
+    recorded.pipeline.provider.add_metric_reader(MemoryReader())
+    enable(recorded, enabled=True)
     SYNCS.add(100)
-    kept.collect(1)
-    assert kept.history.totals(SYNCS) == {"": 101}
+    recorded.collect(1)
+    assert recorded.history.totals(SYNCS) == {"": 101}
     assert first.collected()["test.syncs"] == {frozenset(): 101}
 
 
-def test_summary_is_answered_over_http(telemetry):
+def test_the_summary_is_served_over_http(telemetry):
     ingest.RECEIVED.add(1, source="mqtt")
     with urllib.request.urlopen(telemetry.metrics_url.replace("/metrics", "/summary")) as response:
         assert response.headers["Content-Type"] == "application/json"
@@ -403,17 +403,17 @@ def test_summary_is_answered_over_http(telemetry):
     assert len(summary["history"]["system"]) == 1
 
 
-# Other readers and threads
+# Concurrent recording and collection
 
 
-def test_measurements_that_another_reader_settles_during_a_collection_are_kept_once():
+def test_measurements_that_another_reader_settles_meanwhile_are_stored_once():
     with run() as recorded:
-        reader = recorded.pipeline.history
+        reader = recorded.reader
         collect = reader.collect
 
         def raced():
             collect()
-            for _ in range(100):  # a new series, which another reader settles before the increases are fetched
+            for _ in range(100):  # a new series, which another reader settles before the increases are taken
                 ingest.EVENT_DURATION.record(0.001, source="mqtt", domain="light", outcome="ok")
             recorded.pipeline.journal.settle()
 
@@ -428,51 +428,51 @@ def test_measurements_that_another_reader_settles_during_a_collection_are_kept_o
         assert recorded.history.quantile(0.99, ingest.EVENT_DURATION) == pytest.approx(0.001, rel=0.03)
 
 
-def test_nothing_is_lost_or_kept_twice_while_others_record_and_scrape(kept):
+def test_nothing_is_lost_or_stored_twice_while_threads_record_and_scrape(recorded):
     scrape = MemoryReader()
-    scrape.gate = kept.pipeline.gate
-    kept.pipeline.provider.add_metric_reader(scrape)
+    scrape.gate = recorded.gate
+    recorded.pipeline.provider.add_metric_reader(scrape)
 
     def work(number):
         for turn in range(300):
             if number == 0:
-                kept.history.collect()
+                recorded.history.collect()
             elif number == 1:
                 scrape.collected()
             elif number == 2:
-                kept.collect(1)
+                recorded.collect(1)
             else:
                 SYNCS.add(1, room=f"{turn % 7}")
                 SYNC_TIME.record(0.2, room=f"{turn % 5}")
 
     in_threads(6, work)
-    kept.collect(1)
-    assert sum(kept.history.totals(SYNCS, ROOM).values()) == 900
-    assert kept.history.totals(SYNC_TIME, ROOM) == {f"{room}": 180 for room in range(5)}
-    totals = kept.history.at_each(lambda span: span.total(SYNCS))
+    recorded.collect(1)
+    assert sum(recorded.history.totals(SYNCS, ROOM).values()) == 900
+    assert recorded.history.totals(SYNC_TIME, ROOM) == {f"{room}": 180 for room in range(5)}
+    totals = recorded.history.at_each(lambda span: span.total(SYNCS))
     assert totals == sorted(totals)
 
 
-def test_threads_that_record_the_same_attributes_first_share_the_quantiles(kept, monkeypatch):
+def test_threads_that_create_the_same_series_share_its_distribution(recorded, monkeypatch):
     barrier, make = threading.Barrier(2), HistogramCell
 
     def slow(*arguments):
         with suppress(threading.BrokenBarrierError):
-            barrier.wait(0.2)  # widens the moment between the check and the creation
+            barrier.wait(0.2)  # widens the gap between look-up and creation
         return make(*arguments)
 
     monkeypatch.setattr("otel_ha.record.journal.recorder.HistogramCell", slow)
     bound = [SYNC_TIME.bind(room="hall") for _ in range(2)]
     in_threads(2, lambda number: [bound[number].record(0.2) for _ in range(100)])
-    kept.collect(1)
-    (increases,) = [increases for _, increases in kept.history.store.distributions(SYNC_TIME, {}, (0, 1))]
-    assert sum(increases.values()) == kept.history.totals(SYNC_TIME)[""] == 200
+    recorded.collect(1)
+    (increases,) = [increases for _, increases in recorded.history.store.distributions(SYNC_TIME, {}, (0, 1))]
+    assert sum(increases.values()) == recorded.history.totals(SYNC_TIME)[""] == 200
 
 
-def test_values_that_equal_others_are_kept_apart(kept):
+def test_equal_values_of_different_types_are_different_series(recorded):
     SYNCS.add(5, room=1)
     SYNCS.add(7, room=True)
     SYNCS.add(11, room=1.0)
-    kept.collect(1)
-    assert kept.history.totals(SYNCS) == {"": 23}
-    assert kept.history.totals(SYNCS, room=True) == {"": 7}
+    recorded.collect(1)
+    assert recorded.history.totals(SYNCS) == {"": 23}
+    assert recorded.history.totals(SYNCS, room=True) == {"": 7}

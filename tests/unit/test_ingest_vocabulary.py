@@ -6,7 +6,7 @@ from otel_ha import Counter, Histogram, ObservableGauge, ObservableUpDownCounter
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded
 
-# The instruments that the design lists, with their attributes.
+# The instruments that the design lists, with attributes that distinguish their series.
 LISTED = [
     ("homeassistant.event.received", Counter, {"source"}),
     ("homeassistant.event.discarded", Counter, {"source", "reason"}),
@@ -34,7 +34,7 @@ LISTED = [
 
 
 @pytest.mark.parametrize(("name", "kind", "keywords"), LISTED, ids=[name for name, *_ in LISTED])
-def test_everything_that_the_design_lists_is_declared(name, kind, keywords):
+def test_every_instrument_that_the_design_lists_is_declared(name, kind, keywords):
     instrument = ingest.CATALOG[name]
     assert type(instrument) is kind
     assert keywords <= {attribute.keyword for attribute in instrument.attributes}
@@ -57,27 +57,27 @@ def test_every_attribute_is_bounded(instrument):
     assert unbounded <= {"homeassistant.entity_id"}  # opt-in, with expiry
 
 
-def test_an_attribute_is_declared_the_same_in_every_instrument():
+def test_an_attribute_is_declared_only_once():
     declared = {attribute for instrument in ingest.CATALOG for attribute in instrument.attributes}
     assert len({attribute.name for attribute in declared}) == len(declared)
 
 
 @pytest.mark.parametrize("word", ["rate", "ratio", "efficiency", "success", "percent"])
-def test_no_instrument_can_be_derived_from_others(word):
+def test_derived_values_are_not_instruments(word):
     assert not [i.name for i in ingest.CATALOG if word in re.split("[._]", i.name)]
 
 
-def test_no_bound_is_an_integer():
+def test_no_bucket_bound_is_an_integer():
     buckets = [bound for i in ingest.CATALOG if isinstance(i, Histogram) for bound in i.buckets]
     assert not [bound for bound in buckets if bound.is_integer()]
 
 
-def test_entities_are_counted_only_on_request():
+def test_events_are_not_counted_by_entity_by_default():
     assert ingest.ENTITY_EVENTS.group == "entity"
     assert ingest.ENTITY_EVENTS.expires
 
 
-def test_an_event_and_one_from_a_queue_have_the_same_accounts():
+def test_events_with_and_without_a_queue_use_the_same_instruments():
     assert ingest.EVENT.instruments == ingest.QUEUED_EVENT.instruments
 
 

@@ -1,12 +1,10 @@
-"""Host and process: the metrics, the devices they are read from, and the lifetime of the instrumentation."""
+"""Readings of the host and the process, and the selection of devices."""
 
 import os
 import re
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -20,9 +18,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel_ha.export.pipeline import Pipeline
-from otel_ha.sources import filesystems
 from otel_ha.sources.devices import real_disks, real_interfaces
-from otel_ha.sources.filesystems import Mount, Readings, Space, local_mounts, observe_filesystems, space_of
+from otel_ha.sources.filesystems import observe_filesystems
 from otel_ha.sources.system import instrument_system
 from otel_ha.vocabulary import runtime
 from tests.unit.conftest import config
@@ -94,7 +91,7 @@ def test_reading_reports_no_problems(observed, caplog):
 
 
 def conventions(package, names: list[str]) -> dict[str, str]:
-    """Return the definitions of the semantic conventions: {name: documentation}."""
+    """Return the names that the semantic conventions define, with their documentation."""
     found: dict[str, str] = {}
     for name in names:
         source = (Path(package.__path__[0]) / f"{name}.py").read_text()
@@ -109,7 +106,7 @@ OTHERWISE = {
 }
 
 
-def test_no_name_is_deprecated_by_the_semantic_conventions():
+def test_no_name_is_deprecated_in_the_semantic_conventions():
     known = conventions(semconv_metrics, ["system_metrics", "process_metrics", "cpython_metrics"])
     for instrument in runtime.CATALOG:
         if instrument.group == "system":
@@ -119,7 +116,7 @@ def test_no_name_is_deprecated_by_the_semantic_conventions():
             assert f"Instrument: {type(instrument).kind}" in known[name]
 
 
-def test_no_attribute_is_deprecated_by_the_semantic_conventions():
+def test_no_attribute_is_deprecated_in_the_semantic_conventions():
     names = [f"{name}_attributes" for name in ("system", "process", "cpython", "cpu", "disk", "network")]
     known = conventions(semconv_attributes, names)
     for instrument in runtime.CATALOG:
@@ -128,7 +125,7 @@ def test_no_attribute_is_deprecated_by_the_semantic_conventions():
                 assert "Deprecated" not in known[attribute.name]
 
 
-def test_the_cpu_is_counted_from_0(observed):
+def test_cpus_are_counted_from_0(observed):
     cpus = {cpu for cpu, _ in samples(observed, "system_cpu_time_seconds_total")}
     assert cpus == {str(number) for number in range(len(psutil.cpu_times(percpu=True)))}
 
@@ -137,7 +134,7 @@ def test_the_process_is_this_one(observed):
     assert samples(observed, "process_threads") == {(): psutil.Process().num_threads()}
 
 
-def test_after_undo_nothing_is_read(pipeline):
+def test_after_it_is_stopped_nothing_is_read(pipeline):
     undo = [instrument_system(), observe_filesystems()]
     assert "system_cpu_time" in scrape(pipeline)
     for each in undo:
@@ -145,13 +142,13 @@ def test_after_undo_nothing_is_read(pipeline):
     assert scrape(pipeline) == ""
 
 
-def test_undo_can_be_repeated(pipeline):
+def test_it_can_be_stopped_twice(pipeline):
     undo = instrument_system()
     undo()
     undo()
 
 
-def test_it_can_be_set_up_again(pipeline):
+def test_it_can_be_started_again(pipeline):
     for _ in range(3):
         undo = [instrument_system(), observe_filesystems()]
         assert len(samples(pipeline, "process_cpu_time_seconds_total")) == 2
@@ -164,7 +161,7 @@ def test_without_telemetry_nothing_happens():
     observe_filesystems()()
 
 
-def test_the_services_own_instrumentor_is_left_alone(pipeline):
+def test_the_instrumentor_of_the_service_is_not_affected(pipeline):
     own = SystemMetricsInstrumentor(config={"process.thread.count": None})
     own.instrument(meter_provider=metrics.NoOpMeterProvider())
     try:
@@ -200,7 +197,7 @@ def test_a_forked_child_reads_its_own_process(observed):
 
 
 def hardware(root: Path, *links: str) -> Path:
-    """Return a sysfs in which these devices have hardware, or none if they end in "-"."""
+    """Return a sysfs in which these devices have hardware, except those that end in "-"."""
     for link in links:
         (root / link.removesuffix("-")).mkdir(parents=True)
         if not link.endswith("-"):
@@ -208,17 +205,17 @@ def hardware(root: Path, *links: str) -> Path:
     return root
 
 
-def test_a_disk_with_hardware_is_real_and_its_partitions_are_not(tmp_path):
+def test_a_disk_with_hardware_is_physical_and_its_partitions_are_not(tmp_path):
     sys = hardware(tmp_path, "block/sda", "block/nvme0n1", "block/loop0-", "block/dm-0-", "block/zram0-", "block/md0-")
     names = ["sda", "sda1", "sda2", "nvme0n1", "nvme0n1p1", "loop0", "dm-0", "zram0", "md0"]
     assert real_disks(names, sys) == {"sda", "nvme0n1"}
 
 
-def test_a_disk_whose_name_looks_like_a_partition_is_real_with_hardware(tmp_path):
+def test_a_disk_with_hardware_is_physical_although_its_name_looks_like_a_partition(tmp_path):
     assert real_disks(["xvda1"], hardware(tmp_path, "block/xvda1")) == {"xvda1"}
 
 
-def test_a_slash_in_a_disks_name_is_found(tmp_path):
+def test_a_disk_with_a_slash_in_its_name_is_found_in_sysfs(tmp_path):
     assert real_disks(["cciss/c0d0"], hardware(tmp_path, "block/cciss!c0d0")) == {"cciss/c0d0"}
 
 
@@ -227,7 +224,7 @@ def test_optical_drives_and_boot_areas_are_not_watched(tmp_path):
     assert real_disks(names, hardware(tmp_path, *(f"block/{name}" for name in names))) == {"mmcblk0"}
 
 
-def test_without_sysfs_disks_are_recognised_by_name(tmp_path):
+def test_without_sysfs_disks_are_recognized_by_name(tmp_path):
     names = [
         "sda",
         "sda1",
@@ -245,7 +242,7 @@ def test_without_sysfs_disks_are_recognised_by_name(tmp_path):
     assert real_disks(names, tmp_path) == {"sda", "vda", "nvme0n1", "mmcblk0"}
 
 
-def test_the_disks_of_this_host_are_whole_ones(observed):
+def test_the_disks_of_this_host_are_whole_disks(observed):
     disks = {device for _, device in samples(observed, "system_disk_io_bytes_total")}
     assert not [name for name in disks if re.match(r"loop|ram|zram|dm-", name)]
     assert not [name for name in disks if any(name != other and name.startswith(other) for other in disks)]
@@ -254,7 +251,7 @@ def test_the_disks_of_this_host_are_whole_ones(observed):
 # Network interfaces
 
 
-def test_an_interface_with_hardware_is_real_and_what_is_built_on_it_is_not(tmp_path):
+def test_an_interface_with_hardware_is_physical_and_interfaces_on_top_of_it_are_not(tmp_path):
     sys = hardware(tmp_path, *(f"class/net/{name}" for name in ("eth0", "wlan0", "lo-", "br0-", "bond0-", "eth0.10-")))
     names = ["lo", "eth0", "wlan0", "br0", "bond0", "eth0.10", "docker0", "vethab12cd3", "hassio"]
     assert real_interfaces(names, sys) == {"eth0", "wlan0"}
@@ -269,7 +266,7 @@ def test_a_rootless_container_keeps_its_tap0(tmp_path):
     assert real_interfaces(["lo", "tap0"], tmp_path) == {"tap0"}
 
 
-def test_the_loopback_interface_is_never_real(tmp_path):
+def test_the_loopback_interface_is_never_physical(tmp_path):
     assert real_interfaces(["lo"], tmp_path) == frozenset()
     assert real_interfaces(["lo0"], tmp_path) == frozenset()
 
@@ -277,153 +274,7 @@ def test_the_loopback_interface_is_never_real(tmp_path):
 @given(
     st.sets(st.sampled_from(["lo", "eth0", "enp3s0", "wlan0", "docker0", "veth1", "br-12ab", "virbr0", "tun0", "wg0"]))
 )
-def test_interfaces_named_like_hardware_are_kept_first(names):
-    kept = real_interfaces(names, Path("/nowhere"))
+def test_interfaces_named_like_hardware_take_precedence(names):
+    selected = real_interfaces(names, Path("/nowhere"))
     named_like_hardware = names & {"eth0", "enp3s0", "wlan0"}
-    assert kept == (named_like_hardware or names - {"lo"})
-
-
-# File systems
-
-
-def partition(device: str, mountpoint: str, fstype: str = "ext4") -> SimpleNamespace:
-    return SimpleNamespace(device=device, mountpoint=mountpoint, fstype=fstype, opts="rw")
-
-
-@pytest.fixture
-def mounted(monkeypatch):
-    """Let the host have these mounts; those of the first list are on disks."""
-
-    def mount(on_disks: list[SimpleNamespace], others: list[SimpleNamespace] = ()) -> list[Mount]:
-        monkeypatch.setattr(psutil, "disk_partitions", lambda *, all: [*on_disks, *others] if all else on_disks)  # noqa: A006
-        return local_mounts()
-
-    return mount
-
-
-def test_a_device_is_listed_once_by_its_shortest_mount(mounted):
-    found = mounted(
-        [partition("/dev/sda1", "/var/lib/docker"), partition("/dev/sda1", "/"), partition("/dev/sda2", "/b")]
-    )
-    assert found == [
-        Mount("/dev/sda1", "ext4", ("/", "/var/lib/docker")),
-        Mount("/dev/sda2", "ext4", ("/b",)),
-    ]
-
-
-def test_images_and_loop_devices_are_not_watched(mounted):
-    images = [partition("/dev/loop1", "/snap/core", "squashfs"), partition("/dev/sr0", "/media/cd", "iso9660")]
-    assert mounted([*images, partition("/dev/loop2", "/mnt/image")]) == []
-
-
-def test_the_root_of_a_container_is_one(mounted):
-    others = [
-        partition("overlay", "/", "overlay"),
-        partition("overlay", "/var/lib/x", "overlay"),
-        partition("tmpfs", "/tmp", "tmpfs"),
-    ]
-    assert mounted([partition("/dev/sda1", "/etc/hosts")], others) == [
-        Mount("/dev/sda1", "ext4", ("/etc/hosts",)),
-        Mount("overlay", "overlay", ("/",)),
-    ]
-
-
-def test_a_file_system_is_seen_when_the_table_of_mounts_changes(mounted, monkeypatch, tmp_path):
-    monkeypatch.setattr(filesystems, "_MOUNTS", table := tmp_path / "mounts")
-    table.write_text("one")
-    mounted([partition("/dev/sda1", "/")])
-    before = filesystems.current_mounts()
-    mounted([partition("/dev/sda1", "/"), partition("/dev/sdb1", "/mnt")])
-    assert filesystems.current_mounts() == before
-    table.write_text("one and another")
-    assert len(filesystems.current_mounts()) == 2
-
-
-def test_without_a_table_of_mounts_file_systems_are_looked_for_each_time(mounted, monkeypatch, tmp_path):
-    monkeypatch.setattr(filesystems, "_MOUNTS", tmp_path / "none")
-    for devices in ("a", "ab"):
-        mounted([partition(f"/dev/sd{device}1", f"/mnt/{device}") for device in devices])
-        assert len(filesystems.current_mounts()) == len(devices)
-
-
-def test_network_file_systems_are_left_out(mounted):
-    assert mounted([], [partition("nas:/volume", "/mnt/nas", "nfs4"), partition("//nas/x", "/mnt/x", "cifs")]) == []
-
-
-def test_the_datasets_of_a_pool_are_one_file_system(mounted):
-    found = mounted([partition("rpool/ROOT/a", "/", "zfs"), partition("rpool/data", "/data", "zfs")])
-    assert found == [Mount("rpool", "zfs", ("/", "/data"))]
-
-
-def test_a_single_mounted_file_is_not_a_file_system(tmp_path):
-    (tmp_path / "hosts").touch()
-    assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "hosts"),))) is None
-    assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "hosts"), str(tmp_path)))).mountpoint == str(tmp_path)
-
-
-def test_an_unmounted_file_system_is_not_watched(tmp_path):
-    assert space_of(Mount("/dev/sda1", "ext4", (str(tmp_path / "gone"),))) is None
-
-
-def test_the_states_of_a_file_system_add_up_to_its_size(tmp_path):
-    space = space_of(Mount("/dev/sda1", "ext4", (str(tmp_path),)))
-    size = psutil.disk_usage(str(tmp_path)).total
-    assert space.used + space.free + space.reserved == size
-
-
-def test_utilization_is_the_share_of_what_everybody_can_use(pipeline, monkeypatch):
-    mount = Mount("/dev/sda1", "ext4", ("/",))
-    monkeypatch.setattr(
-        filesystems, "Readings", lambda: SimpleNamespace(spaces=lambda: [Space(mount, "/", 60, 20, 20)])
-    )
-    undo = observe_filesystems()
-    assert samples(pipeline, "system_filesystem_utilization_ratio") == {("/dev/sda1", "/", "ext4"): 0.75}
-    assert samples(pipeline, "system_filesystem_usage_bytes") == {
-        ("/dev/sda1", "/", "used", "ext4"): 60,
-        ("/dev/sda1", "/", "free", "ext4"): 20,
-        ("/dev/sda1", "/", "reserved", "ext4"): 20,
-    }
-    undo()
-
-
-FINE = Mount("/dev/sda1", "ext4", ("/",))
-HUNG = Mount("/dev/sdb1", "ext4", ("/mnt",))
-
-
-def test_a_file_system_that_hangs_does_not_hide_the_others():
-    asked, release = [], threading.Event()
-
-    def read(mount: Mount) -> Space:
-        asked.append(mount)
-        if mount is HUNG:
-            release.wait()
-        return Space(mount, mount.mountpoints[0], 1, 1, 0)
-
-    readings = Readings(lambda: [HUNG, FINE], read, patience=0.05, seconds=0)
-    assert [space.mount for space in readings.spaces()] == [FINE]
-    assert [space.mount for space in readings.spaces()] == [FINE]
-    assert asked.count(HUNG) == 1  # no second reading starts while one is running
-    release.set()
-    for question in readings._asking.values():
-        question.join()
-    assert [space.mount for space in readings.spaces()] == [HUNG, FINE]
-
-
-def test_readings_at_about_the_same_time_are_one():
-    asked = []
-    readings = Readings(lambda: [FINE], asked.append, seconds=3600)
-    readings.spaces()
-    readings.spaces()
-    assert asked == [FINE]
-
-
-def test_the_last_reading_is_used_if_no_thread_can_start(monkeypatch):
-    readings = Readings(lambda: [FINE], lambda mount: Space(mount, "/", 1, 1, 0), seconds=0)
-    before = readings.spaces()
-    assert before
-
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert readings.spaces() == before
+    assert selected == (named_like_hardware or names - {"lo"})

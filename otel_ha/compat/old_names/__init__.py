@@ -1,8 +1,8 @@
-"""The earlier Prometheus names: what each of them is made of now, as one table.
+"""The earlier Prometheus names as one table, with the metrics that each is computed from.
 
-`rules` makes recording rules of it, `page` the tables of the page on moving over. An expression works for all three
-ways to Prometheus: the labels of the scope, which one of them lacks, are dropped, and what a way adds (job, instance,
-via, host_name …) stays.
+`rules` renders it as recording rules, `page` as the tables of the how-to page; ``python -m otel_ha.compat.old_names``
+prints either. An expression works for all three ways to Prometheus: it drops the labels of the scope, which one way
+lacks, and retains the labels that a way adds (job, instance, via, host_name …).
 """
 
 from otel_ha.compat.old_names.machine import MACHINE

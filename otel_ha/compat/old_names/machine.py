@@ -1,4 +1,4 @@
-"""The earlier names for the machine: what the service pushes, or else what is measured here."""
+"""The earlier names for the machine: the values that the service pushes, or else those that telemetry measures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _USED: Final = f'{{{runtime.MEMORY_STATE.prometheus_label}="used"}}'
 
 
 def _machine(gauge: Instrument, derived: str, *attributes: Attribute) -> dict[str, str]:
-    """Return what update_system_metrics() pushes, or else what is measured here."""
+    """Return the series that update_system_metrics() pushes, or else the measured ones."""
     names = {"hostname": ha_ingestor.HOST, **{_MACHINE_LABELS[each]: each for each in attributes}}
     return {"": pushed_or(renamed(gauge.prometheus_name, names), of_host(derived))}
 
@@ -22,8 +22,8 @@ def _machine(gauge: Instrument, derived: str, *attributes: Attribute) -> dict[st
 def _machine_total(pushed: Instrument, measured: Instrument, direction: Attribute, way: str) -> dict[str, str]:
     only = f'{{{direction.prometheus_label}="{way}"}}'
     names = {"interface": runtime.INTERFACE} if runtime.INTERFACE in measured.attributes else {}
-    told = renamed(pushed.prometheus_name + only, {"hostname": ha_ingestor.HOST, **names}, direction)
-    return {"": pushed_or(told, of_host(renamed(measured.prometheus_name + only, names, direction, runtime.DEVICE)))}
+    given = renamed(pushed.prometheus_name + only, {"hostname": ha_ingestor.HOST, **names}, direction)
+    return {"": pushed_or(given, of_host(renamed(measured.prometheus_name + only, names, direction, runtime.DEVICE)))}
 
 
 _IDLE: Final = rate(f'{runtime.SYSTEM_CPU_TIME.prometheus_name}{{{runtime.CPU_MODE.prometheus_label}=~"idle|iowait"}}')
@@ -42,20 +42,18 @@ _SYSTEM: Final = ("HAIngestorCollector.update_system_metrics",)
 MACHINE: Final = (
     OldName(
         name="system_cpu_percent",
-        kind="gauge",
         labels=("hostname",),
         calls=_SYSTEM,
-        told=(ha_ingestor.CPU,),
+        recorded=(ha_ingestor.CPU,),
         derived=(runtime.SYSTEM_CPU_TIME,),
         series=_machine(ha_ingestor.CPU, _CPU_PERCENT),
-        prefer="1 less the rate of idle and iowait of `system_cpu_time_seconds_total`",
+        prefer="1 minus the rate of idle and iowait of `system_cpu_time_seconds_total`",
     ),
     OldName(
         name="system_memory_percent",
-        kind="gauge",
         labels=("hostname",),
         calls=_SYSTEM,
-        told=(ha_ingestor.MEMORY,),
+        recorded=(ha_ingestor.MEMORY,),
         derived=(runtime.SYSTEM_MEMORY_UTILIZATION,),
         series=_machine(
             ha_ingestor.MEMORY,
@@ -65,10 +63,9 @@ MACHINE: Final = (
     ),
     OldName(
         name="system_memory_used_bytes",
-        kind="gauge",
         labels=("hostname",),
         calls=_SYSTEM,
-        told=(ha_ingestor.MEMORY_USED,),
+        recorded=(ha_ingestor.MEMORY_USED,),
         derived=(runtime.SYSTEM_MEMORY_USAGE,),
         series=_machine(
             ha_ingestor.MEMORY_USED,
@@ -78,10 +75,9 @@ MACHINE: Final = (
     ),
     OldName(
         name="system_disk_usage_percent",
-        kind="gauge",
         labels=("hostname", "mountpoint"),
         calls=_SYSTEM,
-        told=(ha_ingestor.FILESYSTEM,),
+        recorded=(ha_ingestor.FILESYSTEM,),
         derived=(runtime.SYSTEM_FILESYSTEM_UTILIZATION,),
         series=_machine(ha_ingestor.FILESYSTEM, _FILESYSTEM_PERCENT, runtime.MOUNTPOINT),
         prefer="`system_filesystem_utilization_ratio`: every local file system",
@@ -89,10 +85,9 @@ MACHINE: Final = (
     *(
         OldName(
             name=f"system_disk_io_{way}_bytes_total",
-            kind="counter",
             labels=("hostname",),
             calls=_SYSTEM,
-            told=(ha_ingestor.DISK_IO,),
+            recorded=(ha_ingestor.DISK_IO,),
             derived=(runtime.SYSTEM_DISK_IO,),
             series=_machine_total(ha_ingestor.DISK_IO, runtime.SYSTEM_DISK_IO, runtime.DISK_DIRECTION, way),
             prefer="`system_disk_io_bytes_total`: every disk",
@@ -102,10 +97,9 @@ MACHINE: Final = (
     *(
         OldName(
             name=f"system_network_io_{old}_bytes_total",
-            kind="counter",
             labels=("hostname", "interface"),
             calls=_SYSTEM,
-            told=(ha_ingestor.NETWORK_IO,),
+            recorded=(ha_ingestor.NETWORK_IO,),
             derived=(runtime.SYSTEM_NETWORK_IO,),
             series=_machine_total(ha_ingestor.NETWORK_IO, runtime.SYSTEM_NETWORK_IO, runtime.NETWORK_DIRECTION, way),
             prefer="`system_network_io_bytes_total`: every interface",

@@ -1,4 +1,4 @@
-"""OldName: what an earlier Prometheus name is made of now."""
+"""OldName: an earlier Prometheus name, and the metrics that it is computed from."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ PREFIX: Final = "ha_ingestor_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OldName:
-    """An earlier Prometheus name, less PREFIX.
+    """An earlier Prometheus name, without PREFIX.
 
-    `calls` feed it: they record to `told`; `derived` is what it is made of where they do not. `series` says how, in
-    PromQL, by what is added to the name (a histogram has three series, anything else one, ""). `prefer` says what to
-    read in its place.
+    The `calls` that fed it record to the instruments `recorded`; without such calls, it is computed from `derived`.
+    `series` has the PromQL expressions by the suffix of the name: three for a histogram, otherwise one, for "".
+    `prefer` recommends a replacement.
     """
 
     name: str
-    kind: str
     labels: Sequence[str] = ()
     calls: Sequence[str] = ()
-    told: Sequence[Instrument] = ()
+    recorded: Sequence[Instrument] = ()
     derived: Sequence[Instrument] = ()
     series: Mapping[str, str]
     prefer: str = ""

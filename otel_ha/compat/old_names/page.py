@@ -1,13 +1,8 @@
-"""The tables of the page on moving over from ha_ingestor.
-
-``python -m otel_ha.compat.old_names.page`` reads the page and prints it with its tables made anew: each stands
-between ``<!-- rendered: NAME -->`` and ``<!-- end -->``.
-"""
+"""The tables of the how-to page docs/how-to/move-from-ha-ingestor.md."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -21,29 +16,38 @@ _TABLE: Final = re.compile(r"(<!-- rendered: (\w+) -->\n).*?(<!-- end -->)", re.
 
 
 def render_page(page: str) -> str:
-    """Return the page with its tables made anew. Raises KeyError for a table that there is none of."""
-    return _TABLE.sub(lambda found: f"{found[1]}\n{_TABLES[found[2]]()}\n{found[3]}", page)
+    """Return the page with its tables rendered again, each between ``<!-- rendered: NAME -->`` and ``<!-- end -->``.
+
+    Raises ValueError for an unknown name.
+    """
+    return _TABLE.sub(lambda found: f"{found[1]}\n{_table_named(found[2])}\n{found[3]}", page)
+
+
+def _table_named(name: str) -> str:
+    if name not in _TABLES:
+        raise ValueError(f"'<!-- rendered: {name} -->' names an unknown table; allowed: {', '.join(_TABLES)}")
+    return _TABLES[name]()
 
 
 def _names() -> str:
     rows = (
         (
             f"`{PREFIX}{old.name}`{_in_brackets(old.labels)}",
-            "<br>".join(map(_spelling, old.told)),
+            "<br>".join(map(_spelling, old.recorded)),
             "<br>".join(map(_spelling, old.derived)),
             old.prefer,
         )
         for old in OLD_NAMES
     )
-    return _table(("Earlier name (and labels)", "What is told", "Else derived from", "Prefer"), rows)
+    return _table(("Earlier name (and labels)", "Recorded as", "Otherwise derived from", "Prefer"), rows)
 
 
 def _calls() -> str:
     calls: dict[str, dict[Instrument, None]] = {}
     for old in OLD_NAMES:
         for call in old.calls:
-            calls.setdefault(call, {}).update(dict.fromkeys(old.told))
-    rows = ((f"`{call}()`", "<br>".join(map(_spelling, told))) for call, told in sorted(calls.items()))
+            calls.setdefault(call, {}).update(dict.fromkeys(old.recorded))
+    rows = ((f"`{call}()`", "<br>".join(map(_spelling, recorded))) for call, recorded in sorted(calls.items()))
     return _table(("Call", "Records"), rows)
 
 
@@ -64,7 +68,3 @@ def _row(cells: Sequence[str]) -> str:
 
 
 _TABLES: Final[Mapping[str, Callable[[], str]]] = {"names": _names, "calls": _calls}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(render_page(sys.stdin.read()))

@@ -1,4 +1,4 @@
-"""The pieces that recording rules are made of."""
+"""Building blocks of the recording rules: functions that return PromQL expressions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from otel_ha.declare.instruments import Attribute
 from otel_ha.vocabulary import ingest
 
 Labels = Mapping[str, Attribute]
-"""The label that a series is to have, and the attribute that it comes from."""
+"""The labels of a new series, and the attributes that they come from."""
 
 _SCOPE: Final = ("otel_scope_name", "otel_scope_schema_url", "otel_scope_version")
 _SAME_SERVICE: Final = "on (job, instance, via)"
@@ -22,12 +22,12 @@ def rate(selector: str) -> str:
 
 
 def sum_without(label: str, expression: str) -> str:
-    """Return series added up over one of the earlier labels."""
+    """Return the sum over one of the earlier labels."""
     return f"sum without ({label}) (\n{expression}\n)"
 
 
 def renamed(expression: str, labels: Labels, *drop: Attribute, how: str = "sum") -> str:
-    """Return series under other labels, aggregated over those that are dropped; outcome ok is status success."""
+    """Return series with other labels, aggregated over the dropped ones; outcome ok becomes status success."""
     for label, attribute in labels.items():
         expression = _label(expression, label, attribute.prometheus_label)
         if attribute is ingest.OUTCOME:
@@ -41,19 +41,19 @@ def _label(expression: str, label: str, source: str) -> str:
 
 
 def of_host(expression: str) -> str:
-    """Return series of services of ours, with the name of their host out of target_info."""
+    """Return the series of services that use otel-ha, with the host's name from target_info."""
     info = f"group by (job, instance, via, host_name) ({_OURS})"
     named = _label(f"{expression} * {_SAME_SERVICE} group_left (host_name) {info}", "hostname", "host_name")
     return f"sum without (host_name) ({named})"
 
 
 def pushed_or(pushed: str, derived: str) -> str:
-    """Return what a service pushes; of a service that pushes nothing, what is derived."""
+    """Return the pushed series; for a service that pushes none, the derived ones."""
     return f"{pushed}\nor {_SAME_SERVICE}\n{derived}"
 
 
 def larger(*expressions: str, labels: Labels, drop: Sequence[Attribute]) -> str:
-    """Return, of series that may tell of the same events, the larger ones."""
+    """Return the larger of series that may count the same events."""
     ways = (
         f'label_replace({renamed(expression, labels, *drop)}, "way", "{way}", "", "")'
         for way, expression in enumerate(expressions)
@@ -62,10 +62,10 @@ def larger(*expressions: str, labels: Labels, drop: Sequence[Attribute]) -> str:
 
 
 def whole_of(counted: str, measured: str, *, labels: Labels, apart: str, drop: Sequence[Attribute]) -> str:
-    """Return what was counted or, where the sum over the label `apart` is larger, what was measured; never of both.
+    """Return the counted series or, if their sum over the label `apart` is larger, the measured ones; never both.
 
-    An event is measured a moment before it is counted. A scrape of that moment must not change which ones are shown:
-    Prometheus would take it for a reset. So the measured ones are more only where they were so for 5 minutes.
+    An event is measured a moment before it is counted. A scrape in that moment must not switch from one to the other:
+    Prometheus would take it for a reset. So the measured sum must have been larger for 5 minutes.
     """
     common = {label: attribute for label, attribute in labels.items() if label != apart}
     all_counted = renamed(counted, common, labels[apart], *drop)
@@ -77,12 +77,12 @@ def whole_of(counted: str, measured: str, *, labels: Labels, apart: str, drop: S
 
 
 def share(part: str, whole: str) -> str:
-    """Return a part of a whole: 0 where there is no part, and nothing where there is no whole."""
+    """Return the ratio of a part to a whole: 0 without a part, and no series without a whole."""
     return f"({part} or 0 * {whole})\n/ ({whole} > 0)"
 
 
 def state_number(states: str, attribute: Attribute, labels: Labels) -> str:
-    """Return the number of the state that is 1, of a set of series for each state; the first state is 0."""
+    """Return the number of the current state, from a set of one series per state; the first state is 0."""
     label = attribute.prometheus_label
     ways = (f'{number} * {states}{{{label}="{state}"}}' for number, state in enumerate(attribute.values))
     return renamed(" or ".join(ways), labels, attribute, how="max")

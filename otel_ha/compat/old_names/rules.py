@@ -1,8 +1,7 @@
-"""Recording rules for the earlier Prometheus names; ``python -m otel_ha.compat.old_names.rules`` prints the file."""
+"""Recording rules for the earlier Prometheus names."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from textwrap import indent
 
@@ -14,9 +13,9 @@ __all__ = ["render_rules"]
 _OPENING = """\
 # Rendered from otel_ha/compat/old_names/ by `make docs`; change it there.
 #
-# The names of the earlier ha_ingestor monitoring, so that its dashboards and alerts go on. New ones had better read the
-# metrics themselves: docs/how-to/move-from-ha-ingestor.md says which. Where nothing needs the names any more, delete
-# this file and its line in prometheus.yml.
+# The metric names of the earlier ha_ingestor monitoring, for its dashboards and alerts. New ones should read the
+# metrics listed in docs/how-to/move-from-ha-ingestor.md instead. Once nothing uses these names, delete this file and
+# its line in prometheus.yml.
 
 groups:
   - name: ha_ingestor
@@ -25,7 +24,7 @@ groups:
 
 
 def render_rules() -> str:
-    """Return the file."""
+    """Return the rules file."""
     return _OPENING + "".join(_rules())
 
 
@@ -33,7 +32,3 @@ def _rules() -> Iterator[str]:
     for old in OLD_NAMES:
         for part, expression in old.series.items():
             yield f"      - record: {PREFIX}{old.name}{part}\n        expr: |\n{indent(expression, ' ' * 10)}\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(render_rules())

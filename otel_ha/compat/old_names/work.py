@@ -1,4 +1,4 @@
-"""The earlier names for the work of a service: its events, what becomes of them, and what it works with."""
+"""The earlier names for the work of a service: events, points, queues, connections and errors."""
 
 from __future__ import annotations
 
@@ -36,22 +36,20 @@ _COUNTING: Final = (
 WORK: Final = (
     OldName(
         name="event_processing_duration_seconds",
-        kind="histogram",
         labels=("source", "domain"),
         calls=_TIMED,
-        told=(ingest.EVENT_DURATION, ingest.RECEIVED),
+        recorded=(ingest.EVENT_DURATION, ingest.RECEIVED),
         series={
             part: renamed(ingest.EVENT_DURATION.prometheus_name + part, _BY_EVENT, ingest.OUTCOME, ingest.ERROR_TYPE)
             for part in ("_bucket", "_sum", "_count")
         },
-        prefer="the new name: it tells outcomes apart. Its buckets are finer, and none is a whole number of seconds",
+        prefer="the new name: it distinguishes outcomes. Its buckets are finer, without bounds of whole seconds",
     ),
     OldName(
         name="event_processing_rate_events_per_second",
-        kind="gauge",
         labels=("source",),
         calls=("HAIngestorCollector.update_event_processing_rate",),
-        told=(ha_ingestor.EVENT_RATE,),
+        recorded=(ha_ingestor.EVENT_RATE,),
         derived=(ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS),
         series={
             "": pushed_or(
@@ -64,32 +62,29 @@ WORK: Final = (
                 ),
             )
         },
-        prefer="`rate()` of the count of the duration, over a window of your own",
+        prefer="`rate()` of the count of the duration, over any window",
     ),
     OldName(
         name="queue_depth",
-        kind="gauge",
         labels=("queue_name",),
         calls=("HAIngestorCollector.update_queue_depth",),
-        told=(ingest.QUEUE_SIZE,),
+        recorded=(ingest.QUEUE_SIZE,),
         series={"": renamed(ingest.QUEUE_SIZE.prometheus_name, {"queue_name": ingest.QUEUE})},
-        prefer="`ingest.QUEUE_SIZE.observe(queue.qsize, queue=…)`: read at every collection, not when somebody says so",
+        prefer="`ingest.QUEUE_SIZE.observe(queue.qsize, queue=…)`: read at every collection, not only when pushed",
     ),
     OldName(
         name="active_connections",
-        kind="gauge",
         labels=("connection_type",),
         calls=("HAIngestorCollector.update_active_connections",),
-        told=(ingest.CONNECTIONS,),
+        recorded=(ingest.CONNECTIONS,),
         series={"": renamed(ingest.CONNECTIONS.prometheus_name, {"connection_type": ingest.CONNECTION})},
         prefer="the new name",
     ),
     OldName(
         name="events_processed_total",
-        kind="counter",
         labels=("source", "domain", "status"),
         calls=_COUNTING,
-        told=(ha_ingestor.COUNTED_EVENTS,),
+        recorded=(ha_ingestor.COUNTED_EVENTS,),
         derived=(ingest.EVENT_DURATION,),
         series={
             "": whole_of(
@@ -104,10 +99,9 @@ WORK: Final = (
     ),
     OldName(
         name="data_points_written_total",
-        kind="counter",
         labels=("measurement", "status"),
         calls=("HAIngestorCollector.increment_data_points_written",),
-        told=(ingest.POINTS_WRITTEN,),
+        recorded=(ingest.POINTS_WRITTEN,),
         series={
             "": renamed(
                 ingest.POINTS_WRITTEN.prometheus_name,
@@ -120,19 +114,17 @@ WORK: Final = (
     ),
     OldName(
         name="data_volume_bytes_total",
-        kind="counter",
         labels=("source", "type"),
         calls=("HAIngestorCollector.increment_data_volume",),
-        told=(ingest.DATA_RECEIVED,),
+        recorded=(ingest.DATA_RECEIVED,),
         series={"": renamed(ingest.DATA_RECEIVED.prometheus_name, {**_BY_SOURCE, "type": ingest.DATA_TYPE})},
         prefer="the new name",
     ),
     OldName(
         name="deduplication_rate",
-        kind="gauge",
         labels=("source",),
         calls=("HAIngestorCollector.update_deduplication_rate",),
-        told=(ha_ingestor.DEDUPLICATION,),
+        recorded=(ha_ingestor.DEDUPLICATION,),
         derived=(ingest.DISCARDED, ingest.RECEIVED),
         series={
             "": pushed_or(
@@ -142,14 +134,13 @@ WORK: Final = (
                 ),
             )
         },
-        prefer='what is derived, once the service says `event.discard("duplicate")`',
+        prefer='the derived ratio, once the service calls `event.discard("duplicate")`',
     ),
     OldName(
         name="filter_efficiency",
-        kind="gauge",
         labels=("filter_type",),
         calls=("HAIngestorCollector.update_filter_efficiency",),
-        told=(ha_ingestor.FILTER_EFFICIENCY,),
+        recorded=(ha_ingestor.FILTER_EFFICIENCY,),
         derived=(ingest.DISCARDED, ingest.RECEIVED),
         series={
             "": pushed_or(
@@ -160,14 +151,13 @@ WORK: Final = (
                 ),
             )
         },
-        prefer='what is derived, once the service says `event.discard("filtered")`: the share that a filter kept out',
+        prefer='the derived ratio, once the service calls `event.discard("filtered")`: the share of filtered events',
     ),
     OldName(
         name="transformation_success_rate",
-        kind="gauge",
         labels=("transformer_type",),
         calls=("HAIngestorCollector.update_transformation_success_rate",),
-        told=(ha_ingestor.TRANSFORM_SUCCESS,),
+        recorded=(ha_ingestor.TRANSFORM_SUCCESS,),
         derived=(ingest.TRANSFORM_DURATION,),
         series={
             "": pushed_or(
@@ -185,11 +175,10 @@ WORK: Final = (
                 ),
             )
         },
-        prefer="what is derived, once the service measures `ingest.TRANSFORM`",
+        prefer="the derived ratio, once the service measures `ingest.TRANSFORM`",
     ),
     OldName(
         name="errors_total",
-        kind="counter",
         labels=("error_type", "component", "severity"),
         calls=(
             "PerformanceMonitor.record_error",
@@ -198,7 +187,7 @@ WORK: Final = (
             "EnhancedMetricsCollector.record_event_processing",
             "PerformanceMonitor.monitor_operation",
         ),
-        told=(ingest.ERRORS,),
+        recorded=(ingest.ERRORS,),
         series={
             "": renamed(
                 ingest.ERRORS.prometheus_name,
@@ -209,29 +198,27 @@ WORK: Final = (
     ),
     OldName(
         name="circuit_breaker_state",
-        kind="gauge",
         labels=("component",),
         calls=(
             "HAIngestorCollector.update_circuit_breaker_state",
             "EnhancedMetricsCollector.record_circuit_breaker_state",
         ),
-        told=(ingest.CIRCUIT_BREAKER,),
+        recorded=(ingest.CIRCUIT_BREAKER,),
         series={
             "": promql.state_number(
                 ingest.CIRCUIT_BREAKER.prometheus_name, ingest.CIRCUIT_STATE, {"component": ingest.COMPONENT}
             )
         },
-        prefer="the new name: a series of 0 and 1 for each state, whose mean is the share of time in it",
+        prefer="the new name: a series of 0 and 1 for each state, whose mean is the share of time in that state",
     ),
     OldName(
         name="retry_attempts_total",
-        kind="counter",
         labels=("component", "operation"),
         calls=(
             "HAIngestorCollector.increment_retry_attempts",
             "EnhancedMetricsCollector.record_retry_attempt",
         ),
-        told=(ingest.RETRIES,),
+        recorded=(ingest.RETRIES,),
         series={
             "": renamed(ingest.RETRIES.prometheus_name, {"component": ingest.COMPONENT, "operation": ingest.OPERATION})
         },
@@ -239,9 +226,8 @@ WORK: Final = (
     ),
     OldName(
         name="info",
-        kind="info",
         labels=("service", "version"),
         series={"": promql.INFO},
-        prefer="`target_info`, which says much more",
+        prefer="`target_info`, which has more labels",
     ),
 )

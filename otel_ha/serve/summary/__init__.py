@@ -1,7 +1,4 @@
-"""Summary: the figures of this process, as data that JSON can hold.
-
-docs/reference/summary.md describes it; SCHEMA_VERSION says in which version it is.
-"""
+"""Summary: metrics of this process as data for JSON, described in docs/reference/summary.md."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ from otel_ha.history import History, Interval
 from otel_ha.version import __version__
 
 SCHEMA_VERSION = "1.0"
-"""The first number changes where something that is there now changes or goes; the second where something is added."""
+"""The first number changes if a field changes or disappears, the second if one is added."""
 
 WINDOW = 300.0
-"""Seconds that the current performance is taken over, where as much is kept."""
+"""Seconds over which current performance is computed, if the history is long enough."""
 
 ROLL_UPS = {"1min": 60.0, "5min": 300.0, "1h": 3600.0}
 
@@ -30,14 +27,14 @@ _GB = 1024**3
 
 
 def summary(history: History | None, *, service: str | None, groups: Iterable[str]) -> dict[str, Any]:
-    """Return the summary; takes a collection, so that what is current is as of now.
+    """Return the summary, after a collection, so that "current" is up to date.
 
     Without a history, "current", "history" and "roll_ups" are None.
     """
-    figures: dict[str, Any] = {"current": None, "history": None, "roll_ups": None}
+    from_history: dict[str, Any] = {"current": None, "history": None, "roll_ups": None}
     if history is not None:
         history.collect()
-        figures = {
+        from_history = {
             "current": _current(history),
             "history": _history(history),
             "roll_ups": {name: [asdict(each) for each in history.roll_up(period)] for name, period in ROLL_UPS.items()},
@@ -48,7 +45,7 @@ def summary(history: History | None, *, service: str | None, groups: Iterable[st
         "service": service,
         "groups": sorted(groups),
         "system_info": system_info(),
-        **figures,
+        **from_history,
     }
 
 
@@ -74,7 +71,7 @@ def _history(history: History) -> dict[str, Any]:
 
 
 def system_info() -> dict[str, Any]:
-    """Return what this process runs on: names, versions, and sizes in GB (1,073,741,824 bytes)."""
+    """Return facts about the host and this process: names, versions, and sizes in GB (1,073,741,824 bytes)."""
     return {
         "hostname": platform.node(),
         "platform": platform.platform(),

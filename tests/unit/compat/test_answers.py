@@ -1,106 +1,79 @@
-"""The summaries, exports and health of the earlier API."""
-
-import time
+"""The answers of the earlier API, over a history whose collections are taken by hand."""
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
-from otel_ha.compat import (
-    EnhancedMetricsCollector,
-    HAIngestorCollector,
-    PerformanceMonitor,
-    get_enhanced_metrics_collector,
-)
-from otel_ha.telemetry import running_telemetry
-from tests import earlier
+from otel_ha.compat import answers, events
+from otel_ha.vocabulary import ha_ingestor, ingest, runtime
+from tests import history
+
+CATALOG = ingest.CATALOG | runtime.CATALOG | ha_ingestor.CATALOG
 
 
-class TestAnswers:
-    def test_the_monitors_summary_has_the_earlier_keys(self, telemetry):
-        summary = PerformanceMonitor().get_metrics_summary()
-        assert set(summary) == {"system_info", "current_metrics", "history_counts"}
-        assert set(summary["current_metrics"]) == {"system", "performance", "business"}
-        assert set(summary["history_counts"]) == {"system_metrics", "performance_metrics", "business_metrics"}
-        earlier_info = {"platform", "python_version", "architecture", "processor", "hostname", "cpu_count"}
-        assert earlier_info | {"memory_total_gb", "disk_total_gb"} <= set(summary["system_info"])
+@pytest.fixture
+def run():
+    """A history of two collections."""
+    with history.run(length=2, catalog=CATALOG) as running:
+        yield running
 
-    def test_the_options_can_be_read(self, telemetry):
-        options = {
-            "monitoring_interval": 5.0,
-            "enable_system_metrics": True,
-            "enable_performance_metrics": False,
-            "enable_business_metrics": True,
-        }
-        monitor = PerformanceMonitor(options)
-        assert monitor.config == options
-        assert {name: getattr(monitor, name) for name in options} == options
-        given = {"enable_integration": False, "sync_interval": 5.0, "enable_auto_sync": False}
-        collector = EnhancedMetricsCollector(given)
-        assert {name: getattr(collector, name) for name in given} == given
 
-    def test_the_collectors_summary_has_every_metric(self, telemetry):
-        collector = HAIngestorCollector()
-        collector.update_queue_depth(3)
-        summary = collector.get_metrics_summary()
-        assert set(summary) == {"registry", "metrics_count", "metrics"}
-        queue = summary["metrics"]["homeassistant_queue_size"]
-        assert queue["type"] == "gauge"
-        assert [sample["value"] for sample in queue["samples"]] == [3.0]
-        assert summary["metrics_count"] == len(summary["metrics"]) > 1
+def count(number: int, outcome: str = "ok") -> None:
+    for _ in range(number):
+        events.counted("mqtt", "light", "", outcome)
 
-    def test_a_registry_that_is_given_has_every_metric_once(self, telemetry):
-        registry = CollectorRegistry()
-        assert HAIngestorCollector(registry).registry is registry
-        HAIngestorCollector(registry).update_queue_depth(3)
-        assert generate_latest(registry).decode().count("\nhomeassistant_queue_size{") == 1
 
-    def test_a_separate_registry_has_them_too(self, telemetry):
-        collector = HAIngestorCollector()
-        collector.update_queue_depth(3)
-        assert b"homeassistant_queue_size{" in generate_latest(collector.registry)
+def test_errors_older_than_the_history_are_not_in_the_error_rate(run):
+    events.failed("timeout")
+    count(1, "error")
+    for _ in range(3):
+        run.collect(10)
+    count(10)
+    run.collect(10)
+    assert answers.performance(run.history).error_rate == 0.0
 
-    def test_the_export_is_what_a_scrape_returns(self, telemetry):
-        HAIngestorCollector().update_queue_depth(3)
-        assert "homeassistant_queue_size{" in HAIngestorCollector().export_metrics()
-        assert "homeassistant_queue_size{" in EnhancedMetricsCollector().export_prometheus_metrics()
 
-    def test_without_a_scrape_the_export_is_empty(self):
-        with earlier.telemetry(metrics_exporters=()):
-            assert HAIngestorCollector().export_metrics() == ""
+def test_events_older_than_the_history_are_not_in_the_error_rate(run):
+    count(90)
+    for _ in range(3):
+        run.collect(10)
+    count(10)
+    events.failed("timeout")
+    run.collect(10)
+    assert answers.performance(run.history).error_rate == 0.1
 
-    def test_everything_together_has_the_earlier_keys(self, telemetry):
-        found = EnhancedMetricsCollector().get_comprehensive_metrics()
-        assert set(found) == {
-            "timestamp",
-            "registry_metrics",
-            "prometheus_metrics",
-            "performance_metrics",
-            "integration_status",
-        }
-        assert found["registry_metrics"]["service"] == "test"
-        assert set(found["integration_status"]) == {"enabled", "auto_sync", "running", "last_sync"}
 
-    def test_all_metrics_say_how_long_it_is_up(self, telemetry):
-        found = EnhancedMetricsCollector().get_all_metrics()
-        assert found["ha_ingestor_up"] == 1
-        assert found["ha_ingestor_uptime_seconds"] >= 0
-        assert found["timestamp"] == pytest.approx(time.time(), abs=5)
+def test_an_event_measured_as_ok_and_counted_as_failed_has_failed(run):
+    for outcome in ("ok", "ok", "ok", "error"):
+        events.measured(0.1, "mqtt", "light", "")
+        count(1, outcome)
+    run.collect(10)
+    assert answers.performance(run.history).error_rate == 0.25
 
-    async def test_between_start_and_stop_health_is_that_of_telemetry(self, telemetry):
-        collector = EnhancedMetricsCollector()
-        assert collector.get_health_status()["status"] == "stopped"
-        await collector.start()
-        healthy = collector.get_health_status()
-        assert healthy["status"] == "healthy"
-        assert set(healthy) == {"status", "components", "integration", "metrics_count", "telemetry"}
-        assert set(healthy["components"].values()) == {"active"}
-        assert healthy["metrics_count"]["prometheus"] > 0
-        await collector.stop()
-        assert collector.get_health_status()["status"] == "stopped"
 
-    async def test_health_says_that_telemetry_is_gone(self, alone):
-        collector = get_enhanced_metrics_collector()
-        await collector.start()
-        running_telemetry().shutdown()
-        assert collector.get_health_status()["status"] == "failed"
-        assert collector.get_all_metrics()["ha_ingestor_up"] == 0
+def test_the_rate_includes_events_that_were_only_counted(run):
+    count(50)
+    run.collect(10)
+    assert answers.performance(run.history).event_processing_rate == 5.0
+
+
+def test_the_rate_includes_an_event_that_was_measured_and_counted_once(run):
+    for _ in range(20):
+        events.measured(0.1, "mqtt", "light", "")
+        count(1)
+    run.collect(10)
+    assert answers.performance(run.history).event_processing_rate == 2.0
+
+
+def test_the_rate_includes_events_without_a_source(run):
+    for _ in range(30):
+        events.timed(10)
+    run.collect(10)
+    assert answers.performance(run.history).event_processing_rate == 3.0
+
+
+def test_the_rate_is_over_the_stored_collections(run):
+    count(1000)
+    for _ in range(3):
+        run.collect(10)
+    count(10)
+    run.collect(10)
+    assert answers.performance(run.history).event_processing_rate == 10 / run.history.seconds()

@@ -12,7 +12,7 @@ from tests.unit.compat.conftest import MQTT
 
 
 class TestEvents:
-    def test_counts_are_by_source_domain_and_together(self, telemetry):
+    def test_events_are_counted_by_source_by_domain_and_in_total(self, telemetry):
         monitor = PerformanceMonitor()
         monitor.record_event_processed("mqtt", "light", "light.living_room")
         monitor.record_event_processed("websocket", "switch", "switch.kitchen")
@@ -30,7 +30,7 @@ class TestEvents:
             assert values(running, ingest.ENTITY_EVENTS)[measured] == 1
             assert values(running, ha_ingestor.COUNTED_ENTITY_EVENTS) == {measured: 2}
 
-    def test_an_event_that_is_observed_and_counted_is_one(self, telemetry):
+    def test_an_event_that_is_observed_and_counted_counts_once(self, telemetry):
         collector = HAIngestorCollector()
         for _ in range(3):
             collector.observe_event_processing(0.1, "mqtt", "light", "light.hall")
@@ -51,14 +51,14 @@ class TestEvents:
         assert business.events_by_domain == {"light": 3, "sensor": 2}
         assert business.total_events_processed == 5
 
-    def test_processing_times_alone_count_in_the_total(self, telemetry):
+    def test_processing_times_without_a_source_count_in_the_total(self, telemetry):
         monitor = PerformanceMonitor()
         monitor.record_processing_time(10)
         monitor.record_processing_time(20)
         monitor.record_event_processed("mqtt")
         assert monitor.event_counts == {"total": 2, "mqtt": 1, "websocket": 0}
 
-    def test_an_event_without_a_source_is_of_an_unknown_one_in_both_ways(self, telemetry):
+    def test_an_event_without_a_source_has_the_source_unknown(self, telemetry):
         HAIngestorCollector().observe_event_processing(0.1, "")
         PerformanceMonitor().record_event_processed("")
         assert PerformanceMonitor().calculate_business_metrics().events_by_source == {"unknown": 2}
@@ -66,7 +66,7 @@ class TestEvents:
         HAIngestorCollector().observe_event_processing(0.1)
         assert PerformanceMonitor().event_counts["total"] == 3
 
-    def test_a_failure_is_an_event_with_an_error_and_an_error(self, telemetry):
+    def test_a_failure_is_an_event_with_outcome_error_and_an_error(self, telemetry):
         EnhancedMetricsCollector().record_event_processing(0.2, "mqtt", "light", success=False)
         assert values(telemetry, ingest.EVENT_DURATION) == {
             MQTT - {("homeassistant_outcome", "ok")} | {("homeassistant_outcome", "error")}: 1
@@ -74,7 +74,7 @@ class TestEvents:
         assert PerformanceMonitor().error_counts == {"total": 1, "processing": 1, "connection": 0}
         assert PerformanceMonitor().calculate_performance_metrics().error_rate == 1
 
-    def test_an_error_is_counted_by_its_kind(self, telemetry):
+    def test_errors_are_counted_by_type(self, telemetry):
         monitor = PerformanceMonitor()
         monitor.record_error("connection")
         HAIngestorCollector().increment_errors("timeout", "db", "critical")
@@ -84,14 +84,14 @@ class TestEvents:
         severity = ("homeassistant_error_severity", "critical")
         assert values(telemetry, ingest.ERRORS)[frozenset(critical | {severity})] == 2
 
-    def test_errors_that_were_only_recorded_show_in_the_error_rate(self, telemetry):
+    def test_errors_recorded_without_an_event_show_in_the_error_rate(self, telemetry):
         monitor = PerformanceMonitor()
         for _ in range(4):
             monitor.record_processing_time(10)
         monitor.record_error("processing")
         assert monitor.calculate_performance_metrics().error_rate == 0.25
 
-    def test_received_is_processed_and_discarded_and_in_flight(self, telemetry):
+    def test_received_equals_processed_plus_discarded_plus_in_flight(self, telemetry):
         PerformanceMonitor().record_processing_time(10)
         EnhancedMetricsCollector().record_event_processing(0.2, "mqtt", success=False)
         assert total(telemetry, ingest.RECEIVED) == total(telemetry, ingest.EVENT_DURATION) == 2
@@ -115,7 +115,7 @@ class TestEvents:
 
 
 class TestProcessingTimes:
-    def test_the_last_thousand_are_kept(self, telemetry):
+    def test_the_last_thousand_are_stored(self, telemetry):
         monitor = PerformanceMonitor()
         for i in range(1100):
             monitor.record_processing_time(float(i))
@@ -126,7 +126,7 @@ class TestProcessingTimes:
         HAIngestorCollector().observe_event_processing(0.5)
         assert get_performance_monitor().processing_times == [250.0]
 
-    def test_their_figures_are_in_milliseconds(self, telemetry):
+    def test_their_mean_and_quantiles_are_in_milliseconds(self, telemetry):
         monitor = PerformanceMonitor()
         for milliseconds in (10.0, 20.0, 30.0, 40.0, 50.0):
             monitor.record_processing_time(milliseconds)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import weakref
 
-from otel_ha.compat import running as compat_running
+from otel_ha.compat.process_lock import ProcessLock
 
 FORKED = """
 import os, re
@@ -18,11 +18,11 @@ def push(depth, connections, state):
     collector.update_active_connections(connections, "mqtt")
     collector.update_circuit_breaker_state(state, "db")
 
-def show(who):
+def show(process):
     text = collector.export_metrics()
     names = ("queue_size", "connection_active", "circuit_breaker_state")
     found = [re.findall(name + r"[{].* (.*)", text) for name in names]
-    print(who, *(n for numbers in found for n in numbers), flush=True)
+    print(process, *(n for numbers in found for n in numbers), flush=True)
 
 push(5, 3, 2)
 if (child := os.fork()) == 0:
@@ -69,15 +69,15 @@ other.join()
 """
 
 
-def test_a_child_forked_while_another_thread_sets_up_sets_up_for_itself():
+def test_a_child_forked_during_the_set_up_of_another_thread_sets_up_itself():
     slow = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0", "OTEL_HA_NONSENSE": "1"}
     command = [sys.executable, "-c", FORKED_WHILE_SET_UP]
     done = subprocess.run(command, env={**os.environ, **slow}, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.splitlines() == ["child 1", "ended with 0"], done.stderr
 
 
-def test_an_instance_without_references_is_not_kept_for_a_fork():
-    it = compat_running.Instance(object)
-    gone = weakref.ref(it._lock)
-    del it
+def test_a_lock_is_not_kept_alive_for_a_fork():
+    lock = ProcessLock()
+    gone = weakref.ref(lock)
+    del lock
     assert gone() is None

@@ -27,7 +27,7 @@ class TestSystemMetrics:
         await task
         assert telemetry.history.totals(ingest.QUEUE_SIZE) == {"": 1.0}
 
-    async def test_their_cpu_figure_is_the_systems_own(self, telemetry):
+    async def test_their_cpu_percentage_agrees_with_the_system(self, telemetry):
         monitor = PerformanceMonitor()
         await monitor.collect_system_metrics()
         before = psutil.cpu_times()
@@ -39,7 +39,7 @@ class TestSystemMetrics:
         assert found == pytest.approx(busy, abs=10)
         assert found > 25 / psutil.cpu_count()
 
-    async def test_the_rest_is_as_the_system_has_it(self, telemetry):
+    async def test_their_memory_and_disk_usage_agree_with_the_system(self, telemetry):
         found = await PerformanceMonitor().collect_system_metrics()
         memory = psutil.virtual_memory()
         assert found.memory_percent == pytest.approx(memory.percent, abs=5)

@@ -12,14 +12,14 @@ from tests.earlier import total, values
 
 
 class TestOperations:
-    async def test_a_block_is_an_event_of_the_monitoring(self, telemetry):
+    async def test_a_block_is_an_event_of_the_domain_monitoring(self, telemetry):
         monitor = PerformanceMonitor()
         async with monitor.monitor_operation("refresh", {"some": "label"}):
             assert total(telemetry, ingest.IN_FLIGHT) == 1
         assert len(monitor.processing_times) == 1
         assert monitor.event_counts == {"total": 1, "mqtt": 0, "websocket": 0, "internal": 1, "monitoring": 1}
 
-    async def test_an_exception_passes_and_is_an_error(self, telemetry):
+    async def test_an_exception_passes_through_and_counts_as_an_error(self, telemetry):
         monitor = PerformanceMonitor()
         with pytest.raises(LookupError, match="gone"):
             async with monitor.monitor_operation("refresh"):
@@ -70,7 +70,7 @@ class TestMonitoring:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    async def test_it_starts_no_task_and_no_thread_that_copies(self, telemetry):
+    async def test_start_creates_neither_a_task_nor_a_thread(self, telemetry):
         before = (len(asyncio.all_tasks()), threading.active_count())
         collector = EnhancedMetricsCollector()
         await collector.start()

@@ -10,15 +10,15 @@ from tests.recorded import in_threads
 from tests.unit.compat.conftest import problem_counts
 
 
-class TestWhatIsPushed:
-    def test_a_total_is_the_last_one_given_and_not_added(self, telemetry):
+class TestPushedReadings:
+    def test_the_last_total_is_shown_and_totals_are_not_added_up(self, telemetry):
         collector = HAIngestorCollector()
         for read in (100, 300):
             collector.update_system_metrics("one", 1, 1, 1, 1, read, 2 * read, read, read)
         found = {dict(labels)["disk_io_direction"]: n for labels, n in values(telemetry, ha_ingestor.DISK_IO).items()}
         assert found == {"read": 300, "write": 600}
 
-    def test_a_queues_depth_is_the_last_one_given(self, telemetry):
+    def test_the_last_depth_of_each_queue_is_shown(self, telemetry):
         HAIngestorCollector().update_queue_depth(9)
         HAIngestorCollector().update_queue_depth(4)
         HAIngestorCollector().update_queue_depth(3, "other")
@@ -31,7 +31,7 @@ class TestWhatIsPushed:
         collector.update_active_connections(1, "websocket")
         assert PerformanceMonitor().calculate_performance_metrics().active_connections == 3
 
-    def test_connections_pushed_by_many_threads_end_at_the_last(self, telemetry):
+    def test_connections_pushed_by_many_threads_end_at_the_last_number(self, telemetry):
         collector = HAIngestorCollector()
         in_threads(8, lambda _: [collector.update_active_connections(n, "mqtt") for n in range(50)])
         collector.update_active_connections(5, "mqtt")
@@ -58,7 +58,7 @@ class TestWhatIsPushed:
         assert found == {each: float(each == now) for each in ("closed", "half_open", "open")}
 
     @pytest.mark.parametrize("state", [3, -1, True, None, "ajar", [], 0.5])
-    def test_an_unknown_state_leaves_a_circuit_breaker_as_it_was(self, telemetry, state, caplog):
+    def test_an_unknown_state_leaves_a_circuit_breaker_unchanged(self, telemetry, state, caplog):
         collector = HAIngestorCollector()
         collector.update_circuit_breaker_state(2, "db")
         collector.update_circuit_breaker_state(state, "db")
@@ -68,9 +68,10 @@ class TestWhatIsPushed:
             ("homeassistant_circuit_breaker_state", "open")
         }
         assert problems(telemetry) == 2
-        assert caplog.text.count("homeassistant.circuit_breaker.state: a state is one of") == 1
+        assert caplog.text.count("homeassistant.circuit_breaker.state: state is") == 1
+        assert "allowed: 0, 1, 2, closed, half_open, open, half-open; unchanged" in caplog.text
 
-    def test_rates_are_shown_as_given_and_preferred_in_figures(self, telemetry):
+    def test_pushed_ratios_are_shown_and_preferred_to_derived_ones(self, telemetry):
         collector = HAIngestorCollector()
         collector.update_event_processing_rate(12.5, "mqtt")
         collector.update_deduplication_rate(0.25, "mqtt")
@@ -83,7 +84,7 @@ class TestWhatIsPushed:
         assert business.transformation_success_rate == 1.0
         assert total(telemetry, ha_ingestor.EVENT_RATE) == 12.5
 
-    def test_a_ratio_that_nobody_pushes_is_derived(self, telemetry):
+    def test_a_ratio_that_is_not_pushed_is_derived(self, telemetry):
         ingest.EVENT.receive(source="mqtt")
         ingest.EVENT.discard("duplicate", source="mqtt")
         PerformanceMonitor().record_processing_time(1)
@@ -99,14 +100,14 @@ class TestWhatIsPushed:
                 }
                 assert total(running, ingest.CONNECTIONS) == depth
 
-    def test_series_that_are_pushed_stay_within_those_declared(self, telemetry):
+    def test_pushed_series_are_limited_to_the_declared_number(self, telemetry):
         for i in range(40):
             HAIngestorCollector().update_queue_depth(i, f"queue-{i}")
         found = values(telemetry, ingest.QUEUE_SIZE)
         assert sum(found.values()) == sum(range(16))
         assert problems(telemetry) == 24
 
-    def test_kinds_of_connections_stay_within_the_series_declared(self, telemetry):
+    def test_kinds_of_connections_are_limited_to_the_declared_series(self, telemetry):
         collector = HAIngestorCollector()
         for i in range(40):
             collector.update_active_connections(i, f"client-{i}")
@@ -116,7 +117,7 @@ class TestWhatIsPushed:
         assert reported == {"series_exceeded": 24}
 
     @pytest.mark.timeout(20)
-    def test_a_push_that_comes_in_the_middle_of_another_neither_waits_nor_is_lost(self, telemetry):
+    def test_a_push_that_interrupts_another_neither_blocks_nor_is_lost(self, telemetry):
         collector = HAIngestorCollector()
 
         class Interrupted(float):

@@ -53,7 +53,7 @@ class TestSettingUp:
             assert values(telemetry, ingest.QUEUE_SIZE) == {frozenset({("homeassistant_queue", "after")}): 3}
         assert "the first one gives way" in caplog.text
 
-    def test_settings_that_are_the_same_leave_it_as_it_is(self, alone):
+    def test_set_up_with_equal_settings_returns_the_running_telemetry(self, alone):
         get_performance_monitor()
         first = running_telemetry()
         assert setup_telemetry() is first
@@ -62,7 +62,7 @@ class TestSettingUp:
 
     def test_equal_telemetry_that_a_service_set_up_in_between_is_not_replaced(self, alone):
         with setup_telemetry() as telemetry:
-            assert compat_running._set_up(MonitoringSettings.of({})) is telemetry
+            assert compat_running.set_up(MonitoringSettings.of({})) is telemetry
             with pytest.raises(ConfigError, match="with other settings: service_name"):
                 setup_telemetry("another")
 
@@ -71,7 +71,7 @@ class TestSettingUp:
         with pytest.raises(ConfigError, match="with other settings: service_name"):
             setup_telemetry("another", config=telemetry.config)
 
-    def test_the_earlier_variables_count(self, alone):
+    def test_the_earlier_variables_apply(self, alone):
         alone.setenv("MONITORING_INTERVAL", "7")
         alone.setenv("ENABLE_BUSINESS_METRICS", "false")
         assert get_performance_monitor().monitoring_interval == 7.0
@@ -99,7 +99,10 @@ class TestSettingUp:
     def test_settings_that_come_too_late_are_reported(self, telemetry, caplog):
         create_performance_monitor({"monitoring_interval": 5.0, "something": "else"})
         assert [record.message for record in caplog.records if record.name == "otel_ha.compat"] == [
-            "telemetry runs already, with settings of its own; not applied: export_interval=5.0, history_interval=5.0"
+            (
+                "telemetry already runs with other settings; ignored: export_interval=5.0, history_interval=5.0; "
+                "pass them to setup_telemetry()"
+            )
         ]
 
     def test_disabled_it_records_nothing_and_still_answers(self, alone):
@@ -118,7 +121,7 @@ class TestSettingUp:
         assert collector.get_comprehensive_metrics()["prometheus_metrics"]["metrics_count"] == 0
         assert asyncio.run(monitor.collect_system_metrics()).cpu_percent == 0
 
-    def test_a_catalog_without_ours_leaves_figures_at_nothing(self):
+    def test_instruments_missing_from_the_catalog_count_as_zero(self):
         with earlier.untouched(), setup_telemetry("test", config=config(), catalog=Catalog()):
             monitor = get_performance_monitor()
             monitor.record_error("processing")
@@ -134,17 +137,18 @@ class TestSettingUp:
             (get_enhanced_metrics_collector, set_enhanced_metrics_collector, EnhancedMetricsCollector),
         ],
     )
-    def test_the_one_instance_can_be_another(self, telemetry, get, put, cls):
+    def test_the_instance_can_be_replaced(self, telemetry, get, put, cls):
         first, other = get(), cls()
         assert get() is first
         put(other)
         assert get() is other
 
 
-def test_importing_it_sets_nothing_up():
+def test_importing_the_package_sets_nothing_up():
     assert running_telemetry() is None
 
 
 def test_the_vocabulary_is_part_of_every_telemetry():
-    with setup_telemetry("test", config=config(), catalog=Catalog()) as running:
-        assert set(running._all) == {*runtime.CATALOG, *ha_ingestor.CATALOG}
+    with setup_telemetry("test", config=config(system_metrics=True, entity_metrics=True), catalog=Catalog()):
+        assert all(instrument.recorder is not None for instrument in (*runtime.CATALOG, *ha_ingestor.CATALOG))
+        assert all(instrument.recorder is None for instrument in ingest.CATALOG)

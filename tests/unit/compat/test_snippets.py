@@ -27,7 +27,7 @@ class TestTheSnippets:
         assert "homeassistant_event_process_duration_seconds_count" in text
         assert problems(telemetry) == 0
 
-    def test_readings_of_a_machine_are_shown_as_given(self, telemetry):
+    def test_readings_of_a_machine_are_exposed_unchanged(self, telemetry):
         run("prometheus_collector")
         assert values(telemetry, ha_ingestor.CPU) == {frozenset({SERVER}): 25.5}
         assert values(telemetry, ha_ingestor.MEMORY) == {frozenset({SERVER}): 60.0}

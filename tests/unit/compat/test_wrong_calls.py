@@ -27,18 +27,18 @@ class TestWrongCalls:
         assert {total(telemetry, each) for each in (*ingest.CATALOG, *ha_ingestor.CATALOG)} == {0}
         assert monitor.processing_times == []
 
-    def test_it_is_warned_of_once(self, telemetry, caplog):
+    def test_a_problem_is_logged_once(self, telemetry, caplog):
         for _ in range(3):
             PerformanceMonitor().record_processing_time(-1)
         (record,) = caplog.records
         assert record.message == (
-            "homeassistant.event.process.duration: a duration is a number from 0, not -1; it is left out "
+            "homeassistant.event.process.duration: cannot use -1 as a duration; allowed: a number from 0; ignored "
             "(later ones are counted, not logged)"
         )
         assert problems(telemetry) == 3
 
     @pytest.mark.parametrize("wrong", [1.5, -0.1])
-    def test_a_ratio_is_from_0_to_1(self, telemetry, wrong):
+    def test_a_ratio_outside_0_to_1_is_ignored_and_counted(self, telemetry, wrong):
         HAIngestorCollector().update_deduplication_rate(wrong)
         assert values(telemetry, ha_ingestor.DEDUPLICATION) == {}
         assert problems(telemetry) == 1
@@ -71,7 +71,7 @@ class TestWrongCalls:
         assert ("homeassistant_outcome", "_OTHER") in labels
         assert PerformanceMonitor().error_counts["total"] == 0
 
-    def test_an_unknown_severity_is_other(self, telemetry):
+    def test_an_unknown_severity_is_recorded_as_other(self, telemetry):
         HAIngestorCollector().increment_errors("timeout", "db", "dire")
         (labels,) = values(telemetry, ingest.ERRORS)
         assert ("homeassistant_error_severity", "_OTHER") in labels

@@ -23,9 +23,9 @@ HEALTHY = {"status": "ok", "service": "test"}
 
 
 def endpoint(
-    registry: CollectorRegistry | None = None, health=lambda: HEALTHY, username=None, password=None
+    registry: CollectorRegistry | None = None, health=lambda: HEALTHY, username=None, password=None, **more: float
 ) -> Endpoint:
-    return Endpoint(registry or CollectorRegistry(), health, dict, username=username, password=password)
+    return Endpoint(registry or CollectorRegistry(), health, dict, username=username, password=password, **more)
 
 
 def basic(username: str, password: str) -> dict[str, str]:
@@ -39,7 +39,7 @@ def header(response: Response, name: str) -> str | None:
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
     """A registry that a real PrometheusMetricReader feeds with one counter of 3 events."""
-    registry = CollectorRegistry()
+    registry = CollectorRegistry(auto_describe=False)
     provider = MeterProvider([PrometheusMetricReader(registry=registry)], shutdown_on_exit=False)
     provider.get_meter("test").create_counter("event", unit="{event}").add(3, {"kind": "a"})
     yield registry
@@ -47,8 +47,8 @@ def registry() -> Iterator[CollectorRegistry]:
 
 
 @contextmanager
-def serving(served: Endpoint, host: str = "127.0.0.1", **tls: object) -> Iterator[Server]:
-    server = Server(served, host, 0, **tls)
+def serving(served: Endpoint, host: str = "127.0.0.1", **more: object) -> Iterator[Server]:
+    server = Server(served, host, 0, **more)
     server.start()
     try:
         yield server

@@ -20,7 +20,7 @@ from otel_ha.serve.application import Endpoint
 from tests.unit.endpoint.conftest import HEALTHY, OPENMETRICS, endpoint, header
 
 
-def test_metrics_are_text_unless_openmetrics_is_asked_for(registry):
+def test_metrics_are_text_by_default(registry):
     response = endpoint(registry).respond("GET", "/metrics", {})
     assert response.status == 200
     assert header(response, "Content-Type").startswith("text/plain; version=0.0.4")
@@ -28,7 +28,7 @@ def test_metrics_are_text_unless_openmetrics_is_asked_for(registry):
     assert families["event"].samples[0].value == 3
 
 
-def test_metrics_are_openmetrics_when_the_client_prefers_that(registry):
+def test_metrics_are_openmetrics_if_the_client_prefers_it(registry):
     response = endpoint(registry).respond("GET", "/metrics", {"accept": OPENMETRICS})
     assert header(response, "Content-Type").startswith("application/openmetrics-text; version=1.0.0")
     assert [family.name for family in parse_openmetrics(response.body.decode())] == ["target", "event"]
@@ -40,7 +40,7 @@ def test_any_accept_header_gets_the_metrics(accept):
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "deflate, gzip;q=0.5", "GZIP", "*", "br;q=1.0, *;q=0.1"])
-def test_a_client_that_takes_gzip_gets_it(registry, accepted):
+def test_a_client_that_accepts_gzip_gets_it(registry, accepted):
     response = endpoint(registry).respond("GET", "/metrics", {"Accept-Encoding": accepted})
     assert header(response, "Content-Encoding") == "gzip"
     assert b"event_total{" in gzip.decompress(response.body)
@@ -56,7 +56,7 @@ def test_a_client_that_refuses_gzip_gets_plain_text(registry, accepted):
 
 @pytest.fixture
 def eager_switching() -> Iterator[None]:
-    """Threads take turns as often as they can."""
+    """Switch between threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -64,8 +64,8 @@ def eager_switching() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("eager_switching")
-def test_concurrent_scrapes_are_each_whole():
-    registry = CollectorRegistry()
+def test_concurrent_scrapes_are_each_complete():
+    registry = CollectorRegistry(auto_describe=False)
     provider = MeterProvider([PrometheusMetricReader(registry=registry)], shutdown_on_exit=False)
     points = [Observation(number, {"number": number}) for number in range(200)]
     provider.get_meter("test").create_observable_gauge("many", callbacks=[lambda _: points])
@@ -87,14 +87,14 @@ def test_concurrent_scrapes_are_each_whole():
     assert {body.count(b"\nmany{") for body in bodies} == {200}
 
 
-def test_a_head_request_gets_the_headers_alone(registry):
+def test_a_head_request_gets_only_the_headers(registry):
     response = endpoint(registry).respond("HEAD", "/metrics", {})
     assert (response.status, response.body) == (200, b"")
     assert int(header(response, "Content-Length")) > 0
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
-def test_a_method_that_does_not_read_is_not_allowed(method):
+def test_methods_other_than_get_and_head_are_not_allowed(method):
     response = endpoint().respond(method, "/metrics", {})
     assert (response.status, header(response, "Allow")) == (405, "GET, HEAD")
 
@@ -103,13 +103,13 @@ def test_a_method_that_does_not_read_is_not_allowed(method):
     ("health", "status"),
     [({"status": "ok"}, 200), ({"status": "degraded"}, 200), ({"status": "failed"}, 503), ({}, 503)],
 )
-def test_health_is_json_and_failed_is_unavailable(health, status):
+def test_health_is_json_with_status_503_if_telemetry_failed(health, status):
     response = endpoint(health=lambda: health).respond("GET", "/healthz", {})
     assert response.status == status
     assert json.loads(response.body) == health
 
 
-def test_a_health_function_that_raises_is_an_error_of_the_server(caplog):
+def test_a_health_function_that_raises_is_a_server_error(caplog):
     def broken():
         raise RuntimeError("secret detail")
 
@@ -130,7 +130,7 @@ def test_an_unknown_path_is_not_found():
     assert endpoint().respond("GET", "/nothing", {}).status == 404
 
 
-def test_without_a_registry_there_is_no_page_of_metrics():
+def test_without_a_registry_there_is_no_metrics_page():
     served = Endpoint(None, lambda: HEALTHY, dict, username=None, password=None)
     assert served.respond("GET", "/metrics", {}).status == 404
     assert served.respond("GET", "/healthz", {}).status == 200

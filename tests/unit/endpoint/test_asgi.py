@@ -61,7 +61,7 @@ async def test_the_loop_keeps_running_while_the_metrics_are_rendered():
         assert released.wait(10)
         return []
 
-    registry = CollectorRegistry()
+    registry = CollectorRegistry(auto_describe=False)
     registry.register(Calling(collect))
     scrape = asyncio.create_task(ask_asgi(endpoint(registry), "/metrics"))
     await rendering.wait()  # the loop runs while the scrape does
@@ -83,7 +83,7 @@ async def test_the_lifespan_is_acknowledged():
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-async def test_a_websocket_is_turned_away():
+async def test_a_websocket_is_closed():
     sent: list[str] = []
 
     async def receive():
@@ -122,7 +122,7 @@ def test_a_starlette_application_can_mount_it(registry, mounted_at, path):
     assert b"event_total{" in body
 
 
-def test_uvicorn_serves_it_alone(registry):
+def test_uvicorn_can_serve_it_directly(registry):
     with uvicorn_serving(endpoint(registry).asgi_app) as server:
         assert fetch(server, "/metrics")[0] == 200
         assert fetch(server, "/metrics", "HEAD")[2] == b""

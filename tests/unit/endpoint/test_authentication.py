@@ -8,13 +8,13 @@ from tests.unit.endpoint.conftest import basic, endpoint, header
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/summary", "/nothing"])
-def test_every_path_asks_for_the_credentials(path):
+def test_every_path_requires_the_credentials(path):
     response = endpoint(username="prometheus", password="s3cret").respond("GET", path, {})
     assert response.status == 401
     assert header(response, "WWW-Authenticate").startswith("Basic realm=")
 
 
-def test_the_right_credentials_are_let_in():
+def test_the_right_credentials_are_accepted():
     served = endpoint(username="prometheus", password="pass:wörd")
     assert served.respond("GET", "/metrics", basic("prometheus", "pass:wörd")).status == 200
 

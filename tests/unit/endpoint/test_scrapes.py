@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -31,7 +33,7 @@ def flaky() -> tuple[Flaky, Endpoint]:
     return collector, endpoint(registry)
 
 
-def test_a_collector_that_raises_is_an_error_without_a_traceback(flaky):
+def test_a_collector_that_raises_is_a_server_error_without_a_traceback(flaky):
     _, served = flaky
     response = served.respond("GET", "/metrics", {})
     assert response.status == 500
@@ -39,7 +41,7 @@ def test_a_collector_that_raises_is_an_error_without_a_traceback(flaky):
     assert b"Traceback" not in response.body
 
 
-def test_an_outage_of_the_metrics_is_one_line_and_its_end_another(flaky, caplog):
+def test_an_outage_of_the_metrics_is_logged_once_and_its_end_once(flaky, caplog):
     collector, served = flaky
     for _ in range(3):
         served.respond("GET", "/metrics", {})
@@ -50,7 +52,7 @@ def test_an_outage_of_the_metrics_is_one_line_and_its_end_another(flaky, caplog)
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_there_is_one_scrape_at_a_time():
+def test_scrapes_run_one_at_a_time():
     inside, seen = [], []
 
     def collect():
@@ -74,13 +76,15 @@ def test_there_is_one_scrape_at_a_time():
     assert seen == [1] * 8
 
 
-def test_a_scrape_behind_one_that_hangs_is_unavailable(monkeypatch):
-    monkeypatch.setattr("otel_ha.serve.application.PATIENCE", 0.01)
-    going_on, release = threading.Event(), threading.Event()
+@contextmanager
+def hanging_scrape() -> Iterator[Endpoint]:
+    """Return an endpoint while the first scrape hangs; later ones do not."""
+    hangs, release = threading.Event(), threading.Event()
 
     def collect():
-        going_on.set()
-        release.wait()
+        if not hangs.is_set():
+            hangs.set()
+            release.wait()
         return []
 
     registry = CollectorRegistry()
@@ -88,17 +92,22 @@ def test_a_scrape_behind_one_that_hangs_is_unavailable(monkeypatch):
     served = endpoint(registry)
     first = threading.Thread(target=served.respond, args=("GET", "/metrics", {}))
     first.start()
-    going_on.wait()
-    assert served.respond("GET", "/metrics", {}).status == 503
-    release.set()
-    first.join()
+    hangs.wait()
+    try:
+        yield served
+    finally:
+        release.set()
+        first.join()
+
+
+def test_a_scrape_behind_one_that_hangs_is_unavailable():
+    with hanging_scrape() as served:
+        assert served.respond("GET", "/metrics", {}).status == 503
     assert served.respond("GET", "/metrics", {}).status == 200
 
 
-def test_a_forked_child_does_not_wait_for_the_parents_scrape(monkeypatch, registry):
-    monkeypatch.setattr("otel_ha.serve.application.PATIENCE", 0.01)
-    served = endpoint(registry)
-    served._rendering.acquire()
-    assert served.respond("GET", "/metrics", {}).status == 503
-    served.after_fork_in_child()
-    assert served.respond("GET", "/metrics", {}).status == 200
+def test_a_forked_child_does_not_wait_for_the_parents_scrape():
+    with hanging_scrape() as served:
+        assert served.respond("GET", "/metrics", {}).status == 503
+        served.after_fork_in_child()
+        assert served.respond("GET", "/metrics", {}).status == 200

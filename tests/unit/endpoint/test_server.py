@@ -11,7 +11,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily
 
-from otel_ha.serve import server
 from otel_ha.serve.server import Server
 from tests.unit.endpoint.conftest import HEALTHY, Calling, basic, endpoint, fetch, fork_and_run, serving, wait_for
 
@@ -40,13 +39,13 @@ def test_every_method_reaches_the_endpoint():
         assert (status, body) == (200, b"")
 
 
-def test_the_server_asks_for_the_credentials():
+def test_the_server_requires_the_credentials():
     with serving(endpoint(username="prometheus", password="s3cret")) as server:
         assert fetch(server, "/metrics")[0] == 401
         assert fetch(server, "/metrics", headers=basic("prometheus", "s3cret"))[0] == 200
 
 
-def test_a_taken_port_is_an_error_of_start():
+def test_start_raises_if_the_port_is_in_use():
     with serving(endpoint()) as server:
         second = Server(endpoint(), "127.0.0.1", server.port)
         with pytest.raises(OSError, match="in use"):
@@ -56,7 +55,7 @@ def test_a_taken_port_is_an_error_of_start():
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "256.0.0.1", "no such host"])
-def test_an_address_that_is_not_ours_is_an_error_of_start(host):
+def test_start_raises_for_an_address_of_another_host(host):
     with pytest.raises(OSError, match=r".+"):
         Server(endpoint(), host, 0).start()
 
@@ -112,10 +111,8 @@ def test_a_silent_client_does_not_keep_others_waiting():
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.0\r\nAccept"])
-def test_a_client_that_falls_silent_is_cut_off(monkeypatch, sent):
-    monkeypatch.setattr(server, "TIMEOUT", 0.05)
-    monkeypatch.setattr(server._RequestHandler, "timeout", 0.05)
-    with serving(endpoint()) as running, socket.create_connection(("127.0.0.1", running.port)) as client:
+def test_a_client_that_falls_silent_is_disconnected(sent):
+    with serving(endpoint(), timeout=0.05) as server, socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(sent)
         assert client.recv(1) == b""
 
@@ -133,7 +130,7 @@ def test_a_broken_request_is_logged_only_at_debug_level(capfd, caplog, sent):
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
-def test_a_client_that_goes_away_before_the_answer_leaves_no_trace(capfd):
+def test_a_client_that_disconnects_before_the_response_is_not_reported(capfd):
     gone = threading.Event()
 
     def collect():

@@ -49,7 +49,7 @@ def test_one_file_can_hold_key_and_certificate(pem):
         assert fetch(server, "/healthz", context=trusting(pem))[0] == 200
 
 
-def test_the_end_of_a_tls_answer_is_marked(pem):
+def test_the_end_of_a_tls_response_is_marked(pem):
     with (
         serving(endpoint(), certificate=pem.server, key=pem.server_key) as server,
         socket.create_connection(("127.0.0.1", server.port)) as plain,
@@ -61,7 +61,7 @@ def test_the_end_of_a_tls_answer_is_marked(pem):
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-def test_tls_older_than_1_2_is_refused(pem):
+def test_tls_older_than_1_2_is_rejected(pem):
     old = trusting(pem)
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
@@ -72,14 +72,14 @@ def test_tls_older_than_1_2_is_refused(pem):
         fetch(server, "/healthz", context=old)
 
 
-def test_a_client_with_a_certificate_of_the_authority_is_let_in(pem):
+def test_a_client_with_a_certificate_of_the_authority_is_accepted(pem):
     context = trusting(pem)
     context.load_cert_chain(pem.client, pem.client_key)
     with serving(endpoint(), certificate=pem.server, key=pem.server_key, client_ca=pem.ca) as server:
         assert fetch(server, "/healthz", context=context)[0] == 200
 
 
-def test_a_client_without_a_certificate_is_kept_out(pem):
+def test_a_client_without_a_certificate_is_rejected(pem):
     with (
         serving(endpoint(), certificate=pem.server, key=pem.server_key, client_ca=pem.ca) as server,
         pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError)),
@@ -87,7 +87,7 @@ def test_a_client_without_a_certificate_is_kept_out(pem):
         fetch(server, "/healthz", context=trusting(pem))
 
 
-def test_a_client_with_a_certificate_of_another_authority_is_kept_out(pem, tmp_path):
+def test_a_client_with_a_certificate_of_another_authority_is_rejected(pem, tmp_path):
     context = trusting(pem)
     trustme.CA().issue_cert("prometheus.example").private_key_and_cert_chain_pem.write_to_path(tmp_path / "other.pem")
     context.load_cert_chain(tmp_path / "other.pem")
@@ -106,7 +106,7 @@ def test_a_client_that_never_shakes_hands_does_not_keep_others_waiting(pem):
         assert fetch(server, "/healthz", context=trusting(pem))[0] == 200
 
 
-def test_plain_http_to_a_tls_port_leaves_no_trace(pem, capfd):
+def test_plain_http_to_a_tls_port_is_not_reported(pem, capfd):
     with serving(endpoint(), certificate=pem.server, key=pem.server_key) as server:
         with pytest.raises((http.client.HTTPException, OSError)):
             fetch(server, "/healthz")
@@ -119,12 +119,12 @@ def test_a_missing_certificate_is_an_error_of_start(pem):
         Server(endpoint(), "127.0.0.1", 0, certificate=pem.folder / "none.pem", key=pem.server_key).start()
 
 
-def test_a_key_of_another_certificate_is_an_error_of_start(pem):
+def test_start_raises_for_a_key_of_another_certificate(pem):
     with pytest.raises(OSError, match=r"(?i)mismatch"):
         Server(endpoint(), "127.0.0.1", 0, certificate=pem.server, key=pem.client_key).start()
 
 
-def test_an_encrypted_key_is_an_error_of_start(pem, tmp_path):
+def test_start_raises_for_an_encrypted_key(pem, tmp_path):
     serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
     key = serialization.load_pem_private_key(pem.server_key.read_bytes(), None)
     encrypted = key.private_bytes(

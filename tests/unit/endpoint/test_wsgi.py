@@ -40,5 +40,5 @@ def test_the_wsgi_application_is_valid_and_works_under_a_prefix(registry, script
     assert b"event_total{" in body
 
 
-def test_a_wsgi_application_mounted_at_metrics_answers_with_the_metrics(registry):
+def test_a_wsgi_application_mounted_at_metrics_serves_the_metrics(registry):
     assert b"event_total{" in ask_wsgi(endpoint(registry), "", "/metrics")[1]
