@@ -1,6 +1,6 @@
 """OpenTelemetry metrics for the services around Home Assistant: one call, one decorator, one catalog.
 
-What is listed here is the public interface; importing it opens nothing, starts nothing and reads no environment.
+The names listed here are the public interface. Importing them opens nothing, starts nothing and reads no environment.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs the SDK only when it is asked for: modules that just declare and measure do not pay for it."""
+    """Import names that need the SDK on first use: modules that only declare and measure do not pay for it."""
     if name in {"Telemetry", "setup_telemetry"}:
         from otel_ha import telemetry  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Life cycle: what telemetry does on SIGTERM, and at the end of multiprocessing's children."""
+"""Life cycle: a last push on SIGTERM, and at the end of multiprocessing's children."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from otel_ha.history.history import History
 from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
 from otel_ha.serve.health import health
 from otel_ha.serve.service import EndpointService
-from otel_ha.serve.summary import summary
+from otel_ha.serve.summary.summary import summary
 from otel_ha.sources.automatic import AutomaticSources
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 

@@ -19,7 +19,7 @@ from otel_ha.compat.running import Instance, ensure
 from otel_ha.compat.words import entity_name
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.measure.decorator import measured
-from otel_ha.serve.summary import system_info
+from otel_ha.serve.summary.summary import system_info
 from otel_ha.vocabulary import ingest
 
 _MOST_TIMES = 1_000

@@ -12,8 +12,8 @@ import pytest
 
 from otel_ha import TelemetryConfig, measured, setup_telemetry
 from otel_ha.compat import get_enhanced_metrics_collector, get_performance_monitor, get_prometheus_collector
-from otel_ha.compat.old_names import OLD_NAMES
 from otel_ha.compat.old_names.old_name import PREFIX
+from otel_ha.compat.old_names.table import OLD_NAMES
 from otel_ha.vocabulary import ingest
 from tests.earlier import SNIPPETS, untouched
 from tests.servers.prometheus import Scrape

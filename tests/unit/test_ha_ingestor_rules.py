@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from otel_ha import Catalog
-from otel_ha.compat.old_names import OLD_NAMES
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.old_names.rules import render_rules
+from otel_ha.compat.old_names.table import OLD_NAMES
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 FOLDER = Path(__file__).parents[2] / "collector-config" / "prometheus"

@@ -77,3 +77,13 @@ telemetry.shutdown(0)
 @pytest.mark.parametrize("name", otel_ha.__all__)
 def test_every_public_name_exists(name):
     assert getattr(otel_ha, name) is not None
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.name == "__init__.py"], ids=str)
+def test_packages_hold_no_code_of_their_own(module):
+    statements = ast.parse((PACKAGE / module).read_text()).body
+    own = [node for node in statements if not isinstance(node, ast.Import | ast.ImportFrom | ast.Expr)]
+    allowed = {"__all__"}
+    if module == Path("__init__.py"):  # imports what needs the SDK on first use
+        own = [node for node in own if not isinstance(node, ast.If | ast.FunctionDef)]
+    assert {target.id for node in own for target in node.targets} <= allowed

@@ -12,8 +12,8 @@ import pytest
 
 from otel_ha import measured, setup_telemetry
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.serve.summary import SCHEMA_VERSION, summary
 from otel_ha.serve.summary.reference import render_page, render_schema
+from otel_ha.serve.summary.summary import SCHEMA_VERSION, summary
 from otel_ha.vocabulary import ingest
 from tests.history import run
 from tests.unit.conftest import config

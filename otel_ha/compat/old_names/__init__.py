@@ -4,12 +4,3 @@
 prints either. An expression works for all three ways to Prometheus: it drops the labels of the scope, which one way
 lacks, and retains the labels that a way adds (job, instance, via, host_name …).
 """
-
-from otel_ha.compat.old_names.machine import MACHINE
-from otel_ha.compat.old_names.old_name import PREFIX, OldName
-from otel_ha.compat.old_names.work import WORK
-
-__all__ = ["OLD_NAMES", "PREFIX", "OldName"]
-
-OLD_NAMES = (*MACHINE, *WORK)
-"""Every earlier name, in the order of the earlier documentation."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from otel_ha.compat.old_names import OLD_NAMES
 from otel_ha.compat.old_names.old_name import PREFIX
+from otel_ha.compat.old_names.table import OLD_NAMES
 from otel_ha.declare.instruments import Instrument
 
 __all__ = ["render_page"]

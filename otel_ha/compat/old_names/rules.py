@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import indent
 
-from otel_ha.compat.old_names import OLD_NAMES
 from otel_ha.compat.old_names.old_name import PREFIX
+from otel_ha.compat.old_names.table import OLD_NAMES
 
 __all__ = ["render_rules"]
 

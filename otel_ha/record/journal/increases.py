@@ -1,4 +1,4 @@
-"""Increases: how much each cell has grown since the history last asked, besides what is exported."""
+"""Increases: how much each cell has grown since the history last asked."""
 
 from __future__ import annotations
 

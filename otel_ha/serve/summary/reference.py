@@ -15,7 +15,7 @@ from typing import Any
 from otel_ha.declare.instruments import GROUPS
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.history.metrics import MEANING
-from otel_ha.serve.summary import ROLL_UPS, SCHEMA_VERSION, WINDOW, system_info
+from otel_ha.serve.summary.summary import ROLL_UPS, SCHEMA_VERSION, WINDOW, system_info
 
 __all__ = ["render_page", "render_schema"]
 

@@ -7,8 +7,8 @@ import pytest
 
 from otel_ha import compat
 from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
-from otel_ha.compat.old_names import OLD_NAMES
 from otel_ha.compat.old_names.old_name import PREFIX
+from otel_ha.compat.old_names.table import OLD_NAMES
 
 U = "unknown"
 NEEDED = inspect.Parameter.empty
