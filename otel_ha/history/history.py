@@ -121,7 +121,7 @@ class History:
         """Return the value that this share of a histogram's values within a window does not exceed, in its unit.
 
         It is within 3 % of the exact value; if measurements go through the OpenTelemetry API (see
-        docs/architecture.md), it is as precise as the exported buckets allow.
+        docs/architecture/recording.md), it is as precise as the exported buckets allow.
         """
         self._check(histogram, None, where)
         _check_histogram(histogram)
