@@ -280,9 +280,9 @@ class Telemetry:
         self._sources.unwatch_event_loop()
         pipeline.shutdown(timeout)
         self._sources.stop()  # after the last push, which reads them
-        self._endpoint.close()
         if CURRENT.pipeline is pipeline:
             CURRENT.pipeline = None
+        self._endpoint.close()
 
 
 def _set_hooks() -> None:

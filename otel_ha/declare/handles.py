@@ -47,8 +47,8 @@ class _Handle:
 
     def _record_in_full(self, recorder: Recorder, amount: float) -> None:
         """Record a measurement that is the first one, in a sampled span, or possibly wrong."""
-        line, fast = self._line, recorder.fast
-        if fast is None or (line is not None and line.recorder is recorder):
+        line = self._line
+        if (line is not None and line.recorder is recorder) or (fast := recorder.fast) is None:
             recorder.record(amount, self._attributes)
         else:
             self._line = fast.open_line(amount, self._attributes)

@@ -20,11 +20,21 @@ class FastPath:
     """The start and the ends of work with one attribute set, resolved.
 
     `started` is appended to when work starts, and is shortened beyond `limit`; it is None until the attributes are
-    resolved, or if they cannot be. `ended_ok` takes the duration of work that ended with the outcome ok. Only a path
-    that is `kept`, for later work with these attributes, is worth resolving.
+    resolved, or if they cannot be. `ended_ok` takes the duration of work that ended with the outcome ok. Only a path that
+    `is_shared` with later work is worth resolving.
     """
 
-    __slots__ = ("_batches", "_ends", "attributes", "ended_ok", "kept", "limit", "operation", "recorder", "started")
+    __slots__ = (
+        "_batches",
+        "_ends",
+        "attributes",
+        "ended_ok",
+        "is_shared",
+        "limit",
+        "operation",
+        "recorder",
+        "started",
+    )
 
     def __init__(
         self, operation: Operation, recorder: Recorder | None, attributes: dict[str, AttributeValue | None]
@@ -32,7 +42,7 @@ class FastPath:
         self.operation = operation
         self.recorder = recorder
         self.attributes = attributes
-        self.kept = False
+        self.is_shared = False
         self.started: list[Any] | None = None
         self.limit = 0
         self.ended_ok: Callable[[float], object] = partial(self.ended_first, OK)
@@ -63,8 +73,8 @@ class FastPath:
         """Record an end that is not resolved, and resolve it for the next time."""
         if self.is_current():
             self.operation.ended(outcome, elapsed, at_start=self.attributes, at_end=self.attributes)
-            fast = self.recorder.fast if self.recorder is not None else None
-            if self.kept and fast is not None and look_up(self._ends, outcome) is None:
+            fast = self.recorder.fast if self.is_shared and self.recorder is not None else None
+            if fast is not None and look_up(self._ends, outcome) is None:
                 self._resolve(fast, outcome)
 
     def is_current(self) -> bool:
@@ -73,7 +83,7 @@ class FastPath:
 
     def samples(self, context: Context) -> bool:
         """Whether measurements in this context may become exemplars, so that the fast path must not be used."""
-        return any(batch.samples(context) for batch in self._batches[:1])
+        return self._batches[0].samples(context)  # there is one, as `started` is set
 
     def shorten(self) -> None:
         """Add up the waiting amounts."""
@@ -84,27 +94,30 @@ class FastPath:
         """Resolve this end, and the start, both of which were recorded before."""
         accounts, attributes = self.operation.accounts, self.attributes
         if self.started is None:
-            started = fast.batch(accounts.started(attributes), "started", varies=False)
-            if started is None:
-                self.kept = False  # nor will it be possible later
+            start_batch = (
+                fast.batch(accounts.started(attributes), "started", varies=False) if fast is not None else None
+            )
+            if start_batch is None:
+                self.is_shared = False  # nor will it be possible later
                 return
-            self._batches.append(started)
-            self.limit, self.started = started.limit, started.amounts
+            self._batches.append(start_batch)
+            self.limit, self.started = start_batch.limit, start_batch.amounts
         changes = accounts.ended(outcome, 0.0, attributes, attributes)
         varies = changes[0][0] is self.operation.duration
         # Series that expire cannot be resolved; occurrences are not among the accounts that have to add up.
         apart = [change for change in changes if getattr(change[0], "expires", False)]
-        ended = fast.batch([change for change in changes if change not in apart], "ended", varies=varies)
-        if ended is not None:
-            self._batches.append(ended)
-            self._ends[outcome] = end = _end(ended, apart)
+        together = [change for change in changes if change not in apart]
+        end_batch = fast.batch(together, "ended", varies=varies)
+        if end_batch is not None:
+            self._batches.append(end_batch)
+            self._ends[outcome] = end = _end(end_batch, apart)
             if outcome == OK:
                 self.ended_ok = end
 
 
-def _end(ended: Batch, apart: Sequence[Change]) -> Callable[[float], object]:
+def _end(end_batch: Batch, apart: Sequence[Change]) -> Callable[[float], object]:
     """Return the function that records an end, given its duration."""
-    append = ended.amounts.append
+    append = end_batch.amounts.append
     counted = [(instrument.recorder, attributes) for instrument, _, attributes in apart if instrument.recorder]
     if not counted:
         return append
@@ -134,7 +147,7 @@ class FastPaths:
         failed: Callable[[str, Exception], None],
     ) -> None:
         self._resolved = operation.resolved()
-        # An attribute that no instrument records now need not be computed, and does not ask for a path of its own.
+        # An attribute that no instrument records now need not be computed, and does not need a path of its own.
         recorded = self._resolved.recorded
         self._fixed = {keyword: value for keyword, value in fixed.items() if keyword in recorded}
         self._computed = tuple((keyword, compute) for keyword, compute in computed.items() if keyword in recorded)
@@ -174,7 +187,7 @@ class FastPaths:
             if not is_exact(key) or len(shared) >= MOST_RESOLVED:
                 return path
             path = shared.setdefault(key, path)
-            path.kept = True
+            path.is_shared = True
         self._found[computed] = path
         return path
 

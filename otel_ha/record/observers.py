@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from otel_ha.declare.amounts import plain
+from otel_ha.declare.amounts import LIMIT, plain
 from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.keys import Key, look_up, typed_key_of
 from otel_ha.declare.ports import Attributes, AttributeValue, Observing, Source, shown
@@ -93,7 +93,7 @@ class Observers:
 
     def _resolve(self, observed: Observed) -> dict[str, AttributeValue]:
         """Resolve attributes, once: most observations have the same ones at every collection."""
-        found = self._resolved_before(observed.key)
+        found = look_up(self._resolved, observed.key)
         if found is None:
             resolver = self._intake.resolver
             reports = resolver.reports
@@ -103,11 +103,9 @@ class Observers:
                 self._resolved[observed.key] = found
         return found
 
-    def _resolved_before(self, key: Key) -> dict[str, AttributeValue] | None:
-        return look_up(self._resolved, key)
-
     def _accepts(self, value: float) -> bool:
-        accepted = self._intake.accepts(value)
-        if not accepted:
-            self._intake.reject(value)
-        return accepted
+        # Intake.accepts(), in place: every value of every collection comes here.
+        if isinstance(value, (int, float)) and self._intake.least <= value < LIMIT:
+            return True
+        self._intake.reject(value)
+        return False

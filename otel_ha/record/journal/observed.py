@@ -84,7 +84,10 @@ class DirectObservers(Observers):
             yield from super().callback(options)
             return
         for observed in self._values():
-            take = look_up(takers, observed.key)
+            try:  # look_up(), in place
+                take = takers.get(observed.key)
+            except Exception:  # noqa: BLE001 - see look_up()
+                take = None
             if take is None:
                 yield self._observation(observed, takers)
             else:
@@ -92,9 +95,9 @@ class DirectObservers(Observers):
 
     def _observation(self, observed: Observed, takers: Takers) -> Observation:
         attributes = self._resolve(observed)
-        # An attribute set that is not kept resolved has to be resolved each time, so its aggregation is not learnt.
-        kept = self._resolved_before(observed.key) is not None
-        context = Context({LEARNER: Learner(takers, observed.key)}) if kept else None
+        # An attribute set that has to be resolved each time learns no aggregation.
+        is_resolved = look_up(self._resolved, observed.key) is not None
+        context = Context({LEARNER: Learner(takers, observed.key)}) if is_resolved else None
         return Observation(observed.value, attributes, context)
 
 

@@ -73,14 +73,10 @@ class JournalRecorder:
         self.journal = journal
         self.cells = Cells(instrument, self.intake.resolver, write, journal)
         self._gate = shared.gate
+        self.fast = JournalFastRecording(self)
         # At hand for record().
         self._given = self.cells.given
         self._least = self.intake.least
-
-    @property
-    def fast(self) -> JournalFastRecording:
-        """The way to resolve measurements in advance."""
-        return JournalFastRecording(self)
 
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Record one measurement; never raises. A deferred one comes with the context in which it was made."""
