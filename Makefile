@@ -57,7 +57,8 @@ newest:
 	@$(PYTHON) -m venv $(VENV)-newest
 	@grep -v '^opentelemetry' constraints.txt > $(VENV)-newest/constraints.txt
 	@$(VENV)-newest/bin/pip install --quiet --disable-pip-version-check --upgrade -c $(VENV)-newest/constraints.txt -e '.[test]'
-	$(VENV)-newest/bin/python $(PYTEST) tests/unit/test_journal.py tests/unit/test_telemetry.py tests/property $(ARGS)
+	$(VENV)-newest/bin/python $(PYTEST) tests/unit/test_journal.py tests/unit/test_observed.py tests/unit/test_telemetry.py \
+	  tests/unit/test_transport.py tests/unit/test_exposition.py tests/property tests/e2e/test_private_names.py $(ARGS)
 
 pythons:
 	@$(PYTHON) tests/pythons.py $(VENV) "$(PYTHONS)" $(PYTEST) tests/unit tests/property tests/e2e $(ARGS)

@@ -86,7 +86,7 @@ def _keeping(telemetry: Telemetry) -> Callable[[], None]:
     """Return a function that takes a regular collection now; the next one is an hour away."""
     assert telemetry.pipeline is not None
     assert telemetry.pipeline.history is not None
-    return telemetry.pipeline.history.store
+    return telemetry.pipeline.history.collect_and_store
 
 
 def _memory(work: Callable[[str], None], keep: Callable[[], None]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from benchmarks.tables import Table, shown
+from benchmarks.tables import Table, spelled
 from benchmarks.targets import MEASURED, NOT_MET, TARGETS, WRAPPER
 
 Tables = Mapping[str, Table]
@@ -83,4 +83,4 @@ def _filled(text: str, values: Mapping[str, float | None]) -> str:
 
 def _short(value: float) -> str:
     """Return a number with two significant digits, or as a whole number above 10."""
-    return shown(float(f"{value:.2g}")) if value < 10 else f"{value:,.0f}"  # noqa: PLR2004 - one digit before the point
+    return spelled(float(f"{value:.2g}")) if value < 10 else f"{value:,.0f}"  # noqa: PLR2004 - one digit before the point

@@ -27,8 +27,8 @@ class Spread:
     def __str__(self) -> str:
         """Return the median, with the deciles in brackets if there is more than one sample."""
         if self.count == 1:
-            return shown(self.median)
-        return f"{shown(self.median)} ({shown(self.low)} to {shown(self.high)})"
+            return spelled(self.median)
+        return f"{spelled(self.median)} ({spelled(self.low)} to {spelled(self.high)})"
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Table:
         return lines
 
 
-def shown(value: float) -> str:
+def spelled(value: float) -> str:
     """Return a number with three significant digits and no exponent."""
     if value == 0 or abs(value) >= 100:  # noqa: PLR2004 - three digits before the point
         return f"{value:,.0f}"

@@ -1,9 +1,9 @@
 """setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
 
-All state that changes in a process: here the running Telemetry, its lock and hooks, and the observers on foreign
-MeterProviders; the stand-in for the global MeterProvider (otel_ha.export.global_provider); the recorders of connected
-declarations (otel_ha.declare.instruments) with their generation (otel_ha.declare.ports); and the cached answer whether
-the SDK is supported (otel_ha.record.journal.trial).
+The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, its lock and
+hooks, and the observers on foreign MeterProviders; the stand-in for the global MeterProvider
+(otel_ha.export.global_provider); the recorders of connected declarations (otel_ha.declare.instruments) with their
+generation (otel_ha.declare.ports); and the cached answer whether the SDK is supported (otel_ha.record.journal.trial).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Telemetry:
             names = {instrument.name for instrument in set(self.catalog) ^ set(catalog)}
             differences.append(f"catalog: only one of them has {', '.join(sorted(names))}")
         if self.views != tuple(views):
-            differences.append("views: they differ")
+            differences.append(f"views: {len(self.views)} and {len(views)} others")
         message = f"telemetry is already set up, with other settings: {'; '.join(differences)}"
         if differences and not self.is_provisional:
             raise ConfigError(f"{message}; call setup_telemetry() once, or shut the first one down")
@@ -135,13 +135,15 @@ class Telemetry:
 
     @property
     def metrics_url(self) -> str | None:
-        """The URL for Prometheus to scrape; None if no port of our own is open."""
+        """The URL for Prometheus to scrape; None if telemetry opened no port."""
         return self._endpoint.metrics_url
 
     def prometheus_text(self) -> str:
         """Return the text that a scrape returns. Raises TelemetryError if the prometheus exporter is off."""
         if self._pipeline is None or self._pipeline.scrape is None:
-            raise TelemetryError("cannot scrape: telemetry is off, or metrics_exporters lacks prometheus")
+            raise TelemetryError(
+                "cannot scrape: telemetry is off, or the exporter prometheus is; add it to OTEL_METRICS_EXPORTER"
+            )
         return self._endpoint.text()
 
     @property

@@ -51,7 +51,7 @@ class Run:
     def collect(self, seconds: float) -> None:
         """Take a regular collection this many seconds after the last one."""
         self.clock.seconds += seconds
-        self.reader.store()
+        self.reader.collect_and_store()
 
 
 @contextmanager

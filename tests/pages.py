@@ -30,26 +30,14 @@ def run(code: str) -> str:
     return done.stdout
 
 
-def shown(output: str, page: str) -> bool:
+def appears(output: str, page: str) -> bool:
     """Whether an output has the lines that a page shows of it, in this order; "…" on the page stands for anything."""
     lines = ("^" + "[^\n]*".join(map(re.escape, line.split("…"))) + "$" for line in page.splitlines())
     return re.search(".*".join(lines), output, re.MULTILINE | re.DOTALL) is not None
 
 
-def broken_links(page: Path) -> list[str]:
-    """The links of a page that lead to no file, or to no heading of one."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    return [link for link in links if not _leads_somewhere(page, link)]
-
-
-def _leads_somewhere(page: Path, link: str) -> bool:
-    path, _, anchor = link.partition("#")
-    target = (page.parent / path).resolve() if path else page
-    return target.exists() and (not anchor or anchor in _anchors(target))
-
-
-def _anchors(page: Path) -> set[str]:
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    anchors = Anchors()
-    return {anchors.of(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+def anchors(page: str) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    made = Anchors()
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {made.of(heading) for heading in headings}

@@ -44,7 +44,7 @@ class MemoryReader(GatedReader, InMemoryMetricReader):
 class Recorded:
     """Connects declarations to an SDK with in-memory readers, until the block ends.
 
-    On a foreign MeterProvider every measurement goes through the public API; on our own they are `bound`.
+    On a foreign MeterProvider each measurement goes through the public API; with `journalled`, by the journal.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class Recorded:
         *instruments: Instrument,
         readers: int = 1,
         catalog: Catalog | None = None,
-        bound: bool = False,
+        journalled: bool = False,
         entity_metrics: bool = True,
     ) -> None:
         self.readers = [MemoryReader() for _ in range(readers)]
         everything = Catalog(*instruments, runtime.RECORDING_PROBLEMS) | (catalog or Catalog())
         config = TelemetryConfig(metrics_exporters=(), entity_metrics=entity_metrics, environ={})
-        foreign = None if bound else MeterProvider(self.readers, shutdown_on_exit=False)
+        foreign = None if journalled else MeterProvider(self.readers, shutdown_on_exit=False)
         self.pipeline = Pipeline(config, everything, foreign=foreign)
         self.provider = self.pipeline.provider
         for reader in self.readers:
             reader.gate = self.gate
-            if bound:
+            if journalled:
                 self.provider.add_metric_reader(reader)
 
     @property

@@ -12,10 +12,11 @@ from __future__ import annotations
 from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.words import amount, breaker_state, report, text
 from otel_ha.declare.instruments import Observable, state_set
+from otel_ha.declare.keys import Key, key_of
 from otel_ha.declare.ports import Attributes, Observer, Observing, Point, Recorder
 from otel_ha.vocabulary import ha_ingestor, ingest
 
-_Readings = dict[tuple[tuple[str, object], ...], list[Point]]
+_Readings = dict[Key, list[Point]]
 
 
 class Pushed:
@@ -33,7 +34,7 @@ class Pushed:
         if observer is None:
             return
         readings = self._of(observer)
-        key = tuple(series.items())
+        key = key_of(series)
         if key in readings or len(readings) < self.instrument.series // len(points):
             readings[key] = points
         else:

@@ -70,7 +70,7 @@ class Kind:
     secret: bool = False
     in_variable: tuple[Callable[[str], Any], str] | None = None
 
-    def shown(self, value: object) -> str:
+    def for_message(self, value: object) -> str:
         """Return a value's text for messages."""
         return MASK if self.secret else self.show(value)
 

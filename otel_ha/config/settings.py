@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, NoReturn, Self
 from otel_ha.config.frozen import FrozenMapping
 from otel_ha.config.parsing import REJECTED, Kind
 from otel_ha.config.secrets import MASK
+from otel_ha.config.urls import Url
 from otel_ha.errors import ConfigError
 
 __all__ = ["ARGUMENT", "DEFAULT", "Setting", "Settings", "setting", "settings"]
@@ -127,7 +128,7 @@ def reject(name: str, known: Setting, source: str, value: object, allowed: str |
     from_variable = source not in {ARGUMENT, DEFAULT}
     if allowed is None:
         allowed = known.kind.allowed_in_variable if from_variable else known.kind.allowed
-    shown = known.kind.shown(value)
+    shown = known.kind.for_message(value)
     message = f"{source if from_variable else name} is {shown}; allowed: {allowed}"
     raise ConfigError(message, setting=name, value=shown, allowed=allowed)
 
@@ -185,7 +186,8 @@ class Settings:
             except ConfigError as problem:
                 problems.append(problem)
             else:
-                self._put(name, value)
+                # Any text may be a URL with a token, which its repr then hides.
+                self._put(name, Url(value) if type(value) is str and "://" in value else value)
         _raise(problems)
         ours = [name for one in known.values() for name in one.variables if name.startswith(self.prefix)]
         stray = (name for name in sorted(variables) if name.startswith(self.prefix) and name not in ours)

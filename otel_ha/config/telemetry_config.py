@@ -258,7 +258,7 @@ class TelemetryConfig(Settings):
     def named(self, service_name: str) -> Self:
         """Return a copy with this service name; all other values stay as they are."""
         copied = copy.copy(self)
-        copied._put("service_name", service_name)
+        object.__setattr__(copied, "service_name", service_name)  # a frozen instance is set in this way
         return copied
 
     @property

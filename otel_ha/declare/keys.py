@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 def key_of(attributes: Attributes, *first: object) -> Key:
     """Return the key of an attribute set: `first`, then the keywords, then the values (cheaper than pairs).
 
-    Values that are equal have the same key whatever their type: 1, 1.0 and True. See is_exact().
+    Equal values of different types have the same key: 1, 1.0 and True. See is_exact().
     """
     return (*first, *attributes, *attributes.values())
 

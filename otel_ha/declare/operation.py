@@ -13,7 +13,7 @@ from otel_ha.declare.instruments import Attribute, Counter, Histogram, Synchrono
 from otel_ha.declare.keys import Key, is_exact, key_of
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Change, Recorder, Step
-from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_step
+from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_key
 from otel_ha.errors import CatalogError
 
 
@@ -41,7 +41,7 @@ class Operation:
             raise CatalogError(f"{name!r} has the unit {unit!r} and cannot measure durations; declare it with unit='s'")
         for instrument, keyword in ((self.in_flight, "state"), (self.discarded, "reason")):
             if instrument is not None and keyword not in self.accounts.keywords[instrument]:
-                raise CatalogError(f"{instrument.name!r} needs an attribute {keyword!r} to be part of an operation")
+                raise CatalogError(f"{instrument.name!r} lacks the attribute {keyword!r} of an operation; declare it")
 
     @functools.cached_property
     def accounts(self) -> Accounts:
@@ -89,10 +89,10 @@ class Operation:
         if seconds is None:
             self._report("invalid_amount", "", cannot_record(duration, self.duration))
             return
-        step = ended_step(outcome)
-        if not self._record_resolved(step, attributes, seconds):
+        key = ended_key(outcome)
+        if not self._record_resolved(key, attributes, seconds):
             changes = self.accounts.passed(outcome, seconds, attributes)
-            self._record_first(step, attributes, changes, "ended", varies=changes[0][0] is self.duration)
+            self._record_first(key, attributes, changes, "ended", varies=changes[0][0] is self.duration)
 
     def bind(self, /, **attributes: AttributeValue | None) -> BoundOperation:
         """Return this operation with its attributes resolved, for code that receives work often.
@@ -102,7 +102,7 @@ class Operation:
         return BoundOperation(self, attributes)
 
     def started(self, attributes: Attributes) -> None:
-        """Count work that started."""
+        """Count work that started; measured() calls this."""
         self._record(self.accounts.started(attributes), "started")
 
     def ended(
@@ -162,10 +162,10 @@ class Operation:
         if recorder is not None:
             recorder.record_together(changes, step, later=later)
 
-    def _record_resolved(self, step: Key, attributes: Attributes, amount: float = 1) -> bool:
+    def _record_resolved(self, key: Key, attributes: Attributes, amount: float = 1) -> bool:
         """Record a step that is resolved for these attributes; return whether it was recorded, or is inert.
 
-        `step` distinguishes steps with the same attributes: by the reason or the outcome.
+        `key` distinguishes steps with the same attributes: by the reason or the outcome.
         """
         resolved = self._resolved
         if resolved.generation is not GENERATION.current:
@@ -173,30 +173,30 @@ class Operation:
         if resolved.recorder is None:
             return True
         try:  # look_up() and key_of(), in place
-            batch = resolved.batches.get((*step, *attributes, *attributes.values()))
+            batch = resolved.batches.get((*key, *attributes, *attributes.values()))
         except Exception:  # noqa: BLE001 - see look_up()
             return False
         return batch is not None and batch.record(amount)
 
     def _record_first(
         self,
-        step: Key,
+        key: Key,
         attributes: Attributes,
         changes: Sequence[Change],
-        kind: Step,
+        step: Step,
         *,
         varies: bool = False,
     ) -> None:
         """Record a step that is not resolved for these attributes, and resolve it for the next time."""
         resolved = self.resolved()
         declared = self._check(attributes)
-        self._record(changes, kind)
-        key = key_of(attributes, *step)
+        self._record(changes, step)
+        key = key_of(attributes, *key)
         if not declared or not is_exact(key) or resolved.recorder is None or resolved.recorder.fast is None:
             return
         with suppress(Exception):  # a subclass of str may do anything when it is hashed
             if key not in resolved.batches and len(resolved.batches) < MOST_RESOLVED:
-                batch = resolved.recorder.fast.batch(changes, kind, varies=varies)
+                batch = resolved.recorder.fast.batch(changes, step, varies=varies)
                 if batch is not None:
                     batch.generation = resolved.generation
                     resolved.batches[key] = batch

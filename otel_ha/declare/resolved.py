@@ -98,7 +98,7 @@ class BoundOperation:
     def record(self, duration: float, /, outcome: Outcome | Discarded = OK) -> None:
         """Count work that took `duration` seconds, measured elsewhere; see Operation.record."""
         seconds = plain_duration(duration)
-        if seconds is None or not self._record_resolved(ended_step(outcome), seconds):
+        if seconds is None or not self._record_resolved(ended_key(outcome), seconds):
             self._operation.record(duration, outcome, **self._attributes)
 
     def _record_resolved(self, step: Key, amount: float) -> bool:
@@ -127,6 +127,6 @@ class BoundOperation:
         return batch
 
 
-def ended_step(outcome: Outcome | Discarded) -> Key:
+def ended_key(outcome: Outcome | Discarded) -> Key:
     """Return the key of an end of work; a receipt has the key (), a discard from the queue (reason,)."""
     return (None, None, outcome.reason) if isinstance(outcome, Discarded) else (None, outcome)

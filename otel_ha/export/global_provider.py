@@ -49,6 +49,7 @@ def foreign_provider() -> metrics.MeterProvider | None:
 
 
 def _is_placeholder(provider: metrics.MeterProvider) -> bool:
-    """Whether a provider stands for "none set": apart from its no-op provider, the API has no other one itself."""
-    in_api = type(provider).__module__.partition("._")[0] == metrics.__name__
+    """Whether a provider stands for "none set": every provider of the API's own is a placeholder, but the no-op one."""
+    module = type(provider).__module__
+    in_api = module == metrics.__name__ or module.startswith(f"{metrics.__name__}.")
     return in_api and not isinstance(provider, metrics.NoOpMeterProvider)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib import metadata
 from typing import Any
 
 from opentelemetry import metrics
@@ -153,7 +154,7 @@ class Pipeline:
         try:
             provider.shutdown(timeout_millis=timeout * 1e3)
         except Exception as error:  # noqa: BLE001 - the SDK collects the exceptions of its readers; the service is ending
-            _logger.warning("shutdown: %s", error)
+            _logger.warning("shutting down failed: %s", error)
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -206,8 +207,9 @@ class Pipeline:
         """Return a new journal; None if each measurement has to go through the SDK."""
         if not is_supported():
             _logger.warning(
-                "this version of the OpenTelemetry SDK is not fully supported: recording goes through its API, "
-                "which is slower"
+                "opentelemetry-sdk %s is not fully supported: recording goes through its API, which is slower; "
+                "install another version",
+                metadata.version("opentelemetry-sdk"),
             )
             return None
         # If every measurement may become an exemplar, the SDK has to see every one.

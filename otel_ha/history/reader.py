@@ -44,7 +44,7 @@ class HistoryReader(GatedReader, MetricReader):
         self._history.connect(self.collect_provisionally)
         self._thread.start()
 
-    def store(self, *, provisional: bool = False) -> None:
+    def collect_and_store(self, *, provisional: bool = False) -> None:
         """Collect now; a failure is logged and counted."""
         with self._one_at_a_time:
             self._received = ()
@@ -54,13 +54,13 @@ class HistoryReader(GatedReader, MetricReader):
                 self._history.take(self._received, self._increases(), provisional=provisional)
             except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
                 if self.delivery.failed(str(error) or type(error).__name__):
-                    _logger.warning("the history lacks a collection, because it failed: %r", error)
+                    _logger.warning("a collection for the history failed: %r; the next one follows as usual", error)
             else:
                 self.delivery.succeeded()
 
     def collect_provisionally(self) -> None:
         """Collect now; the next collection replaces this one."""
-        self.store(provisional=True)
+        self.collect_and_store(provisional=True)
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         """Collect a last time and stop, within the timeout."""
@@ -76,9 +76,9 @@ class HistoryReader(GatedReader, MetricReader):
     def _work(self) -> None:
         self._ending.wait(min(_FIRST, self._history.interval))
         while not self._ending.is_set():
-            self.store()
+            self.collect_and_store()
             self._ending.wait(self._history.interval)
-        self.store()
+        self.collect_and_store()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as in MetricReader
         self.gate.end()

@@ -20,8 +20,8 @@ class FastPath:
     """The start and the ends of work with one attribute set, resolved.
 
     `started` is appended to when work starts, and is shortened beyond `limit`; it is None until the attributes are
-    resolved, or if they cannot be. `ended_ok` takes the duration of work that ended with the outcome ok. Only a path that
-    `is_shared` with later work is worth resolving.
+    resolved, or if they cannot be. `ended_ok` takes the duration of work that ended with the outcome ok. Only a path
+    that `is_shared` with later work is worth resolving.
     """
 
     __slots__ = (
@@ -94,9 +94,7 @@ class FastPath:
         """Resolve this end, and the start, both of which were recorded before."""
         accounts, attributes = self.operation.accounts, self.attributes
         if self.started is None:
-            start_batch = (
-                fast.batch(accounts.started(attributes), "started", varies=False) if fast is not None else None
-            )
+            start_batch = fast.batch(accounts.started(attributes), "started", varies=False)
             if start_batch is None:
                 self.is_shared = False  # nor will it be possible later
                 return

@@ -1,4 +1,4 @@
-"""A collection, walked through: the one loop over resources, scopes and metrics."""
+"""The loop over the resources, scopes and metrics of a collection."""
 
 from __future__ import annotations
 

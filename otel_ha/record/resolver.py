@@ -23,7 +23,7 @@ class Shared:
 
     problems: Problems
     gate: CollectionGate = field(default_factory=CollectionGate)
-    kept: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
+    within_budget: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
     """The values within each attribute's budget: the same on every instrument, or their accounts would differ."""
 
 
@@ -64,7 +64,7 @@ class Resolver:
         self._instrument = instrument
         self._problems = shared.problems
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
-        self._kept = {a.keyword: shared.kept.setdefault(a, set()) for a in instrument.attributes}
+        self._within_budget = {a.keyword: shared.within_budget.setdefault(a, set()) for a in instrument.attributes}
         self.series: dict[Identity, Any] = {}
         """The attribute sets in use, each with an object of the recorder's; at first, with itself."""
         self.reports = 0
@@ -104,7 +104,7 @@ class Resolver:
     def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
         value = _plain_value(value)
         if not _can_be_sent(value):
-            message = f"{attribute.name} is {shown(value)}; allowed: Unicode text, a 64-bit number or a bool"
+            message = f"{attribute.name} is {shown(value)}; allowed: Unicode text, 64-bit numbers; recorded as {OTHER}"
             self._report("invalid_value", attribute.name, message)
             return OTHER
         if attribute.values and value not in attribute.values:
@@ -113,18 +113,18 @@ class Resolver:
             self._report("undeclared_value", attribute.name, message)
             return OTHER
         if attribute.budget and not self._is_within_budget(attribute, value):
-            most = attribute.budget
-            message = f"{attribute.name} has more than {most} values; {shown(value)} is recorded as {OTHER}"
+            beyond = f"{attribute.name} has more than {attribute.budget} values"
+            message = f"{beyond}; {shown(value)} is recorded as {OTHER}; raise its budget="
             self._report("budget_exceeded", attribute.name, message)
             return OTHER
         return value
 
     def _is_within_budget(self, attribute: Attribute, value: AttributeValue) -> bool:
-        kept = self._kept[attribute.keyword]
-        if value not in kept:
-            if len(kept) >= (attribute.budget or 0):
+        known = self._within_budget[attribute.keyword]
+        if value not in known:
+            if len(known) >= (attribute.budget or 0):
                 return False
-            kept.add(value)
+            known.add(value)
         return True
 
     def _is_within_series(self, resolved: dict[str, AttributeValue], *, reserve: bool = False) -> bool:
@@ -134,7 +134,7 @@ class Resolver:
                 most = self._instrument.series
                 if not reserve:
                     later = f"with {self._widest}={OTHER}" if self._widest else "as otel.metric.overflow"
-                    message = f"more than {most} attribute sets; later ones are recorded {later}"
+                    message = f"more than {most} attribute sets; later ones are recorded {later}; raise its series="
                     self._report("series_exceeded", "", message)
                 return False
             self.series[series] = series

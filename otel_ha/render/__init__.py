@@ -1,1 +1,1 @@
-"""From declarations to text, so that nobody writes these pages by hand."""
+"""Rendering: text from declarations, for pages that must match the code."""

@@ -63,8 +63,8 @@ def _groups(sources: Sequence[NamedCatalog]) -> str:
     used = [instrument.group for source in sources for instrument in source.catalog]
     rows = []
     for group in GROUPS:
-        known = _switch(group)
-        switch = (code(f"{group}_metrics"), code(known.variables[0]), "on" if known.default else "off")
+        name, known = _switch(group)
+        switch = (code(name), code(known.variables[0]), "on" if known.default else "off")
         rows.append((code(group), *switch, str(used.count(group))))
     return table(("Group", "Setting", "Variable", "Default", "Metrics on this page"), rows)
 
@@ -130,9 +130,9 @@ def _kind(instrument: Instrument) -> str:
 
 
 def _group(group: str) -> str:
-    known = _switch(group)
+    name, known = _switch(group)
     state = "on" if known.default else "off"
-    return f"`{group}`, {state} by default; `{group}_metrics` or `{known.variables[0]}` switches it"
+    return f"`{group}`, {state} by default; `{name}` or `{known.variables[0]}` switches it"
 
 
 def _limit(instrument: Instrument) -> str:
@@ -150,5 +150,5 @@ def _expiry(instrument: Counter) -> str:
     return f"after {known.default:g} s without a new value; `{known.variables[0]}` sets the time"
 
 
-def _switch(group: str) -> Setting:
-    return settings(TelemetryConfig)[f"{group}_metrics"]
+def _switch(group: str) -> tuple[str, Setting]:
+    return next((name, known) for name, known in settings(TelemetryConfig).items() if known.group == group)

@@ -11,7 +11,7 @@ import pytest
 
 from otel_ha.config.settings import settings
 from otel_ha.config.telemetry_config import TelemetryConfig
-from tests.pages import ROOT, blocks, run, shown
+from tests.pages import ROOT, appears, blocks, run
 
 PAGE = ROOT / "README.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ from otel_ha.vocabulary import ingest
 telemetry = setup_telemetry("ha-ingestor")
 seen_before, message = lambda message: True, "on"
 """
-# The first program has to do without any; two go on from one that has started.
+# The first program runs alone; two others continue one that has started.
 PROGRAMS = list(zip(["", START, "", START], blocks(PAGE), strict=True))
 
 
@@ -38,9 +38,9 @@ def test_the_three_lines_are_numbered_in_order():
 def test_the_three_lines_make_the_metrics_that_are_shown():
     (expected,) = (block for block in blocks(PAGE, "text") if block.startswith("homeassistant_"))
     output = run(f"{blocks(PAGE)[0]}print(telemetry.prometheus_text())")
-    numbers = re.compile(r" 0\.22$", re.MULTILINE)  # CPU time is another each time
+    numbers = re.compile(r" 0\.22$", re.MULTILINE)  # CPU time varies
     for line in numbers.sub(" …", expected).splitlines():
-        assert shown(output, line), line
+        assert appears(output, line), line
 
 
 def test_both_discards_of_the_queue_are_counted():
@@ -58,7 +58,7 @@ def test_the_demo_prints_lines_of_the_form_that_is_shown():
     for line in expected.splitlines():
         form = re.sub(r"(?:\d[\d,.]*|-)(?= |\)|/|:|,|$)(?: (?:µs|ms|s|MiB)\b)?", "…", line)
         form = re.sub(r"\[ +…", "[…", form)
-        assert shown(printed, form), form
+        assert appears(printed, form), form
 
 
 def test_the_defaults_in_the_table_are_those_of_the_code():

@@ -19,7 +19,7 @@ import yaml
 from otel_ha.config.settings import settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
-from tests.pages import ROOT, blocks, run, shown
+from tests.pages import ROOT, appears, blocks, run
 from tests.servers.prometheus import Scrape
 from tests.servers.running import HOST, eventually, free_ports
 
@@ -122,9 +122,9 @@ def test_the_commands_of_a_section_say_what_it_shows(trouble, tmp_path):
                 command = block
                 output = ask(command)
             elif is_log:
-                eventually(lambda block=block: shown(log.read_text(encoding="utf-8"), block))
+                eventually(lambda block=block: appears(log.read_text(encoding="utf-8"), block))
             else:
-                eventually(lambda block=block, command=command: shown(ask(command), block))
+                eventually(lambda block=block, command=command: appears(ask(command), block))
     if trouble.section == "No endpoint":
         assert len(output.splitlines()) == 1
     if trouble.section == "Host metrics look wrong":
@@ -152,7 +152,7 @@ def test_prometheus_says_that_it_does_not_reach_the_service(make_prometheus, pro
     prometheus = make_prometheus([Scrape("my-service", f"{HOST}:{port}")]).start()
     (_, _, command), (_, _, expected) = parts("No data in Prometheus")
     command = command.replace("http://127.0.0.1:9090", prometheus.url).replace("promtool", str(promtool), 1)
-    eventually(lambda: shown(ask(command), expected.replace("9464", port)))
+    eventually(lambda: appears(ask(command), expected.replace("9464", port)))
 
 
 @pytest.mark.servers

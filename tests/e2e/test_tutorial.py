@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import ROOT, shown
+from tests.pages import ROOT, appears
 from tests.servers.fixtures import needed
 from tests.servers.running import eventually, free_ports
 
@@ -78,7 +78,7 @@ class Reader:
                 return self.terminals[terminal][1].read_text(encoding="utf-8")
             return self.run(commands)
 
-        eventually(look, lambda output: shown(output, expected), timeout=60)
+        eventually(look, lambda output: appears(output, expected), timeout=60)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ class Accounting(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.recorded = Recorded(catalog=ingest.CATALOG, readers=2, bound=self.bound)
+        self.recorded = Recorded(catalog=ingest.CATALOG, readers=2, journalled=self.bound)
         self.recorded.__enter__()
         self.queued: list[str] = []
         self.active: list[tuple[str, object]] = []
@@ -161,7 +161,7 @@ ACTIONS = st.lists(
 @settings(max_examples=30, deadline=None)
 @given(work=st.lists(ACTIONS, min_size=1, max_size=4))
 def test_the_accounts_add_up_in_concurrent_collections(bound, work):
-    with Recorded(catalog=ingest.CATALOG, readers=2, bound=bound) as recorded:
+    with Recorded(catalog=ingest.CATALOG, readers=2, journalled=bound) as recorded:
         stop, torn = threading.Event(), []
 
         def read(reader):
@@ -185,7 +185,7 @@ def test_the_accounts_add_up_in_concurrent_collections(bound, work):
 
 @pytest.mark.parametrize("bound", [False, True])
 def test_the_accounts_add_up_under_load(bound):
-    with Recorded(catalog=ingest.CATALOG, readers=2, bound=bound) as recorded:
+    with Recorded(catalog=ingest.CATALOG, readers=2, journalled=bound) as recorded:
         stop, torn = threading.Event(), []
 
         def read(reader):

@@ -460,7 +460,7 @@ def test_a_file_that_cannot_be_read_is_refused(file: Path) -> None:
 
 def test_a_configuration_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        configured().export_interval = 3  # type: ignore[misc]
+        configured().export_interval = 3  # type: ignore[misc]  # frozen, as tested
 
 
 def test_configurations_are_equal_regardless_of_where_their_values_came_from() -> None:
@@ -556,7 +556,7 @@ def everything_of(config: TelemetryConfig) -> Iterator[str]:
     yield logging.makeLogRecord({"msg": "started with %s, %r", "args": (config, config)}).getMessage()
 
 
-def shown(environ: Mapping[str, str], **arguments: Any) -> str:
+def texts_of(environ: Mapping[str, str], **arguments: Any) -> str:
     """Return every text that a configuration shows, or its error if it cannot be made."""
     try:
         config = configured(environ, **arguments)
@@ -574,29 +574,29 @@ def unpicklable(config: TelemetryConfig) -> Exception:
 
 @given(st.sampled_from(WAYS), secret_texts)
 def test_no_secret_from_the_environment_is_shown(way: str, secret: str) -> None:
-    assert MARK not in shown(given_as(way, secret))
+    assert MARK not in texts_of(given_as(way, secret))
 
 
 @given(st.sampled_from(WAYS), secret_texts)
 def test_no_secret_from_an_argument_is_shown(way: str, secret: str) -> None:
-    assert MARK not in shown({}, **arguments_of(given_as(way, secret)))
+    assert MARK not in texts_of({}, **arguments_of(given_as(way, secret)))
 
 
 @given(st.sampled_from(WAYS), secret_texts)
 def test_no_secret_is_shown_if_another_setting_is_wrong(way: str, secret: str) -> None:
-    assert MARK not in shown({**given_as(way, secret), "OTEL_HA_HANDLE_SIGTERM": "maybe"})
+    assert MARK not in texts_of({**given_as(way, secret), "OTEL_HA_HANDLE_SIGTERM": "maybe"})
 
 
 @pytest.mark.parametrize("name", ["endpoint_password", "otlp_headers", "otlp_endpoint"])
 @pytest.mark.parametrize("value", [MARK.encode(), [MARK], {MARK: MARK}, {"a": [MARK]}, (MARK,)])
 def test_no_secret_of_another_type_is_shown(name: str, value: object) -> None:
-    assert MARK not in shown({}, **{name: value})
+    assert MARK not in texts_of({}, **{name: value})
 
 
 def test_no_secret_that_is_not_even_unicode_is_shown() -> None:
     variables = {"OTEL_HA_ENDPOINT_USERNAME": "me", "OTEL_HA_ENDPOINT_PASSWORD": f"{MARK}\udcff"}
-    assert MARK not in shown(variables)
-    assert MARK not in shown({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{MARK}\udcff@host"})
+    assert MARK not in texts_of(variables)
+    assert MARK not in texts_of({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://me:{MARK}\udcff@host"})
 
 
 @given(st.text(string.ascii_letters, min_size=8))

@@ -9,8 +9,8 @@ import pytest
 
 import otel_ha.vocabulary
 from otel_ha.declare.instruments import Attribute, Instrument
+from tests.pages import ROOT, anchors
 
-ROOT = Path(__file__).parents[2]
 SUFFIXES = {".md", ".py", ".yaml", ".yml"}
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "Makefile", "pyproject.toml")),
@@ -24,7 +24,6 @@ DOCUMENTS = [
 
 FENCED = re.compile(r"^( *)```.*?^\1```", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)\s]+)\)")
-HEADING = re.compile(r"^#+ +(.+)$", flags=re.MULTILINE)
 # A path from the top, wherever it stands in the text.
 FROM_TOP = re.compile(r"(?<![\w/.-])((?:benchmarks|collector-config|docs|examples|otel_ha|tests)/[\w./-]*)")
 # A path in backticks: from the top, beside the document, or within the package.
@@ -61,13 +60,7 @@ def leads(link: str, text: str, document: Path) -> bool:
         if not section or not target.is_file():
             return target.exists()
         text = target.read_text(encoding="utf-8")
-    return section in sections(text)
-
-
-def sections(page: str) -> set[str]:
-    """Return the anchors that a page's headings get."""
-    headings = HEADING.findall(FENCED.sub("", page))
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return section in anchors(text)
 
 
 def resolves(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The bound path on the real SDK: threads, readers, spans, forks and the fallback to the public API."""
+"""The journal on the real SDK: threads, readers, spans, forks and the fallback to the public API."""
 
 import ast
 import contextlib
@@ -141,11 +141,11 @@ class Stubborn(int):
 # ---- The choice of path
 
 
-def test_the_installed_sdk_can_be_bound_to():
+def test_the_installed_sdk_is_supported():
     assert is_supported()
 
 
-def test_an_sdk_that_cannot_withhold_series_from_a_reader_cannot_be_bound_to(monkeypatch):
+def test_an_sdk_that_cannot_withhold_series_from_a_reader_is_not_supported(monkeypatch):
     monkeypatch.setattr(otel_ha.record.journal.trial, "withhold_from", lambda *_: None)
     assert not is_supported.__wrapped__()
 
@@ -158,23 +158,23 @@ def test_an_sdk_that_cannot_withhold_series_from_a_reader_cannot_be_bound_to(mon
         ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off"),
     ],
 )
-def test_whether_an_sdk_can_be_bound_to_depends_on_no_environment(monkeypatch, variable, value):
+def test_whether_an_sdk_is_supported_depends_on_no_environment(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
     assert is_supported.__wrapped__()
 
 
-def test_whether_an_sdk_can_be_bound_to_does_not_depend_on_the_span(tracer):
+def test_whether_an_sdk_is_supported_does_not_depend_on_the_span(tracer):
     with tracer.start_as_current_span("start"):
         assert is_supported.__wrapped__()
 
 
-def test_counters_and_histograms_are_bound():
+def test_counters_and_histograms_use_the_journal():
     with Running():
         assert [type(each.recorder) for each in (THINGS, LEVEL, WIDTH, WORK)] == [JournalRecorder] * 4
         assert not isinstance(HEAT.recorder, JournalRecorder)
 
 
-def test_an_sdk_that_cannot_be_bound_to_exports_the_same(monkeypatch):
+def test_an_unsupported_sdk_exports_the_same(monkeypatch):
     def export():
         with Running({}, ALL_DELTA) as running:
             out = []
@@ -183,9 +183,9 @@ def test_an_sdk_that_cannot_be_bound_to_exports_the_same(monkeypatch):
                 out += [running.collect(0), running.collect(1)]
             return out
 
-    bound = export()
+    journalled = export()
     monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: False)
-    assert export() == bound
+    assert export() == journalled
 
 
 def test_measurements_while_the_meter_is_disabled_are_left_out_on_either_path(monkeypatch):
@@ -199,9 +199,9 @@ def test_measurements_while_the_meter_is_disabled_are_left_out_on_either_path(mo
                     out += [running.collect(0), running.collect(1)]
             return out
 
-    bound = export()
+    journalled = export()
     monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: False)
-    assert export() == bound
+    assert export() == journalled
 
 
 def test_measurements_while_the_meter_is_disabled_are_left_out_even_if_a_reader_joins():
@@ -221,7 +221,7 @@ def test_a_series_first_recorded_while_the_meter_is_disabled_is_found_once_it_is
         assert running.collect()[THINGS.name] == {frozenset({("test.shape", "round")}): 1}
 
 
-def test_an_sdk_that_cannot_be_bound_to_is_warned_of_once_per_set_up(monkeypatch, caplog):
+def test_an_unsupported_sdk_is_warned_of_once_per_set_up(monkeypatch, caplog):
     monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: False)
     for expected in (1, 2):
         with Running() as running:
@@ -316,7 +316,7 @@ def test_a_reader_that_left_takes_nothing_with_it():
 
 
 VIEWS = {
-    "bound": (),
+    "by the journal": (),
     "in flight by a View": (View(instrument_name=ingest.IN_FLIGHT.name),),
     "duration by a View": (View(instrument_name=ingest.EVENT_DURATION.name),),
     "received by a View": (View(instrument_name=ingest.RECEIVED.name),),
@@ -592,7 +592,7 @@ def test_a_delta_reader_keeps_every_declared_series_apart():
         }
 
 
-def test_every_declarable_bound_can_be_bound():
+def test_every_declarable_bucket_bound_is_exported():
     for buckets in ((5e-324, 1.0), (1.0, 1.7e308), (1e-300, 1e300), (-2.0, -1.0), (0.0,)):
         wide = Histogram("test.wide", unit="m", description="Wide.", buckets=buckets)
         with Running(catalog=Catalog(wide, runtime.RECORDING_PROBLEMS)) as running:

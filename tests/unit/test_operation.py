@@ -13,9 +13,9 @@ EVENT, QUEUED = ingest.EVENT, ingest.QUEUED_EVENT
 MQTT = {"source": "mqtt"}
 
 
-@pytest.fixture(params=["through the API", "bound"])
+@pytest.fixture(params=["through the API", "by the journal"])
 def recorded(request):
-    with Recorded(catalog=ingest.CATALOG, bound=request.param == "bound") as recorded:
+    with Recorded(catalog=ingest.CATALOG, journalled=request.param == "by the journal") as recorded:
         yield recorded
 
 
@@ -334,12 +334,12 @@ def test_a_bound_operation_never_raises(recorded, wrong):
 @pytest.mark.parametrize("outcome", ["ok", "error", Discarded("late")])
 def test_a_repeated_end_is_counted_by_one_append_with_its_own_duration_and_outcome(outcome):
     bound = EVENT.bind(source="mqtt")
-    with Recorded(catalog=ingest.CATALOG, bound=True, entity_metrics=False) as recorded:
+    with Recorded(catalog=ingest.CATALOG, journalled=True, entity_metrics=False) as recorded:
         for duration in (0.25, 0.5, 1.0, 2.0):
             bound.record(duration, outcome)
             EVENT.record(duration, outcome, source="mqtt")
-        [group] = EVENT.resolved().batches.values()
-        assert len(group.amounts) == 7
+        [batch] = EVENT.resolved().batches.values()
+        assert len(batch.amounts) == 7
         if isinstance(outcome, Discarded):
             assert recorded.value(ingest.DISCARDED, source="mqtt", reason="late") == 8
         else:
@@ -355,7 +355,7 @@ def test_an_attribute_that_a_step_sets_cannot_be_bound(keyword):
 
 def test_a_bound_operation_finds_the_steps_that_another_thread_resolved():
     bound = EVENT.bind(source="mqtt")
-    with Recorded(catalog=ingest.CATALOG, bound=True) as recorded:
+    with Recorded(catalog=ingest.CATALOG, journalled=True) as recorded:
         barrier = threading.Barrier(2)
 
         class Slow(Resolved):
@@ -394,12 +394,12 @@ def test_a_step_with_a_strange_value_never_raises_and_is_counted(recorded, wrong
     assert account(recorded) == (2, 1, 1, 0)
 
 
-@pytest.mark.parametrize("bound_path", [True, False])
-def test_a_bound_operation_works_across_telemetries(bound_path):
+@pytest.mark.parametrize("journalled", [True, False])
+def test_a_bound_operation_works_across_telemetries(journalled):
     bound = EVENT.bind(source="mqtt")
     bound.receive()  # inert
     for _ in range(2):
-        with Recorded(catalog=ingest.CATALOG, bound=bound_path) as recorded:
+        with Recorded(catalog=ingest.CATALOG, journalled=journalled) as recorded:
             for _ in range(3):
                 bound.receive()
             assert account(recorded) == (3, 0, 0, 3)

@@ -245,7 +245,7 @@ def test_recording_never_raises(amount, attributes):
 # Problems
 
 
-def test_problems_of_the_problem_counter_do_not_recursese():
+def test_problems_of_the_problem_counter_do_not_recurses():
     with Recorded(THINGS) as recorded:
         for i in range(runtime.RECORDING_PROBLEMS.series + 5):
             THINGS.add(1, **{f"undeclared_{i}": 1})

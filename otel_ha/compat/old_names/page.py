@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.old_names.table import OLD_NAMES
 from otel_ha.declare.instruments import Instrument
+from otel_ha.render.markdown import code, table
 
 __all__ = ["render_page"]
 
@@ -39,7 +40,7 @@ def _names() -> str:
         )
         for old in OLD_NAMES
     )
-    return _table(("Earlier name (and labels)", "Recorded as", "Otherwise derived from", "Prefer"), rows)
+    return table(("Earlier name (and labels)", "Recorded as", "Otherwise derived from", "Prefer"), rows)
 
 
 def _calls() -> str:
@@ -48,23 +49,15 @@ def _calls() -> str:
         for call in old.calls:
             calls.setdefault(call, {}).update(dict.fromkeys(old.recorded))
     rows = ((f"`{call}()`", "<br>".join(map(_spelling, recorded))) for call, recorded in sorted(calls.items()))
-    return _table(("Call", "Records"), rows)
+    return table(("Call", "Records"), rows)
 
 
 def _spelling(instrument: Instrument) -> str:
-    return f"`{instrument.prometheus_name}`"
+    return code(instrument.prometheus_name)
 
 
 def _in_brackets(labels: Iterable[str]) -> str:
     return f" ({', '.join(labels)})" if labels else ""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "".join((_row(head), f"|{'-|' * len(head)}\n", *map(_row, rows)))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |\n"
 
 
 _TABLES: Final[Mapping[str, Callable[[], str]]] = {"names": _names, "calls": _calls}

@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics.view import Aggregation
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.delivery import Delivery
 from otel_ha.record.gate import CollectionGate, GatedReader
-from otel_ha.record.journal.sdk import thread_of
+from otel_ha.record.journal.sdk import SDK_EXPORT_LOGGER, thread_of
 
 _logger = logging.getLogger("otel_ha")
 
@@ -32,11 +32,10 @@ _CHATTY = (
     "opentelemetry.exporter.otlp.common.http",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
-    "opentelemetry.sdk.metrics._internal.export",
+    SDK_EXPORT_LOGGER,
 )
 LAST_TRY = 0.5
-"""Seconds into a shutdown after which an attempt that fails is the last one. The exporters wait about a second before
-the
+"""Seconds into a shutdown after which a failed attempt is the last one. The exporters wait about a second before the
 second attempt and two before the third: a service without a receiver ends after one second, not after five."""
 
 # The least time in seconds that a collection has for its callbacks.
@@ -123,7 +122,7 @@ class WatchedExporter(MetricExporter):
         """Note a push that arrived; the first one after an outage is logged."""
         failures = self._delivery.succeeded()
         if failures:
-            _logger.warning("push to %s works again, after %d failures", self._delivery.target, failures)
+            _logger.warning("push to %s works again (failures: %d)", self._delivery.target, failures)
 
     def _failed(self, why: str) -> None:
         """Note a push that failed; the first one of an outage is logged."""
@@ -202,7 +201,7 @@ class PushReader(GatedReader, PeriodicExportingMetricReader):
                 self.force_flush(timeout_millis=max(timeout, _LEAST) * 1e3)
                 arrived.append(not self.delivery.failures)
 
-        # The exporters have a timeout of their own.
+        # The exporters have their own timeout.
         thread = threading.Thread(target=push, name="otel-ha-flush", daemon=True)
         try:
             thread.start()

@@ -50,7 +50,7 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     try:
         exporter = _grpc_exporter(config) if config.otlp_protocol == "grpc" else _http_exporter(config)
     except (OSError, ValueError) as error:  # an invalid certificate, or a variable that only the exporter reads
-        raise ConfigError(f"the OTLP exporter ({config.otlp_protocol}) cannot be made: {error}") from error
+        raise ConfigError(f"the OTLP exporter ({config.otlp_protocol}) rejects its settings: {error}") from error
     aggregation: dict[type, Aggregation] = {}
     if config.otlp_histogram_aggregation.startswith("base2"):
         aggregation[Histogram] = ExponentialBucketHistogramAggregation()
@@ -104,7 +104,8 @@ def _http_exporter(config: TelemetryConfig) -> MetricExporter:
     )
     if omit and not transport and not omit_headers(exporter, omit):
         _logger.warning(
-            "the OTLP exporter also sends the header %s of the environment; unset it in OTEL_EXPORTER_OTLP_HEADERS",
+            "the OTLP exporter also sends these headers of the environment: %s; remove them from "
+            "OTEL_EXPORTER_OTLP_METRICS_HEADERS or OTEL_EXPORTER_OTLP_HEADERS",
             ", ".join(sorted(omit)),
         )
     return exporter

@@ -1,8 +1,8 @@
 """The OTLP exporter's private parts: the lighter of its HTTP transports, and the headers that it sends.
 
 By default the exporter sends by requests, which searches the environment for proxies at each push, and whose import
-takes a quarter of the time of setting up. urllib3 does for plain HTTP without a proxy. Over TLS, through a proxy and
-with a session from the environment, requests remains: it brings certificates, and knows proxies.
+takes a quarter of the time of setting up. For plain HTTP without a proxy, urllib3 is enough. Over TLS, through a proxy
+and with a session from the environment, the exporter keeps requests, which has certificates and proxy support.
 """
 
 from __future__ import annotations

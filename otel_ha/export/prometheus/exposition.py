@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from importlib import metadata
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import (
@@ -50,7 +51,9 @@ def exposition(encode: Encode) -> Exposition:
     trusted = "".join(Exposition(encode).chunks(trial, ())) == Exporter(target_info=True).text(trial, encode)
     if not trusted:
         _logger.warning(
-            "this version of prometheus_client is not fully supported: it writes every scrape itself, slowly"
+            "prometheus_client %s is not fully supported: it writes every scrape itself, which is slower; "
+            "install another version",
+            metadata.version("prometheus_client"),
         )
     return Exposition(encode, trusted=trusted)
 

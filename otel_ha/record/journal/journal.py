@@ -1,7 +1,7 @@
 """The journal: measurements wait here in lists, and are settled when a collection starts.
 
 Appending to a list takes no lock and is atomic, so a measurement, or a batch that is one entry, is recorded completely
-or not at all, whatever thread, signal handler or finalizer it interrupts.
+or not at all, even if it interrupts a thread, a signal handler or a finalizer.
 """
 
 from __future__ import annotations

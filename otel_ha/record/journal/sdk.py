@@ -1,8 +1,8 @@
-"""The one module that uses private parts of the OpenTelemetry SDK; `trial` tells whether they work as expected.
+"""The only module that uses private parts of the OpenTelemetry SDK; the trial checks that they work as expected.
 
-It holds the SDK's own aggregations with an entry for many measurements at once, the MeterProvider of a pipeline, and
-the few functions that reach into a provider. Without one of the private names, the trial fails and everything is
-recorded through the public API; the functions that run in that case as well have a fallback of their own.
+It contains the SDK's aggregations with an entry for many measurements at once, the MeterProvider of a pipeline, and the
+few functions that look inside a provider. If a private name is missing, the trial fails and everything is recorded
+through the public API; functions that also run in that case have a fallback.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ else:
         )
     except ImportError:  # another SDK: the trial fails, and none of the classes below is used
         _ExplicitBucketHistogramAggregation = _LastValueAggregation = _SumAggregation = object
+
+
+SDK_EXPORT_LOGGER = "opentelemetry.sdk.metrics._internal.export"
+"""The logger by which the SDK's periodic reader reports a failed push; of another name, its lines stay in the log."""
 
 
 # ---- Aggregations
@@ -225,7 +229,7 @@ class CellHistogram(ExplicitBucketHistogramAggregation):
 class OwnProvider(MeterProvider):
     """The SDK's MeterProvider, on even if OTEL_SDK_DISABLED is set, and shut down only by its maker.
 
-    Its `journal`, where it has one, is settled before readers join and before meters are switched on or off.
+    Its `journal`, if it has one, is settled before readers join and before meters are switched on or off.
     """
 
     def __init__(self, **arguments: Any) -> None:

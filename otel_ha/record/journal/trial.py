@@ -1,4 +1,4 @@
-"""The trial: whether the SDK's private parts work as the journal expects, tried on a pipeline of its own."""
+"""The trial: whether the SDK's private parts work as the journal expects, tried on a separate pipeline."""
 
 from __future__ import annotations
 

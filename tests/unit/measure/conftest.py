@@ -21,7 +21,7 @@ VALUE_ERROR = (("outcome", "error"), ("type", "ValueError"))
 
 @pytest.fixture(params=["through the API", "bound"])
 def recorded(request):
-    with Recorded(WORK, catalog=ingest.CATALOG, bound=request.param == "bound") as recorded:
+    with Recorded(WORK, catalog=ingest.CATALOG, journalled=request.param == "bound") as recorded:
         yield recorded
 
 

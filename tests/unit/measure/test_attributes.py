@@ -32,7 +32,7 @@ def test_an_attribute_is_computed_at_the_start(recorded):
 def test_an_attribute_is_not_computed_if_only_disabled_instruments_have_it():
     calls = []
     work = measured(ingest.EVENT, source="mqtt", entity=lambda: calls.append("entity"))(lambda: None)
-    with Recorded(catalog=ingest.CATALOG, bound=True, entity_metrics=False) as recorded:
+    with Recorded(catalog=ingest.CATALOG, journalled=True, entity_metrics=False) as recorded:
         work()
         assert accounts(recorded.collect())["mqtt"]["processed"] == 1
     assert calls == []

@@ -28,16 +28,16 @@ def test_a_function_decorated_before_telemetry_is_recorded_after():
 def test_work_that_started_before_telemetry_is_not_counted(bound):
     with contextlib.ExitStack() as stack:
         with measured(ingest.EVENT, source="mqtt"):
-            recorded = stack.enter_context(Recorded(catalog=ingest.CATALOG, bound=bound))
+            recorded = stack.enter_context(Recorded(catalog=ingest.CATALOG, journalled=bound))
         assert recorded.collect() == {}
 
 
 @pytest.mark.parametrize("bound", [False, True])
 def test_work_that_started_in_an_earlier_telemetry_is_not_counted_in_the_next(bound):
     with contextlib.ExitStack() as stack:
-        with Recorded(catalog=ingest.CATALOG, bound=bound):
+        with Recorded(catalog=ingest.CATALOG, journalled=bound):
             stack.enter_context(measured(ingest.EVENT, source="mqtt"))
-        with Recorded(catalog=ingest.CATALOG, bound=bound) as later:
+        with Recorded(catalog=ingest.CATALOG, journalled=bound) as later:
             stack.close()
             assert later.collect() == {}
 
@@ -45,7 +45,7 @@ def test_work_that_started_in_an_earlier_telemetry_is_not_counted_in_the_next(bo
 @pytest.mark.parametrize("error", [None, ValueError])
 def test_a_call_that_outlives_its_telemetry_is_not_counted_in_the_next(error):
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(Recorded(catalog=ingest.CATALOG, bound=True))
+        first = stack.enter_context(Recorded(catalog=ingest.CATALOG, journalled=True))
 
         @measured(ingest.EVENT, source="mqtt")
         def work(error=None, *, sets_up_anew=False):
@@ -58,7 +58,7 @@ def test_a_call_that_outlives_its_telemetry_is_not_counted_in_the_next(error):
         work()
         work()
         assert accounts(first.collect())["mqtt"]["processed"] == 2
-        later = Recorded(catalog=ingest.CATALOG, bound=True)
+        later = Recorded(catalog=ingest.CATALOG, journalled=True)
         with contextlib.nullcontext() if error is None else pytest.raises(error):
             work(error, sets_up_anew=True)
         assert later.collect() == {}
