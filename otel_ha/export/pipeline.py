@@ -104,7 +104,8 @@ class Pipeline:
         meter = self.provider.get_meter(DISTRO, schema_url=SCHEMA_URL)
         if self.journal is not None:
             meter.create_observable_gauge("otel_ha.settling", callbacks=[self.journal.settle])
-        on = (instrument for instrument in self._catalog if instrument.group in self._config.groups)
+        groups = self._config.groups
+        on = (instrument for instrument in self._catalog if instrument.group in groups)
         recorders = self.recorders.make(meter, on)
         # All at once, when everything is made: work that starts meanwhile is counted by all of them or by none.
         with self.gate.held():

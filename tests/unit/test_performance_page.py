@@ -10,7 +10,7 @@ import pytest
 from benchmarks.report import render
 from benchmarks.scrape import waited
 from benchmarks.story import story
-from benchmarks.tables import Spread, Table, quantile, ratios, shown
+from benchmarks.tables import Spread, Table, quantile, ratios, spelled
 from benchmarks.targets import TARGETS, WRAPPER, judged, pace
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def test_a_table_survives_json():
 
 
 def test_figures_are_shown_without_an_exponent():
-    assert [shown(value) for value in (0, 0.00001234, 0.5, 12.345, 123.4, 1e6)] == [
+    assert [spelled(value) for value in (0, 0.00001234, 0.5, 12.345, 123.4, 1e6)] == [
         "0",
         "0.00001",
         "0.5",
