@@ -8,6 +8,6 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 
 def pytest_report_header() -> str:
-    """Say whether measurements are bound or go through the API with the installed SDK."""
-    way = "recording is bound" if is_supported() else "recording goes through the API"
+    """Say whether the journal supports the installed SDK."""
+    way = "recording uses the journal" if is_supported() else "recording goes through the API"
     return f"opentelemetry-sdk {metadata.version('opentelemetry-sdk')}: {way}"
