@@ -97,7 +97,17 @@ def test_a_grpc_target_without_a_number_for_a_port_is_left_to_grpc():
         assert telemetry.health()["status"] == "ok"
 
 
-@pytest.mark.parametrize("proxied", [False, True], ids=["by urllib3", "by the exporter's own transport"])
+@pytest.mark.parametrize(
+    "proxied",
+    [
+        pytest.param(False, id="by urllib3"),
+        pytest.param(
+            True,
+            id="by the exporter's own transport",
+            marks=pytest.mark.skipif(find_spec("requests") is None, reason="this exporter does not support proxies"),
+        ),
+    ],
+)
 def test_a_header_of_the_environment_that_an_argument_overrides_is_not_sent(receiver, monkeypatch, proxied):
     address = f"http://127.0.0.1:{receiver.server_port}"
     for name in ("no_proxy", "NO_PROXY"):
