@@ -54,10 +54,11 @@ class Recorded:
         catalog: Catalog | None = None,
         journalled: bool = False,
         entity_metrics: bool = True,
+        **settings: Any,
     ) -> None:
         self.readers = [MemoryReader() for _ in range(readers)]
         everything = Catalog(*instruments, runtime.RECORDING_PROBLEMS) | (catalog or Catalog())
-        config = TelemetryConfig(metrics_exporters=(), entity_metrics=entity_metrics, environ={})
+        config = TelemetryConfig(metrics_exporters=(), entity_metrics=entity_metrics, environ={}, **settings)
         foreign = None if journalled else MeterProvider(self.readers, shutdown_on_exit=False)
         self.pipeline = Pipeline(config, everything, foreign=foreign)
         self.provider = self.pipeline.provider
@@ -105,6 +106,8 @@ _ROLES = {
     "discarded": "homeassistant.event.discarded",
     "in_flight": "homeassistant.event.in_flight",
 }
+ROLES = {name: role for role, name in _ROLES.items()}
+"""The roles of the ingest vocabulary's instruments in the accounts, by name."""
 
 
 def accounts(points: Points) -> dict[str, dict[str, int]]:

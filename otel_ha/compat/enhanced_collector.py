@@ -12,6 +12,7 @@ from otel_ha.compat.performance_monitor import get_performance_monitor
 from otel_ha.compat.prometheus_collector import get_prometheus_collector
 from otel_ha.compat.running import Instance, ensure, prometheus_text
 from otel_ha.compat.words import outcome_of
+from otel_ha.declare.plain import plain_number
 from otel_ha.telemetry import running_telemetry
 
 _logger = logging.getLogger("otel_ha.compat")
@@ -58,11 +59,12 @@ class EnhancedMetricsCollector:
     ) -> None:
         """Record an event with its duration in seconds and its outcome; a failure also counts as error "processing"."""
         outcome = outcome_of(success)
-        if not events.measured(duration_seconds, source, domain, entity_id, outcome):
+        took = events.measured(duration_seconds, source, domain, entity_id, outcome)
+        if took is None:
             return
-        self.performance_monitor.keep_time(duration_seconds * 1e3)
+        self.performance_monitor.keep_time(took * 1e3)
         events.counted(source, domain, entity_id, outcome)
-        if success is False:  # by identity: a wrong argument might raise when compared
+        if plain_number(success) is False:
             events.failed("processing")
 
     def record_error(self, error_type: str, component: str = "unknown", severity: str = "unknown") -> None:

@@ -13,16 +13,18 @@ from otel_ha.declare.ports import AttributeValue
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 
-def timed(milliseconds: object) -> bool:
-    """Record an event of which only the duration is known; return whether the duration was valid."""
+def timed(milliseconds: object) -> float | None:
+    """Record an event of which only the duration is known; return the duration, or None if it was not valid."""
     took = amount(ingest.EVENT_DURATION, "a duration", milliseconds)
     if took is not None:
         ingest.EVENT.record(took / 1e3)
-    return took is not None
+    return took
 
 
-def measured(seconds: object, source: object, domain: object, entity: object, outcome: AttributeValue = "ok") -> bool:
-    """Record an event with its duration; return whether the duration was valid."""
+def measured(
+    seconds: object, source: object, domain: object, entity: object, outcome: AttributeValue = "ok"
+) -> float | None:
+    """Record an event with its duration; return the duration, or None if it was not valid."""
     took = amount(ingest.EVENT_DURATION, "a duration", seconds)
     if took is not None:
         ingest.EVENT.record(
@@ -32,7 +34,7 @@ def measured(seconds: object, source: object, domain: object, entity: object, ou
             domain=text(ingest.EVENT_DURATION, "domain", domain),
             entity=entity_name(ingest.ENTITY_EVENTS, entity),
         )
-    return took is not None
+    return took
 
 
 def counted(source: object, domain: object, entity: object, outcome: AttributeValue | None = "ok") -> None:

@@ -108,8 +108,8 @@ class PerformanceMonitor:
 
     def record_processing_time(self, processing_time_ms: float) -> None:
         """Record an event with its duration in milliseconds."""
-        if events.timed(processing_time_ms):
-            self._times.append(processing_time_ms)
+        if (took := events.timed(processing_time_ms)) is not None:
+            self._times.append(took)
 
     def record_event_processed(self, source: str, domain: str = "", entity_id: str = "") -> None:
         """Count an event that was processed."""

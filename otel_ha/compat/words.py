@@ -10,6 +10,7 @@ from typing import Final
 
 from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.instruments import OTHER, Observable, Synchronous
+from otel_ha.declare.plain import plain_number, plain_text
 from otel_ha.declare.ports import AttributeValue, shown
 from otel_ha.vocabulary.ingest import CIRCUIT_STATE
 
@@ -58,9 +59,10 @@ def report(on: Declaration, reason: str, message: str, *, attribute: str = "") -
 
 
 def amount(on: Declaration, role: str, value: object, most: float = LIMIT) -> float | None:
-    """Return `value` if it is a number from 0 to `most`; otherwise report it and return None."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most and value < LIMIT:
-        return value
+    """Return `value` as Python's own number if it is from 0 to `most`; otherwise report it and return None."""
+    number = plain_number(value)
+    if number is not None and not isinstance(number, bool) and 0 <= number <= most and number < LIMIT:
+        return number
     allowed = "a number from 0" if most == LIMIT else f"a number from 0 to {most:g}"
     report(on, "invalid_amount", f"cannot use {shown(value)} as {role}; allowed: {allowed}; ignored")
     return None
@@ -68,8 +70,8 @@ def amount(on: Declaration, role: str, value: object, most: float = LIMIT) -> fl
 
 def text(on: Declaration, keyword: str, value: object) -> str | None:
     """Return a name, or None if it is empty; report anything but a string and return "_OTHER"."""
-    if isinstance(value, str):
-        return value or None
+    if (name := plain_text(value)) is not None:
+        return name or None
     report(on, "invalid_value", f"{keyword} is {shown(value)}; allowed: text; recorded as {OTHER}", attribute=keyword)
     return OTHER
 
@@ -82,7 +84,8 @@ def entity_name(on: Declaration, value: object) -> str | None:
 
 def word(value: object, meanings: Meanings) -> AttributeValue | None:
     """Return the meaning of a word, or an unknown word itself: its attribute is a closed set, which reports it."""
-    spelt = value.strip().lower() if isinstance(value, str) else value
+    name = plain_text(value)
+    spelt = plain_number(value) if name is None else name.strip().lower()
     if isinstance(spelt, str | int) and not isinstance(spelt, bool) and spelt in meanings:
         return meanings[spelt]
     return "None" if value is None else value  # type: ignore[return-value]  # the attribute rejects a value of any type
@@ -90,15 +93,15 @@ def word(value: object, meanings: Meanings) -> AttributeValue | None:
 
 def outcome_of(success: object) -> AttributeValue:
     """Return the outcome of work by its success; anything but a bool is returned for the attribute to reject."""
-    if isinstance(success, bool):
-        return "ok" if success else "error"
+    if isinstance(known := plain_number(success), bool):
+        return "ok" if known else "error"
     return "None" if success is None else success  # type: ignore[return-value]  # as in word()
 
 
 def breaker_state(on: Declaration, value: object) -> str | None:
     """Return a circuit breaker's state, given by number or name; otherwise report it and return None."""
-    state = word(value, BREAKER_STATES)
-    if isinstance(state, str) and state in BREAKER_STATES:
+    state = plain_text(word(value, BREAKER_STATES))
+    if state in BREAKER_STATES:
         return state
     known = ", ".join(map(str, BREAKER_STATES))
     report(on, "undeclared_value", f"state is {shown(value)}; allowed: {known}; unchanged", attribute="state")

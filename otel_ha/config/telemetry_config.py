@@ -127,6 +127,11 @@ class TelemetryConfig(Settings):
         one_of("always_on", "always_off", "trace_based"), "OTEL_METRICS_EXEMPLAR_FILTER", default="trace_based",
         help="Which measurements may be kept as exemplars; `trace_based` takes those within a sampled span.",
     )
+    attribute_value_length_limit: int = _export(
+        whole(16, 65_536), "OTEL_HA_ATTRIBUTE_VALUE_LENGTH_LIMIT", default=255,
+        help="The characters of an attribute's value that are recorded; longer values are cut, and counted as problem "
+        "`value_too_long`. The default is the longest entity ID and the longest state of Home Assistant.",
+    )
 
     otlp_protocol: str = _otlp(
         one_of("http/protobuf", "grpc", besides=" (http/json is not supported)"), "PROTOCOL", default="http/protobuf",

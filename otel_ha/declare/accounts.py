@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from otel_ha.declare.instruments import Counter, Histogram, Synchronous, UpDownCounter
-from otel_ha.declare.outcome import Discarded, Outcome
+from otel_ha.declare.outcome import Discarded, Outcome, is_discarded
 from otel_ha.declare.ports import Attributes, Change
 
 
@@ -68,9 +69,9 @@ class Accounts:
         return self._one(self._received, 1, attributes)
 
     def _outcome_of(self, outcome: Outcome | Discarded, duration: float, attributes: Attributes) -> Sequence[Change]:
-        if isinstance(outcome, Discarded) and self._discarded is not None:
+        if is_discarded(outcome) and self._discarded is not None:
             return self._one(self._discarded, 1, {**attributes, "reason": outcome.reason})
-        name = "discarded" if isinstance(outcome, Discarded) else outcome
+        name = "discarded" if is_discarded(outcome) else cast("Outcome", outcome)
         taken = self._one(self._duration, duration, {**attributes, "outcome": name})
         return [*taken, *self._one(self._occurrences, 1, attributes)]
 

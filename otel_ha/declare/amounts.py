@@ -1,8 +1,9 @@
-"""Amounts: which numbers an instrument accepts, and how a number becomes Python's own."""
+"""Amounts: which numbers an instrument accepts."""
 
 from __future__ import annotations
 
 from otel_ha.declare.instruments import Counter, Histogram, Instrument, ObservableCounter
+from otel_ha.declare.plain import plain_number
 from otel_ha.declare.ports import shown
 
 LIMIT = 2**63
@@ -14,19 +15,17 @@ def least_of(instrument: Instrument) -> float:
     return 0.0 if isinstance(instrument, Counter | Histogram | ObservableCounter) else -LIMIT
 
 
-def plain(amount: float) -> float:
-    """Return an amount as Python's own int or float; a subclass could do anything when it is added up."""
-    if type(amount) in {int, float}:
-        return amount
-    return float(amount) if isinstance(amount, float) else int(amount)
-
-
-def plain_duration(duration: float) -> float | None:
-    """Return a duration in seconds as Python's own number, or None if it is not a valid one. Never raises."""
-    try:
-        return plain(duration) if isinstance(duration, int | float) and 0 <= duration < LIMIT else None
-    except Exception:  # noqa: BLE001 - a subclass may do anything, and recording never raises
+def plain_amount(amount: object, least: float) -> float | None:
+    """Return an amount as Python's own int or float; None if it is not a number from `least` to below LIMIT."""
+    number = plain_number(amount)
+    if number is None or not least <= number < LIMIT:
         return None
+    return int(number) if number is True or number is False else number
+
+
+def plain_duration(duration: object) -> float | None:
+    """Return a duration in seconds as Python's own number, or None if it is not a valid one. Never raises."""
+    return plain_amount(duration, 0.0)
 
 
 def cannot_record(value: object, instrument: Instrument) -> str:

@@ -28,7 +28,7 @@ def typed_key_of(attributes: Attributes) -> Key:
 
 def is_exact(key: Key) -> bool:
     """Whether a key of key_of() stands for one attribute set only: all of its values are text or None."""
-    return all(isinstance(part, str | None) for part in key)
+    return all(part is None or issubclass(type(part), str) for part in key)
 
 
 def look_up(known: Mapping[Any, Value], key: Hashable) -> Value | None:

@@ -12,7 +12,8 @@ from otel_ha.declare.amounts import cannot_record, plain_duration
 from otel_ha.declare.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.declare.keys import Key, is_exact, key_of
 from otel_ha.declare.outcome import OK, Discarded, Outcome
-from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Change, Recorder, Step
+from otel_ha.declare.plain import is_same
+from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Change, Recorder, Step, shown
 from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_key
 from otel_ha.errors import CatalogError
 
@@ -128,9 +129,11 @@ class Operation:
         add up.
         """
         self._check(attributes)
-        fixed = {k for k in attributes.keys() & self.accounts.fixed if attributes[k] != at_start.get(k)}
+        # Even if it is equal: 1 and True are two values.
+        fixed = attributes.keys() & self.accounts.fixed
         for keyword in fixed:
-            self._report("late_attribute", keyword, f"{keyword!r} cannot change once work has started; ignored")
+            if not is_same(attributes[keyword], at_start.get(keyword)):
+                self._report("late_attribute", keyword, f"{keyword!r} cannot change once work has started; ignored")
         return {keyword: value for keyword, value in attributes.items() if keyword not in fixed}
 
     def resolved(self) -> Resolved:
@@ -149,7 +152,7 @@ class Operation:
         undeclared = attributes.keys() - self.attributes.keys()
         for keyword in undeclared:
             declared = ", ".join(sorted(self.attributes)) or "none"
-            message = f"its operation has no attribute {keyword!r} (declared: {declared}); ignored"
+            message = f"its operation has no attribute {shown(keyword)} (declared: {declared}); ignored"
             self._report("undeclared_attribute", keyword, message)
         return not undeclared
 

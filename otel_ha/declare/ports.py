@@ -27,6 +27,7 @@ Change = tuple[Any, float, Attributes]
 Step = Literal["received", "started", "ended"]
 """The steps of work; each one is caused by the one before it."""
 
+_NAME = type.__dict__["__name__"]  # a metaclass may have another one
 _SHORT = reprlib.Repr()
 _SHORT.maxother = _SHORT.maxstring = 200
 
@@ -162,4 +163,4 @@ def shown(value: object) -> str:
     try:
         return _SHORT.repr(value)
     except Exception:  # noqa: BLE001 - an integer may have more digits than Python is willing to write
-        return f"<{type(value).__name__}>"
+        return f"<{_NAME.__get__(type(value))}>"

@@ -129,4 +129,7 @@ class BoundOperation:
 
 def ended_key(outcome: Outcome | Discarded) -> Key:
     """Return the key of an end of work; a receipt has the key (), a discard from the queue (reason,)."""
-    return (None, None, outcome.reason) if isinstance(outcome, Discarded) else (None, outcome)
+    try:
+        return (None, None, outcome.reason) if isinstance(outcome, Discarded) else (None, outcome)
+    except Exception:  # noqa: BLE001 - an outcome of another type may do anything
+        return (None, outcome)

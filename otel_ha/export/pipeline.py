@@ -80,7 +80,7 @@ class Pipeline:
     ) -> None:
         self._config = config
         self._catalog = catalog
-        self._shared = Shared(Problems(runtime.RECORDING_PROBLEMS.add))
+        self._shared = Shared(Problems(runtime.RECORDING_PROBLEMS.add), longest=config.attribute_value_length_limit)
         self.gate = self._shared.gate
         self._views = views
         self._viewed = matched_by(views, catalog)

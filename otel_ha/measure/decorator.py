@@ -14,6 +14,7 @@ from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Attribute, Histogram
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK
+from otel_ha.declare.plain import is_same
 from otel_ha.declare.ports import GENERATION, AttributeValue, shown
 from otel_ha.declare.resolved import SET_BY_STEPS
 from otel_ha.errors import CatalogError
@@ -247,8 +248,8 @@ def _check(keyword: str, value: Given, declared: Mapping[str, Attribute]) -> Non
     if keyword not in declared:
         raise CatalogError(f"measured(): no attribute {keyword!r}; declared: {', '.join(sorted(declared)) or 'none'}")
     values = declared[keyword].values
-    if values and value is not None and not callable(value) and value not in values:
-        raise CatalogError(f"measured(): {keyword} is {value!r}; allowed: {', '.join(values)}")
+    if values and value is not None and not callable(value) and not any(is_same(value, each) for each in values):
+        raise CatalogError(f"measured(): {keyword} is {shown(value)}; allowed: {', '.join(values)}")
 
 
 def _block() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -75,7 +76,8 @@ class FastPath:
             self.operation.ended(outcome, elapsed, at_start=self.attributes, at_end=self.attributes)
             fast = self.recorder.fast if self.is_shared and self.recorder is not None else None
             if fast is not None and look_up(self._ends, outcome) is None:
-                self._resolve(fast, outcome)
+                with suppress(Exception):  # a subclass of str may do anything when it is compared
+                    self._resolve(fast, outcome)
 
     def is_current(self) -> bool:
         """Whether the recorder that saw the start is still in use; telemetry ends only work that it saw start."""

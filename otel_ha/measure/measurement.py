@@ -7,6 +7,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
+from otel_ha.declare.instruments import OTHER
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
@@ -40,9 +41,9 @@ class Judge:
 
     def expects(self, error: BaseException) -> bool:
         """Whether an exception does not count as an error."""
-        if isinstance(self._expected, type | tuple):
-            return isinstance(error, self._expected)
         try:
+            if isinstance(self._expected, type | tuple):
+                return isinstance(error, self._expected)
             return bool(self._expected(error))
         except Exception as failure:  # noqa: BLE001 - recording never raises into the measured code
             self.failed("expected", failure)
@@ -128,4 +129,7 @@ class Measurement:
 
 def _qualified_name(kind: type) -> str:
     """Return a class's name with its module, as error.type is spelled (semantic conventions, error attributes)."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    except Exception:  # noqa: BLE001 - a metaclass may do anything, and the exception has to pass through
+        return OTHER

@@ -30,10 +30,11 @@ class ApiRecorder:
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Record one measurement; a deferred one comes with the context in which it was made."""
         try:
-            if self.intake.accepts(amount):
-                self._write(amount, self.intake.resolver.resolve(attributes), context)
-            else:
+            number = self.intake.accepted(amount)
+            if number is None:
                 self.intake.reject(amount)
+            else:
+                self._write(number, self.intake.resolver.resolve(attributes), context)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.intake.failed("recording", error)
 

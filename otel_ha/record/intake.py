@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_ha.declare.amounts import LIMIT, cannot_record, least_of
+from otel_ha.declare.amounts import cannot_record, least_of, plain_amount
 from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.ports import shown
 from otel_ha.record.resolver import Resolver, Shared
@@ -17,10 +17,9 @@ class Intake:
         self.resolver = Resolver(instrument, shared)
         self._problems = shared.problems
 
-    def accepts(self, amount: object) -> bool:
-        """Whether the instrument can record this amount."""
-        # A tuple: a union takes twice as long.
-        return isinstance(amount, (int, float)) and self.least <= amount < LIMIT
+    def accepted(self, amount: object) -> float | None:
+        """Return an amount as Python's own int or float, or None if the instrument cannot record it."""
+        return plain_amount(amount, self.least)
 
     def reject(self, amount: object) -> None:
         """Report an amount that is not accepted."""

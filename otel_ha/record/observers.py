@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from contextlib import suppress
+from typing import NamedTuple, cast
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from otel_ha.declare.amounts import LIMIT, plain
+from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.keys import Key, look_up, typed_key_of
-from otel_ha.declare.ports import Attributes, AttributeValue, Observing, Source, shown
+from otel_ha.declare.plain import plain_number
+from otel_ha.declare.ports import Attributes, AttributeValue, Observing, Point, Source, shown
 from otel_ha.record.intake import Intake
 from otel_ha.record.resolver import Shared
 
@@ -80,12 +82,13 @@ class Observers:
             value = source()
             if value is None:
                 return ()
-            if isinstance(value, (int, float)):
-                return (Observed(plain(value), attributes, key),) if self._accepts(value) else ()
+            if plain_number(value) is not None:
+                number = self._accepted(value)
+                return () if number is None else (Observed(number, attributes, key),)
             return [
-                Observed(plain(v), merged := {**attributes, **own}, typed_key_of(merged))
-                for v, own in value
-                if self._accepts(v)
+                Observed(number, merged := {**attributes, **own}, typed_key_of(merged))
+                for v, own in cast("Iterable[Point]", value)
+                if (number := self._accepted(v)) is not None
             ]
         except Exception as error:  # noqa: BLE001 - one broken source must not cost the whole collection
             self.report("source_failed", f"a source failed: {shown(error)}")
@@ -100,12 +103,17 @@ class Observers:
             found = resolver.resolve(observed.attributes)
             # A problem has to be counted each time, so its attribute set is not kept.
             if reports == resolver.reports and len(self._resolved) < self.MOST_RESOLVED:
-                self._resolved[observed.key] = found
+                with suppress(Exception):  # a subclass of str that cannot be hashed
+                    self._resolved[observed.key] = found
         return found
 
-    def _accepts(self, value: float) -> bool:
-        # Intake.accepts(), in place: every value of every collection comes here.
-        if isinstance(value, (int, float)) and self._intake.least <= value < LIMIT:
-            return True
-        self._intake.reject(value)
-        return False
+    def _accepted(self, value: object) -> float | None:
+        """Return a value as Python's own number; None, and a report, if the instrument cannot have it."""
+        # Intake.accepted(), in place: every value of every collection comes here.
+        kind = type(value)
+        if (kind is float or kind is int) and self._intake.least <= value < LIMIT:  # type: ignore[operator]  # a number
+            return value  # type: ignore[return-value]
+        number = self._intake.accepted(value)
+        if number is None:
+            self._intake.reject(value)
+        return number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from otel_ha.declare.instruments import Instrument
 
@@ -28,7 +29,8 @@ class Problems:
         kind, mine = (instrument.name, attribute, reason), object()
         # One step, so that of several threads only one logs.
         if len(self._warned) < self.MOST_WARNINGS and self._warned.setdefault(kind, mine) is mine:
-            _logger.warning("%s: %s (later ones are counted, not logged)", instrument.name, message)
+            with suppress(Exception):  # a filter of the service's logging may raise
+                _logger.warning("%s: %s (later ones are counted, not logged)", instrument.name, message)
 
     def _count_once(self, **attributes: str | None) -> None:
         """Count, unless the problem is one of the counter itself: that would never end."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from otel_ha.declare.amounts import LIMIT, plain
+from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.instruments import OTHER, Attribute, Instrument
+from otel_ha.declare.plain import plain_number, plain_text
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
 from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
@@ -25,17 +27,27 @@ class Shared:
     gate: CollectionGate = field(default_factory=CollectionGate)
     within_budget: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
     """The values within each attribute's budget: the same on every instrument, or their accounts would differ."""
+    longest: int = 255
+    """The number of characters beyond which the value of an attribute is cut."""
 
 
-def _can_be_sent(value: object) -> bool:
-    """Whether exporters can encode a value: a lone surrogate would break every scrape, a larger number every push."""
-    if isinstance(value, str):
+def _sendable(value: object) -> AttributeValue | None:
+    """Return a value as Python's own if exporters can encode it, or None.
+
+    A lone surrogate would break every scrape, a larger number every push; no NaN equals another one, so that each would
+    be a series.
+    """
+    text = plain_text(value)
+    if text is not None:
         try:
-            value.encode()
+            text.encode()
         except UnicodeEncodeError:
-            return False
-        return True
-    return isinstance(value, bool | float) or (isinstance(value, int) and -LIMIT <= value < LIMIT)
+            return None
+        return text
+    number = plain_number(value)
+    if isinstance(number, float):
+        return None if math.isnan(number) else number
+    return number if number is not None and -LIMIT <= number < LIMIT else None
 
 
 Identity = tuple[Any, ...]
@@ -63,6 +75,7 @@ class Resolver:
     def __init__(self, instrument: Instrument, shared: Shared) -> None:
         self._instrument = instrument
         self._problems = shared.problems
+        self._longest = shared.longest
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
         self._within_budget = {a.keyword: shared.within_budget.setdefault(a, set()) for a in instrument.attributes}
         self.series: dict[Identity, Any] = {}
@@ -78,7 +91,7 @@ class Resolver:
             attribute = self._attributes.get(keyword)
             if attribute is None:
                 declared = ", ".join(self._attributes) or "none"
-                message = f"has no attribute {keyword!r} (declared: {declared}); recorded without it"
+                message = f"has no attribute {shown(keyword)} (declared: {declared}); recorded without it"
                 self._report("undeclared_attribute", keyword, message)
             else:
                 resolved[attribute.name] = self._within_limits(attribute, value)
@@ -101,10 +114,10 @@ class Resolver:
                     values[name].add(value)
         return max(values, key=lambda name: len(values[name]), default="")
 
-    def _within_limits(self, attribute: Attribute, value: AttributeValue) -> AttributeValue:
-        value = _plain_value(value)
-        if not _can_be_sent(value):
-            message = f"{attribute.name} is {shown(value)}; allowed: Unicode text, 64-bit numbers; recorded as {OTHER}"
+    def _within_limits(self, attribute: Attribute, given: object) -> AttributeValue:
+        value = _sendable(given)
+        if value is None:
+            message = f"{attribute.name} is {shown(given)}; allowed: Unicode text, 64-bit numbers; recorded as {OTHER}"
             self._report("invalid_value", attribute.name, message)
             return OTHER
         if attribute.values and value not in attribute.values:
@@ -112,6 +125,10 @@ class Resolver:
             message = f"{attribute.name} is {shown(value)}; allowed: {allowed}; recorded as {OTHER}"
             self._report("undeclared_value", attribute.name, message)
             return OTHER
+        if not attribute.values and isinstance(value, str) and len(value) > self._longest:
+            beyond = f"{attribute.name} has {len(value)} characters; the first {self._longest} are recorded"
+            self._report("value_too_long", attribute.name, f"{beyond}; see OTEL_HA_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+            value = value[: self._longest]
         if attribute.budget and not self._is_within_budget(attribute, value):
             beyond = f"{attribute.name} has more than {attribute.budget} values"
             message = f"{beyond}; {shown(value)} is recorded as {OTHER}; raise its budget="
@@ -148,10 +165,3 @@ class Resolver:
     def _report(self, reason: str, attribute: str, message: str) -> None:
         self.reports += 1
         self._problems.report(self._instrument, reason, message, attribute=attribute)
-
-
-def _plain_value(value: AttributeValue) -> AttributeValue:
-    """Return an attribute's value as Python's own: a member of a StrEnum is the same value as its text."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    return plain(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

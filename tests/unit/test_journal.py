@@ -546,7 +546,7 @@ def test_a_bound_declaration_that_records_nothing_exports_nothing():
         assert WIDTH.name not in running.collect()
 
 
-@pytest.mark.parametrize("wrong", [-1, float("nan"), 10**30, "1", None, Decimal(1)])
+@pytest.mark.parametrize("wrong", [-1, float("nan"), 10**30, "1", None, Decimal("NaN")])
 def test_a_handle_still_records_after_a_wrong_amount(wrong):
     handle = THINGS.bind(shape="round")
     with Running() as running:

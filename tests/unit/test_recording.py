@@ -1,7 +1,9 @@
 import gc
 import math
 import threading
+from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from otel_ha.record.expiring import ExpiringSums
 from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
 from otel_ha.vocabulary import runtime
+from tests.hostile import Scalar, np
 from tests.recorded import Recorded, in_threads
 
 COLOUR = Attribute("test.colour", "A colour.", values=("red", "green"))
@@ -33,6 +36,8 @@ PLAIN = Counter("test.plain", unit="1", description="Things.")
 LOAD = UpDownCounter("test.load", unit="1", description="Load.")
 LEVEL = Gauge("test.level", unit="1", description="Level.")
 WAIT = Histogram("test.wait", unit="s", description="Wait.")
+KIND = Attribute("test.kind", "A kind.", values=("a value that was declared",))
+LONG = Counter("test.long", unit="1", description="Things.", attributes=(KIND, SHAPE))
 DEPTH = ObservableGauge("test.depth", unit="m", description="Depth.", attributes=(COLOUR, FEW), series=3)
 GROWN = ObservableCounter("test.grown", unit="1", description="Grown.")
 ROOM = ObservableUpDownCounter("test.room", unit="1", description="Room.")
@@ -96,7 +101,7 @@ def test_a_value_outside_a_closed_set_is_warned_of_once_with_the_allowed_values(
     assert "test.colour is 'blue'; allowed: red, green" in warning
 
 
-@pytest.mark.parametrize("value", [["red"], {"red": 1}, object(), b"red", Decimal(1)])
+@pytest.mark.parametrize("value", [["red"], {"red": 1}, object(), b"red", 1j, math.nan, timedelta(seconds=1)])
 def test_a_value_of_another_type_becomes_other_and_is_counted(recorded, value):
     THINGS.add(1, shape=value)
     assert recorded.value(THINGS, shape="_OTHER") == 1
@@ -183,7 +188,7 @@ def test_an_overflow_is_counted(recorded):
 
 # Amounts
 
-WRONG = [math.nan, math.inf, -math.inf, None, "1", [1], 1j, Decimal(1), object(), 10**400, 2**63, -(2**63) - 2**11]
+WRONG = [math.nan, math.inf, -math.inf, None, "1", [1], 1j, Decimal("NaN"), object(), 10**400, 2**63, -(2**63) - 2**11]
 
 
 @pytest.mark.parametrize("instrument", VERBS, ids=lambda i: i.name)
@@ -205,6 +210,87 @@ def test_a_negative_amount_is_wrong_if_a_sum_only_grows(recorded, instrument):
 def test_a_right_amount_is_recorded(recorded, amount):
     THINGS.add(amount)
     assert recorded.value(THINGS) == amount
+
+
+OTHER_NUMBERS = [(Decimal("1.5"), 1.5), (Decimal(3), 3.0), (Fraction(1, 4), 0.25), (Scalar(7), 7)]
+if np is not None:
+    OTHER_NUMBERS += [(np.int64(7), 7), (np.uint8(7), 7), (np.float32(0.5), 0.5), (np.longdouble(2), 2.0)]
+
+
+@pytest.mark.parametrize("journalled", [True, False])
+@pytest.mark.parametrize(("amount", "number"), OTHER_NUMBERS, ids=lambda each: f"{each!r:.30}")
+def test_numbers_of_other_libraries_are_recorded_as_pythons_own(journalled, amount, number):
+    with Recorded(THINGS, LOAD, LEVEL, WAIT, DEPTH, EXPIRING, journalled=journalled) as recorded:
+        for verb in (*VERBS.values(), EXPIRING.add):
+            verb(amount)
+        DEPTH.observe(lambda: amount, colour="red")
+        DEPTH.observe(lambda: [(amount, {"colour": "green"})])
+        for instrument in (THINGS, LOAD, LEVEL, EXPIRING):
+            assert recorded.value(instrument) == number
+            assert type(recorded.value(instrument)) is type(number)
+        assert recorded.value(WAIT).total == number
+        assert recorded.value(DEPTH, colour="red") == recorded.value(DEPTH, colour="green") == number
+        assert recorded.problems() == {}
+
+
+@pytest.mark.parametrize(("amount", "number"), OTHER_NUMBERS, ids=lambda each: f"{each!r:.30}")
+def test_numbers_of_other_libraries_are_values_of_attributes(recorded, amount, number):
+    THINGS.add(1, shape=amount)
+    THINGS.add(1, shape=number)
+    assert recorded.value(THINGS, shape=number) == 2
+    assert recorded.problems() == {}
+
+
+# The length of values
+
+
+@pytest.mark.parametrize("journalled", [True, False])
+def test_a_long_value_is_cut_and_counted_each_time_and_warned_of_once(journalled, caplog):
+    with Recorded(THINGS, WAIT, DEPTH, journalled=journalled) as recorded:
+        for _ in range(3):
+            THINGS.add(1, shape="x" * 1_000_000)
+        assert recorded.value(THINGS, shape="x" * 255) == 3
+        assert recorded.problems() == {("test.things", "value_too_long", "test.shape"): 3}
+    (warning,) = warnings(caplog)
+    assert len(warning) < 300
+    assert "test.shape has 1000000 characters; the first 255 are recorded" in warning
+    assert "OTEL_HA_ATTRIBUTE_VALUE_LENGTH_LIMIT" in warning
+
+
+@pytest.mark.parametrize("value", ["x" * 255, "é" * 255, "💡" * 255])
+def test_a_value_of_just_the_limit_is_recorded_as_it_is(recorded, value):
+    THINGS.add(1, shape=value)
+    assert recorded.value(THINGS, shape=value) == 1
+    assert recorded.problems() == {}
+
+
+def test_long_values_that_begin_alike_are_one_value_of_a_budget(recorded):
+    for i in range(5):
+        THINGS.add(1, few="x" * 255 + str(i))
+    assert recorded.value(THINGS, few="x" * 255) == 5
+    assert {reason for _, reason, _ in recorded.problems()} == {"value_too_long"}
+
+
+def test_a_long_value_of_a_handle_and_of_a_source_is_cut(recorded):
+    handle = THINGS.bind(shape="x" * 300)
+    for _ in range(3):
+        handle.add(1)
+    DEPTH.observe(lambda: 1, few="y" * 300)
+    assert recorded.value(THINGS, shape="x" * 255) == 3
+    assert recorded.value(DEPTH, few="y" * 255) == 1
+    assert recorded.problems()["test.depth", "value_too_long", "test.few"] >= 1
+
+
+def test_the_length_limit_does_not_cut_values_of_a_closed_set():
+    with Recorded(LONG, attribute_value_length_limit=16) as recorded:
+        LONG.add(1, kind="a value that was declared", shape="a shape that is too long")
+        assert recorded.value(LONG, kind="a value that was declared", shape="a shape that is ") == 1
+
+
+def test_a_long_name_of_an_undeclared_attribute_does_not_fill_the_log(recorded, caplog):
+    THINGS.add(1, **{"x" * 1_000_000: 1})
+    assert warnings(caplog)
+    assert max(map(len, warnings(caplog))) < 500
 
 
 def test_a_wrong_amount_is_warned_of_once_with_its_value(recorded, caplog):

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from opentelemetry.context import Context
 
-from otel_ha.declare.amounts import LIMIT, plain
+from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Histogram, Synchronous
 from otel_ha.declare.keys import Key, is_exact, key_of, look_up
@@ -102,10 +102,11 @@ class JournalRecorder:
     def _record_in_full(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Record a measurement that is the first of its series, in a sampled span, or possibly wrong."""
         try:
-            if self.intake.accepts(amount):
-                self.journal.write(((plain(amount), self.cells.of(attributes)),), context=context)
-            else:
+            number = self.intake.accepted(amount)
+            if number is None:
                 self.intake.reject(amount)
+            else:
+                self.journal.write(((number, self.cells.of(attributes)),), context=context)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.intake.failed("recording", error)
 
@@ -127,10 +128,11 @@ def _accepted(changes: Sequence[Change]) -> list[tuple[float, Cell]]:
     for instrument, amount, attributes in changes:
         recorder = instrument.recorder
         if isinstance(recorder, JournalRecorder):
-            if recorder.intake.accepts(amount):
-                found.append((plain(amount), recorder.cells.of(attributes)))
-            else:
+            number = recorder.intake.accepted(amount)
+            if number is None:
                 recorder.intake.reject(amount)
+            else:
+                found.append((number, recorder.cells.of(attributes)))
     return found
 
 
@@ -174,7 +176,7 @@ class JournalFastRecording:
         reports = resolver.reports
         recorder.record(amount, attributes)
         with suppress(Exception):  # a problem has to be counted each time
-            if recorder.intake.accepts(amount) and reports == resolver.reports:
+            if recorder.intake.accepted(amount) is not None and reports == resolver.reports:
                 return JournalLine(recorder, recorder.cells.of(attributes))
         return None
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor, get_prometheus_collector
+from otel_ha.compat import (
+    EnhancedMetricsCollector,
+    HAIngestorCollector,
+    PerformanceMonitor,
+    get_prometheus_collector,
+    pushed,
+)
 from otel_ha.vocabulary import ha_ingestor, ingest
 from tests import earlier
 from tests.earlier import problems, total, values
@@ -126,7 +132,7 @@ class TestPushedReadings:
                 return float(self) - other
 
         collector.update_active_connections(2, "mqtt")
-        collector.update_active_connections(Interrupted(9), "mqtt")
+        pushed._connections.put("mqtt", Interrupted(9))
         assert total(telemetry, ingest.CONNECTIONS) == 5
         collector.update_active_connections(1, "mqtt")
         assert total(telemetry, ingest.CONNECTIONS) == 1

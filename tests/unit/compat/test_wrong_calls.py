@@ -1,10 +1,13 @@
 """Wrong arguments of the earlier API are counted, and never raise."""
 
+from decimal import Decimal
+
 import pytest
 
 from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
 from otel_ha.vocabulary import ha_ingestor, ingest
 from tests.earlier import problems, total, values
+from tests.hostile import VALUES
 
 
 class TestWrongCalls:
@@ -76,3 +79,34 @@ class TestWrongCalls:
         (labels,) = values(telemetry, ingest.ERRORS)
         assert ("homeassistant_error_severity", "_OTHER") in labels
         assert problems(telemetry) == 1
+
+    @pytest.mark.parametrize("index", range(len(VALUES)))
+    def test_no_value_raises_wherever_it_is_given(self, telemetry, index):
+        wrong = VALUES[index]()
+        monitor, collector, enhanced = PerformanceMonitor(), HAIngestorCollector(), EnhancedMetricsCollector()
+        monitor.record_processing_time(wrong)
+        monitor.record_event_processed(wrong, wrong, wrong)
+        monitor.record_error(wrong)
+        collector.update_system_metrics(wrong, *[wrong] * 8, mountpoint=wrong, interface=wrong)
+        collector.observe_event_processing(wrong, wrong, wrong, wrong)
+        collector.update_event_processing_rate(wrong, wrong)
+        collector.update_queue_depth(wrong, wrong)
+        collector.update_active_connections(wrong, wrong)
+        collector.increment_events_processed(wrong, wrong, wrong, wrong)
+        collector.increment_data_points_written(wrong, wrong, wrong)
+        collector.increment_data_volume(wrong, wrong, wrong)
+        collector.update_deduplication_rate(wrong, wrong)
+        collector.increment_errors(wrong, wrong, wrong)
+        collector.update_circuit_breaker_state(wrong, wrong)
+        collector.increment_retry_attempts(wrong, wrong)
+        enhanced.record_event_processing(wrong, wrong, wrong, wrong, wrong)
+        enhanced.record_event_processing(0.1, wrong, wrong, wrong, wrong)
+        enhanced.record_circuit_breaker_state(wrong, wrong)
+        assert total(telemetry, ingest.RECEIVED) == total(telemetry, ingest.EVENT_DURATION) >= 1
+        assert total(telemetry, ingest.IN_FLIGHT) == 0
+        assert {type(time) for time in monitor.processing_times} <= {int, float}
+
+    def test_a_decimal_is_a_number(self, telemetry):
+        EnhancedMetricsCollector().record_event_processing(Decimal("0.25"), "mqtt")
+        assert total(telemetry, ingest.EVENT_DURATION) == 1
+        assert problems(telemetry) == 0
