@@ -43,7 +43,8 @@ class Attribute:
     `keyword` is its name in Python code (default: the last part of the name). `values` is the closed set of allowed
     values, if there is one. `budget` is the number of distinct values that are recorded, over all instruments with the
     attribute together; later ones are recorded as "_OTHER". Series that expire do not free budget: for values that come
-    and go, use the instrument's series limit. Raises CatalogError for an invalid name, keyword or budget.
+    and go, use the instrument's series limit. Raises CatalogError for an invalid or
+    reserved name, and for an invalid keyword or budget.
     """
 
     name: str
@@ -58,6 +59,11 @@ class Attribute:
             raise CatalogError(
                 f"attribute {self.name!r}: invalid name; use lower-case words joined by dots or underscores, "
                 "beginning with a letter"
+            )
+        if naming.is_reserved_label(self.prometheus_label):
+            raise CatalogError(
+                f"attribute {self.name!r}: Prometheus or a Collector sets the label {self.prometheus_label!r} itself, "
+                "as le, quantile, job, instance, via and otel_scope_…; put a namespace before the name"
             )
         if not self.description:
             raise CatalogError(f"attribute {self.name!r}: the description is empty; describe it in a sentence")

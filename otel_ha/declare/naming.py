@@ -13,6 +13,10 @@ _ATTRIBUTE_KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _ANNOTATION = re.compile(r"\{[\x21-\x7a|\x7e]*\}")
 _NOT_EXPOSABLE = re.compile(r"[^A-Za-z0-9:]+")
 
+# Labels that the ways to Prometheus set themselves: of histograms and summaries, of the scraped target, of our rules.
+_RESERVED_LABELS = frozenset({"le", "quantile", "job", "instance", "via"})
+_RESERVED_PREFIX = "otel_scope_"
+
 _PREFIXES = ("da", *"YZEPTGMkhdcmunpfazy")
 _BINARY_PREFIXES = ("Ki", "Mi", "Gi", "Ti")
 # The metric symbols of UCUM that are useful for software and homes; each one may have a prefix.
@@ -127,6 +131,11 @@ def prometheus_name(name: str, unit: str, *, counter: bool = False, gauge: bool 
 def prometheus_label(key: str) -> str:
     """Return the Prometheus label for an attribute key."""
     return _NOT_EXPOSABLE.sub("_", key)
+
+
+def is_reserved_label(label: str) -> bool:
+    """Whether a way to Prometheus sets this label itself, so that an attribute with this label would break it."""
+    return label in _RESERVED_LABELS or label.startswith(_RESERVED_PREFIX)
 
 
 def _exposed(text: str) -> str:

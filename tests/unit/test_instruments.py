@@ -68,6 +68,24 @@ def test_an_attribute_whose_name_ends_in_a_word_of_python_needs_a_keyword():
         Attribute("test.class", "A class.")
 
 
+RESERVED = ["le", "quantile", "job", "instance", "via", "otel.scope.name", "otel_scope_name", "otel.scope_version"]
+
+
+@pytest.mark.parametrize(
+    "name", [*RESERVED, "otel_scope.x", "otel__scope__name", "otel.scope.schema_url", "otel_scope_"]
+)
+def test_an_attribute_whose_label_a_way_to_prometheus_sets_itself_is_rejected(name):
+    with pytest.raises(CatalogError, match=r"sets the label '\w+' itself.*; put a namespace before the name"):
+        Attribute(name, "A part.", keyword="part")
+
+
+@pytest.mark.parametrize(
+    "name", ["homeassistant.job", "cron.job", "le.x", "jobs", "otel.scope", "otel_scoped", "via_x"]
+)
+def test_an_attribute_whose_label_only_resembles_a_reserved_one_is_accepted(name):
+    assert Attribute(name, "A part.", keyword="part").name == name
+
+
 @pytest.mark.parametrize("budget", [0, -1])
 def test_a_budget_is_at_least_one(budget):
     with pytest.raises(CatalogError, match=r"budget is .*; allowed: at least 1"):
