@@ -17,10 +17,13 @@ def least_of(instrument: Instrument) -> float:
 
 def plain_amount(amount: object, least: float) -> float | None:
     """Return an amount as Python's own int or float; None if it is not a number from `least` to below LIMIT."""
+    kind = type(amount)
+    if (kind is float or kind is int) and least <= amount < LIMIT:  # type: ignore[operator]  # it is a number
+        return amount  # type: ignore[return-value]  # as above
     number = plain_number(amount)
     if number is None or not least <= number < LIMIT:
         return None
-    return int(number) if number is True or number is False else number
+    return int(number) if isinstance(number, bool) else number
 
 
 def plain_duration(duration: object) -> float | None:
