@@ -19,7 +19,7 @@ from otel_ha.compat.running import Instance, ensure
 from otel_ha.compat.words import entity_name
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.measure.decorator import measured
-from otel_ha.serve.summary.summary import system_info
+from otel_ha.serve.summary.summary import FACTS, GB, system_info
 from otel_ha.vocabulary import ingest
 
 _MOST_TIMES = 1_000
@@ -104,7 +104,7 @@ class PerformanceMonitor:
     @cached_property
     def system_info(self) -> Mapping[str, Any]:
         """The host as in telemetry's summary, and disk_total_gb."""
-        return {**system_info(), "disk_total_gb": round(psutil.disk_usage("/").total / 1024**3, 2)}
+        return system_info({**FACTS, "disk_total_gb": lambda: round(psutil.disk_usage("/").total / GB, 2)})
 
     def record_processing_time(self, processing_time_ms: float) -> None:
         """Record an event with its duration in milliseconds."""

@@ -43,6 +43,11 @@ class Span:
         """Return the sum of an instrument's values at the end."""
         return sum(self._store.latest(instrument, None, where, self._end).values())
 
+    def at_end_if_any(self, instrument: Instrument, unit: float = 1.0) -> float | None:
+        """Return the sum of an instrument's values at the end, in multiples of a unit; None if it has no value."""
+        found = self._store.latest(instrument, None, {}, self._end)
+        return sum(found.values()) / unit if found else None
+
     def increase(self, instrument: Instrument, **where: AttributeValue) -> float:
         """Return the increase of an instrument within the stored collections."""
         return sum(self._store.increase(instrument, None, where, (self._start or 0, self._end)).values())
@@ -122,6 +127,9 @@ def system(span: Span, cpu: Span) -> SystemMetrics:
         disk_io_write_mb=span.total(runtime.SYSTEM_DISK_IO, direction="write") / MB,
         network_io_sent_mb=span.total(runtime.SYSTEM_NETWORK_IO, direction="transmit") / MB,
         network_io_recv_mb=span.total(runtime.SYSTEM_NETWORK_IO, direction="receive") / MB,
+        container_memory_used_mb=span.at_end_if_any(runtime.CONTAINER_MEMORY_USAGE, MB),
+        container_memory_limit_mb=span.at_end_if_any(runtime.CONTAINER_MEMORY_LIMIT, MB),
+        container_cpu_limit=span.at_end_if_any(runtime.CONTAINER_CPU_LIMIT),
         timestamp=span.moment.timestamp,
     )
 

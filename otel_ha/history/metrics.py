@@ -26,7 +26,7 @@ def _figure(meaning: str, **default: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class SystemMetrics:
-    """The host: use of CPU, memory and disks, and traffic of disks and network.
+    """The host: use of CPU, memory and disks, traffic of disks and network; and the container's own memory and limits.
 
     Percentages run from 0 to 100; a megabyte (MB) is 1,048,576 bytes.
     """
@@ -53,6 +53,16 @@ class SystemMetrics:
         "data received by all network interfaces, since the host started or within the window, in MB", default=0.0
     )
     timestamp: float = _figure(_END, default_factory=time.time)
+    container_memory_used_mb: float | None = _figure(
+        "memory that the container of this process uses, its file cache included, in MB; null outside a container",
+        default=None,
+    )
+    container_memory_limit_mb: float | None = _figure(
+        "memory that the container may use, in MB; null without a limit", default=None
+    )
+    container_cpu_limit: float | None = _figure(
+        "CPUs whose time the container may use; null without a limit", default=None
+    )
 
 
 @dataclass(frozen=True, slots=True)

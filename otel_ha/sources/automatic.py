@@ -1,9 +1,10 @@
-"""AutomaticSources: the host, the process, file systems and the event loop, read while telemetry runs."""
+"""AutomaticSources: host, container, process, file systems and event loop, read while telemetry runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from otel_ha.sources.container import observe_container
 from otel_ha.sources.event_loop import running_loop, watch_event_loop
 from otel_ha.sources.filesystems import observe_filesystems
 from otel_ha.sources.system import instrument_system
@@ -18,9 +19,9 @@ class AutomaticSources:
         self._unwatch: Callable[[], object] | None = None
 
     def start(self) -> None:
-        """Read the host and the process at every collection, and watch the event loop if one is running."""
+        """Read host, container and process at every collection, and watch the event loop if one is running."""
         if "system" in self._groups:
-            self._stop += [instrument_system(), observe_filesystems()]
+            self._stop += [instrument_system(), observe_container(), observe_filesystems()]
         if running_loop() is not None:
             self.watch_event_loop()
 

@@ -1,4 +1,4 @@
-"""The runtime vocabulary: metrics of the host, the process and the event loop, and of telemetry itself.
+"""The runtime vocabulary: metrics of the host, the container, the process and the event loop, and of telemetry itself.
 
 Names follow the semantic conventions. These have none for the delay of a Python event loop: its name combines the
 namespace of OpenTelemetry's asyncio instrumentation (asyncio.process.duration) with the conventions' words for the
@@ -6,6 +6,9 @@ same metric of Node.js (nodejs.eventloop.delay.*).
 
 Two names end in "s" instead of ".count" (process.thread.count, process.unix.file_descriptor.count): in Prometheus
 "_count" is a part of a histogram, and promtool rejects it anywhere else.
+
+The conventions have no limits of a container, only those of a container in Kubernetes (k8s.container.memory.limit,
+k8s.container.cpu.limit): ours have these names without k8s, and their kinds and units.
 
 CPU use is declared as time, not as utilization: the rate of a time is right over any window and for any number of
 readers. A utilization is a mean since its last reading by any reader, and its first reading is meaningless.
@@ -122,6 +125,24 @@ SYSTEM_FILESYSTEM_UTILIZATION = ObservableGauge(
     attributes=(DEVICE, MOUNTPOINT, FILESYSTEM_TYPE),
     group="system",
 )
+CONTAINER_MEMORY_USAGE = ObservableUpDownCounter(
+    "container.memory.usage",
+    unit="By",
+    description="Memory that the container of this process uses, its file cache included; absent outside a container.",
+    group="system",
+)
+CONTAINER_MEMORY_LIMIT = ObservableUpDownCounter(
+    "container.memory.limit",
+    unit="By",
+    description="Memory that the container of this process may use; absent without a limit.",
+    group="system",
+)
+CONTAINER_CPU_LIMIT = ObservableUpDownCounter(
+    "container.cpu.limit",
+    unit="{cpu}",
+    description="CPUs whose time the container of this process may use (its CPU quota); absent without a limit.",
+    group="system",
+)
 PROCESS_CPU_TIME = ObservableCounter(
     "process.cpu.time",
     unit="s",
@@ -198,6 +219,9 @@ CATALOG = Catalog(
     SYSTEM_DISK_OPERATIONS,
     SYSTEM_NETWORK_IO,
     SYSTEM_NETWORK_ERRORS,
+    CONTAINER_MEMORY_USAGE,
+    CONTAINER_MEMORY_LIMIT,
+    CONTAINER_CPU_LIMIT,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
     PROCESS_MEMORY_VIRTUAL,

@@ -13,7 +13,7 @@ import pytest
 from otel_ha import measured, setup_telemetry
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.serve.summary.reference import render_page, render_schema
-from otel_ha.serve.summary.summary import SCHEMA_VERSION, summary
+from otel_ha.serve.summary.summary import FACTS, SCHEMA_VERSION, summary, system_info
 from otel_ha.vocabulary import ingest
 from tests.history import run
 from tests.unit.conftest import config
@@ -74,6 +74,47 @@ def test_each_part_of_a_summary_agrees_with_the_history():
         for name, period in (("1min", 60), ("5min", 300), ("1h", 3600)):
             assert found["roll_ups"][name] == [asdict(each) for each in history.roll_up(period)]
         assert found["current"]["business"]["total_events_processed"] == 4
+
+
+SERVICE = """
+import os, sys, urllib.request
+from pathlib import Path
+import psutil
+from otel_ha import TelemetryConfig, setup_telemetry
+root = Path(sys.argv[1])
+for entry in Path("/proc").iterdir():
+    if entry.name != "meminfo":
+        (root / entry.name).symlink_to(entry)
+if sys.argv[2] == "a directory":
+    (root / "meminfo").mkdir()
+elif sys.argv[2] != "missing":
+    (root / "meminfo").write_text(sys.argv[2])
+psutil.PROCFS_PATH = str(root)
+settings = TelemetryConfig(metrics_exporters=("prometheus",), prometheus_port=0, environ={})
+with setup_telemetry("test", config=settings) as telemetry:
+    with urllib.request.urlopen(telemetry.metrics_url.replace("/metrics", "/summary"), timeout=30) as response:
+        sys.stdout.buffer.write(response.read())
+"""
+
+
+@pytest.mark.parametrize("meminfo", ["missing", "a directory", "", "MemTotal: many kB"])
+def test_a_fact_that_cannot_be_read_is_absent_and_the_rest_is_served(tmp_path, meminfo):
+    command = [sys.executable, "-c", SERVICE, str(tmp_path), meminfo]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
+    found = valid(json.loads(done.stdout))
+    assert "memory_total_gb" not in found["system_info"]
+    assert {"hostname", "process_id", "cpu_count", "otel_ha_version"} <= found["system_info"].keys()
+    assert found["current"]["system"]["memory_percent"] == 0
+    assert found["current"]["system"]["disk_usage_percent"] > 0
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_each_fact_may_fail(name):
+    def fail():
+        raise OSError(5, "Input/output error")
+
+    assert system_info({**FACTS, name: fail}).keys() == FACTS.keys() - {name}
+    assert name not in system_info({**FACTS, name: lambda: None})
 
 
 def test_the_schema_rejects_a_summary_of_another_shape():

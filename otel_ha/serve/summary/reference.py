@@ -9,18 +9,23 @@ import dataclasses
 import json
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from otel_ha.declare.instruments import GROUPS
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.history.metrics import MEANING
-from otel_ha.serve.summary.summary import ROLL_UPS, SCHEMA_VERSION, WINDOW, system_info
+from otel_ha.serve.summary.summary import FACTS, ROLL_UPS, SCHEMA_VERSION, WINDOW
 
 __all__ = ["render_page", "render_schema"]
 
 _METRICS = {"system": SystemMetrics, "performance": PerformanceMetrics, "business": BusinessMetrics}
-_JSON_TYPES = {int: {"type": "integer"}, float: {"type": "number"}, str: {"type": "string"}}
+_JSON_TYPES: Mapping[Any, Mapping[str, Any]] = {
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    float | None: {"type": ["number", "null"]},
+    str: {"type": "string"},
+}
 
 _OPENING = """\
 # Summary
@@ -36,7 +41,8 @@ second when something is added.
 - `timestamp`: when the summary was made, in seconds since the epoch.
 - `service`: the service's name.
 - `groups`: the metric groups that are on; figures of the others are 0.
-- `system_info`: the environment of the process: {info}.
+- `system_info`: the environment of the process: {info}. A fact that cannot be
+  read is absent.
 - `current`: `system`, `performance` and `business` as of now. Performance covers the last {window} seconds, or as many
   as `window` says if less is kept.
 - `history`: the same three for each collection that is kept, oldest first; `length`, the most that are kept, and
@@ -46,7 +52,7 @@ second when something is added.
 
 `current`, `history` and `roll_ups` are null if no history is kept (`OTEL_HA_HISTORY_LENGTH=0`, telemetry is off, or the
 MeterProvider takes no reader). Events by entity are in `current` only. A megabyte (MB) is 1,048,576 bytes. A figure
-that cannot be computed, such as a share of no events, is 0.
+that cannot be computed, such as a share of no events, is 0; those of a container are null.
 """
 
 
@@ -54,7 +60,7 @@ def render_page() -> str:
     """Return the page."""
     opening = _OPENING.format(
         version=SCHEMA_VERSION,
-        info=", ".join(f"`{key}`" for key in system_info()),
+        info=", ".join(f"`{key}`" for key in FACTS),
         window=f"{WINDOW:g}",
         periods=", ".join(f"`{name}`" for name in ROLL_UPS),
     )
@@ -77,7 +83,7 @@ def render_schema() -> str:
                 "timestamp": number,
                 "service": {"type": ["string", "null"]},
                 "groups": {"type": "array", "items": {"enum": sorted(GROUPS)}, "uniqueItems": True},
-                "system_info": _object({key: {"type": ["string", "number"]} for key in system_info()}),
+                "system_info": _object({key: {"type": ["string", "number"]} for key in FACTS}, required=()),
                 "current": _or_null(_object({"window": number, **metrics})),
                 "history": _or_null(history),
                 "roll_ups": _or_null(_object(dict.fromkeys(ROLL_UPS, rolled_up))),
@@ -109,11 +115,12 @@ def _properties(cls: type) -> dict[str, Any]:
     }
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _object(properties: Mapping[str, Any], required: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return the schema of an object; unless `required` says otherwise, every property is."""
     return {
         "type": "object",
         "properties": dict(properties),
-        "required": list(properties),
+        "required": list(properties if required is None else required),
         "additionalProperties": False,
     }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
@@ -15,7 +16,7 @@ import psutil
 from otel_ha.history import History, Interval
 from otel_ha.version import __version__
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """The first number changes if a field changes or disappears, the second if one is added."""
 
 WINDOW = 300.0
@@ -23,7 +24,7 @@ WINDOW = 300.0
 
 ROLL_UPS = {"1min": 60.0, "5min": 300.0, "1h": 3600.0}
 
-_GB = 1024**3
+GB = 1024**3
 
 
 def summary(history: History | None, *, service: str | None, groups: Iterable[str]) -> dict[str, Any]:
@@ -70,17 +71,29 @@ def _history(history: History) -> dict[str, Any]:
     }
 
 
-def system_info() -> dict[str, Any]:
-    """Return facts about the host and this process: names, versions, and sizes in GB (1,073,741,824 bytes)."""
-    return {
-        "hostname": platform.node(),
-        "platform": platform.platform(),
-        "architecture": platform.machine(),
-        "processor": platform.processor(),
-        "python_version": platform.python_version(),
-        "process_id": os.getpid(),
-        "cpu_count": psutil.cpu_count(),
-        "memory_total_gb": round(psutil.virtual_memory().total / _GB, 2),
-        "otel_ha_version": __version__,
-        "opentelemetry_sdk_version": metadata.version("opentelemetry-sdk"),
-    }
+FACTS: Mapping[str, Callable[[], Any]] = {
+    "hostname": platform.node,
+    "platform": platform.platform,
+    "architecture": platform.machine,
+    "processor": platform.processor,
+    "python_version": platform.python_version,
+    "process_id": os.getpid,
+    "cpu_count": psutil.cpu_count,
+    "memory_total_gb": lambda: round(psutil.virtual_memory().total / GB, 2),
+    "otel_ha_version": lambda: __version__,
+    "opentelemetry_sdk_version": lambda: metadata.version("opentelemetry-sdk"),
+}
+"""The functions that return the facts about the host and this process; each of them may fail."""
+
+
+def system_info(facts: Mapping[str, Callable[[], Any]] = FACTS) -> dict[str, Any]:
+    """Return facts about the host and this process: names, versions, and sizes in GB (1,073,741,824 bytes).
+
+    A fact that cannot be read is absent.
+    """
+    found: dict[str, Any] = {}
+    for name, read in facts.items():
+        with suppress(Exception):  # /proc may be hidden or faked; the other facts are still true
+            if (fact := read()) is not None:
+                found[name] = fact
+    return found
