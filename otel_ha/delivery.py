@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from otel_ha.scrub import scrub
+
 
 @dataclass
 class Delivery:
@@ -42,7 +44,7 @@ class Delivery:
         return before
 
     def failed(self, why: str) -> bool:
-        """Note a failure; return whether it is the first since the last success."""
+        """Note a failure, with secrets masked; return whether it is the first since the last success."""
         self.failures += 1
-        self.last_error = why
+        self.last_error = scrub(why)
         return self.failures == 1

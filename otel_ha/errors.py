@@ -10,11 +10,17 @@
 
 from __future__ import annotations
 
+from otel_ha.scrub import mask_shapes
+
 __all__ = ["CatalogError", "ConfigError", "TelemetryError"]
 
 
 class TelemetryError(Exception):
     """Base class of all errors that otel-ha raises."""
+
+    def __init__(self, message: str = "") -> None:
+        """Store the message, with everything masked that has the shape of a secret."""
+        super().__init__(mask_shapes(message))
 
 
 class CatalogError(TelemetryError):

@@ -3,7 +3,8 @@
 The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, its lock and
 hooks, and the observers on foreign MeterProviders; the stand-in for the global MeterProvider
 (otel_ha.export.global_provider); the recorders of connected declarations (otel_ha.declare.instruments) with their
-generation (otel_ha.declare.ports); and the cached answer whether the SDK is supported (otel_ha.record.journal.trial).
+generation (otel_ha.declare.ports); the secrets that the scrubber masks (otel_ha.scrub); and the cached answer whether
+the SDK is supported (otel_ha.record.journal.trial).
 """
 
 from __future__ import annotations

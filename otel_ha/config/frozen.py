@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar, final
 
+from otel_ha.scrub import mask_shapes
+
 __all__ = ["FrozenMapping"]
 
 T = TypeVar("T")
@@ -37,5 +39,5 @@ class FrozenMapping(Mapping[str, T]):
         return hash(frozenset(self._items.items()))
 
     def __repr__(self) -> str:
-        """Show the items as a dict does."""
-        return repr(self._items)
+        """Show the items as a dict does, with secrets masked: a value may be a URL with a password."""
+        return mask_shapes(repr(self._items))

@@ -17,7 +17,8 @@ from urllib.parse import unquote
 
 from otel_ha.config.frozen import FrozenMapping
 from otel_ha.config.secrets import MASK, Secret
-from otel_ha.config.urls import Url, WholeUrl, harmless, target
+from otel_ha.config.shown import shown_address, shown_path, shown_value
+from otel_ha.config.urls import Url, WholeUrl, target
 
 __all__ = [
     "ATTRIBUTES",
@@ -40,19 +41,16 @@ __all__ = [
 
 REJECTED: Final = (ArithmeticError, LookupError, OSError, TypeError, ValueError)
 
-_LONGEST_SHOWN: Final = 120
 # Surrogates too: they stand for bytes that are not UTF-8, and encoding the text again would raise.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # RFC 9110, 5.6.2 (token) and 5.5 (field values, less the bytes above ASCII, which gRPC refuses).
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
+# Part of a URL, with perhaps a user: it would be quoted when the server cannot listen there.
+_NOT_IN_HOST: Final = re.compile(r"[/@?#=&\\\s]")
+
 Number = TypeVar("Number", int, float)
-
-
-def _short_repr(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +58,13 @@ class Kind:
     """The values that a setting accepts.
 
     ``parse`` turns an argument into the value, and ``allowed`` describes the arguments that it accepts; if variables
-    are written differently, ``in_variable`` has both for them. ``show`` returns a value's text for messages; a
-    ``secret`` value is never shown.
+    are written differently, ``in_variable`` has both for them. ``show`` returns the text of a wrong value for messages,
+    or a mask; a ``secret`` value is never shown.
     """
 
     parse: Callable[[Any], Any]
     allowed: str
-    show: Callable[[object], str] = _short_repr
+    show: Callable[[object], str] = shown_value
     secret: bool = False
     in_variable: tuple[Callable[[str], Any], str] | None = None
 
@@ -209,7 +207,7 @@ def _pairs(value: object) -> Iterator[tuple[str, Any]]:
         return
     for pair in filter(str.strip, _str(value).split(",")):
         key, equals, text = pair.partition("=")
-        if not equals:
+        if not equals or "?" in key or "://" in key:  # the latter are a URL, cut at the "=" before its token
             raise ValueError
         yield unquote(key.strip(), errors="strict"), unquote(text.strip(), errors="strict")
 
@@ -246,10 +244,6 @@ def _endpoint(value: object) -> str:
     return value if isinstance(value, WholeUrl) else Url(target(_readable_text(value)))
 
 
-def _shown_endpoint(value: object) -> str:
-    return _short_repr(value) if isinstance(value, str) and harmless(value) and "?" not in value else MASK
-
-
 def _host(value: object) -> str:
     host = _readable_text(value)
     if ":" in host:
@@ -257,6 +251,8 @@ def _host(value: object) -> str:
         from ipaddress import IPv6Address  # noqa: PLC0415
 
         IPv6Address(host)
+    elif _NOT_IN_HOST.search(host):
+        raise ValueError
     return host
 
 
@@ -270,14 +266,14 @@ ATTRIBUTES: Final = Kind(parse=_attributes, allowed="key1=value1,key2=value2, pe
 ENDPOINT: Final = Kind(
     parse=_endpoint,
     allowed="an http:// or https:// URL (for grpc also a target such as host:port)",
-    show=_shown_endpoint,
+    show=shown_address,
 )
-FILE: Final = Kind(parse=_file, allowed="the path of a readable file")
+FILE: Final = Kind(parse=_file, allowed="the path of a readable file", show=shown_path)
 HEADERS: Final = Kind(
     parse=_headers,
     allowed="name1=value1,name2=value2, percent-encoded (an argument: a mapping), in ASCII",
     secret=True,
 )
-HOST: Final = Kind(parse=_host, allowed="a host name or an IP address, without a port")
+HOST: Final = Kind(parse=_host, allowed="a host name or an IP address, without a port", show=shown_address)
 SECRET: Final = Kind(parse=_secret, allowed="text without control characters", secret=True)
 USER: Final = Kind(parse=_user, allowed="text without colons and control characters")

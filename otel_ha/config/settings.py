@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, NoReturn, Self
 from otel_ha.config.frozen import FrozenMapping
 from otel_ha.config.parsing import REJECTED, Kind
 from otel_ha.config.secrets import MASK
+from otel_ha.config.shown import shown_path
 from otel_ha.config.urls import Url
 from otel_ha.errors import ConfigError
 
@@ -97,8 +98,8 @@ def _env_file(path: str | os.PathLike[str]) -> dict[str, str]:
         read = dotenv_values(stream=stream, interpolate=False)
         return {name: value for name, value in read.items() if value and value.strip()}
     allowed = "the path of a UTF-8 text file that can be read"
-    message = f"env_file is {path!r}; allowed: {allowed}"
-    raise ConfigError(message, setting="env_file", value=repr(path), allowed=allowed)
+    shown = shown_path(path)
+    raise ConfigError(f"env_file is {shown}; allowed: {allowed}", setting="env_file", value=shown, allowed=allowed)
 
 
 def resolve(name: str, known: Setting, argument: Any, variables: Mapping[str, str]) -> tuple[Any, str]:

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import Final
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterator
+from typing import Final, Self
+from urllib.parse import unquote, unquote_plus, urlsplit
 
-from otel_ha.config.secrets import MASK, Secret
+from otel_ha.config.secrets import Secret
+from otel_ha.scrub import mask_url, protect
 
-__all__ = ["Url", "WholeUrl", "harmless", "split_userinfo", "target", "url_path", "with_path"]
+__all__ = ["Url", "WholeUrl", "basic_authorization", "split_userinfo", "target", "url_path", "with_path"]
 
-# Colons before slashes or a port only: no user:password, no user@host.
-_HARMLESS: Final = re.compile(r"[\w.\[\]/-]*(:(//|\d+)[\w.\[\]/-]*)*")
 _GRPC_SCHEMES: Final = ("dns://", "unix://")
 
 
 class Url(str):
-    """A URL or target whose repr hides its query, which may be a token."""
+    """A URL or target whose repr hides user, password and query, which the scrubber masks as long as it lives."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
+
+    def __new__(cls, text: str) -> Self:
+        """Take `text` as it is."""
+        url = super().__new__(cls, text)
+        if "?" in url or "@" in url:
+            protect(url)
+        return url
+
+    def secrets(self) -> Iterator[str]:
+        """Yield the password, the query, and their parts, for the scrubber."""
+        userinfo = self.rpartition("@")[0].rpartition("://")[2]
+        query = self.partition("?")[2]
+        password = userinfo.partition(":")[2] or userinfo
+        values = [pair.partition("=")[2] or pair for pair in re.split("[&;]", query)]
+        # A library may take a password with a slash apart, and quote a part.
+        for text in (password, *re.split("[/?#:@]", password), query, *values):
+            yield from (text, unquote(text), unquote_plus(text))
 
     def __repr__(self) -> str:
-        """Return the repr of the text, with a mask instead of the query."""
-        address, question_mark, _ = self.partition("?")
-        return repr(f"{address}?{MASK}" if question_mark else str(self))
+        """Return the repr of the text, with masks instead of user, password and query."""
+        return repr(mask_url(str(self)))
 
 
 class WholeUrl(Url):
@@ -53,11 +69,6 @@ def target(text: str) -> str:
     return text
 
 
-def harmless(text: str) -> bool:
-    """Whether an invalid URL can be shown, because no part of it can be a password."""
-    return _HARMLESS.fullmatch(text) is not None
-
-
 def split_userinfo(url: str) -> tuple[str, Secret | None]:
     """Return `url` without its user and password, and these, if any, as the value of a header (RFC 7617)."""
     if not _is_url(url):
@@ -67,8 +78,12 @@ def split_userinfo(url: str) -> tuple[str, Secret | None]:
     if not at:
         return url, None
     user, _, password = userinfo.partition(":")
-    credentials = b64encode(f"{unquote(user)}:{unquote(password)}".encode())
-    return parts._replace(netloc=host).geturl(), Secret(f"Basic {credentials.decode()}")
+    return parts._replace(netloc=host).geturl(), basic_authorization(unquote(user), unquote(password))
+
+
+def basic_authorization(user: str, password: str) -> Secret:
+    """Return the value of the header for basic authentication (RFC 7617)."""
+    return Secret(f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")
 
 
 def url_path(url: str) -> str | None:

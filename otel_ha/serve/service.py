@@ -9,7 +9,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.urls import basic_authorization
 from otel_ha.delivery import Delivery
+from otel_ha.scrub import scrub
 from otel_ha.serve.adapters import AsgiApplication, WsgiApplication
 from otel_ha.serve.application import Endpoint
 from otel_ha.serve.health import endpoint_state
@@ -31,6 +33,8 @@ class EndpointService:
         self._server: Server | None = None
         self._problem = ""
         username, password = config.endpoint_credentials or (None, None)
+        self._authorization = basic_authorization(username or "", password.reveal()) if password else None
+        """The header of a client that may read, which the scrubber masks as long as this object lives."""
         self._endpoint = Endpoint(
             None, health, summary, username=username, password=password.reveal() if password else None
         )
@@ -89,7 +93,7 @@ class EndpointService:
             server.start()
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self._problem = f"cannot listen at {where}: {why}"
+            self._problem = scrub(f"cannot listen at {where}: {why}")
             hint = "set OTEL_EXPORTER_PROMETHEUS_HOST and _PORT to another address; port 0 selects a free one"
             _logger.error("no metrics endpoint: %s; the service continues without it (%s)", self._problem, hint)  # noqa: TRY400 - one line
         else:

@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -21,9 +21,11 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.view import Aggregation
 
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.urls import Url
 from otel_ha.delivery import Delivery
 from otel_ha.record.gate import CollectionGate, GatedReader
 from otel_ha.record.journal.sdk import SDK_EXPORT_LOGGER, thread_of
+from otel_ha.scrub import KNOWN_ONLY, scrub
 
 _logger = logging.getLogger("otel_ha")
 
@@ -34,6 +36,8 @@ _CHATTY = (
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     SDK_EXPORT_LOGGER,
 )
+# The loggers of the transports, some of whose lines have the whole URL: at debug level, and of a malformed response.
+_TRANSPORTS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response", "urllib3.util.retry")
 LAST_TRY = 0.5
 """Seconds into a shutdown after which a failed attempt is the last one. The exporters wait about a second before the
 second attempt and two before the third: a service without a receiver ends after one second, not after five."""
@@ -75,7 +79,7 @@ class WatchedExporter(MetricExporter):
     """Passes pushes on to an exporter and notes their success, in place of the exporter's own log lines.
 
     From `last_try` seconds into a shutdown, a push that fails is repeated at most once. `hint` is advice that the log
-    gives first when pushes fail.
+    gives first when pushes fail. The secrets of `proxies` stay masked as long as the exporter lives.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class WatchedExporter(MetricExporter):
         *,
         last_try: float = LAST_TRY,
         hint: str = "",
+        proxies: Sequence[Url] = (),
     ) -> None:
         super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
         self._exporter = exporter
@@ -95,10 +100,13 @@ class WatchedExporter(MetricExporter):
         self._closing_since: float | None = None
         self._last_try = last_try
         self._hint = hint
+        self._proxies = proxies
         self._is_shut_down = False
         self.abandoned = False
         for name in _CHATTY:
             logging.getLogger(name).addFilter(_hush)  # the same filter is added once only
+        for name in _TRANSPORTS:
+            logging.getLogger(name).addFilter(KNOWN_ONLY)
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Push, and note whether it arrived."""
@@ -109,7 +117,7 @@ class WatchedExporter(MetricExporter):
             try:
                 result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
             except Exception as error:  # noqa: BLE001 - an exporter that raises is a push that failed
-                self._heard.append(repr(error))
+                self._heard.append(scrub(repr(error)))
                 result = MetricExportResult.FAILURE
         if result is MetricExportResult.SUCCESS:
             self._succeeded()
@@ -158,7 +166,7 @@ class WatchedExporter(MetricExporter):
             self._exporter.shutdown(timeout_millis=timeout_millis, **kwargs)
 
     def _hear(self, message: str) -> None:
-        self._heard.append(message)
+        self._heard.append(scrub(message))  # before anything is cut off, as half a secret is not recognized
         if self._closing_since is not None and time.monotonic() - self._closing_since > self._last_try:
             self.shutdown()
 

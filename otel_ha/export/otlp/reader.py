@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from opentelemetry.sdk.metrics import (
     Counter,
@@ -21,6 +22,7 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 from opentelemetry.util.re import parse_env_headers
 
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.urls import Url
 from otel_ha.delivery import Delivery
 from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.push import LAST_TRY, PushReader, WatchedExporter
@@ -47,10 +49,9 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
 
     Raises ConfigError if the exporter refuses its settings.
     """
-    try:
-        exporter = _grpc_exporter(config) if config.otlp_protocol == "grpc" else _http_exporter(config)
-    except (OSError, ValueError) as error:  # an invalid certificate, or a variable that only the exporter reads
-        raise ConfigError(f"the OTLP exporter ({config.otlp_protocol}) rejects its settings: {error}") from error
+    exporter = _exporter(config)
+    if isinstance(exporter, ConfigError):
+        raise exporter
     aggregation: dict[type, Aggregation] = {}
     if config.otlp_histogram_aggregation.startswith("base2"):
         aggregation[Histogram] = ExponentialBucketHistogramAggregation()
@@ -61,8 +62,21 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     # The gRPC exporter reports the same failure only once, so its first failure has to be the last try.
     last_try = 0.0 if config.otlp_protocol == "grpc" else LAST_TRY
     hint = _hint(config.otlp_protocol, config.otlp_metrics_url)
-    watched = WatchedExporter(exporter, delivery, temporality, aggregation, last_try=last_try, hint=hint)
+    proxies = [Url(url) for url in getproxies().values()]  # one may have a password, which errors of libraries quote
+    watched = WatchedExporter(
+        exporter, delivery, temporality, aggregation, last_try=last_try, hint=hint, proxies=proxies
+    )
     return PushReader(watched, delivery, config, gate)
+
+
+def _exporter(config: TelemetryConfig) -> MetricExporter | ConfigError:
+    """Return the exporter, or the error to raise once no exception is handled: a chained one may quote a secret."""
+    grpc = config.otlp_protocol == "grpc"
+    try:
+        return _grpc_exporter(config) if grpc else _http_exporter(config)
+    except (LookupError, OSError, RuntimeError, ValueError) as error:
+        # An invalid certificate, or a variable that only the exporter reads.
+        return ConfigError(f"the OTLP exporter ({config.otlp_protocol}) rejects its settings: {error}")
 
 
 def console_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
