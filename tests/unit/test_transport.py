@@ -12,6 +12,10 @@ from otel_ha.export.otlp.transport import transport_arguments
 from otel_ha.vocabulary import ingest
 from tests.unit.conftest import config
 
+KNOWS_PROXIES = pytest.mark.skipif(
+    find_spec("requests") is None, reason="this version of the exporter knows no proxies"
+)
+
 PROGRAM = """
 import sys
 from otel_ha import TelemetryConfig, setup_telemetry
@@ -37,7 +41,7 @@ def test_a_push_over_plain_http_needs_only_urllib3(receiver):
     assert receiver.asked[0] == "/v1/metrics"
 
 
-@pytest.mark.skipif(find_spec("requests") is None, reason="this version of the exporter knows no proxies")
+@KNOWS_PROXIES
 def test_a_push_goes_by_the_proxy_of_the_environment(receiver):
     proxy = f"http://127.0.0.1:{receiver.server_port}"
     assert pushed("http://collector.invalid:4318", http_proxy=proxy).endswith("pushed with requests and urllib3")
@@ -101,11 +105,7 @@ def test_a_grpc_target_without_a_number_for_a_port_is_left_to_grpc():
     "proxied",
     [
         pytest.param(False, id="by urllib3"),
-        pytest.param(
-            True,
-            id="by the exporter's own transport",
-            marks=pytest.mark.skipif(find_spec("requests") is None, reason="this exporter does not support proxies"),
-        ),
+        pytest.param(True, id="by the exporter's own transport", marks=KNOWS_PROXIES),
     ],
 )
 def test_a_header_of_the_environment_that_an_argument_overrides_is_not_sent(receiver, monkeypatch, proxied):

@@ -28,6 +28,7 @@ from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.push import LAST_TRY, PushReader, WatchedExporter
 from otel_ha.export.otlp.transport import omit_headers, transport_arguments
 from otel_ha.record.gate import CollectionGate
+from otel_ha.scrub import scrub
 
 _logger = logging.getLogger("otel_ha")
 
@@ -47,7 +48,7 @@ _KINDS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDown
 def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     """Return the reader that pushes by OTLP; only the chosen exporter is imported.
 
-    Raises ConfigError if the exporter refuses its settings.
+    Raises ConfigError if the exporter refuses its settings, or if grpc is chosen and cannot be imported.
     """
     exporter = _exporter(config)
     if isinstance(exporter, ConfigError):
@@ -74,9 +75,18 @@ def _exporter(config: TelemetryConfig) -> MetricExporter | ConfigError:
     grpc = config.otlp_protocol == "grpc"
     try:
         return _grpc_exporter(config) if grpc else _http_exporter(config)
-    except (LookupError, OSError, RuntimeError, ValueError) as error:
-        # An invalid certificate, or a variable that only the exporter reads.
-        return ConfigError(f"the OTLP exporter ({config.otlp_protocol}) rejects its settings: {error}")
+    except (ImportError, LookupError, OSError, RuntimeError, ValueError) as error:
+        if not (grpc and isinstance(error, ImportError)):
+            # An invalid certificate, or a variable that only the exporter reads.
+            return ConfigError(f"the OTLP exporter ({config.otlp_protocol}) rejects its settings: {scrub(str(error))}")
+        allowed = "http/protobuf, or grpc if grpcio can be imported"
+        return ConfigError(
+            f"OTEL_EXPORTER_OTLP_PROTOCOL is grpc, but its packages cannot be imported ({error}); allowed: {allowed}; "
+            "run pip install opentelemetry-exporter-otlp-proto-grpc",
+            setting="otlp_protocol",
+            value="'grpc'",
+            allowed=allowed,
+        )
 
 
 def console_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
