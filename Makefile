@@ -9,7 +9,7 @@ API := docs/reference/api.md
 MOVE := docs/how-to/move-from-ha-ingestor.md
 PYTEST := -m pytest -n auto --maxprocesses 4
 
-.PHONY: help demo test floor newest pythons check bench docs servers clean
+.PHONY: help demo test floor newest pythons package check bench docs servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make floor    run the tests on the oldest supported versions of the dependencies"
 	@echo "make newest   run the tests that depend on OpenTelemetry's internals on its newest supported version"
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
+	@echo "make package  build wheel and sdist, check their contents, install and run them in new environments"
 	@echo "make check    linters, types, import contracts, generated pages"
 	@echo "make servers  install the servers that the tests need into a cache"
 	@echo "make docs     render the reference pages again"
@@ -62,6 +63,9 @@ newest:
 
 pythons:
 	@$(PYTHON) tests/pythons.py $(VENV) "$(PYTHONS)" $(PYTEST) tests/unit tests/property tests/e2e $(ARGS)
+
+package:
+	@$(PYTHON) -m tests.package $(VENV) "$(PYTHONS)"
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks $(ARGS)
