@@ -90,6 +90,11 @@ def outcome(write):
         return type(error)
 
 
+def compare_restricted(restricted, encode) -> None:
+    expected = outcome(lambda: encode(restricted).decode())
+    assert outcome(lambda: "".join(restricted.stream(encode))) == expected
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     instruments=st.lists(recorded(), max_size=4),
@@ -97,8 +102,9 @@ def outcome(write):
     accepted=st.sampled_from(ACCEPTED),
     exemplars=st.booleans(),
     gathered=st.booleans(),
+    every=st.integers(1, 3),
 )
-def test_the_text_is_the_same_to_the_byte(instruments, resource, accepted, exemplars, gathered):
+def test_the_text_is_the_same_to_the_byte(instruments, resource, accepted, exemplars, gathered, every):
     reader = ScrapeReader(CollectionGate())
     filters = {"exemplar_filter": AlwaysOnExemplarFilter()} if exemplars else {}
     provider = MeterProvider([reader], resource=Resource(resource), shutdown_on_exit=False, **filters)
@@ -112,6 +118,9 @@ def test_the_text_is_the_same_to_the_byte(instruments, resource, accepted, exemp
                 record(amount, of_series)
         expected = outcome(lambda: encode(reader.registry).decode())
         assert outcome(lambda: "".join(reader.stream(encode))) == expected
+        # So it is with some of the names.
+        names = sorted({sample.name for family in reader.registry.collect() for sample in family.samples})[::every]
+        compare_restricted(reader.registry.restricted_registry(names), encode)
     provider.shutdown()
 
 

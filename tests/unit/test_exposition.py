@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import re
 import threading
 
 import pytest
@@ -331,3 +332,31 @@ def test_the_endpoint_writes_a_registry_in_pieces(reader, meter, covered):
     plain = served.respond("GET", "/metrics", {})
     assert gzip.decompress(packed.body) == plain.body == served.text().encode() == generate_latest(reader.registry)
     assert covered == ["events_total"] * 3
+
+
+ALL_NAMES = ["events_total", "duration_seconds_bucket", "duration_seconds_sum", "theirs", "theirs.too", "target_info"]
+
+
+@pytest.mark.parametrize("accepted", ["", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"])
+@pytest.mark.parametrize("names", [*([name] for name in ALL_NAMES), ALL_NAMES, ["none"], ["duration_seconds"], []])
+def test_a_restricted_registry_has_the_lines_of_the_named_samples(reader, meter, covered, accepted, names):
+    class Dotted:
+        def collect(self):
+            return [GaugeMetricFamily("theirs.too", "Another one.", 8)]
+
+    meter.create_counter("events").add(3, {"kind": "a}b \u2028 \x85 {events_total} 1\n# HELP"})
+    meter.create_histogram("duration", unit="s").record(0.3)
+    reader.registry.register(Constant())
+    reader.registry.register(Dotted())
+    encode, _ = choose_encoder(accepted)
+    restricted = reader.registry.restricted_registry(names)
+    written = "".join(restricted.stream(encode))
+    assert written == encode(restricted).decode()
+    spelled = [name.replace(".", "." if accepted else "_") for name in names]
+    lines = [line for line in text(reader, encode).split("\n") if line and not line.startswith("# ")]
+    kept = [line for line in lines if re.split("[{ ]", line.removeprefix('{"').replace('"}', " "))[0] in spelled]
+    assert [line for line in written.split("\n") if line and not line.startswith("# ")] == kept
+    assert len(covered) == 4
+    assert written.count("# TYPE ") == len(
+        {name.partition("_")[0] for name in names} & {name.partition("_")[0] for name in ALL_NAMES}
+    ) - (names == ["duration_seconds"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -29,10 +30,11 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import CollectorRegistry
 
-from otel_ha.export.prometheus.exporter import Encode, Exporter
+from otel_ha.export.prometheus.exporter import Encode, Exporter, Families
 from otel_ha.export.prometheus.points import Points, in_columns
+from otel_ha.export.prometheus.restricted import restricted_text
 from otel_ha.export.prometheus.template import NotCoveredError, Template, example, taken_apart, written
 from otel_ha.record.collected import metrics_of
 
@@ -68,18 +70,24 @@ class Exposition:
         self._target_info: str | None = None
         self.templates: dict[Any, Template] = {}
 
-    def chunks(self, data: MetricsData | None, others: Sequence[Family]) -> Iterator[str]:
-        """Return the text of collected metrics and of other collectors' families, in pieces."""
-        if data is not None:
-            try:
-                planned = self._planned(data)
-            except NotCoveredError:
-                yield Exporter(target_info=True).text(data, self._encode).removesuffix(self._end)
-            else:
-                yield from _in_chunks(self._pieces(planned))
-        yield self._encode(_Families(others)).decode()
+    def chunks(
+        self, data: MetricsData | None, others: Sequence[Family], names: AbstractSet[str] | None = None
+    ) -> Iterator[str]:
+        """Return the text of collected metrics and of other collectors' families, in pieces.
 
-    def _pieces(self, planned: list[tuple[Points, Template]]) -> Iterator[str]:
+        With `names`, only samples of these names are written; `others` are restricted already.
+        """
+        if data is not None:
+            pieces = self._pieces(data)
+            yield from _in_chunks(pieces if names is None else restricted_text(pieces, names, self._encode))
+        yield self._encode(Families(others)).decode()
+
+    def _pieces(self, data: MetricsData) -> Iterator[str]:
+        try:
+            planned = self._planned(data)
+        except NotCoveredError:
+            yield Exporter(target_info=True).text(data, self._encode).removesuffix(self._end)
+            return
         yield self._target_info or ""
         for points, template in planned:
             yield template.head
@@ -127,16 +135,6 @@ def _points(metric: Metric) -> Points:
     if not isinstance(found, Points) or isinstance(metric.data, Histogram) != (found.bounds is not None):
         raise NotCoveredError
     return found
-
-
-class _Families(Collector):
-    """Collected families, as a collector that can be encoded."""
-
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Family]:
-        return self._families
 
 
 def _in_chunks(pieces: Iterable[str]) -> Iterator[str]:

@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any
 
+import prometheus_client.registry
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import Metric, MetricsData
 from prometheus_client import CollectorRegistry
@@ -17,6 +19,7 @@ from prometheus_client.metrics_core import Metric as Family
 from otel_ha.export.prometheus.exporter import Encode, with_ratios, writable
 from otel_ha.export.prometheus.exposition import Exposition, exposition
 from otel_ha.export.prometheus.points import in_columns
+from otel_ha.export.prometheus.restricted import restricted_families
 from otel_ha.record.gate import CollectionGate, GatedReader
 
 _logger = logging.getLogger("otel_ha")
@@ -45,8 +48,11 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
         self._left_out: set[str] = set()
         super().__init__(registry=self.registry)
 
-    def stream(self, encode: Encode) -> Iterator[str]:
-        """Collect now, and return the text that `encode` writes for the registry, in pieces."""
+    def stream(self, encode: Encode, names: AbstractSet[str] | None = None) -> Iterator[str]:
+        """Collect now, and return the text that `encode` writes for the registry, in pieces.
+
+        With `names`, only samples of these names are written.
+        """
         taken: list[MetricsData] = []
         self._thread.taken = taken
         try:
@@ -54,7 +60,9 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
             others = list(self.registry.collect())
         finally:
             self._thread.taken = None
-        return self._exposition(encode).chunks(taken.pop() if taken else None, others)
+        if names is not None:
+            others = restricted_families(others, names)
+        return self._exposition(encode).chunks(taken.pop() if taken else None, others, names)
 
     def gather(self, points: Iterable[Any]) -> Any:
         """Return a metric's points as this thread needs them: in columns if it writes them itself."""
@@ -125,3 +133,27 @@ class StreamingRegistry(CollectorRegistry):
     def stream(self, encode: Encode) -> Iterator[str]:
         """Collect now, and return the text that `encode` writes for this registry, in pieces."""
         return self._reader.stream(encode)
+
+    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
+        """Return this registry with only the samples of these names.
+
+        prometheus_client would ask only collectors that describe themselves, which the exporter's does not.
+        """
+        return RestrictedRegistry(self._reader, frozenset(names))
+
+
+class RestrictedRegistry(prometheus_client.registry.RestrictedRegistry):
+    """Samples of some names, which can be written in pieces."""
+
+    def __init__(self, reader: ScrapeReader, names: frozenset[str]) -> None:
+        super().__init__(names, reader.registry)
+        self._reader = reader
+        self._names = names
+
+    def collect(self) -> Iterator[Family]:
+        """Collect everything, and return the families of the named samples."""
+        return iter(restricted_families(self._reader.registry.collect(), self._names))
+
+    def stream(self, encode: Encode) -> Iterator[str]:
+        """Collect now, and return the text that `encode` writes for the named samples, in pieces."""
+        return self._reader.stream(encode, self._names)
