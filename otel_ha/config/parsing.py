@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 from otel_ha.config.frozen import FrozenMapping
+from otel_ha.config.hosts import host_name
 from otel_ha.config.secrets import MASK, Secret
 from otel_ha.config.shown import shown_address, shown_path, shown_value
 from otel_ha.config.urls import Url, WholeUrl, target
@@ -27,6 +28,7 @@ __all__ = [
     "FILE",
     "HEADERS",
     "HOST",
+    "HOSTS",
     "INVERTED_BOOLEAN",
     "REJECTED",
     "SECRET",
@@ -256,6 +258,18 @@ def _host(value: object) -> str:
     return host
 
 
+def _hosts(value: object) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
+        raise TypeError
+    texts = [text for text in (_str(item).strip() for item in given) if text]
+    # An IPv6 address needs no brackets here.
+    names = [host_name(f"[{text}]" if text.count(":") > 1 and "[" not in text else text) for text in texts]
+    if not all(names):
+        raise ValueError
+    return tuple(dict.fromkeys(names))
+
+
 def _user(value: object) -> str:
     if ":" in (name := _readable_text(value)):
         raise ValueError
@@ -275,5 +289,6 @@ HEADERS: Final = Kind(
     secret=True,
 )
 HOST: Final = Kind(parse=_host, allowed="a host name or an IP address, without a port", show=shown_address)
+HOSTS: Final = Kind(parse=_hosts, allowed="host names and IP addresses, comma-separated (an argument: also a sequence)", show=shown_address)
 SECRET: Final = Kind(parse=_secret, allowed="text without control characters", secret=True)
 USER: Final = Kind(parse=_user, allowed="text without colons and control characters")

@@ -28,6 +28,7 @@ from otel_ha.config.parsing import (
     FILE,
     HEADERS,
     HOST,
+    HOSTS,
     INVERTED_BOOLEAN,
     SECRET,
     TEXT,
@@ -215,6 +216,13 @@ class TelemetryConfig(Settings):
     endpoint_password: str | Secret | None = _endpoint(
         SECRET, "OTEL_HA_ENDPOINT_PASSWORD", default=None,
         help="The password of that user. It is never shown. Needs the user name.",
+    )
+    endpoint_allowed_hosts: tuple[str, ...] = _endpoint(
+        HOSTS, "OTEL_HA_ENDPOINT_ALLOWED_HOSTS", default=(),
+        default_text="none: on loopback only names of this machine, elsewhere every name",
+        help="The host names, such as those of a reverse proxy, under which the endpoint answers; to others it answers "
+        "421. A server of ours at a loopback address also accepts `localhost`, 127.0.0.0/8, `[::1]`, "
+        "`host.docker.internal` and `host.containers.internal`.",
     )
 
     system_metrics: bool = _group(

@@ -23,9 +23,28 @@ class Response:
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
 
+    def to(self, method: str) -> Response:
+        """Return the response as it is sent: with its length, and without a body for HEAD."""
+        headers = [*self.headers, ("Content-Length", str(len(self.body)))]
+        return Response(self.status, headers, b"" if method == "HEAD" else self.body)
 
-Respond = Callable[[str, str, Mapping[str, str]], Response]
-"""A function that answers a request: method, path, headers."""
+
+Respond = Callable[[str, str, Mapping[str, str], str], Response]
+"""A function that answers a request: method, path, headers, query."""
+
+
+def plain(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> Response:
+    """Return a response of one text."""
+    return Response(status, [("Content-Type", "text/plain; charset=utf-8"), *headers], f"{text}\n".encode())
+
+
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by name in lower case; the values of repeated ones are joined (RFC 9110, section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found
 
 
 class WsgiApplication:
@@ -42,7 +61,7 @@ class WsgiApplication:
             if name.startswith("HTTP_")
         }
         path = _path_within(environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
-        response = self._respond(environ["REQUEST_METHOD"], path, headers)
+        response = self._respond(environ["REQUEST_METHOD"], path, headers, environ.get("QUERY_STRING", ""))
         start_response(f"{response.status} {HTTPStatus(response.status).phrase}", response.headers)
         return [response.body]
 
@@ -76,8 +95,9 @@ class AsgiApplication:
         # By the specification, the path begins with the root path; old servers omit that.
         if path == root or path.startswith(f"{root}/"):
             path = path[len(root) :]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        response = await asyncio.to_thread(self._respond, scope["method"], _path_within(root, path), headers)
+        headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        query = scope.get("query_string", b"").decode("latin-1")
+        response = await asyncio.to_thread(self._respond, scope["method"], _path_within(root, path), headers, query)
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         await send({"type": "http.response.body", "body": response.body})

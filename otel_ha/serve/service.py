@@ -36,7 +36,12 @@ class EndpointService:
         self._authorization = basic_authorization(username or "", password.reveal()) if password else None
         """The header of a client that may read, which the scrubber masks as long as this object lives."""
         self._endpoint = Endpoint(
-            None, health, summary, username=username, password=password.reveal() if password else None
+            None,
+            health,
+            summary,
+            username=username,
+            password=password.reveal() if password else None,
+            allowed_hosts=config.endpoint_allowed_hosts,
         )
 
     @property

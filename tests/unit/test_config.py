@@ -114,6 +114,23 @@ def test_an_address_to_listen_at_has_no_port(host: str) -> None:
     assert "without a port" in str(error)
 
 
+def test_allowed_hosts_are_compared_without_case_port_and_trailing_dot() -> None:
+    given = " Metrics.Example.:443, ::1,[FD00:0::1]:80 ,10.0.0.1,,metrics.example"
+    expected = ("metrics.example", "::1", "fd00::1", "10.0.0.1")
+    assert configured({"OTEL_HA_ENDPOINT_ALLOWED_HOSTS": given}).endpoint_allowed_hosts == expected
+    assert configured(endpoint_allowed_hosts=given.split(",")).endpoint_allowed_hosts == expected
+    assert configured().endpoint_allowed_hosts == ()
+
+
+@pytest.mark.parametrize(
+    "hosts", ["http://a.example", "a b", "a.example/x", "user@a.example", "*", "[::1", "bücher.example", ".", "a:b"]
+)
+def test_an_allowed_host_is_a_name_or_an_address(hosts: str) -> None:
+    error = refused({"OTEL_HA_ENDPOINT_ALLOWED_HOSTS": hosts})
+    assert str(error).startswith("OTEL_HA_ENDPOINT_ALLOWED_HOSTS")
+    assert "host names and IP addresses" in str(error)
+
+
 def test_an_endpoint_for_another_protocol_is_refused_with_the_variable_of_the_protocol() -> None:
     error = refused({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
     assert "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL" in str(error)

@@ -5,11 +5,15 @@ import http.client
 import os
 import signal
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import trustme
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry
@@ -23,7 +27,7 @@ HEALTHY = {"status": "ok", "service": "test"}
 
 
 def endpoint(
-    registry: CollectorRegistry | None = None, health=lambda: HEALTHY, username=None, password=None, **more: float
+    registry: CollectorRegistry | None = None, health=lambda: HEALTHY, username=None, password=None, **more: object
 ) -> Endpoint:
     return Endpoint(registry or CollectorRegistry(), health, dict, username=username, password=password, **more)
 
@@ -67,6 +71,44 @@ def fetch(server: Server, path: str, method: str = "GET", headers=None, context:
         connection.request(method, path, headers=headers or {})
         response = connection.getresponse()
         return response.status, response.headers, response.read()
+
+
+@contextmanager
+def in_thread(server) -> Iterator[None]:
+    """Run a server of socketserver's in a thread."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory) -> SimpleNamespace:
+    """A certificate authority, a server's certificate for localhost and a client's, as files."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    ca = trustme.CA()
+    made = SimpleNamespace(ca=folder / "ca.pem", folder=folder)
+    ca.cert_pem.write_to_path(made.ca)
+    for name, identity in (("server", "127.0.0.1"), ("client", "prometheus.example")):
+        issued = ca.issue_cert(identity)
+        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+        issued.cert_chain_pems[0].write_to_path(certificate)
+        issued.private_key_pem.write_to_path(key)
+        issued.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}-both.pem")
+        setattr(made, name, certificate)
+        setattr(made, f"{name}_key", key)
+    return made
+
+
+def trusting(pem: SimpleNamespace) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=pem.ca)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 class Calling:

@@ -16,8 +16,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from otel_ha.export.prometheus.scrape import ScrapeReader
+from otel_ha.record.gate import CollectionGate
 from otel_ha.serve.application import Endpoint
-from tests.unit.endpoint.conftest import HEALTHY, OPENMETRICS, endpoint, header
+from tests.unit.endpoint.conftest import HEALTHY, OPENMETRICS, endpoint, fetch, header, serving
 
 
 def test_metrics_are_text_by_default(registry):
@@ -52,6 +54,73 @@ def test_a_client_that_refuses_gzip_gets_plain_text(registry, accepted):
     response = endpoint(registry).respond("GET", "/metrics", {"Accept-Encoding": accepted})
     assert header(response, "Content-Encoding") is None
     assert b"event_total{" in response.body
+
+
+TEXT, JSON = "text/plain; version=0.0.4", "application/json"
+OPEN = "application/openmetrics-text; version=1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "expected"),
+    [
+        ("/metrics", "application/openmetrics-text;version=1.0.0;q=0", TEXT),
+        ("/metrics", "application/openmetrics-text; version=1.0.0; q=0.000, */*", TEXT),
+        ("/metrics", "application/*;q=0, text/plain", TEXT),
+        ("/metrics", "*/*;q=0, text/plain", TEXT),
+        ("/metrics", "text/plain;q=0, */*", OPEN),
+        ("/metrics", "text/*;q=0, */*;q=0.1", OPEN),
+        ("/metrics", "*/*;q=0, application/openmetrics-text;q=0.1", OPEN),
+        ("/metrics", "text/plain;version=1.0.0;q=0, text/plain", TEXT),
+        ("/metrics", "application/json", TEXT),
+        ("/metrics", "text/plain;q=0, application/openmetrics-text;q=0", None),
+        ("/metrics", "*/*;q=0", None),
+        ("/healthz", "application/json;q=0", None),
+        ("/healthz", "*/*;q=0, application/*", JSON),
+        ("/healthz", "*/*;q=0", None),
+        ("/summary", "application/*; Q=0", None),
+        ("/summary", "text/plain;q=0", JSON),
+        ("/", "text/plain;q=0", None),
+        ("/", "text/plain;q=much", "text/plain"),
+    ],
+)
+def test_a_type_of_quality_0_is_not_sent(registry, path, accept, expected):
+    response = endpoint(registry).respond("GET", path, {"Accept": accept})
+    assert response.status == (406 if expected is None else 200)
+    assert header(response, "Content-Type").startswith(expected or "text/plain")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/summary", "/"])
+def test_a_coding_of_quality_0_is_not_sent(registry, path):
+    for accepted, status, sent_as in (
+        ("identity;q=0, gzip", 200, "gzip"),
+        ("identity;q=0.0, *", 200, "gzip"),
+        ("identity;q=0", 406, None),
+        ("identity;q=0, gzip;q=0", 406, None),
+        ("gzip;q=0, *", 200, None),
+    ):
+        response = endpoint(registry).respond("GET", path, {"Accept-Encoding": accepted})
+        assert (response.status, header(response, "Content-Encoding")) == (status, sent_as)
+        assert header(response, "Content-Length") == str(len(response.body))
+        if sent_as:
+            assert len(gzip.decompress(response.body)) > 2
+
+
+def test_parameters_name_select_samples():
+    reader = ScrapeReader(CollectionGate())
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    provider.get_meter("test").create_counter("event", unit="{event}").add(3)
+    served = endpoint(reader.registry)
+    full = served.respond("GET", "/metrics", {}).body.decode()
+    some = served.respond("GET", "/metrics", {}, "a=b&name[]=target_info&name%5B%5D=none").body.decode()
+    assert some == "".join(line for line in full.splitlines(keepends=True) if "target_info" in line)
+    assert some.count("\n") == 3
+    with serving(served) as server:
+        assert fetch(server, "/metrics?name%5B%5D=target_info")[2].decode() == some
+        assert fetch(server, "/metrics?name[]=none")[2] == b""
+        assert fetch(server, "/metrics?name[]=")[2].decode() == full
+        both = fetch(server, "/metrics?name[]=target_info&name[]=event_total", headers={"Accept-Encoding": "gzip"})
+        assert gzip.decompress(both[2]).decode() == full
+    provider.shutdown()
 
 
 @pytest.fixture

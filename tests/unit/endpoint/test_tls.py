@@ -4,36 +4,12 @@ import http.client
 import socket
 import ssl
 from contextlib import ExitStack
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import trustme
 
 from otel_ha.serve.server import Server
-from tests.unit.endpoint.conftest import endpoint, fetch, serving
-
-
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory) -> SimpleNamespace:
-    """A certificate authority, a server's certificate for localhost and a client's, as files."""
-    folder: Path = tmp_path_factory.mktemp("tls")
-    ca = trustme.CA()
-    made = SimpleNamespace(ca=folder / "ca.pem", folder=folder)
-    ca.cert_pem.write_to_path(made.ca)
-    for name, identity in (("server", "127.0.0.1"), ("client", "prometheus.example")):
-        issued = ca.issue_cert(identity)
-        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-        issued.cert_chain_pems[0].write_to_path(certificate)
-        issued.private_key_pem.write_to_path(key)
-        issued.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}-both.pem")
-        setattr(made, name, certificate)
-        setattr(made, f"{name}_key", key)
-    return made
-
-
-def trusting(pem: SimpleNamespace) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=pem.ca)
+from tests.unit.endpoint.conftest import endpoint, fetch, serving, trusting
 
 
 def test_with_a_certificate_it_speaks_tls(registry, pem):

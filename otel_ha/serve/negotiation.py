@@ -1,0 +1,85 @@
+"""Negotiation: the headers Accept and Accept-Encoding (RFC 9110, section 12.5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.exposition import choose_encoder
+
+Encode = Callable[[Any], bytes]
+"""A function of prometheus_client that renders a registry."""
+
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One item of a header: its name and parameters, and its quality, NaN if that is not a number."""
+
+    text: str
+    name: str
+    parameters: frozenset[str]
+    quality: float
+
+
+def encoder(accept: str) -> tuple[Encode, str] | None:
+    """Return the encoder for an Accept header, and its content type; None if the header refuses every format.
+
+    prometheus_client chooses. It ignores qualities, so it is not shown the formats of quality 0.
+    """
+    wanted = ",".join(item.text for item in _items(accept) if item.quality != 0)
+    for header in (wanted, "", _OPENMETRICS):
+        encode, content_type = _chosen(header)
+        if not refuses_type(accept, content_type):
+            return encode, content_type
+    return None
+
+
+def refuses_type(accept: str, content_type: str) -> bool:
+    """Whether an Accept header gives a content type the quality 0; the most specific item that matches counts."""
+    offered = _item(content_type)
+    ranges = ("*/*", f"{offered.name.partition('/')[0]}/*", offered.name)
+    matching = [
+        (ranges.index(item.name), len(item.parameters), item.quality)
+        for item in _items(accept)
+        if item.name in ranges and item.parameters <= offered.parameters
+    ]
+    return bool(matching) and max(matching, key=lambda match: match[:2])[2] == 0
+
+
+def coding(accept_encoding: str, *, prefer_gzip: bool) -> str | None:
+    """Return the coding for an Accept-Encoding header, gzip or identity; None if the header refuses both.
+
+    Without `prefer_gzip`, gzip is only for clients that refuse an answer without a coding, by "identity;q=0".
+    """
+    qualities = {item.name: item.quality for item in _items(accept_encoding)}
+    gzip = qualities.get("gzip", qualities.get("*", 0.0)) > 0
+    identity = qualities.get("identity") != 0
+    if gzip and (prefer_gzip or not identity):
+        return "gzip"
+    return "identity" if identity else None
+
+
+def _chosen(accept: str) -> tuple[Encode, str]:
+    """Return the choice of prometheus_client; plain text for a header that it cannot read."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is not a number
+        return choose_encoder("")
+
+
+def _items(header: str) -> list[_Item]:
+    return [_item(text) for text in header.split(",")]
+
+
+def _item(text: str) -> _Item:
+    name, *parameters = (part.strip() for part in text.lower().split(";"))
+    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    try:
+        number = float(quality)
+    except ValueError:
+        number = math.nan
+    return _Item(text, name, frozenset(part for part in parameters if not part.startswith("q=")), number)
