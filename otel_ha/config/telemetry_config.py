@@ -224,6 +224,11 @@ class TelemetryConfig(Settings):
         "421. A server of ours at a loopback address also accepts `localhost`, 127.0.0.0/8, `[::1]`, "
         "`host.docker.internal` and `host.containers.internal`.",
     )
+    endpoint_connections: int = _endpoint(
+        whole(1, 1024), "OTEL_HA_ENDPOINT_CONNECTIONS", default=32,
+        help="The number of connections at once. When all are taken, the one that has gone longest without sending its "
+        "whole request gives way to a new one.",
+    )
 
     system_metrics: bool = _group(
         "system", "OTEL_HA_SYSTEM_METRICS", default=True,

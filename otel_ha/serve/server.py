@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import logging
+import os
+import selectors
 import socket
 import ssl
-import sys
 import threading
+import time
+from collections.abc import Collection
 from contextlib import suppress
-from io import StringIO
 from pathlib import Path
-from socketserver import TCPServer, ThreadingMixIn
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
-from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
+from otel_ha.config.hosts import host_name, is_loopback
+from otel_ha.serve.connections import Connection, Connections
+from otel_ha.serve.exchange import Application, Exchange
+from otel_ha.serve.hosts import Hosts
 
 _logger = logging.getLogger("otel_ha.endpoint")
 
-TIMEOUT = 10.0
-"""Seconds that a client may be silent before its connection is closed."""
+CONNECTIONS = 32
+"""Connections at once."""
 
-_LONGEST_REQUEST_LINE = 65536
+TIMEOUT = 20.0
+"""Seconds for a whole request and its response: a scrape may wait 10 s for the previous one."""
 
-
-class Application(Protocol):
-    """An object that can be served."""
-
-    @property
-    def wsgi_app(self) -> WSGIApplication:
-        """The WSGI application."""
+# Connections that the system keeps until there is a place: more than a flood of slow clients opens at once.
+_BACKLOG = 1024
 
 
 class Server:
-    """Serves `endpoint` at `host` and `port` (0: any free one), each request in a thread, from start() to stop().
+    """Serves `endpoint` at `host` and `port` (0: any free one), from start() to stop().
 
     With `certificate` (and `key`, unless the same file holds it) it speaks TLS 1.2 or later; with `client_ca`, it
-    requires clients to have a certificate of that authority. All three are paths of PEM files. A client that is silent
-    for `timeout` seconds is disconnected.
+    requires clients to have a certificate of that authority. All three are paths of PEM files. At most `connections`
+    are served at once, and each is over after `timeout` seconds. On loopback, only names of this machine and
+    `allowed_hosts` may be in a request's Host; elsewhere only `allowed_hosts`, or every name if that is empty.
     """
 
     def __init__(
@@ -51,6 +48,8 @@ class Server:
         certificate: Path | str | None = None,
         key: Path | str | None = None,
         client_ca: Path | str | None = None,
+        allowed_hosts: Collection[str] = (),
+        connections: int = CONNECTIONS,
         timeout: float = TIMEOUT,
     ) -> None:
         self._endpoint = endpoint
@@ -59,13 +58,15 @@ class Server:
         self._certificate = certificate
         self._key = key
         self._client_ca = client_ca
+        self._allowed_hosts = allowed_hosts
+        self._connections = connections
         self._timeout = timeout
         self._listener: _Listener | None = None
 
     @property
     def port(self) -> int:
         """The port; before start(), the requested one."""
-        return self._port if self._listener is None else self._listener.server_port
+        return self._port if self._listener is None else self._listener.port
 
     @property
     def url(self) -> str:
@@ -81,8 +82,17 @@ class Server:
         if self._listener is not None:
             return
         context = _tls_context(self._certificate, self._key, self._client_ca) if self._certificate else None
-        self._listener = _Listener(self._endpoint, self._host, self._port, context, self._timeout)
-        self._listener.start()
+        listening = _listening(self._host, self._port)
+        try:
+            address = str(listening.getsockname()[0]).partition("%")[0]
+            local = is_loopback(host_name(f"[{address}]" if ":" in address else address))
+            exchange = Exchange(self._endpoint, Hosts(self._allowed_hosts, local=local))
+            self._listener = _Listener(listening, exchange, context, self._connections, self._timeout)
+            self._listener.start()
+        except BaseException:
+            listening.close()
+            self._listener = None
+            raise
 
     def stop(self) -> None:
         """Stop listening immediately, without waiting for running requests; may be repeated."""
@@ -94,7 +104,7 @@ class Server:
         """Close a forked child's copy of the listening socket; the parent continues to use it."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.socket.close()
+            listener.after_fork_in_child()
 
 
 def _tls_context(certificate: Path | str, key: Path | str | None, client_ca: Path | str | None) -> ssl.SSLContext:
@@ -108,118 +118,97 @@ def _tls_context(certificate: Path | str, key: Path | str | None, client_ca: Pat
     return context
 
 
-class _Listener(ThreadingMixIn, WSGIServer):
-    """A listening socket and the thread-per-request server behind it."""
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError for an address that is in use or wrong."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            # For a port whose last connections are ending; elsewhere, it would let others listen at the same port.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        # A client may be gone before it is accepted.
+        listening.settimeout(0)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 32
-    # Otherwise a second process could listen at the same port on some platforms.
-    allow_reuse_port = False
+
+class _Listener:
+    """The thread that accepts connections; others answer them."""
+
     # Seconds after which it checks whether to stop, on platforms where stop() cannot wake it.
-    timeout = 0.5
+    _pause = 0.5
 
     def __init__(
-        self, endpoint: Application, host: str, port: int, context: ssl.SSLContext | None, client_timeout: float
+        self,
+        listening: socket.socket,
+        exchange: Exchange,
+        context: ssl.SSLContext | None,
+        connections: int,
+        timeout: float,
     ) -> None:
+        self.port: int = listening.getsockname()[1]
+        self._socket = listening
         self._context = context
-        self._client_timeout = client_timeout
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family, _, _, _, address = found[0]
-        super().__init__(address, _RequestHandler)  # type: ignore[arg-type]  # an IPv6 address has four parts
-        self.set_app(endpoint.wsgi_app)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="otel-ha-endpoint", daemon=True)
+        self._timeout = timeout
+        self._connections = Connections(connections, exchange.serve)
+        self._process = os.getpid()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._accept_all, name="otel-ha-endpoint", daemon=True)
 
     def start(self) -> None:
-        """Serve in a thread."""
-        self.socket.settimeout(self.timeout)
+        """Accept connections in a thread."""
+        self._connections.start()
         self._thread.start()
 
-    def server_bind(self) -> None:
-        """Bind, without WSGIServer's look-up of the host's name, which depends on a name server."""
-        TCPServer.server_bind(self)
-        host, self.server_port = self.server_address[:2]
-        self.server_name = str(host)
-        self.setup_environ()
-
     def stop(self) -> None:
-        """Stop serving and close the socket."""
-        self._stopping.set()
-        # On Linux this wakes the thread in accept().
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        if self._thread.ident is not None:
-            self._thread.join(2 * self.timeout)
-        self.server_close()
-
-    def get_request(self) -> Any:
-        """Accept a connection; pause after a failure, for example for lack of file descriptors."""
-        try:
-            return super().get_request()
-        except TimeoutError:  # no client connected
-            raise
-        except OSError:
-            self._stopping.wait(0.1)
-            raise
-
-    def _serve(self) -> None:
-        # It waits in accept(); the public handle_request() would create a selector each time.
-        handle = getattr(self, "_handle_request_noblock", self.handle_request)
-        while not self._stopping.is_set():
-            handle()
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Answer a request, in its thread, including the TLS handshake, which a client can delay."""
-        request.settimeout(self._client_timeout)
-        if self._context is None:
-            super().finish_request(request, client_address)
+        """Stop accepting, and close the socket."""
+        if os.getpid() != self._process:
+            self.after_fork_in_child()
             return
-        with self._context.wrap_socket(request, server_side=True) as connection:
-            super().finish_request(connection, client_address)
-            # Marks the response as complete.
-            connection.unwrap()
+        self._is_stopping = True
+        # On Linux this wakes the thread.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._connections.stop()
+        with suppress(RuntimeError):  # a signal has interrupted start()
+            self._thread.join(2 * self._pause)
+        self._socket.close()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a new thread, or in this one if Python no longer starts threads, after the main thread's end."""
+    def after_fork_in_child(self) -> None:
+        """Close a forked child's copies of the sockets, which the parent continues to use."""
+        self._socket.close()
+        self._connections.after_fork_in_child()
+
+    def _accept_all(self) -> None:
+        with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
+            with suppress(ValueError):  # stopped already
+                selector.register(self._socket, selectors.EVENT_READ)
+            while not self._is_stopping:
+                if selector.select(self._pause):
+                    # Room first: a connection that is not accepted yet costs no file descriptor.
+                    self._connections.make_room()
+                    self._accept()
+
+    def _accept(self) -> None:
         try:
-            super().process_request(request, client_address)
-        except RuntimeError:
-            self.process_request_thread(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as in BaseServer
-        """Log a broken connection at debug level: clients cause them."""
-        _logger.debug("connection from %s ended early: %r", client_address, sys.exc_info()[1])
-
-
-class _RequestHandler(WSGIRequestHandler):
-    """Answers one request; it logs instead of writing to standard error."""
-
-    # Status and headers are five writes: without a buffer, their packets would dominate the time of a small response.
-    wbufsize = -1
-    server_version = "otel-ha"
-    sys_version = ""
-
-    def handle(self) -> None:
-        """Answer one request like WSGIRequestHandler, but with _ResponseWriter."""
-        self.raw_requestline = self.rfile.readline(_LONGEST_REQUEST_LINE + 1)
-        if len(self.raw_requestline) > _LONGEST_REQUEST_LINE:
-            self.requestline = self.request_version = self.command = ""
-            self.send_error(414)
-        elif self.parse_request():
-            writer = _ResponseWriter(self.rfile, self.wfile, StringIO(), self.get_environ(), multithread=True)  # type: ignore[arg-type]  # typeshed requires more of a file than is used
-            writer.request_handler = self  # type: ignore[attr-defined]  # wsgiref sets it in the same way
-            writer.run(self.server.get_app())  # type: ignore[attr-defined]  # the server is a _Listener
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in BaseHTTPRequestHandler
-        """Log at debug level."""
-        if _logger.isEnabledFor(logging.DEBUG):
-            _logger.debug("%s %r", self.address_string(), format % args)
-
-
-class _ResponseWriter(ServerHandler):
-    server_software = "otel-ha"
-
-    def log_exception(self, exc_info: tuple[type[BaseException], BaseException, TracebackType] | Any) -> None:
-        """Log at debug level; the endpoint logs its own failures."""
-        _logger.debug("writing a response failed", exc_info=exc_info)
+            connected, client = self._socket.accept()
+        except (BlockingIOError, ConnectionError):  # the client is gone
+            return
+        except OSError:  # for example for lack of file descriptors
+            if not self._is_stopping:
+                time.sleep(0.1)
+            return
+        try:
+            connected.settimeout(None)
+            if self._context is not None:
+                connected = self._context.wrap_socket(connected, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:
+            connected.close()
+            _logger.debug("connection from %s ended early: %r", client, error)
+            return
+        self._connections.add(Connection(connected, client, self._timeout))

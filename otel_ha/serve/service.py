@@ -93,6 +93,8 @@ class EndpointService:
             certificate=config.endpoint_certificate,
             key=config.endpoint_key,
             client_ca=config.endpoint_client_ca,
+            allowed_hosts=config.endpoint_allowed_hosts,
+            connections=config.endpoint_connections,
         )
         try:
             server.start()

@@ -131,6 +131,11 @@ def test_an_allowed_host_is_a_name_or_an_address(hosts: str) -> None:
     assert "host names and IP addresses" in str(error)
 
 
+@pytest.mark.parametrize("number", ["0", "1025", "many"])
+def test_the_number_of_connections_is_limited(number: str) -> None:
+    assert str(refused({"OTEL_HA_ENDPOINT_CONNECTIONS": number})).startswith("OTEL_HA_ENDPOINT_CONNECTIONS")
+
+
 def test_an_endpoint_for_another_protocol_is_refused_with_the_variable_of_the_protocol() -> None:
     error = refused({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
     assert "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL" in str(error)
