@@ -289,6 +289,10 @@ HEADERS: Final = Kind(
     secret=True,
 )
 HOST: Final = Kind(parse=_host, allowed="a host name or an IP address, without a port", show=shown_address)
-HOSTS: Final = Kind(parse=_hosts, allowed="host names and IP addresses, comma-separated (an argument: also a sequence)", show=shown_address)
+HOSTS: Final = Kind(
+    parse=_hosts,
+    allowed="host names and IP addresses, comma-separated (an argument: also a sequence)",
+    show=shown_address,
+)
 SECRET: Final = Kind(parse=_secret, allowed="text without control characters", secret=True)
 USER: Final = Kind(parse=_user, allowed="text without colons and control characters")
