@@ -122,7 +122,7 @@ class TelemetryConfig(Settings):
     export_timeout: float = _export(
         seconds(_SHORTEST, _DAY, milliseconds=True, zero_is_no_limit=True), "OTEL_METRIC_EXPORT_TIMEOUT", default=30.0,
         default_text="30 s, or the export interval if that is shorter",
-        help="How long one push may take, retries included.",
+        help="How long one push may take, retries included; the shorter one of this and the OTLP timeout counts.",
     )
     exemplar_filter: str = _export(
         one_of("always_on", "always_off", "trace_based"), "OTEL_METRICS_EXEMPLAR_FILTER", default="trace_based",
@@ -155,8 +155,8 @@ class TelemetryConfig(Settings):
     )
     otlp_timeout: float = _otlp(
         seconds(_SHORTEST, _DAY, milliseconds=True, zero_is_no_limit=True), "TIMEOUT", default=10.0,
-        help="How long to wait for the receiver. The variable is in milliseconds, as OpenTelemetry specifies; the "
-        "Python exporters by themselves would read it as seconds.",
+        help="How long one push may wait for the receiver, retries included. The variable is in milliseconds, as "
+        "OpenTelemetry specifies; the Python exporters by themselves would read it as seconds.",
     )
     otlp_certificate: Path | None = _otlp(
         FILE, "CERTIFICATE", default=None,

@@ -15,9 +15,10 @@ def health(
 ) -> dict[str, Any]:
     """Return the state of telemetry as /healthz shows it.
 
-    "status" is ok; degraded, for problems in the environment (an unreachable receiver, a port in use) that "reasons"
-    lists; failed, if telemetry is enabled but not running; or disabled. "readers" has one entry for each reader:
-    last_success (seconds since the epoch), consecutive_failures, last_error.
+    "status" is ok; degraded, for problems in the environment (an unreachable receiver, rejected data points, no push
+    for three intervals, a port in use) that "reasons" lists; failed, if telemetry is enabled but not running; or
+    disabled. "readers" has one entry for each reader: last_success (seconds since the epoch), consecutive_failures,
+    rejected_points (of the last push), last_error.
     """
     readers = list(deliveries)
     reasons = list(_reasons(endpoint, readers)) if running else []
@@ -49,5 +50,5 @@ def _reasons(endpoint: dict[str, Any], readers: Sequence[Delivery]) -> Iterable[
     if endpoint["problem"]:
         yield f"endpoint: {endpoint['problem']}"
     for delivery in readers:
-        if delivery.is_failing:
-            yield f"{delivery.reader}: {delivery.target}: {delivery.last_error} ({delivery.failures} in a row)"
+        if problem := delivery.problem:
+            yield f"{delivery.reader}: {delivery.target}: {problem}"

@@ -1,20 +1,14 @@
-"""The transport of pushes: the lighter one over plain HTTP, the exporter's own if a setting requires it."""
+"""The transport of pushes: the lighter one over plain HTTP, requests if a setting requires it."""
 
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-from otel_ha import setup_telemetry
-from otel_ha.export.otlp.transport import transport_arguments
+from otel_ha import ConfigError, setup_telemetry
+from otel_ha.export.otlp.transport import RequestsTransport, transport_to
 from otel_ha.vocabulary import ingest
 from tests.unit.conftest import config
-
-KNOWS_PROXIES = pytest.mark.skipif(
-    find_spec("requests") is None, reason="this version of the exporter knows no proxies"
-)
 
 PROGRAM = """
 import sys
@@ -41,7 +35,6 @@ def test_a_push_over_plain_http_needs_only_urllib3(receiver):
     assert receiver.asked[0] == "/v1/metrics"
 
 
-@KNOWS_PROXIES
 def test_a_push_goes_by_the_proxy_of_the_environment(receiver):
     proxy = f"http://127.0.0.1:{receiver.server_port}"
     assert pushed("http://collector.invalid:4318", http_proxy=proxy).endswith("pushed with requests and urllib3")
@@ -53,20 +46,14 @@ def test_a_push_to_a_receiver_that_the_environment_excepts_bypasses_the_proxy(re
     assert pushed(address, http_proxy="http://127.0.0.1:9", no_proxy="127.0.0.1").endswith("pushed with urllib3")
 
 
-def test_a_push_over_tls_is_left_to_the_transport_that_has_certificates():
-    assert transport_arguments(OTLPMetricExporter, "https://collector.invalid:4318/v1/metrics") == {}
+def test_a_push_over_tls_uses_the_transport_that_has_certificates():
+    assert isinstance(transport_to("https://collector.invalid:4318/v1/metrics", None, None), RequestsTransport)
 
 
-def test_a_session_that_the_environment_names_is_left_to_the_exporter(monkeypatch):
+def test_an_unknown_provider_of_sessions_is_a_wrong_setting(monkeypatch):
     monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "mine")
-    assert transport_arguments(OTLPMetricExporter, "http://127.0.0.1:4318/v1/metrics") == {}
-
-
-def test_an_exporter_that_accepts_no_transport_is_given_none():
-    class Exporter:
-        def __init__(self, endpoint: str) -> None: ...
-
-    assert transport_arguments(Exporter, "http://127.0.0.1:4318/v1/metrics") == {}
+    with pytest.raises(ConfigError, match="'mine' is not the name of an entry point"):
+        setup_telemetry(config=config(metrics_exporters=("otlp",)))
 
 
 @pytest.mark.parametrize(
@@ -101,13 +88,7 @@ def test_a_grpc_target_without_a_number_for_a_port_is_left_to_grpc():
         assert telemetry.health()["status"] == "ok"
 
 
-@pytest.mark.parametrize(
-    "proxied",
-    [
-        pytest.param(False, id="by urllib3"),
-        pytest.param(True, id="by the exporter's own transport", marks=KNOWS_PROXIES),
-    ],
-)
+@pytest.mark.parametrize("proxied", [False, True], ids=["by urllib3", "by requests"])
 def test_a_header_of_the_environment_that_an_argument_overrides_is_not_sent(receiver, monkeypatch, proxied):
     address = f"http://127.0.0.1:{receiver.server_port}"
     for name in ("no_proxy", "NO_PROXY"):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
 
 from opentelemetry.sdk.metrics import MetricsTimeoutError
 from opentelemetry.sdk.metrics.export import (
@@ -23,120 +21,105 @@ from opentelemetry.sdk.metrics.view import Aggregation
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.urls import Url
 from otel_ha.delivery import Delivery
+from otel_ha.export.otlp.answer import Answer
 from otel_ha.record.gate import CollectionGate, GatedReader
-from otel_ha.record.journal.sdk import SDK_EXPORT_LOGGER, thread_of
+from otel_ha.record.journal.sdk import thread_of
 from otel_ha.scrub import KNOWN_ONLY, scrub
 
 _logger = logging.getLogger("otel_ha")
 
-# The loggers by which the SDK and its exporters report a failed push: once per attempt and once per interval.
-_CHATTY = (
-    "opentelemetry.exporter.otlp.common.http",
-    "opentelemetry.exporter.otlp.proto.grpc.exporter",
-    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
-    SDK_EXPORT_LOGGER,
-)
 # The loggers of the transports, some of whose lines have the whole URL: at debug level, and of a malformed response.
 _TRANSPORTS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response", "urllib3.util.retry")
-LAST_TRY = 0.5
-"""Seconds into a shutdown after which a failed attempt is the last one. The exporters wait about a second before the
-second attempt and two before the third: a service without a receiver ends after one second, not after five."""
-
 # The least time in seconds that a collection has for its callbacks.
 _LEAST = 0.1
 
 
-class _Hush(logging.Filter):
-    """Hands the log records of a thread that is pushing to a listener, instead of the log."""
+class Pusher(Protocol):
+    """An object that pushes, such as Attempts."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._thread = threading.local()
+    def push(self, metrics_data: MetricsData) -> Answer:
+        """Push, and return the receiver's answer."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let the record through unless this thread is pushing."""
-        listener: Callable[[str], object] | None = getattr(self._thread, "listener", None)
-        if listener is None:
-            return True
-        if record.levelno >= logging.WARNING:
-            listener(record.getMessage())
-        return False
+    def close_soon(self) -> None:
+        """Repeat a failed push at most once from now on."""
 
-    @contextmanager
-    def listening(self, listener: Callable[[str], object]) -> Iterator[None]:
-        """Give `listener` the warnings and errors that this thread logs until the block ends."""
-        self._thread.listener = listener
-        try:
-            yield
-        finally:
-            self._thread.listener = None
-
-
-_hush = _Hush()
+    def shutdown(self) -> None:
+        """Stop; a waiting attempt gives up."""
 
 
 class WatchedExporter(MetricExporter):
-    """Passes pushes on to an exporter and notes their success, in place of the exporter's own log lines.
+    """Pushes and notes the success of each push: one log line when an outage starts, and one when it is over.
 
-    From `last_try` seconds into a shutdown, a push that fails is repeated at most once. `hint` is advice that the log
-    gives first when pushes fail. The secrets of `proxies` stay masked as long as the exporter lives.
+    `hint` is advice that the log gives first when pushes fail. The secrets of `proxies` stay masked as long as the
+    exporter lives.
     """
 
     def __init__(
         self,
-        exporter: MetricExporter,
+        pusher: Pusher,
         delivery: Delivery,
         temporality: dict[type, AggregationTemporality],
         aggregation: dict[type, Aggregation],
         *,
-        last_try: float = LAST_TRY,
         hint: str = "",
         proxies: Sequence[Url] = (),
     ) -> None:
         super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
-        self._exporter = exporter
+        self._pusher = pusher
         self._delivery = delivery
-        self._heard: list[str] = []
-        self._closing_since: float | None = None
-        self._last_try = last_try
+        self._is_closing = False
         self._hint = hint
         self._proxies = proxies
-        self._is_shut_down = False
+        self._remark = ""
         self.abandoned = False
-        for name in _CHATTY:
-            logging.getLogger(name).addFilter(_hush)  # the same filter is added once only
+        self.pushes = 0
         for name in _TRANSPORTS:
-            logging.getLogger(name).addFilter(KNOWN_ONLY)
+            logging.getLogger(name).addFilter(KNOWN_ONLY)  # the same filter is added once only
 
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:  # noqa: ARG002 - the pusher has its own limit: a push continues after a short flush
         """Push, and note whether it arrived."""
+        self.pushes += 1
         if self.abandoned:
             return MetricExportResult.SUCCESS
-        self._heard = []
-        with _hush.listening(self._hear):
-            try:
-                result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
-            except Exception as error:  # noqa: BLE001 - an exporter that raises is a push that failed
-                self._heard.append(scrub(repr(error)))
-                result = MetricExportResult.FAILURE
-        if result is MetricExportResult.SUCCESS:
-            self._succeeded()
-        else:
-            # The first message has the cause; the last one says only that all attempts are used up.
-            self._failed(_cause(self._heard[0]) if self._heard else "no reason given")
-        return result
+        try:
+            answer = self._pusher.push(metrics_data)
+        except Exception as error:  # noqa: BLE001 - an exporter that raises is a push that failed
+            answer = Answer(scrub(repr(error)))
+        if answer.skipped:
+            return MetricExportResult.FAILURE
+        if answer.error:
+            self._failed(answer.error)
+            return MetricExportResult.FAILURE
+        self._succeeded(answer)
+        return MetricExportResult.SUCCESS
 
-    def _succeeded(self) -> None:
-        """Note a push that arrived; the first one after an outage is logged."""
-        failures = self._delivery.succeeded()
+    def _succeeded(self, answer: Answer) -> None:
+        """Note a push that arrived; the first one after an outage is logged, and the first one that is incomplete."""
+        target, rejected_before = self._delivery.target, self._delivery.rejected
+        message = answer.remark or "no reason given"
+        failures = self._delivery.succeeded(
+            answer.rejected, f"{answer.rejected} data points rejected: {message}" if answer.rejected else ""
+        )
         if failures:
-            _logger.warning("push to %s works again (failures: %d)", self._delivery.target, failures)
+            _logger.warning("push to %s works again (failures: %d)", target, failures)
+        if answer.rejected and not rejected_before:
+            _logger.warning(
+                "%s rejected %d data points: %s; the others arrived, and the rejected ones are not sent again",
+                target,
+                answer.rejected,
+                message,
+            )
+        elif rejected_before and not answer.rejected:
+            _logger.warning("%s accepts all data points again", target)
+        elif answer.remark and not answer.rejected and answer.remark != self._remark:
+            _logger.warning("%s accepted a push with a warning: %s", target, answer.remark)
+        self._remark = answer.remark
 
     def _failed(self, why: str) -> None:
         """Note a push that failed; the first one of an outage is logged."""
         if not self._delivery.failed(why):
             return
-        if self._closing_since is not None:
+        if self._is_closing:
             _logger.warning(
                 "the last push to %s failed: %s (OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
                 self._delivery.target,
@@ -153,28 +136,18 @@ class WatchedExporter(MetricExporter):
 
     def close_soon(self) -> None:
         """From now on, repeat a push that fails at most once: the service wants to end."""
-        self._closing_since = time.monotonic()
+        if not self.abandoned:
+            self._is_closing = True
+            self._pusher.close_soon()
 
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Flush the exporter."""
-        return self._exporter.force_flush(timeout_millis)
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricExporter
+        """Do nothing: there is nothing to flush."""
+        return True
 
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Shut the exporter down; an attempt that waits for its repetition gives up."""
-        if not self._is_shut_down:
-            self._is_shut_down = True
-            self._exporter.shutdown(timeout_millis=timeout_millis, **kwargs)
-
-    def _hear(self, message: str) -> None:
-        self._heard.append(scrub(message))  # before anything is cut off, as half a secret is not recognized
-        if self._closing_since is not None and time.monotonic() - self._closing_since > self._last_try:
-            self.shutdown()
-
-
-def _cause(message: str) -> str:
-    """Return the part of an exporter's message that an operator needs: the system's error, if there is one in it."""
-    system_error = re.search(r"\[Errno -?\d+\] [^\"')]+", message)
-    return system_error[0] if system_error else message.partition(", retrying in")[0]
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: ARG002 - as in MetricExporter
+        """Stop; an attempt that waits gives up."""
+        if not self.abandoned:  # in a forked child, cutting off connections would cut off the parent's
+            self._pusher.shutdown()
 
 
 class PushReader(GatedReader, PeriodicExportingMetricReader):
@@ -192,6 +165,13 @@ class PushReader(GatedReader, PeriodicExportingMetricReader):
             export_timeout_millis=config.export_timeout * 1e3,
         )
 
+    def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: as in GatedReader
+        """Collect and push; a collection without measurements is not pushed."""
+        before = self._watched.pushes
+        super().collect(timeout_millis=timeout_millis)
+        if self._watched.pushes == before:
+            self.delivery.had_nothing()
+
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         """Push a last time and stop, within the time given; a receiver that refuses is tried at most twice."""
         self._watched.close_soon()
@@ -207,9 +187,9 @@ class PushReader(GatedReader, PeriodicExportingMetricReader):
         def push() -> None:
             with suppress(MetricsTimeoutError):
                 self.force_flush(timeout_millis=max(timeout, _LEAST) * 1e3)
-                arrived.append(not self.delivery.failures)
+                arrived.append(self.delivery.is_complete)
 
-        # The exporters have their own timeout.
+        # A push has its own timeout.
         thread = threading.Thread(target=push, name="otel-ha-flush", daemon=True)
         try:
             thread.start()

@@ -47,10 +47,6 @@ else:
         _ExplicitBucketHistogramAggregation = _LastValueAggregation = _SumAggregation = object
 
 
-SDK_EXPORT_LOGGER = "opentelemetry.sdk.metrics._internal.export"
-"""The logger by which the SDK's periodic reader reports a failed push; of another name, its lines stay in the log."""
-
-
 # ---- Aggregations
 
 

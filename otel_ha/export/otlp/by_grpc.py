@@ -1,0 +1,135 @@
+"""The push by gRPC: one attempt, bounded in time and in the size of the response."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # missing in the stubs
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.export.otlp.answer import LIMIT, Answer, accepted, excerpt
+
+_METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+_OPTIONS = (("grpc.max_receive_message_length", LIMIT),)
+# Source: OpenTelemetry specification, OTLP, OTLP/gRPC response, failures.
+_RETRYABLE = {
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DATA_LOSS,
+}
+_RETRY_INFO = "google.rpc.retryinfo-bin"
+_STATUS = "grpc-status-details-bin"
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
+"""The variables in which gRPC looks for a proxy, in its order."""
+
+
+class GrpcSender:
+    """Sends by gRPC. Raises OSError if a certificate cannot be read."""
+
+    def __init__(self, config: TelemetryConfig) -> None:
+        url = config.otlp_metrics_url
+        self._target = urlsplit(url).netloc or url
+        self._guesses_tls = config.otlp_secure and "://" not in url
+        self._credentials = _credentials(config) if config.otlp_secure else None
+        self._headers = tuple((key.lower(), value) for key, value in config.otlp_request_headers.items())
+        compressed = config.otlp_compression == "gzip"
+        self._compression = grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression
+        self._channel: grpc.Channel | None = None
+        self._is_closed = False
+
+    def send(self, payload: bytes, timeout: float) -> Answer:
+        """Return the receiver's answer, or a failure, within `timeout` seconds."""
+        try:
+            export: Any = self._opened().unary_unary(_METHOD)  # without serializers: bytes in, bytes out
+            response = export(payload, metadata=self._headers, timeout=timeout)
+        except grpc.RpcError as error:
+            self._reset()  # the channel would wait longer and longer before it connects again
+            return self._failure(error, timeout)
+        except Exception as error:  # noqa: BLE001 - closed meanwhile, or metadata that gRPC refuses
+            return Answer(excerpt(str(error)) or type(error).__name__)
+        return accepted(response) or Answer(f"OK with a body that is not an answer of OTLP: {excerpt(response)}")
+
+    def close(self) -> None:
+        """Close the channel; an attempt that is waiting ends."""
+        self._is_closed = True
+        self._reset()
+
+    def _opened(self) -> grpc.Channel:
+        if self._is_closed:
+            raise ValueError("shut down")
+        if self._channel is None:
+            settings: dict[str, Any] = {"options": _OPTIONS, "compression": self._compression}
+            if self._credentials is None:
+                self._channel = grpc.insecure_channel(self._target, **settings)
+            else:
+                self._channel = grpc.secure_channel(self._target, self._credentials, **settings)
+        return self._channel
+
+    def _reset(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def _failure(self, error: Any, timeout: float) -> Answer:
+        code, details = error.code(), excerpt(error.details() or "")
+        if "larger than max" in details:
+            return Answer(f"{code.name} with a response of more than {LIMIT >> 20} MiB: {details}")
+        pause = _pause(error)
+        text = f"{code.name}: {details}"
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            text += f" (no response within {timeout:.3g} s)"
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            text += " (the receiver limits pushes)"
+        if code is grpc.StatusCode.UNAVAILABLE:
+            text = self._with_cause(text)
+        text += f"; RetryInfo: {pause:g} s" if pause is not None else ""
+        return Answer(text, retryable=code in _RETRYABLE, pause=pause)
+
+    def _with_cause(self, text: str) -> str:
+        """Return the text with the probable cause of a connection that does not come about."""
+        host = urlsplit(f"//{self._target}").hostname or ""
+        excepted = {"no": os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""}  # noqa: SIM112 - so spelt
+        variable = next((name for name in _PROXIES if os.environ.get(name)), "")
+        if variable and not proxy_bypass_environment(host, excepted):
+            proxy = urlsplit(os.environ[variable])
+            return f"{text} (gRPC connects through the proxy {proxy.netloc.rpartition('@')[2]} of {variable})"
+        if self._guesses_tls and ("handshake" in text.lower() or "WRONG_VERSION_NUMBER" in text):
+            return (
+                f"{text} (an endpoint without a scheme uses TLS; if the receiver does not: "
+                f"http://{self._target}, or OTEL_EXPORTER_OTLP_INSECURE=true)"
+            )
+        return text
+
+
+def _credentials(config: TelemetryConfig) -> grpc.ChannelCredentials:
+    def content(path: Path | None) -> bytes | None:
+        return path.read_bytes() if path else None
+
+    return grpc.ssl_channel_credentials(
+        content(config.otlp_certificate), content(config.otlp_client_key), content(config.otlp_client_certificate)
+    )
+
+
+def _pause(error: Any) -> float | None:
+    """Return the seconds that the receiver asks for; None if it asks for none."""
+    metadata = dict(error.trailing_metadata() or ())
+    info = RetryInfo()
+    try:
+        if _RETRY_INFO in metadata:
+            info.ParseFromString(metadata[_RETRY_INFO])
+        elif not any(detail.Unpack(info) for detail in Status.FromString(metadata.get(_STATUS, b"")).details):
+            return None
+    except (DecodeError, TypeError):
+        return None
+    return float(max(info.retry_delay.seconds + info.retry_delay.nanos / 1e9, 0.0))
