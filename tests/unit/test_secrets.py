@@ -279,14 +279,11 @@ def test_the_content_of_a_wrong_file_is_not_shown(caplog, tmp_path, setting, pro
     assert CANARY not in shown
 
 
-def test_a_variable_that_only_the_exporter_reads_is_an_error_without_its_value(monkeypatch):
-    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", CANARY)
-    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_GRPC_CREDENTIAL_PROVIDER", CANARY)
+def test_a_variable_that_only_the_push_reads_is_an_error_without_its_value(monkeypatch):
     monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_METRICS_CREDENTIAL_PROVIDER", CANARY)
-    for protocol in ("grpc", "http/protobuf"):
-        with pytest.raises(ConfigError) as caught:
-            setup_telemetry(config=config(metrics_exporters=("otlp",), otlp_protocol=protocol))
-        assert CANARY not in texts_of(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        setup_telemetry(config=config(metrics_exporters=("otlp",)))
+    assert CANARY not in texts_of(caught.value)
 
 
 def test_a_source_that_fails_does_not_show_the_url_in_its_error(caplog):
