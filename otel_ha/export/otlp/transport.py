@@ -64,7 +64,7 @@ def _session_of(provider: str) -> requests.Session:
     session = found.load()() if found else None
     if not isinstance(session, requests.Session):
         raise ValueError(  # noqa: TRY004 - a setting
-            f"{provider!r} is not the name of an entry point of {_SESSION_GROUP} that makes a session"
+            f"{' or '.join(_SESSION_VARIABLES)} does not name an entry point of {_SESSION_GROUP} that makes a session"
         )
     return session
 
