@@ -30,7 +30,7 @@ class Sigterm:
     """Makes SIGTERM push the last measurements before its previous action.
 
     The push runs in its own thread: the signal interrupts the main thread anywhere, perhaps while it holds a lock that
-    the push needs. That thread is started early, because a process that is ending can start no more threads.
+    the push needs. That thread is started early, because a process can start no threads at its end.
     """
 
     def __init__(self, telemetry: Flushable) -> None:

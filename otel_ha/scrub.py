@@ -2,7 +2,7 @@
 
 It knows the secrets that a living configuration holds (``protect``), in the forms in which libraries write them, and
 it recognizes the shapes of secrets: the user and the query of a URL, PEM blocks, authorization headers, and values
-with a telling name. The loggers of this package scrub every record, whatever its level.
+with a telling name. The loggers of this package scrub every record of every level.
 """
 
 from __future__ import annotations
@@ -130,7 +130,11 @@ class _Scrubbing(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the message and the traceback; let every record through."""
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - an argument may do anything; logging forgives it later, not here
+            message = ""
+            record.msg, record.args = f"a message that cannot be written ({type(error).__name__})", None
         if (masked := self._mask(message)) != message:
             record.msg, record.args = masked, None
         if record.exc_info:

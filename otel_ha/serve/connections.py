@@ -23,7 +23,7 @@ GRACE = 0.1
 
 _LEAST_GRACE = 0.01
 _PIECE = 65_536
-# Seconds after which the state is looked at again, whatever happens.
+# Seconds after which the state is looked at again in any case.
 _PAUSE = 0.5
 
 # The states of a connection, in the order in which they give way; one that is being answered does not.

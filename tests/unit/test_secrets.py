@@ -316,3 +316,14 @@ def test_a_request_with_a_secret_is_logged_without_it(caplog):
     assert "GET /metrics" in caplog.text
     assert CANARY not in caplog.text
     assert login not in caplog.text
+
+
+def test_a_log_record_whose_argument_has_no_text_does_not_raise(caplog):
+    class UnwritableError(Exception):
+        def __str__(self) -> str:
+            raise ValueError(CANARY)
+
+        __repr__ = __str__
+
+    logging.getLogger("otel_ha").warning("failed: %r", UnwritableError())
+    assert caplog.messages == ["a message that cannot be written (ValueError)"]

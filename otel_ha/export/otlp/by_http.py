@@ -25,14 +25,14 @@ _GRACE = 0.1
 """Seconds by which a connection's own time limit is shorter, as it knows the cause; and to end when cut off."""
 _SUCCESS, _REDIRECT = 2, 3
 _RETRYABLE = {429, 502, 503, 504}
-_ADVICE = {
+_ADVICE: dict[int, str] = {
     HTTPStatus.TOO_MANY_REQUESTS: " (the receiver limits pushes)",
     HTTPStatus.SERVICE_UNAVAILABLE: " (the receiver is overloaded or not ready)",
 }
 
 
 class _ResponseError(Exception):
-    """A response that cannot be read, whatever the time."""
+    """A response that cannot be read, even with more time."""
 
 
 class HttpSender:
@@ -77,7 +77,7 @@ class HttpSender:
         self._attempt = threading.Thread(target=context.run, args=(work,), name="otel-ha-push", daemon=True)
         try:
             self._attempt.start()
-        except RuntimeError:  # the interpreter is ending, and starts no more threads
+        except RuntimeError:  # at its end, the interpreter starts no threads
             self._attempt = None
             work()
         else:
@@ -118,7 +118,7 @@ class HttpSender:
         elif status // 100 == _REDIRECT:
             message += " (redirects are not followed; push to their target)"
         pause = seconds_to_wait(response.headers.get("retry-after")) if status in _RETRYABLE else None
-        message += _ADVICE.get(HTTPStatus(status), "") if status in _ADVICE else ""
+        message += _ADVICE.get(status, "")
         location = (response.headers.get("location") or "").partition("?")  # the rest may be a token
         message += f"; Location: {excerpt(location[0])}{'?***' if location[1] else ''}" if location[0] else ""
         message += f"; Retry-After: {excerpt(response.headers['retry-after'])}" if pause is not None else ""

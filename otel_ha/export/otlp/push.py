@@ -193,7 +193,7 @@ class PushReader(GatedReader, PeriodicExportingMetricReader):
         thread = threading.Thread(target=push, name="otel-ha-flush", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is ending, and starts no more threads
+        except RuntimeError:  # at its end, the interpreter starts no threads
             push()
         else:
             thread.join(max(timeout, 0))

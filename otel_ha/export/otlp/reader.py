@@ -6,14 +6,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from opentelemetry.sdk.metrics import (
-    Counter,
-    Histogram,
-    ObservableCounter,
-    ObservableGauge,
-    ObservableUpDownCounter,
-    UpDownCounter,
-)
+from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricsData
 from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
 
@@ -37,7 +30,6 @@ _TEMPORALITY: dict[str, dict[type, AggregationTemporality]] = {
 }
 # The ports of a Collector, by protocol. Source: OpenTelemetry specification, OTLP exporter, default endpoints.
 _PORTS = {"grpc": 4317, "http/protobuf": 4318}
-_KINDS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
 
 def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
@@ -51,14 +43,14 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     aggregation: dict[type, Aggregation] = {}
     if config.otlp_histogram_aggregation.startswith("base2"):
         aggregation[Histogram] = ExponentialBucketHistogramAggregation()
-    # Every kind is named: the exporter would take a missing one from the environment, and an argument has priority.
-    temporality = dict.fromkeys(_KINDS, AggregationTemporality.CUMULATIVE) | _TEMPORALITY[config.otlp_temporality]
     target = config.otlp_metrics_url.partition("?")[0]  # the rest may be a token
     delivery = Delivery("otlp", target, config.export_interval)
     attempts = Attempts(sender, min(config.otlp_timeout, config.export_timeout))
     hint = _hint(config.otlp_protocol, config.otlp_metrics_url)
     proxies = [Url(url) for url in getproxies().values()]  # one may have a password, which errors of libraries quote
-    watched = WatchedExporter(attempts, delivery, temporality, aggregation, hint=hint, proxies=proxies)
+    watched = WatchedExporter(
+        attempts, delivery, _TEMPORALITY[config.otlp_temporality], aggregation, hint=hint, proxies=proxies
+    )
     return PushReader(watched, delivery, config, gate)
 
 

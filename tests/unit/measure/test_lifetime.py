@@ -48,8 +48,8 @@ def test_a_call_that_outlives_its_telemetry_is_not_counted_in_the_next(error):
         first = stack.enter_context(Recorded(catalog=ingest.CATALOG, journalled=True))
 
         @measured(ingest.EVENT, source="mqtt")
-        def work(error=None, *, sets_up_anew=False):
-            if sets_up_anew:
+        def work(error=None, *, sets_up_again=False):
+            if sets_up_again:
                 stack.close()
                 stack.enter_context(later)
             if error is not None:
@@ -60,7 +60,7 @@ def test_a_call_that_outlives_its_telemetry_is_not_counted_in_the_next(error):
         assert accounts(first.collect())["mqtt"]["processed"] == 2
         later = Recorded(catalog=ingest.CATALOG, journalled=True)
         with contextlib.nullcontext() if error is None else pytest.raises(error):
-            work(error, sets_up_anew=True)
+            work(error, sets_up_again=True)
         assert later.collect() == {}
         work()
         assert accounts(later.collect()) == {"mqtt": {"received": 1, "processed": 1, "discarded": 0, "in_flight": 0}}
