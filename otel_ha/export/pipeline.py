@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from typing import Any
@@ -45,6 +46,7 @@ from otel_ha.record.journal.sdk import (
 from otel_ha.record.journal.trial import is_supported
 from otel_ha.record.problems import Problems
 from otel_ha.record.resolver import Identity, Shared
+from otel_ha.turn import is_working
 from otel_ha.version import DISTRO, SCHEMA_URL
 from otel_ha.vocabulary import runtime
 
@@ -123,6 +125,12 @@ class Pipeline:
         """Continue to observe the sources that the parent of this forked process observed."""
         self.recorders.adopt(parent.recorders)
 
+    def load(self) -> None:
+        """Import the modules that the first push would import."""
+        if "otlp" in self._config.metrics_exporters and self._config.otlp_protocol != "grpc":
+            with suppress(ImportError):
+                import urllib3  # noqa: F401, PLC0415 - for a fork, and otherwise by the first push
+
     def abandon(self) -> None:
         """Stop pushing: in a forked child, these measurements are the parent's."""
         for reader in self.pushes:
@@ -132,6 +140,8 @@ class Pipeline:
 
     def flush(self, timeout: float) -> bool:
         """Push everything now, within `timeout` seconds; returns whether it arrived. Scrapes are not affected."""
+        if is_working():  # a handler that interrupts a collection would only wait for its own thread
+            return False
         deadline = time.monotonic() + timeout
         arrived = [reader.flush(deadline - time.monotonic()) for reader in self.pushes]
         return all(arrived)
@@ -143,6 +153,7 @@ class Pipeline:
         elif self.history is not None:
             self.history.shutdown(timeout_millis=timeout * 1e3)
             self._leave(self.history)
+        self.gate.catch_up()  # a foreign provider goes on
         self.recorders.clear()
 
     def _leave(self, reader: HistoryReader) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from otel_ha.history.derive import Span
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.history.store import Moment, Store
 from otel_ha.record.journal.increases import Increase
+from otel_ha.turn import Turn
 
 T = TypeVar("T")
 
@@ -55,7 +56,8 @@ class History:
         self._now = now
         self._names = {instrument.name for instrument in instruments}
         self.store = Store(instruments, length, now())
-        self._lock = threading.Lock()
+        self._turn = Turn()
+        self._is_storing = False
         self._collect: Callable[[], object] = lambda: None
 
     def connect(self, collect: Callable[[], object]) -> None:
@@ -64,8 +66,19 @@ class History:
 
     def take(self, metrics: Iterable[Any], increases: Iterable[Increase], *, provisional: bool) -> None:
         """Store a collection; the reader calls this."""
-        with self._lock:
-            self.store.take(self._now(), metrics, increases, provisional=provisional)
+        with self._turn.taken():
+            self._is_storing = True
+            try:
+                self.store.take(self._now(), metrics, increases, provisional=provisional)
+            finally:
+                self._is_storing = False
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._turn.taken():
+            if self._is_storing:
+                raise TelemetryError("a signal handler that interrupts a collection cannot read it; try again later")
+            yield
 
     def collect(self) -> None:
         """Collect now. The next regular collection replaces this one."""
@@ -74,12 +87,12 @@ class History:
     @property
     def timestamps(self) -> list[float]:
         """Times of the start and of each collection, in seconds since the epoch."""
-        with self._lock:
+        with self._reading():
             return [moment.timestamp for moment in self.store.moments]
 
     def seconds(self, window: float | None = None) -> float:
         """Return the actual length of a window, in seconds."""
-        with self._lock:
+        with self._reading():
             return self._over(window).seconds
 
     def totals(self, instrument: Instrument, by: Attribute | None = None, **where: AttributeValue) -> dict[str, float]:
@@ -89,7 +102,7 @@ class History:
         attribute that is not declared.
         """
         self._check(instrument, by, where)
-        with self._lock:
+        with self._reading():
             return self.store.latest(instrument, by, where)
 
     def increase(
@@ -97,13 +110,13 @@ class History:
     ) -> dict[str, float]:
         """Return the increase of a counter or histogram within a window, like totals()."""
         self._check(instrument, by, where)
-        with self._lock:
+        with self._reading():
             return self._over(window).of(instrument, by, **where)
 
     def rate(self, instrument: Instrument, window: float | None = None, **where: AttributeValue) -> float:
         """Return the increase of a counter or histogram per second within a window; resets are accounted for."""
         self._check(instrument, None, where)
-        with self._lock:
+        with self._reading():
             span = self._over(window)
             return derive.share(span.increase(instrument, **where), span.seconds)
 
@@ -111,7 +124,7 @@ class History:
         """Return the mean of a histogram's values within a window, in its unit."""
         self._check(histogram, None, where)
         _check_histogram(histogram)
-        with self._lock:
+        with self._reading():
             span = self._over(window)
             return derive.share(span.sum_increase(histogram, **where), span.increase(histogram, **where))
 
@@ -127,25 +140,25 @@ class History:
         _check_histogram(histogram)
         if not 0 <= share <= 1:
             raise TelemetryError(f"share is {share}; allowed: a number from 0 to 1, such as 0.95")
-        with self._lock:
+        with self._reading():
             (value,) = self._over(window).quantiles(histogram, (share,), **where)
             return value
 
     def system(self, window: float | None = None) -> SystemMetrics:
         """Return the system metrics; without a window, those of disks and network are since the host started."""
-        with self._lock:
+        with self._reading():
             end = len(self.store.moments) - 1
             start = None if window is None else self.store.start_of(window)
             return self._system(start, end, self.store.start_of(_LEAST_FOR_CPU, slack=0) if start is None else start)
 
     def performance(self, window: float | None = None) -> PerformanceMetrics:
         """Return the performance metrics within a window; without one, over the stored history."""
-        with self._lock:
+        with self._reading():
             return derive.performance(self._over(window))
 
     def business(self, window: float | None = None) -> BusinessMetrics:
         """Return the business metrics within a window; without one, since telemetry started."""
-        with self._lock:
+        with self._reading():
             start = None if window is None else self.store.start_of(window)
             return derive.business(Span(self.store, start, len(self.store.moments) - 1))
 
@@ -154,12 +167,12 @@ class History:
 
         Performance metrics are those of the interval before the collection; totals are since telemetry started.
         """
-        with self._lock:
+        with self._reading():
             return [self._interval(end - 1, end, totals=True) for end in range(1, len(self.store.moments))]
 
     def at_each(self, figure: Callable[[Span], T]) -> list[T]:
         """Return the results of `figure` for each stored collection, oldest first; its span starts with telemetry."""
-        with self._lock:
+        with self._reading():
             return [figure(Span(self.store, None, end)) for end in range(1, len(self.store.moments))]
 
     def roll_up(self, period: float) -> list[Interval]:
@@ -170,7 +183,7 @@ class History:
         """
         if not period > 0:
             raise TelemetryError(f"period is {period}; allowed: more than 0 seconds, such as 60")
-        with self._lock:
+        with self._reading():
             moments = self.store.moments
             begun = list(accumulate((moment.timestamp // period for moment in moments), max))
             periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]

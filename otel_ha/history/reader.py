@@ -14,6 +14,7 @@ from otel_ha.history.history import History
 from otel_ha.record.collected import metrics_of
 from otel_ha.record.gate import CollectionGate, GatedReader
 from otel_ha.record.journal.increases import Increase
+from otel_ha.turn import PATIENCE, Turn, is_working
 from otel_ha.version import DISTRO
 
 _logger = logging.getLogger("otel_ha")
@@ -35,7 +36,7 @@ class HistoryReader(GatedReader, MetricReader):
         self._history = history
         self._increases = increases
         self._received: Sequence[Metric] = ()
-        self._one_at_a_time = threading.Lock()
+        self._one_at_a_time = Turn()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="otel-ha-history", daemon=True)
 
@@ -45,8 +46,13 @@ class HistoryReader(GatedReader, MetricReader):
         self._thread.start()
 
     def collect_and_store(self, *, provisional: bool = False) -> None:
-        """Collect now; a failure is logged and counted."""
-        with self._one_at_a_time:
+        """Collect now; a failure is logged and counted.
+
+        A handler that interrupts telemetry's own work in this thread collects nothing: it would wait for itself.
+        """
+        if is_working():
+            return
+        with self._one_at_a_time.taken():
             self._received = ()
             try:
                 self.collect()
@@ -63,11 +69,11 @@ class HistoryReader(GatedReader, MetricReader):
         self.collect_and_store(provisional=True)
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
-        """Collect a last time and stop, within the timeout."""
+        """Collect a last time and stop, within the timeout and without delaying the last push for long."""
         self._history.connect(lambda: None)  # the history stays as it is
         self._ending.set()
         if self._thread.is_alive():
-            self._thread.join(timeout_millis / 1e3)
+            self._thread.join(min(timeout_millis / 1e3, PATIENCE))
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
         """Do nothing: there is nothing to flush."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 
 from otel_ha.declare.instruments import Synchronous
 from otel_ha.declare.ports import Attributes, AttributeValue, Change, Step
@@ -34,9 +35,16 @@ class ApiRecorder:
             if number is None:
                 self.intake.reject(amount)
             else:
-                self._write(number, self.intake.resolver.resolve(attributes), context)
+                self._hand_over(number, self.intake.resolver.resolve(attributes), context)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.intake.failed("recording", error)
+
+    def _hand_over(self, amount: float, resolved: dict[str, AttributeValue], context: Context | None) -> None:
+        """Write a measurement when this thread may, or at once if the gate says so by a context."""
+        if context is None:
+            self._gate.write(partial(self._write, amount, resolved, get_current()))
+        else:
+            self._write(amount, resolved, context)
 
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:  # noqa: ARG002 - the gate sees steps in order
         """Record measurements together; see Recorder."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from otel_ha.declare.amounts import LIMIT
@@ -81,6 +80,7 @@ class Resolver:
         self.series: dict[Identity, Any] = {}
         """The attribute sets in use, each with an object of the recorder's; at first, with itself."""
         self.reports = 0
+        self._widest_name: str | None = None
 
     def resolve(self, attributes: Attributes, *, take_place: bool = True) -> dict[str, AttributeValue]:
         """Return the attributes by their full names, or OVERFLOW beyond the instrument's series."""
@@ -104,9 +104,15 @@ class Resolver:
         """Return the attributes with the one that has the most values replaced by "_OTHER": the others survive."""
         return {**resolved, self._widest: OTHER} if self._widest in resolved else resolved
 
-    @cached_property
+    @property
     def _widest(self) -> str:
         """The open attribute with the most values, determined once, when the series are used up."""
+        # Not a cached_property: until Python 3.12 that takes a lock, which a forked child could find held.
+        if self._widest_name is None:
+            self._widest_name = self._find_widest()
+        return self._widest_name
+
+    def _find_widest(self) -> str:
         values: dict[str, set[AttributeValue]] = {a.name: set() for a in self._attributes.values() if not a.values}
         for series in list(self.series):
             for name, value in attributes_of(series).items():

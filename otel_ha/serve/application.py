@@ -7,7 +7,6 @@ import gzip
 import hmac
 import json
 import logging
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from otel_ha.delivery import Delivery
 from otel_ha.serve.adapters import AsgiApplication, Response, WsgiApplication, plain
 from otel_ha.serve.hosts import Hosts
 from otel_ha.serve.negotiation import Encode, coding, encoder, refuses_type
+from otel_ha.turn import Turn, is_working
 
 _logger = logging.getLogger("otel_ha.endpoint")
 
@@ -78,7 +78,7 @@ class Endpoint:
             "/summary": self._summarize,
         }
         # A reader queues its collections: two concurrent scrapes would mix them.
-        self._rendering = threading.Lock()
+        self._rendering = Turn()
         self.delivery = Delivery("prometheus", "scrapers")
         """The state of the scrapes."""
         names = tuple(allowed_hosts)
@@ -126,7 +126,7 @@ class Endpoint:
 
     def after_fork_in_child(self) -> None:
         """Forget a scrape that was running in the parent at the fork."""
-        self._rendering = threading.Lock()
+        self._rendering = Turn()
 
     def _is_authorized(self, header: str) -> bool:
         if self._credentials is None:
@@ -172,7 +172,9 @@ class Endpoint:
         if registry is None:
             return joined(())
         rendering = self._rendering
-        if not rendering.acquire(timeout=self._patience):
+        if is_working():
+            raise _BusyError("A signal handler that interrupts a collection cannot scrape; try again later.")
+        if not rendering.take(self._patience):
             raise _BusyError(f"Another scrape has been running for {self._patience:g} s; try again later.")
         try:
             body = joined(_pieces(registry, encode))
@@ -185,7 +187,7 @@ class Endpoint:
                 _logger.warning("the metrics can be rendered again")
             return body
         finally:
-            rendering.release()
+            rendering.give_back()
 
 
 def _json(status: HTTPStatus, data: Mapping[str, object]) -> Response:

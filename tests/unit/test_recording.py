@@ -1,6 +1,7 @@
 import gc
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -524,12 +525,13 @@ def test_a_finalizer_may_record_a_batch_while_its_thread_records_one(recorded):
 
 def test_a_collection_that_hangs_costs_neither_memory_nor_counts(recorded, monkeypatch):
     monkeypatch.setattr(CollectionGate, "MOST_DEFERRED", 10)
-    recorded.gate.begin("a reader")
-    for _ in range(25):
-        recorded.gate.apply(changes(1, 1))
-        recorded.gate.defer(changes(1, 1))
-    assert recorded.gate.waiting <= 11
-    recorded.gate.end()
+    with ThreadPoolExecutor(1) as other:
+        other.submit(recorded.gate.begin, "a reader").result(10)
+        for _ in range(25):
+            recorded.gate.apply(changes(1, 1))
+            recorded.gate.defer(changes(1, 1))
+        assert recorded.gate.waiting <= 11
+        other.submit(recorded.gate.end).result(10)
     assert together(recorded) == (50, 50)
 
 

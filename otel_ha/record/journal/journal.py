@@ -6,7 +6,6 @@ or not at all, even if it interrupts a thread, a signal handler or a finalizer.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from otel_ha.declare.context import current_context
 from otel_ha.declare.ports import Step
 from otel_ha.record.journal.cells import Cell
 from otel_ha.record.journal.increases import Increase, Increases
+from otel_ha.turn import PATIENCE, Turn
 
 TIME = "otel_ha.time"
 """The key by which the context of a replayed measurement holds its time, in nanoseconds since the epoch."""
@@ -82,7 +82,7 @@ class Journal:
 
     def __init__(self, *, exemplars: bool) -> None:
         self._exemplars = exemplars
-        self._sorting = threading.Lock()
+        self._sorting = Turn()
         self._cells: list[Cell] = []
         self._batches: dict[Step, list[Batch]] = {step: [] for step in _BACKWARDS}
         self._entries: dict[Step, list[Entry]] = {step: [] for step in _BACKWARDS}
@@ -107,7 +107,7 @@ class Journal:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Let nothing be settled until the block ends."""
-        with self._sorting:
+        with self._sorting.taken():
             yield
 
     # ---- Recording
@@ -151,32 +151,39 @@ class Journal:
         self._in_turn(lambda: self._take(those))
 
     def _in_turn(self, action: Callable[[], None]) -> None:
-        if self._sorting.acquire(blocking=False):
+        if self._sorting.take(0):
             try:
                 action()
             finally:
-                self._sorting.release()
+                self._sorting.give_back()
 
     # ---- Settling
 
     def settle(self, _: CallbackOptions | None = None) -> list[Observation]:
-        """Bring everything recorded so far to the SDK's aggregations; a callback of an observable without values."""
-        with self._sorting:
-            self._gather()
-            self._hand_over()
-            self._replay()
+        """Bring everything recorded so far to the SDK's aggregations; a callback of an observable without values.
+
+        Leaves that to the next collection if a thread that shortens a list is interrupted by a handler that waits for
+        this one.
+        """
+        with self._sorting.taken(PATIENCE) as is_mine:
+            if is_mine:
+                self._gather()
+                self._hand_over()
+                self._replay()
         return []
 
     def take_increases(self) -> list[Increase]:
         """Return the growth that was settled since the last call."""
         if self.increases is None:
             return []
-        with self._sorting:
-            return self.increases.take()
+        with self._sorting.taken(PATIENCE) as is_mine:
+            return self.increases.take() if is_mine else []
 
     def drop(self) -> None:
         """Forget measurements that are not settled yet: the meter was switched off meanwhile."""
-        with self._sorting:
+        with self._sorting.taken(PATIENCE) as is_mine:
+            if not is_mine:
+                return
             self._gather()
             self.replays.clear()
             dirty, self._dirty = self._dirty, []
