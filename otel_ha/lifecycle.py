@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Protocol
@@ -30,76 +31,135 @@ class Sigterm:
     """Makes SIGTERM push the last measurements before its previous action.
 
     The push runs in its own thread: the signal interrupts the main thread anywhere, perhaps while it holds a lock that
-    the push needs. That thread is started early, because a process can start no threads at its end.
+    the push needs. That thread is started early, because a process can start no threads at its end. A signal that
+    arrives during the last push, whoever started it, takes its previous action when the push has ended.
     """
 
     def __init__(self, telemetry: Flushable) -> None:
         self._telemetry = telemetry
         self._previous: Any = None
-        self._ending = False
-        self._tasks: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._is_holding = False
+        self._is_over = False
+        self._pid = 0
+        """The process that ends by the signal."""
+        self._held: list[int] = []
+        """The signal that waits for the end of the last push, by the process that got it, once for each time."""
+        self._tasks: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
 
     def install(self) -> bool:
         """Insert itself before the present handler; return False if the signal is ignored, or in another thread."""
         if threading.current_thread() is not threading.main_thread():
             return False
-        self._previous = signal.getsignal(signal.SIGTERM)
-        if self._previous in (signal.SIG_IGN, None):
+        previous = _present_handler()
+        if previous in (signal.SIG_IGN, None):
             return False
+        self._previous = previous
         self._start_thread()
         signal.signal(signal.SIGTERM, self._handle)
         return True
 
-    def after_fork_in_child(self) -> None:
-        """Start the thread again, which the fork has left behind, if it is needed here as well."""
-        if signal.getsignal(signal.SIGTERM) == self._handle:
-            self._start_thread()
+    def after_fork_in_child(self, *, is_running: bool) -> None:
+        """Start the thread again, which the fork has left behind; or end, if telemetry does not run in this child.
 
-    def uninstall(self) -> None:
-        """Restore the previous handler, unless other code has installed one since."""
+        Until then, this child should hold the signal, which then takes its action if it has arrived since the fork.
+        """
+        if is_running and signal.getsignal(signal.SIGTERM) == self._handle:
+            self._start_thread()
+        self._is_holding = False
+        has_arrived = os.getpid() in (self._pid, *self._held)
+        self._held = [os.getpid()] if has_arrived and not is_running else []
+        if not is_running:
+            self.release()
+        elif has_arrived:
+            self._handle(signal.SIGTERM, None)
+
+    def hold(self) -> None:
+        """Let the signal wait from now on: the last push begins."""
+        self._is_holding = True
+
+    def release(self) -> None:
+        """End the thread, restore the previous handler, and let a signal that waits take its action: the push is over.
+
+        Another thread than the main one cannot restore it; if other code has installed a handler since, that one stays.
+        """
+        self._is_over = True
+        self._is_holding = False
+        self._tasks.put(None)
         in_main_thread = threading.current_thread() is threading.main_thread()
         if in_main_thread and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self._previous)
+        if self._take_held():
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if callable(self._previous):
+        if self._is_over:
+            self._act(number, frame)
+        elif self._is_holding:
+            self._held.append(os.getpid())
+            # Another thread may have released it before that line.
+            if not self._is_holding and self._take_held():
+                self._act(number, frame)
+        elif callable(self._previous):
             # The service, or its event loop, ends in its own time; its normal exit pushes later measurements.
             self._tasks.put(self._telemetry.flush)
             self._previous(number, frame)
-        elif self._ending:
-            self._die()
         else:
-            self._ending = True
+            self._is_holding, self._pid = True, os.getpid()
             self._tasks.put(self._shut_down_and_end)
+
+    def _act(self, number: int, frame: FrameType | None) -> None:
+        """Do what the signal did before."""
+        if callable(self._previous):
+            self._previous(number, frame)
+        elif self._previous == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _take_held(self) -> bool:
+        """Return whether the signal waits, to one caller only."""
+        with suppress(IndexError):
+            self._held.pop()
+            self._held.clear()
+            return True
+        return False
 
     def _shut_down_and_end(self) -> None:
         self._telemetry.shutdown()
+        self._is_over = True
         # Only the main thread can restore the default action; the same signal, a second time, makes it do so.
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_LAST_WORD)
         os._exit(128 + signal.SIGTERM)
 
-    def _die(self) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
-
     def _start_thread(self) -> None:
-        tasks: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        tasks: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._tasks = tasks
 
         def work() -> None:
-            while True:
-                tasks.get()()
+            while (task := tasks.get()) is not None:
+                task()
 
         threading.Thread(target=work, name="otel-ha-sigterm", daemon=True).start()
 
 
-def at_end_of_multiprocessing_child(telemetry: Flushable) -> None:
-    """Shut `telemetry` down when this forked child of multiprocessing ends, which happens without atexit.
+def _present_handler() -> Any:
+    """Return the handler of SIGTERM, without those of telemetry that is over and could not restore the previous one."""
+    handler: Any = signal.getsignal(signal.SIGTERM)
+    while isinstance(over := getattr(handler, "__self__", None), Sigterm) and over._is_over:
+        handler = over._previous
+    return handler
 
-    To be called from an after-fork hook: multiprocessing first forgets its finalizers, then calls its own after-fork
-    hooks, and at the child's end runs the finalizers that these made.
+
+def at_end_of_multiprocessing_child(end: Callable[[], object]) -> None:
+    """Call `end` when this child of multiprocessing ends, which often happens without atexit.
+
+    To be called from an after-fork hook, or in a child that runs already. After a fork, multiprocessing first forgets
+    its finalizers, then calls its own after-fork hooks, and at the child's end runs the finalizers that these made.
     """
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.register_after_fork(telemetry, lambda it: util.Finalize(None, it.shutdown, exitpriority=0))
+    process = sys.modules.get("multiprocessing.process")
+    if util is None or process is None:
+        return
+    util.register_after_fork(end, lambda it: util.Finalize(None, it, exitpriority=0))
+    if process.parent_process() is not None:
+        util.Finalize(None, end, exitpriority=0)

@@ -12,15 +12,16 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import View
 
+from otel_ha import turn
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
 from otel_ha.errors import ConfigError, TelemetryError
@@ -33,11 +34,12 @@ from otel_ha.serve.health import health
 from otel_ha.serve.service import EndpointService
 from otel_ha.serve.summary.summary import summary
 from otel_ha.sources.automatic import AutomaticSources
+from otel_ha.turn import Turn, after_own_work
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 _logger = logging.getLogger("otel_ha")
 
-_lock = threading.RLock()
+_set_up = Turn()
 _running: Telemetry | None = None
 _hooks_are_set = False
 _GIVING_WAY = 0.5
@@ -64,15 +66,15 @@ def setup_telemetry(
     unknown = config.unknown_variables()
     if service_name is not None:
         config = config.named(service_name)
-    with _lock:
+    with _set_up.taken():  # in a handler that interrupts a set-up: the telemetry that it is starting
+        telemetry = Telemetry(config, catalog, views)
         if _running is not None and not _running.gives_way_to(config, catalog, views):
             return _running
+        _running = telemetry
+        telemetry.start()
         _set_hooks()
         for variable in unknown:
             _logger.warning("%s", variable)
-        telemetry = Telemetry(config, catalog, views)
-        telemetry.start()
-        _running = telemetry
         return telemetry
 
 
@@ -95,7 +97,7 @@ class Telemetry:
         self._sources = AutomaticSources(config.groups)
         self._endpoint = EndpointService(config, self.health, self.summary)
         self._sigterm = Sigterm(self)
-        self._shutdown_lock = threading.Lock()
+        self._ending = Turn()
 
     def start(self) -> None:
         """Build the pipeline and connect the declarations; setup_telemetry() calls this."""
@@ -104,7 +106,7 @@ class Telemetry:
         try:
             self._build()
         except BaseException:
-            self.shutdown(timeout=0)  # half of it must not stay
+            self._end(timeout=0)  # half of it must not stay
             raise
         if self.config.handle_sigterm:
             self._sigterm.install()
@@ -126,7 +128,7 @@ class Telemetry:
         self.is_provisional = False
         if differences:
             _logger.info("%s; the first one gives way, and counts start again from zero", message)
-            self.shutdown(timeout=_GIVING_WAY)
+            self._end(timeout=_GIVING_WAY)
         return bool(differences)
 
     @property
@@ -191,20 +193,30 @@ class Telemetry:
 
     def flush(self, timeout: float | None = None) -> bool:
         """Push everything now, within `timeout` seconds (default: export_timeout); returns whether it arrived."""
-        if self._pipeline is None:
+        pipeline = self._pipeline
+        if pipeline is None:
             return True
-        return self._pipeline.flush(self.config.export_timeout if timeout is None else timeout)
+        return pipeline.flush(self.config.export_timeout if timeout is None else timeout)
 
     def shutdown(self, timeout: float | None = None) -> None:
-        """Push the last interval and stop, within `timeout` seconds (default: shutdown_timeout); may be repeated."""
+        """Push the last interval and stop, within `timeout` seconds (default: shutdown_timeout); may be repeated.
+
+        A signal handler that interrupts telemetry's own work returns from this at once, and it happens after that work.
+        """
+        after_own_work(partial(self._end, timeout))
+
+    def _end(self, timeout: float | None) -> None:
         global _running  # noqa: PLW0603 - this module's purpose
-        with self._shutdown_lock:
+        with self._ending.taken() as is_mine:
+            if not is_mine:
+                return
             pipeline, self._pipeline = self._pipeline, None
-            if pipeline is not None:
-                self._tear_down(pipeline, self.config.shutdown_timeout if timeout is None else timeout)
-        with _lock:
-            if _running is self:
-                _running = None
+            try:
+                if pipeline is not None:
+                    self._tear_down(pipeline, self.config.shutdown_timeout if timeout is None else timeout)
+            finally:
+                if _running is self:
+                    _running = None
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -226,24 +238,29 @@ class Telemetry:
 
         self._sources.unwatch_event_loop()
         await asyncio.to_thread(self.shutdown)
-        self._sigterm.uninstall()
+        self._sigterm.release()
 
     def __repr__(self) -> str:
         """Return the service's name and whether telemetry is running."""
         return f"<Telemetry {self.config.service_name!r}, {'running' if self._pipeline else 'not running'}>"
 
+    def before_fork(self) -> None:
+        """Import what the child's threads would import first: gevent may replace the locks of imports there."""
+        if self._pipeline is not None:
+            self._sources.load()
+            self._pipeline.load()
+
     def after_fork_in_child(self) -> None:
         """Start again in a forked child: counts from zero, with its own service.instance.id and pushes."""
-        self._shutdown_lock = threading.Lock()
+        self._ending = Turn()
+        self._sigterm.hold()
         parent, self._pipeline = self._pipeline, None
-        if parent is None:
-            return
-        parent.abandon()
-        self._sources.after_fork_in_child()
-        self._endpoint.after_fork_in_child()
-        self._build(forked_from=parent)
-        self._sigterm.after_fork_in_child()
-        at_end_of_multiprocessing_child(self)
+        if parent is not None:
+            parent.abandon()
+            self._sources.after_fork_in_child()
+            self._endpoint.after_fork_in_child()
+            self._build(forked_from=parent)
+        self._sigterm.after_fork_in_child(is_running=parent is not None)
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
         foreign = foreign_provider()
@@ -278,14 +295,17 @@ class Telemetry:
             self._endpoint.open(pipeline.scrape.registry, forked=forked)
 
     def _tear_down(self, pipeline: Pipeline, timeout: float) -> None:
-        pipeline.disconnect()
-        self._sigterm.uninstall()
-        self._sources.unwatch_event_loop()
-        pipeline.shutdown(timeout)
-        self._sources.stop()  # after the last push, which reads them
-        if CURRENT.pipeline is pipeline:
-            CURRENT.pipeline = None
-        self._endpoint.close()
+        self._sigterm.hold()
+        try:
+            pipeline.disconnect()
+            self._sources.unwatch_event_loop()
+            pipeline.shutdown(timeout)
+        finally:  # Ctrl-C ends the last push
+            self._sources.stop()  # after the last push, which reads them
+            if CURRENT.pipeline is pipeline:
+                CURRENT.pipeline = None
+            self._endpoint.close()
+            self._sigterm.release()
 
 
 def _set_hooks() -> None:
@@ -293,16 +313,25 @@ def _set_hooks() -> None:
     if not _hooks_are_set:
         _hooks_are_set = True
         atexit.register(_shut_down_at_exit)
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        at_end_of_multiprocessing_child(_shut_down_at_exit)
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
 def _shut_down_at_exit() -> None:
     if _running is not None:
-        _running.shutdown()
+        _running._end(timeout=None)
+
+
+def _before_fork() -> None:
+    if _running is not None:
+        _running.before_fork()
 
 
 def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
-    _lock = threading.RLock()
+    global _set_up  # noqa: PLW0603 - another thread of the parent may have it
+    turn.after_fork_in_child()
+    _set_up = Turn()
+    at_end_of_multiprocessing_child(_shut_down_at_exit)
     if _running is not None:
         _running.after_fork_in_child()

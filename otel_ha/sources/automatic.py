@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from otel_ha.sources.container import observe_container
 from otel_ha.sources.event_loop import running_loop, watch_event_loop
 from otel_ha.sources.filesystems import observe_filesystems
-from otel_ha.sources.system import instrument_system
+from otel_ha.sources.system import instrument_system, load_instrumentor
 
 
 class AutomaticSources:
@@ -24,6 +24,11 @@ class AutomaticSources:
             self._stop += [instrument_system(), observe_container(), observe_filesystems()]
         if running_loop() is not None:
             self.watch_event_loop()
+
+    def load(self) -> None:
+        """Import the modules that the first reading would import."""
+        if "system" in self._groups:
+            load_instrumentor()
 
     @property
     def is_watching_event_loop(self) -> bool:

@@ -109,6 +109,11 @@ def instrument_system() -> Callable[[], None]:
         return stack.pop_all().close
 
 
+def load_instrumentor() -> None:
+    """Import the instrumentor, which the first reading does otherwise, in the thread of a collection."""
+    from otel_ha.sources import instrumentor  # noqa: F401, PLC0415 - see _Callbacks.of
+
+
 def _source(reading: _Reading, callbacks: _Callbacks) -> Callable[[], list[Point]]:
     def source() -> list[Point]:
         callback = callbacks.of(reading.name)

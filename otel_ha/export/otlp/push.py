@@ -14,7 +14,6 @@ from opentelemetry.sdk.metrics.export import (
     MetricExporter,
     MetricExportResult,
     MetricsData,
-    PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.metrics.view import Aggregation
 
@@ -23,7 +22,7 @@ from otel_ha.config.urls import Url
 from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.answer import Answer
 from otel_ha.record.gate import CollectionGate, GatedReader
-from otel_ha.record.journal.sdk import thread_of
+from otel_ha.record.journal.sdk import OwnPeriodicReader, thread_of
 from otel_ha.scrub import KNOWN_ONLY, scrub
 
 _logger = logging.getLogger("otel_ha")
@@ -150,7 +149,7 @@ class WatchedExporter(MetricExporter):
             self._pusher.shutdown()
 
 
-class PushReader(GatedReader, PeriodicExportingMetricReader):
+class PushReader(GatedReader, OwnPeriodicReader):
     """Collects and pushes every interval, when it is flushed, and a last time when it is shut down."""
 
     def __init__(

@@ -7,11 +7,13 @@ through the public API; functions that also run in that case have a fallback.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
-from threading import Thread
+from threading import Lock, Thread
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
@@ -222,6 +224,26 @@ class CellHistogram(ExplicitBucketHistogramAggregation):
 # ---- The provider
 
 
+def _without_fork_hook(init: Any) -> Any:
+    """Return an SDK class's __init__ that registers no fork hook: Python cannot remove one, and each set-up adds some.
+
+    Telemetry builds a new pipeline in a forked child (see otel_ha.telemetry), so the SDK's hooks would do nothing.
+    """
+    if not isinstance(init, FunctionType):  # other code has wrapped it
+        return init
+    hookless = ModuleType(os.__name__)
+    vars(hookless).update({name: value for name, value in vars(os).items() if name != "register_at_fork"})
+    made = FunctionType(init.__code__, {**init.__globals__, "os": hookless}, None, init.__defaults__, init.__closure__)
+    made.__kwdefaults__ = init.__kwdefaults__
+    return made
+
+
+class OwnPeriodicReader(PeriodicExportingMetricReader):
+    """The SDK's periodic reader, without its fork hook."""
+
+    __init__ = _without_fork_hook(PeriodicExportingMetricReader.__init__)
+
+
 class OwnProvider(MeterProvider):
     """The SDK's MeterProvider, on even if OTEL_SDK_DISABLED is set, and shut down only by its maker.
 
@@ -229,9 +251,13 @@ class OwnProvider(MeterProvider):
     """
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(shutdown_on_exit=False, **arguments)
+        # Its own, not the class's, which another thread may hold at a fork.
+        self._all_metric_readers_lock = Lock()
+        self._make(shutdown_on_exit=False, **arguments)
         self._disabled = False
         self.journal: Journal | None = None
+
+    _make = _without_fork_hook(MeterProvider.__init__)
 
     def add_metric_reader(self, metric_reader: MetricReader) -> None:
         """Let a reader join; it sees measurements that are recorded from now on."""
