@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -15,6 +16,13 @@ from typing import Any, Protocol
 
 _LAST_WORD = 1.0
 """Seconds that the main thread has to handle the second SIGTERM before the process ends without it."""
+
+_WORDS = 10
+"""How often the second SIGTERM is sent meanwhile."""
+
+
+_NUDGE = 0.05
+"""Seconds that the main thread has to handle a signal before it is sent to it again."""
 
 
 class Flushable(Protocol):
@@ -40,11 +48,11 @@ class Sigterm:
         self._previous: Any = None
         self._is_holding = False
         self._is_over = False
-        self._pid = 0
-        """The process that ends by the signal."""
         self._held: list[int] = []
-        """The signal that waits for the end of the last push, by the process that got it, once for each time."""
+        """The signal that waits for the end of the last push, once for each time that it arrived."""
         self._tasks: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._is_handled = False
+        self._ears: tuple[socket.socket, socket.socket] | None = None
 
     def install(self) -> bool:
         """Insert itself before the present handler; return False if the signal is ignored, or in another thread."""
@@ -59,19 +67,15 @@ class Sigterm:
         return True
 
     def after_fork_in_child(self, *, is_running: bool) -> None:
-        """Start the thread again, which the fork has left behind; or end, if telemetry does not run in this child.
-
-        Until then, this child should hold the signal, which then takes its action if it has arrived since the fork.
-        """
-        if is_running and signal.getsignal(signal.SIGTERM) == self._handle:
-            self._start_thread()
-        self._is_holding = False
-        has_arrived = os.getpid() in (self._pid, *self._held)
-        self._held = [os.getpid()] if has_arrived and not is_running else []
+        """Start the thread again, which the fork has left behind; or end, if telemetry does not run in this child."""
+        self._held, self._is_holding = [], False
+        if self._ears is not None:  # a child's child: the parent must not hear of its signals
+            signal.set_wakeup_fd(-1)
+            self._ears = None
         if not is_running:
             self.release()
-        elif has_arrived:
-            self._handle(signal.SIGTERM, None)
+        elif signal.getsignal(signal.SIGTERM) == self._handle:
+            self._start_thread()
 
     def hold(self) -> None:
         """Let the signal wait from now on: the last push begins."""
@@ -92,10 +96,11 @@ class Sigterm:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._is_handled = True
         if self._is_over:
             self._act(number, frame)
         elif self._is_holding:
-            self._held.append(os.getpid())
+            self._held.append(number)
             # Another thread may have released it before that line.
             if not self._is_holding and self._take_held():
                 self._act(number, frame)
@@ -104,7 +109,7 @@ class Sigterm:
             self._tasks.put(self._telemetry.flush)
             self._previous(number, frame)
         else:
-            self._is_holding, self._pid = True, os.getpid()
+            self._is_holding = True
             self._tasks.put(self._shut_down_and_end)
 
     def _act(self, number: int, frame: FrameType | None) -> None:
@@ -127,9 +132,41 @@ class Sigterm:
         self._telemetry.shutdown()
         self._is_over = True
         # Only the main thread can restore the default action; the same signal, a second time, makes it do so.
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_LAST_WORD)
+        for _ in range(_WORDS):  # again, if that thread was about to wait in C and missed it
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(_LAST_WORD / _WORDS)
         os._exit(128 + signal.SIGTERM)
+
+    def listen(self) -> None:
+        """Make sure that the main thread handles the signal, in a process that its parent ends by it.
+
+        Python notes a signal when it arrives, and its main thread calls the handler later. If that thread is about to
+        wait for a lock in C, it does not wake for this; the default action would have ended the process.
+        """
+        if not hasattr(signal, "pthread_kill"):  # Windows
+            return
+        ear, writer = self._ears = socket.socketpair()
+        writer.setblocking(False)  # noqa: FBT003 - the only way to say it
+        other = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        if other != -1:  # an event loop, which wakes by itself
+            signal.set_wakeup_fd(other)
+            self._ears = None
+            return
+
+        def work() -> None:
+            while arrived := ear.recv(64):
+                if signal.SIGTERM in arrived:
+                    self._nudge()
+
+        threading.Thread(target=work, name="otel-ha-signals", daemon=True).start()
+
+    def _nudge(self) -> None:
+        """Send the signal to the main thread until it handles it, unless other code handles it now."""
+        time.sleep(_NUDGE)
+        while not self._is_handled and signal.getsignal(signal.SIGTERM) == self._handle:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            time.sleep(_NUDGE)
+        self._is_handled = False
 
     def _start_thread(self) -> None:
         tasks: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -150,6 +187,25 @@ def _present_handler() -> Any:
     return handler
 
 
+_forking = threading.local()
+
+
+def block_at_fork() -> None:
+    """Let the kernel keep SIGTERM from this thread, and from its child, until unblock_after_fork().
+
+    In a child that begins, Python forgets the signals that have arrived, and telemetry cannot act on one yet.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def unblock_after_fork() -> None:
+    """Let the signal through again, in the parent and in the child."""
+    mask, _forking.mask = getattr(_forking, "mask", None), None
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def at_end_of_multiprocessing_child(end: Callable[[], object]) -> None:
     """Call `end` when this child of multiprocessing ends, which often happens without atexit.
 
@@ -160,6 +216,13 @@ def at_end_of_multiprocessing_child(end: Callable[[], object]) -> None:
     process = sys.modules.get("multiprocessing.process")
     if util is None or process is None:
         return
-    util.register_after_fork(end, lambda it: util.Finalize(None, it, exitpriority=0))
+
+    def begin(it: Callable[[], object]) -> None:
+        util.Finalize(None, it, exitpriority=0)
+        handling = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if isinstance(handling, Sigterm) and handling._ears is None:
+            handling.listen()
+
+    util.register_after_fork(end, begin)
     if process.parent_process() is not None:
         util.Finalize(None, end, exitpriority=0)

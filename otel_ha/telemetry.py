@@ -29,7 +29,7 @@ from otel_ha.export.global_provider import CURRENT, foreign_provider
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.export.recorders import ObservedInstruments
 from otel_ha.history.history import History
-from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child
+from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child, block_at_fork, unblock_after_fork
 from otel_ha.serve.health import health
 from otel_ha.serve.service import EndpointService
 from otel_ha.serve.summary.summary import summary
@@ -253,7 +253,6 @@ class Telemetry:
     def after_fork_in_child(self) -> None:
         """Start again in a forked child: counts from zero, with its own service.instance.id and pushes."""
         self._ending = Turn()
-        self._sigterm.hold()
         parent, self._pipeline = self._pipeline, None
         if parent is not None:
             parent.abandon()
@@ -315,7 +314,9 @@ def _set_hooks() -> None:
         atexit.register(_shut_down_at_exit)
         at_end_of_multiprocessing_child(_shut_down_at_exit)
         if hasattr(os, "register_at_fork"):  # not on Windows
-            os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+            os.register_at_fork(
+                before=_before_fork, after_in_parent=unblock_after_fork, after_in_child=_after_fork_in_child
+            )
 
 
 def _shut_down_at_exit() -> None:
@@ -326,6 +327,7 @@ def _shut_down_at_exit() -> None:
 def _before_fork() -> None:
     if _running is not None:
         _running.before_fork()
+        block_at_fork()
 
 
 def _after_fork_in_child() -> None:
@@ -333,5 +335,8 @@ def _after_fork_in_child() -> None:
     turn.after_fork_in_child()
     _set_up = Turn()
     at_end_of_multiprocessing_child(_shut_down_at_exit)
-    if _running is not None:
-        _running.after_fork_in_child()
+    try:
+        if _running is not None:
+            _running.after_fork_in_child()
+    finally:
+        unblock_after_fork()
