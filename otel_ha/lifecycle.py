@@ -225,4 +225,4 @@ def at_end_of_multiprocessing_child(end: Callable[[], object]) -> None:
 
     util.register_after_fork(end, begin)
     if process.parent_process() is not None:
-        util.Finalize(None, end, exitpriority=0)
+        begin(end)

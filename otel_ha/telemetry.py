@@ -14,6 +14,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -247,8 +248,9 @@ class Telemetry:
     def before_fork(self) -> None:
         """Import what the child's threads would import first: gevent may replace the locks of imports there."""
         if self._pipeline is not None:
-            self._sources.load()
-            self._pipeline.load()
+            with suppress(ImportError):  # the reading or push that needs the module reports it
+                self._sources.load()
+                self._pipeline.load()
 
     def after_fork_in_child(self) -> None:
         """Start again in a forked child: counts from zero, with its own service.instance.id and pushes."""

@@ -6,9 +6,12 @@ import gzip
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 HOST = "127.0.0.1"
 MIB = 1 << 20
@@ -35,6 +38,18 @@ class Receiver:
     @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}"
+
+    def total(self, name: str) -> float:
+        """The last values of a sum in pushes by HTTP, added up over the instances of the service."""
+        last: dict[str, float] = {}
+        for request in list(self.requests):
+            body = gzip.decompress(request.body) if "content-encoding" in request.headers else request.body
+            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                attributes = {each.key: each.value.string_value for each in resource.resource.attributes}
+                metrics = (metric for scope in resource.scope_metrics for metric in scope.metrics)
+                for points in (metric.sum.data_points for metric in metrics if metric.name == name):
+                    last[attributes["service.instance.id"]] = sum(point.as_int or point.as_double for point in points)
+        return sum(last.values())
 
 
 Reply = Callable[[socket.socket, threading.Event], object]
@@ -95,6 +110,16 @@ def answer(status: str = "200 OK", body: bytes = b"", **headers: str) -> Reply:
     named = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{named}\r\n"
     return lambda connection, _: connection.sendall(head.encode() + body)
+
+
+def late(seconds: float) -> Reply:
+    """Reply with success after so many seconds."""
+
+    def reply(connection: socket.socket, ended: threading.Event) -> None:
+        time.sleep(seconds)
+        answer()(connection, ended)
+
+    return reply
 
 
 def endless(head: bytes, piece: bytes) -> Reply:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from typing import Any
@@ -25,7 +24,7 @@ from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Instrument, Observable, Synchronous, connect, disconnect
 from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.push import PushReader
-from otel_ha.export.otlp.reader import console_reader, otlp_reader
+from otel_ha.export.otlp.reader import console_reader, load_for_push, otlp_reader
 from otel_ha.export.prometheus.scrape import ScrapeReader
 from otel_ha.export.recorders import ObservedInstruments, Recorders
 from otel_ha.export.resource import resource
@@ -127,9 +126,8 @@ class Pipeline:
 
     def load(self) -> None:
         """Import the modules that the first push would import."""
-        if "otlp" in self._config.metrics_exporters and self._config.otlp_protocol != "grpc":
-            with suppress(ImportError):
-                import urllib3  # noqa: F401, PLC0415 - for a fork, and otherwise by the first push
+        if "otlp" in self._config.metrics_exporters:
+            load_for_push(self._config.otlp_protocol)
 
     def abandon(self) -> None:
         """Stop pushing: in a forked child, these measurements are the parent's."""

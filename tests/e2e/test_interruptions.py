@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.receiver import receiver
+from tests.receivers import answer, late, receiving
 
 NEVER = str(3600 * 1000)
 NOWHERE = "http://127.0.0.1:9"
@@ -80,17 +80,17 @@ def test_a_handler_that_shuts_down_is_interrupted_by_itself_while_the_receiver_h
 
 def test_a_handler_that_interrupts_recording_shuts_down_without_loss():
     for _ in range(5):
-        with receiver() as receiving:
-            output("shut down while recording", receiving.endpoint)
-            assert receiving.pushes == 1
+        with receiving(answer()) as receiver:
+            output("shut down while recording", receiver.url)
+            assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.2])
 def test_the_children_of_a_pool_lose_nothing(delay):
     for _ in range(3):
-        with receiver(delay) as receiving:
-            output("pool", receiving.endpoint)
-            assert receiving.total("test.jobs") == 4000
+        with receiving(late(delay)) as receiver:
+            output("pool", receiver.url)
+            assert receiver.total("test.jobs") == 4000
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_the_children_of_a_pool_lose_nothing(delay):
     ],
 )
 def test_sigterm_during_the_last_push_takes_effect_after_it(way, returncode):
-    with receiver(1.0) as receiving, start(way, receiving.endpoint) as process:
+    with receiving(late(1.0)) as receiver, start(way, receiver.url) as process:
         try:
             assert process.stdout.readline() == "ready\n"
-            before = receiving.pushes
-            while receiving.pushes == before:
+            before = len(receiver.requests)
+            while len(receiver.requests) == before:
                 time.sleep(0.01)
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
@@ -116,7 +116,7 @@ def test_sigterm_during_the_last_push_takes_effect_after_it(way, returncode):
         finally:
             process.kill()
         assert process.returncode == returncode, log
-        assert receiving.total("test.jobs") == 3
+        assert receiver.total("test.jobs") == 3
 
 
 def test_a_child_that_gets_sigterm_while_it_is_forked_ends_by_it():
@@ -144,7 +144,7 @@ telemetry.shutdown()
 
 
 def test_sigterm_twice_loses_nothing():
-    with receiver(1.0) as receiving, start("interrupt twice", receiving.endpoint) as process:
+    with receiving(late(1.0)) as receiver, start("interrupt twice", receiver.url) as process:
         try:
             assert process.stdout.readline() == "ready\n"
             process.send_signal(signal.SIGTERM)
@@ -154,12 +154,12 @@ def test_sigterm_twice_loses_nothing():
         finally:
             process.kill()
         assert process.returncode == -signal.SIGTERM
-        assert receiving.total("test.jobs") == 3
+        assert receiver.total("test.jobs") == 3
 
 
 def test_sixty_setups_leave_no_thread_descriptor_or_hook_and_less_than_a_megabyte():
-    with receiver() as receiving:
-        assert output("cycle", receiving.endpoint).startswith("[0, 0, 0] 0 ")
+    with receiving(answer()) as receiver:
+        assert output("cycle", receiver.url).startswith("[0, 0, 0] 0 ")
 
 
 def test_a_child_imports_nothing_in_a_thread():
@@ -179,8 +179,8 @@ else:
     os._exit(0)
 """
     command = [sys.executable, "-W", "ignore", "-c", code]
-    with receiver() as receiving:
-        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiving.endpoint, "OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
+    with receiving(answer()) as receiver:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=50)
     assert done.stdout.strip() == "[]", done.stderr
 
