@@ -91,7 +91,9 @@ def mask_url(text: str) -> str:
 
 
 def _without_known(text: str) -> str:
-    secrets = {secret for holder in list(_protected.values()) for secret in holder.secrets()}
+    # A list of references: while values() is read, another thread cannot protect a secret.
+    holders = [holder for each in _protected.valuerefs() if (holder := each()) is not None]
+    secrets = {secret for holder in holders for secret in holder.secrets()}
     forms = {form for secret in secrets for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, MASK)

@@ -3,6 +3,9 @@
 A signal handler, or a finalizer that the garbage collector runs, interrupts a thread anywhere, perhaps while it holds a
 lock. If it then waited for that lock, the thread would wait for ever. So a thread that has a turn is refused another
 one, and is_working() tells code that is about to wait for telemetry whether it would wait for its own thread.
+
+A handler may also raise, anywhere. Python calls it between two instructions, but only at the start of a function, after
+a call of C code and at the end of a loop's body. So the lines that belong together contain nothing of that kind.
 """
 
 from __future__ import annotations
@@ -10,9 +13,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import TypeVar
 
 PATIENCE = 1.0
 """Seconds to wait for work of microseconds: its thread may be interrupted by a handler that waits for this one."""
+
+T = TypeVar("T")
 
 
 class _Thread(threading.local):
@@ -27,49 +34,110 @@ _thread = _Thread()
 
 
 class Turn:
-    """A lock that a thread takes, unless it has it already."""
+    """A lock that a thread takes, unless it has it already.
+
+    Where a handler may raise often, run() is the way: it gives the turn back whatever is raised wherever. The others
+    have a gap of a few nanoseconds, before the first line of give_back().
+    """
 
     def __init__(self) -> None:
         # Reentrant, so that only the thread that has the turn finds it taken.
         self._lock = threading.RLock()
         self._is_taken = False
+        self._depth = 0
 
     def take(self, timeout: float = -1) -> bool:
         """Take the turn and return True; return False if this thread has it, or another one for `timeout` seconds."""
-        if not self._lock.acquire(timeout=timeout):
+        depth = _thread.depth
+        try:
+            is_locked = self._lock.acquire(timeout=timeout)
+        except BaseException:
+            # A handler has raised, while this thread was waiting or after that.
+            try:  # noqa: SIM105 - release() has to be the first call: another handler may raise after it
+                self._lock.release()
+            except RuntimeError:  # while it was waiting
+                pass
+            raise
+        if not is_locked:
             return False
         if self._is_taken:
             self._lock.release()
             return False
         self._is_taken = True
-        _thread.depth += 1
+        self._depth = depth
+        _thread.depth = depth + 1
         return True
 
     def give_back(self) -> None:
         """End the turn."""
         self._is_taken = False
-        self._lock.release()
-        _end()
-
-    @contextmanager
-    def taken(self, timeout: float = -1) -> Iterator[bool]:
-        """Take the turn for a block, which is given whether that worked; see take()."""
-        is_mine = self.take(timeout)
+        _thread.depth = self._depth
         try:
-            yield is_mine
+            self._lock.release()
         finally:
-            if is_mine:
-                self.give_back()
+            _follow_up()
+
+    def run(self, work: Callable[[], T], timeout: float, otherwise: T) -> T:
+        """Return the result of `work` in a turn, or `otherwise` if the turn is refused; see take()."""
+        is_mine = False
+        try:
+            # No function starts between the turn and the next line, so no handler runs there.
+            is_mine = self.take(timeout)
+            return work() if is_mine else otherwise
+        finally:
+            if is_mine:  # give_back(), in place: a handler that runs at its start may raise
+                self._is_taken = False
+                _thread.depth = self._depth
+                try:
+                    self._lock.release()
+                finally:
+                    if _thread.later:
+                        _follow_up()
+
+    def taken(self, timeout: float = -1) -> _Taken:
+        """Take the turn for a block, which is given whether that worked; see take()."""
+        return _Taken(self, timeout)
+
+
+class _Taken:
+    """A block with a turn."""
+
+    def __init__(self, turn: Turn, timeout: float) -> None:
+        self._turn = turn
+        self._timeout = timeout
+        self._is_mine = False
+
+    def __enter__(self) -> bool:
+        self._is_mine = self._turn.take(self._timeout)
+        return self._is_mine
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        if self._is_mine:
+            self._turn.give_back()
+
+
+def as_own_work(work: Callable[[], T]) -> T:
+    """Return the result of `work`, which is telemetry's own: during it, this thread must not wait for telemetry."""
+    depth = _thread.depth
+    try:
+        _thread.depth = depth + 1
+        return work()
+    finally:
+        _thread.depth = depth
+        if _thread.later:
+            _follow_up()
 
 
 @contextmanager
 def working() -> Iterator[None]:
-    """Mark a block as telemetry's own work, during which this thread must not wait for telemetry."""
-    _thread.depth += 1
+    """Mark a block as telemetry's own work; see as_own_work(), which has no gap where a handler may raise."""
+    depth = _thread.depth
     try:
+        _thread.depth = depth + 1
         yield
     finally:
-        _end()
+        _thread.depth = depth
+        _follow_up()
 
 
 def is_working() -> bool:
@@ -91,7 +159,6 @@ def after_fork_in_child() -> None:
     _thread.later.clear()
 
 
-def _end() -> None:
-    _thread.depth = max(_thread.depth - 1, 0)  # 0 already in a child that a handler has forked
+def _follow_up() -> None:
     while _thread.depth == 0 and _thread.later:
         _thread.later.pop(0)()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otel_ha.declare.accounts import Accounts
 from otel_ha.declare.amounts import cannot_record, plain_duration
@@ -35,31 +34,33 @@ class Operation:
     occurrences: Counter | None = None
     queued: bool = False
 
+    # Made at once: until Python 3.12, a cached_property takes a lock, which a forked child could find held.
+    accounts: Accounts = field(init=False, repr=False)
+    """The changes to its instruments at each step."""
+    instruments: tuple[Synchronous, ...] = field(init=False, repr=False)
+    """The instruments that it records to."""
+    attributes: Mapping[str, Attribute] = field(init=False, repr=False)
+    """The attributes that its instruments declare, by keyword."""
+    _resolved: Resolved = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
         """Check that the instruments can hold the measurements; raises CatalogError."""
+        accounts = Accounts(
+            self.duration, self.in_flight, self.received, self.discarded, self.occurrences, queued=self.queued
+        )
+        attributes = {each.keyword: each for instrument in accounts.instruments for each in instrument.attributes}
+        self.__dict__.update(
+            accounts=accounts,
+            instruments=accounts.instruments,
+            attributes=attributes,
+            _resolved=Resolved(accounts.instruments),
+        )
         name, unit = self.duration.name, self.duration.unit
         if unit != "s":
             raise CatalogError(f"{name!r} has the unit {unit!r} and cannot measure durations; declare it with unit='s'")
         for instrument, keyword in ((self.in_flight, "state"), (self.discarded, "reason")):
             if instrument is not None and keyword not in self.accounts.keywords[instrument]:
                 raise CatalogError(f"{instrument.name!r} lacks the attribute {keyword!r} of an operation; declare it")
-
-    @functools.cached_property
-    def accounts(self) -> Accounts:
-        """The changes to its instruments at each step."""
-        return Accounts(
-            self.duration, self.in_flight, self.received, self.discarded, self.occurrences, queued=self.queued
-        )
-
-    @functools.cached_property
-    def instruments(self) -> tuple[Synchronous, ...]:
-        """The instruments that it records to."""
-        return self.accounts.instruments
-
-    @functools.cached_property
-    def attributes(self) -> Mapping[str, Attribute]:
-        """The attributes that its instruments declare, by keyword."""
-        return {attribute.keyword: attribute for instrument in self.instruments for attribute in instrument.attributes}
 
     @property
     def recorder(self) -> Recorder | None:
@@ -142,10 +143,6 @@ class Operation:
         if resolved.generation is not GENERATION.current:
             resolved = self.__dict__["_resolved"] = Resolved(self.instruments)
         return resolved
-
-    @functools.cached_property
-    def _resolved(self) -> Resolved:
-        return Resolved(self.instruments)
 
     def _check(self, attributes: Attributes) -> bool:
         """Report attributes that none of the instruments declares; return whether all are declared."""

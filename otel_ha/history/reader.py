@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
@@ -21,6 +22,9 @@ _logger = logging.getLogger("otel_ha")
 
 _FIRST = 1.0
 """Seconds until the first collection: the increase of the host's counters is known only from then on."""
+
+_LONGEST = 10.0
+"""Seconds to wait for another collection; if it takes longer, this one is left out."""
 
 
 class HistoryReader(GatedReader, MetricReader):
@@ -52,17 +56,21 @@ class HistoryReader(GatedReader, MetricReader):
         """
         if is_working():
             return
-        with self._one_at_a_time.taken():
-            self._received = ()
-            try:
-                self.collect()
-                # Last: if the collection fails, growth that it has settled belongs to the next one.
-                self._history.take(self._received, self._increases(), provisional=provisional)
-            except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
-                if self.delivery.failed(str(error) or type(error).__name__):
-                    _logger.warning("a collection for the history failed: %r; the next one follows as usual", error)
-            else:
-                self.delivery.succeeded()
+        warning = self._one_at_a_time.run(partial(self._collect_and_store, provisional=provisional), _LONGEST, "")
+        if warning:  # after the turn: a logging handler may wait for a thread that a handler has interrupted
+            _logger.warning("a collection for the history failed: %s; the next one follows as usual", warning)
+
+    def _collect_and_store(self, *, provisional: bool) -> str:
+        """Collect, and return the error that has to be logged, if there is one."""
+        self._received = ()
+        try:
+            self.collect()
+            # Last: if the collection fails, growth that it has settled belongs to the next one.
+            self._history.take(self._received, self._increases(), provisional=provisional)
+        except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
+            return repr(error) if self.delivery.failed(str(error) or type(error).__name__) else ""
+        self.delivery.succeeded()
+        return ""
 
     def collect_provisionally(self) -> None:
         """Collect now; the next collection replaces this one."""

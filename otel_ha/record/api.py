@@ -27,6 +27,7 @@ class ApiRecorder:
         self.report = self.intake.report
         self._write = write
         self._gate = shared.gate
+        self._problems = shared.problems
 
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Record one measurement; a deferred one comes with the context in which it was made."""
@@ -42,10 +43,24 @@ class ApiRecorder:
     def _hand_over(self, amount: float, resolved: dict[str, AttributeValue], context: Context | None) -> None:
         """Write a measurement when this thread may, or at once if the gate says so by a context."""
         if context is None:
-            self._gate.write(partial(self._write, amount, resolved, get_current()))
+            is_count = self._problems.is_counting
+            self._gate.write(partial(self._write_safely, amount, resolved, get_current(), is_count=is_count))
         else:
             self._write(amount, resolved, context)
 
+    def _write_safely(
+        self, amount: float, resolved: dict[str, AttributeValue], context: Context, *, is_count: bool
+    ) -> None:
+        # Another recording or a collection may call this: the error is none of theirs.
+        try:
+            self._write(amount, resolved, context)
+        except Exception as error:  # noqa: BLE001 - see record()
+            if not is_count:  # the count of a problem: counting its problem would never end
+                self.intake.failed("recording", error)
+
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:  # noqa: ARG002 - the gate sees steps in order
         """Record measurements together; see Recorder."""
-        (self._gate.defer if later else self._gate.apply)(changes)
+        try:
+            (self._gate.defer if later else self._gate.apply)(changes)
+        except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
+            self.intake.failed("recording", error)

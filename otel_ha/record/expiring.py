@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,8 +20,8 @@ LONG = 2_000
 """The number of waiting entries from which they are added up by the thread that records."""
 
 _Pairs = set[tuple[str, Any]]
-_Entry = tuple[Identity, float, float] | _Pairs
-"""An amount for a series, with the time of its use; or the attributes of series to give up: none for all of them."""
+_Entry = tuple[Identity, float | None, float] | _Pairs
+"""An amount for a series, with the time of its use; None to give it up. Or the attributes of the series to give up."""
 
 
 class ExpiringSums:
@@ -33,7 +34,7 @@ class ExpiringSums:
     def __init__(self, expiry: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._expiry = expiry
         self._clock = clock
-        self._waiting: list[_Entry] = []
+        self._waiting: deque[_Entry] = deque()
         self._adding_up = Turn()
         self._sums: dict[Identity, tuple[float, float]] = {}
         self._gone: list[Identity] = []
@@ -49,9 +50,13 @@ class ExpiringSums:
         self._append(set())
         self._add_up_in_turn()
 
-    def forget(self, attributes: Mapping[str, AttributeValue]) -> None:
-        """Give up the sums that have these attributes, among others."""
-        self._append(_pairs(identity(attributes)))
+    def forget(self, attributes: Mapping[str, AttributeValue], *, one: bool = False) -> None:
+        """Give up the sums that have these attributes, among others; or only the `one` that has no others."""
+        if one:
+            self._append((identity(attributes), None, self._clock()))
+        else:
+            self._append(_pairs(identity(attributes)))
+            self._add_up_in_turn()  # each of these looks at every series: they must not pile up
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Return the sums in use; give up the others."""
@@ -64,22 +69,25 @@ class ExpiringSums:
 
     def _add_up_in_turn(self) -> None:
         """Add up what waits, unless another thread does so, or this one before it was interrupted."""
-        if self._adding_up.take(0):
-            try:
-                self._add_up()
-            finally:
-                self._adding_up.give_back()
+        self._adding_up.run(self._add_up, 0, None)
 
     def _add_up(self) -> None:
-        count = len(self._waiting)
-        entries = self._waiting[:count]
-        del self._waiting[:count]
-        for entry in entries:
+        # An entry leaves the list in the lines that count it, without a call between them: a handler may raise there.
+        waiting, sums = self._waiting, self._sums
+        for _ in range(len(waiting)):
+            entry = waiting[0]
             if isinstance(entry, set):
-                self._give_up([key for key in self._sums if entry <= _pairs(key)])
+                self._give_up([key for key in sums if entry <= _pairs(key)])
+                del waiting[0]
+                continue
+            key, amount, used = entry
+            if amount is None:
+                self._give_up([key] if key in sums else [])
+                del waiting[0]
             else:
-                key, amount, used = entry
-                self._sums[key] = self._sums.get(key, (0, 0.0))[0] + amount, used
+                total = sums.get(key, (0, 0.0))[0] + amount
+                sums[key] = total, used
+                del waiting[0]
 
     def _give_up(self, keys: list[Identity]) -> None:
         for key in keys:
@@ -87,16 +95,18 @@ class ExpiringSums:
             self._gone.append(key)
 
     def _in_use(self) -> list[tuple[Identity, float]]:
+        # Refused if the thread that adds up is interrupted by a handler that waits for this collection.
+        return self._adding_up.run(self._collected, PATIENCE, [])
+
+    def _collected(self) -> list[tuple[Identity, float]]:
         oldest = self._clock() - self._expiry
-        with self._adding_up.taken(PATIENCE) as is_mine:
-            if not is_mine:  # its thread is interrupted by a handler that waits for this collection
-                return []
-            self._add_up()
-            self._give_up([key for key, (_, used) in self._sums.items() if used < oldest])
-            gone, self._gone = self._gone, []
-            if gone:
-                self._let_go(gone)
-            return [(key, total) for key, (total, _) in self._sums.items()]
+        self._add_up()
+        self._give_up([key for key, (_, used) in self._sums.items() if used < oldest])
+        gone = list(self._gone)
+        if gone:
+            self._let_go(gone)
+            del self._gone[: len(gone)]
+        return [(key, total) for key, (total, _) in self._sums.items()]
 
     def _let_go(self, gone: list[Identity]) -> None:
         self.release(gone, [key for key in gone if key not in self._sums])
@@ -112,11 +122,13 @@ class ExpiringRecorder(ApiRecorder):
     def __init__(self, instrument: Synchronous, sums: ExpiringSums, shared: Shared) -> None:
         super().__init__(instrument, sums.add, shared)
         self._sums = sums
+        self._most = len(instrument.attributes)
 
     def forget(self, attributes: Attributes) -> None:
         """Give up the series that have these attributes; their places are free from the next collection on."""
         try:
-            self._sums.forget(self.intake.resolver.resolve(attributes, take_place=False))
+            resolved = self.intake.resolver.resolve(attributes, take_place=False)
+            self._sums.forget(resolved, one=len(resolved) == self._most > 0)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.intake.failed("forgetting", error)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import Context, get_current
 
 from otel_ha.declare.ports import Attributes, Change
-from otel_ha.turn import PATIENCE, Turn, working
+from otel_ha.errors import TelemetryError
+from otel_ha.turn import PATIENCE, Turn, as_own_work
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
@@ -51,12 +53,17 @@ class CollectionGate:
     MOST_DEFERRED = 10_000
     """Batches that may wait. Beyond that, a collection that hangs costs consistency, never memory or counts."""
 
+    MOST_WAITING = 100_000
+    """Measurements and batches that may wait if the thread that records hangs; later ones are dropped and counted."""
+
     def __init__(self) -> None:
         self._turn = Turn()
         self._collecting: set[int] = set()
         """The threads that collect."""
         self._thread = _Thread()
         self._deferred: deque[Callable[[], object]] = deque()
+        self._is_stuck = False
+        """Whether a thread had the turn for longer than a batch takes, the last time that another one asked."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -72,13 +79,13 @@ class CollectionGate:
 
     def write(self, measurement: Callable[[], object]) -> None:
         """Record a single measurement, a call of an API instrument: the SDK's locks must not be waited for."""
-        self._deferred.append(measurement)
+        self._append(measurement)
         self._record_some()
 
     def defer(self, changes: Sequence[Change]) -> None:
         """Record a batch at the next collection; takes no lock, so a finalizer may call it wherever it interrupts."""
         addressed, context = _addressed(changes), get_current()
-        self._deferred.append(lambda: _record(addressed, context))
+        self._append(lambda: _record(addressed, context))
 
     @property
     def waiting(self) -> int:
@@ -93,43 +100,55 @@ class CollectionGate:
     def begin(self, reader: object) -> None:
         """Hold back batches from now on: this thread collects for `reader`."""
         self._thread.reader = reader
-        self.catch_up()
-        self._collecting.add(threading.get_ident())
         # A batch that a thread is recording is complete first; if that thread is interrupted, this costs consistency.
-        with self._turn.taken(PATIENCE):
-            pass
+        self._catch_up(PATIENCE)
+        self._collecting.add(threading.get_ident())
+        self._turn.run(_nothing, PATIENCE, None)
 
     def end(self) -> None:
         """Record the batches held back, if no other thread collects; does nothing if this collection has ended."""
         if self._thread.reader is not None:
-            self._thread.reader = None
-            self._collecting.discard(threading.get_ident())
-            self.catch_up()
+            self._end(threading.get_ident())
 
-    @contextmanager
-    def collecting(self, reader: object) -> Iterator[bool]:
-        """Hold back batches for a block, which is given whether this thread may collect: not if it does so already.
+    def collect(self, reader: object, collect: Callable[[], object]) -> None:
+        """Hold back batches during `collect`; this thread collects nothing if it already does so.
 
         A handler that interrupts a collection would wait for the SDK's lock, which its own thread holds.
         """
-        if self._thread.is_collecting:
-            yield False
-            return
-        with working():
-            self._thread.is_collecting = True
-            try:
-                self.begin(reader)
-                yield True
-            finally:
-                self._thread.is_collecting = False
-                self.end()
+        if not self._thread.is_collecting:
+            as_own_work(partial(self._collect, reader, collect, threading.get_ident()))
+
+    def _collect(self, reader: object, collect: Callable[[], object], ident: int) -> None:
+        thread = self._thread
+        try:
+            thread.is_collecting = True
+            self.begin(reader)
+            collect()
+        finally:  # _end(), in place: a handler that runs at its start may raise
+            thread.is_collecting, thread.reader = False, None
+            self._collecting.discard(ident)
+            self.catch_up()
+
+    def _end(self, ident: int) -> None:
+        self._collecting.discard(ident)
+        self._thread.reader = None
+        self.catch_up()
 
     def catch_up(self) -> None:
         """Record the waiting measurements, unless a collection reads."""
-        # Not those that others add meanwhile, which could continue for ever.
-        self._record_some(len(self._deferred))
+        self._catch_up(_A_BATCH)
 
-    def _record_some(self, number: int = 2) -> None:
+    def _catch_up(self, patience: float) -> None:
+        # Not those that others add meanwhile, which could continue for ever.
+        self._record_some(len(self._deferred), patience)
+
+    def _append(self, measurement: Callable[[], object]) -> None:
+        if len(self._deferred) >= self.MOST_WAITING:
+            most = f"{self.MOST_WAITING:,}"
+            raise TelemetryError(f"{most} measurements wait for a thread that hangs; later ones are dropped")
+        self._deferred.append(measurement)
+
+    def _record_some(self, number: int = 2, patience: float = _A_BATCH) -> None:
         """Record the oldest measurements: two for each new one, so that deferred ones do not pile up."""
         thread = self._thread
         thread.wanted += number
@@ -137,14 +156,13 @@ class CollectionGate:
             return
         thread.is_recording = True
         try:
-            # Another thread has the turn for one batch.
-            while thread.wanted > 0 and self._deferred and self._may_record() and self._turn.take(_A_BATCH):
+            while thread.wanted > 0 and self._deferred and self._may_record():
+                # Another thread has the turn for one batch. If it hangs, only a collection waits for it again.
+                wait = 0 if self._is_stuck and patience == _A_BATCH else patience
+                self._is_stuck = not self._turn.run(self._record_oldest, wait, otherwise=False)
+                if self._is_stuck:
+                    break
                 thread.wanted -= 1
-                try:
-                    if self._may_record():
-                        self._record_oldest()
-                finally:
-                    self._turn.give_back()
         finally:
             thread.is_recording, thread.wanted = False, 0
 
@@ -153,9 +171,15 @@ class CollectionGate:
             return True
         return len(self._deferred) > self.MOST_DEFERRED and threading.get_ident() not in self._collecting
 
-    def _record_oldest(self) -> None:
-        with suppress(IndexError):  # asking first would leave a finalizer time to take it
-            self._deferred.popleft()()
+    def _record_oldest(self) -> bool:
+        """Record a measurement or a batch, in turn; return True."""
+        if self._may_record():
+            try:
+                oldest = self._deferred.popleft()
+            except IndexError:  # asking first would leave a finalizer time to take it
+                return True
+            oldest()
+        return True
 
 
 class GatedReader(MetricReader):
@@ -167,14 +191,16 @@ class GatedReader(MetricReader):
     # collection itself stays the SDK's.
     def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: as said above
         """Collect, holding back batches until everything is read."""
-        with self.gate.collecting(self) as may_collect:
-            if may_collect:
-                super().collect(timeout_millis=timeout_millis)
+        self.gate.collect(self, partial(super().collect, timeout_millis=timeout_millis))
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         # Everything is read. The rest, perhaps an export to a Collector that hangs, must hold back nothing.
         self.gate.end()
         super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)  # type: ignore[safe-super]  # abstract only in the base class
+
+
+def _nothing() -> None:
+    pass
 
 
 def _addressed(changes: Sequence[Change]) -> Sequence[_Addressed]:

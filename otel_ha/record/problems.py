@@ -32,9 +32,14 @@ class Problems:
             with suppress(Exception):  # a filter of the service's logging may raise
                 _logger.warning("%s: %s (later ones are counted, not logged)", instrument.name, message)
 
+    @property
+    def is_counting(self) -> bool:
+        """Whether this thread is counting a problem."""
+        return getattr(self._counts, "counting", False)
+
     def _count_once(self, **attributes: str | None) -> None:
         """Count, unless the problem is one of the counter itself: that would never end."""
-        if not getattr(self._counts, "counting", False):
+        if not self.is_counting:
             self._counts.counting = True
             try:
                 self._count(1, **attributes)

@@ -160,7 +160,7 @@ class Resolver:
                     message = f"more than {most} attribute sets; later ones are recorded {later}; raise its series="
                     self._report("series_exceeded", "", message)
                 return False
-            self.series[series] = series
+            self.series.setdefault(series, series)  # another thread may have stored its object meanwhile
         return True
 
     def forget(self, gone: Iterable[Identity]) -> None:

@@ -73,7 +73,7 @@ class Connections:
     """Remembers the connections of pool managers."""
 
     def __init__(self) -> None:
-        self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._open: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def watch(self, manager: urllib3.PoolManager) -> None:
         """Remember the connections that `manager` will make."""
@@ -82,7 +82,8 @@ class Connections:
 
     def cut_off(self) -> None:
         """Make all reads and writes of these connections fail."""
-        for sock in [getattr(connection, "sock", None) for connection in list(self._open)]:
+        # A list of references: another thread may connect meanwhile.
+        for sock in [getattr(each(), "sock", None) for each in self._open.valuerefs()]:
             if not isinstance(sock, socket.socket):
                 continue
             with suppress(OSError):
@@ -94,7 +95,7 @@ class Connections:
 
         class Connection(pool.ConnectionCls):  # type: ignore[misc]  # the class is only known here
             def connect(self) -> None:
-                opened.add(self)
+                opened[id(self)] = self
                 super().connect()
 
         return type(pool.__name__, (pool,), {"ConnectionCls": Connection})

@@ -17,6 +17,8 @@ CELL = "otel_ha.cell"
 """The key by which the context of an empty measurement names the cell that looks for its aggregations."""
 
 _LEAST, _MOST = 1e-18, float(LIMIT)
+_NONE = math.inf, -math.inf
+"""The lowest and the highest of no amounts."""
 _FINEST = 1.06
 """The ratio of two neighbouring inner bounds: a quantile given as their geometric mean is within 3 % of it."""
 
@@ -33,6 +35,7 @@ class Cell:
         "_readers",
         "amounts",
         "dirty",
+        "given",
         "identity",
         "instrument",
         "limit",
@@ -48,12 +51,17 @@ class Cell:
         self.amounts: list[float] = []
         self.limit = 0
         self.dirty = False
+        self.given = 0
+        """How many aggregations have the amounts already: more than none if a handler has raised in between."""
         self._created: int | None = time.time_ns()
         self._aggregations: tuple[Any, ...] = ()
         self._readers: object = None
 
     def take(self, amounts: list[float]) -> None:
-        """Add up amounts, at least one; the list is not used afterwards."""
+        """Add up amounts, at least one, and sort them as it likes.
+
+        All of them or, if a handler raises meanwhile, none: the last lines store what was added up, without a call.
+        """
         raise NotImplementedError
 
     def take_alike(self, amount: float, times: int) -> None:
@@ -71,7 +79,7 @@ class Cell:
             self._readers = readers
             self.replay(0, Context({CELL: self}))
             self._created = None
-        for aggregation in self._aggregations:
+        for aggregation in self._aggregations[self.given :]:
             aggregation.absorb(self)
         self._reset()
 
@@ -90,7 +98,7 @@ class Cell:
         self._aggregations += (aggregation,)
 
     def _reset(self) -> None:
-        self.total = 0
+        self.total = self.given = 0
 
 
 class SumCell(Cell):
@@ -100,7 +108,8 @@ class SumCell(Cell):
 
     def take(self, amounts: list[float]) -> None:
         """Add up amounts, at least one."""
-        self.total += sum(amounts)
+        total = self.total + sum(amounts)
+        self.total = total
 
     def take_alike(self, amount: float, times: int) -> None:
         """Add up an amount that was recorded `times` times."""
@@ -116,29 +125,27 @@ class HistogramCell(Cell):
         super().__init__(write, identity, instrument)
         self.scale = scale
         self.counts: dict[int, int] = {}
-        self.lowest = math.inf
-        self.highest = -math.inf
+        self.lowest, self.highest = _NONE
 
     def take(self, amounts: list[float]) -> None:
-        """Add up amounts, at least one; the list is not used afterwards."""
-        self.total += sum(amounts)
+        """Add up amounts, at least one, and sort them."""
+        total = self.total + sum(amounts)
         # In sorted amounts, those of one bucket are adjacent: one search for all of them, after a sort that runs in C.
         amounts.sort()
-        bounds, counts = self.scale.bounds, self.counts
+        bounds, counts = self.scale.bounds, self.counts.copy()
         start = index = 0
         while start < len(amounts):
             index = bisect_left(bounds, amounts[start], index)
             end = bisect_right(amounts, bounds[index], start) if index < len(bounds) else len(amounts)
             counts[index] = counts.get(index, 0) + end - start
             start = end
-        self.lowest = min(self.lowest, amounts[0])
-        self.highest = max(self.highest, amounts[-1])
+        lowest, highest = min(self.lowest, amounts[0]), max(self.highest, amounts[-1])
+        self.total, self.counts, self.lowest, self.highest = total, counts, lowest, highest
 
     def _reset(self) -> None:
-        super()._reset()
-        self.counts.clear()
-        self.lowest = math.inf
-        self.highest = -math.inf
+        self.total = self.given = 0
+        self.counts = {}
+        self.lowest, self.highest = _NONE
 
 
 class Scale:

@@ -35,6 +35,9 @@ Changes = Sequence[tuple[float, Cell]]
 Entry = tuple[Changes, Context | None]
 """Measurements recorded together; with a context, they are replayed through the SDK, which makes an exemplar."""
 
+_Part = tuple[Cell, list[float]] | tuple[Cell, float, int]
+"""Amounts for a cell; or one amount that was recorded several times."""
+
 # From effect to cause. Work is received before it starts and starts before it ends. As the ends are taken before the
 # starts, each end that is taken has a start, and no number in flight is negative.
 _BACKWARDS: tuple[Step, ...] = ("ended", "started", "received")
@@ -87,6 +90,8 @@ class Journal:
         self._batches: dict[Step, list[Batch]] = {step: [] for step in _BACKWARDS}
         self._entries: dict[Step, list[Entry]] = {step: [] for step in _BACKWARDS}
         self._dirty: list[Cell] = []
+        self._taken: list[_Part] = []
+        """The parts of amounts that have left their list, and that their cell still has to take."""
         self.replays: list[Entry] = []
         """Entries from sampled spans, which the next collection replays through the SDK."""
         self.increases: Increases | None = None
@@ -151,11 +156,7 @@ class Journal:
         self._in_turn(lambda: self._take(those))
 
     def _in_turn(self, action: Callable[[], None]) -> None:
-        if self._sorting.take(0):
-            try:
-                action()
-            finally:
-                self._sorting.give_back()
+        self._sorting.run(action, 0, None)
 
     # ---- Settling
 
@@ -165,30 +166,28 @@ class Journal:
         Leaves that to the next collection if a thread that shortens a list is interrupted by a handler that waits for
         this one.
         """
-        with self._sorting.taken(PATIENCE) as is_mine:
-            if is_mine:
-                self._gather()
-                self._hand_over()
-                self._replay()
+        self._sorting.run(self._settle, PATIENCE, None)
         return []
 
     def take_increases(self) -> list[Increase]:
         """Return the growth that was settled since the last call."""
-        if self.increases is None:
-            return []
-        with self._sorting.taken(PATIENCE) as is_mine:
-            return self.increases.take() if is_mine else []
+        return [] if self.increases is None else self._sorting.run(self.increases.take, PATIENCE, [])
 
     def drop(self) -> None:
         """Forget measurements that are not settled yet: the meter was switched off meanwhile."""
-        with self._sorting.taken(PATIENCE) as is_mine:
-            if not is_mine:
-                return
-            self._gather()
-            self.replays.clear()
-            dirty, self._dirty = self._dirty, []
-            for cell in dirty:
-                cell.drop()
+        self._sorting.run(self._drop, PATIENCE, None)
+
+    def _settle(self) -> None:
+        self._gather()
+        self._hand_over()
+        self._replay()
+
+    def _drop(self) -> None:
+        self._gather()
+        self.replays.clear()
+        dirty, self._dirty = self._dirty, []
+        for cell in dirty:
+            cell.drop()
 
     def _gather(self) -> None:
         """Move everything that waits to its cells."""
@@ -203,58 +202,80 @@ class Journal:
 
     def _hand_over(self) -> None:
         """Settle the cells that have grown."""
-        dirty, self._dirty = self._dirty, []
-        for cell in dirty:
-            cell.dirty = False
-        for cell in dirty:
+        dirty = self._dirty
+        while dirty:
+            cell = dirty[-1]
             if self.increases is not None:
                 self.increases.add(cell)
             cell.settle(self.readers())
+            cell.dirty = False
+            del dirty[-1]
 
     def _replay(self) -> None:
         """Record entries that may become exemplars through the SDK."""
-        replays, self.replays = self.replays, []
-        for changes, context in replays:
-            for amount, cell in changes:
-                cell.replay(amount, context or Context())
-                if self.increases is not None:
-                    self.increases.add_one(cell, amount)
+        done = 0
+        try:
+            for changes, context in self.replays:
+                done += 1
+                for amount, cell in changes:
+                    cell.replay(amount, context or Context())
+                    if self.increases is not None:
+                        self.increases.add_one(cell, amount)
+        finally:
+            del self.replays[:done]
+
+    # Amounts leave their list and are noted as taken in lines without a call, and so do those that a cell has taken: a
+    # handler that raises between two instructions loses nothing, as the next turn continues.
 
     def _take(self, those: Cell | Batch) -> None:
-        amounts = _prefix(those.amounts)
-        if not amounts:
+        self._deal_out()
+        amounts = those.amounts[:]  # those that other threads append meanwhile stay
+        count = len(amounts)
+        if not count:
             return
         if isinstance(those, Cell):
-            self._dirtied(those).take(amounts)
-            return
-        if those.cell is not None:
-            self._dirtied(those.cell).take(amounts)
-        for amount, cell in those.constants:
-            self._dirtied(cell).take_alike(amount, len(amounts))
+            parts: list[_Part] = [(those, amounts)]
+        else:
+            parts = [(cell, amount, count) for amount, cell in those.constants]
+            if those.cell is not None:
+                parts.append((those.cell, amounts))
+        self._taken = parts
+        del those.amounts[:count]
+        self._deal_out()
 
     def _sort(self, entries: list[Entry]) -> None:
         """Move entries to their cells, or put them aside for the SDK."""
+        self._deal_out()
+        if not entries:
+            return
         found: defaultdict[Cell, list[float]] = defaultdict(list)
-        for entry in _prefix(entries):
+        taken, replays = entries[:], self.replays[:]
+        for entry in taken:
             changes, context = entry
-            if context is not None and len(self.replays) < self.MOST_REPLAYS:
-                self.replays.append(entry)
+            if context is not None and len(replays) < self.MOST_REPLAYS:
+                replays.append(entry)
                 continue
             for amount, cell in changes:
                 found[cell].append(amount)
-        for cell, amounts in found.items():
-            self._dirtied(cell).take(amounts)
+        parts: list[_Part] = list(found.items())
+        count = len(taken)
+        self._taken, self.replays = parts, replays
+        del entries[:count]
+        self._deal_out()
 
-    def _dirtied(self, cell: Cell) -> Cell:
+    def _deal_out(self) -> None:
+        """Let the cells take what has left the lists."""
+        taken = self._taken
+        while taken:
+            part = taken[-1]
+            self._dirtied(part[0])
+            if len(part) == 3:  # noqa: PLR2004 - see _Part
+                part[0].take_alike(part[1], part[2])
+            else:
+                part[0].take(part[1])
+            del taken[-1]
+
+    def _dirtied(self, cell: Cell) -> None:
         if not cell.dirty:
             cell.dirty = True
             self._dirty.append(cell)
-        return cell
-
-
-def _prefix(entries: list[Any]) -> list[Any]:
-    """Remove and return the present items; items that other threads append meanwhile stay."""
-    count = len(entries)
-    taken = entries[:count]
-    del entries[:count]
-    return taken

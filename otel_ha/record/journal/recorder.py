@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -34,8 +33,8 @@ class Cells:
         self._journal = journal
         self._name = instrument.name
         self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
-        # Of two threads that record the same attributes first, one makes the cell. Reentrant, for signal handlers.
-        self._making = threading.RLock()
+        self._making: dict[Identity, Cell] = {}
+        """The cells that are being made: of several threads that record the same attributes first, one wins."""
 
     def of(self, attributes: Attributes) -> Cell:
         """Return the cell of these attributes."""
@@ -45,14 +44,24 @@ class Cells:
     def _resolve(self, key: Key, attributes: Attributes) -> Cell:
         reports = self.resolver.reports
         same = identity(self.resolver.resolve(attributes))
-        with self._making:
-            found = self.resolver.series.get(same, same)
-            cell = found if isinstance(found, Cell) else self._new(found)
-            self.resolver.series[same] = cell
+        found = self.resolver.series.get(same, same)
+        cell = found if isinstance(found, Cell) else self._make(found)
         # A problem has to be counted each time, so its attribute set is not kept.
         if is_exact(key) and reports == self.resolver.reports and len(self.given) < self.MOST_KEYS:
             with suppress(Exception):  # a subclass of str that cannot be hashed
                 self.given[key] = cell
+        return cell
+
+    def _make(self, same: Identity) -> Cell:
+        """Make the cell of a series, without a lock: the thread that has it may be interrupted for long."""
+        series = self.resolver.series
+        # A new cell is settled from now on, in case a handler raises here. That of a loser stays empty.
+        cell = self._making.setdefault(same, self._new(same))
+        found = series.get(same)
+        if isinstance(found, Cell):  # the winner had already left `_making`
+            cell = found
+        series[same] = cell
+        self._making.pop(same, None)
         return cell
 
     def _new(self, same: Identity) -> Cell:

@@ -30,6 +30,7 @@ from otel_ha.record.journal.cells import CELL, Cell, HistogramCell, SumCell
 from otel_ha.record.journal.journal import TIME, Journal
 from otel_ha.record.journal.observed import LEARNER, Learner
 from otel_ha.record.resolver import Identity, identity
+from otel_ha.turn import as_own_work
 from otel_ha.version import DISTRO, SCHEMA_URL
 
 if TYPE_CHECKING:
@@ -121,9 +122,10 @@ class _SettlingSum(_Settling, _SumAggregation):
     _value: float | None  # type: ignore[assignment]  # the SDK says int, and counts floats as well
 
     def absorb(self, cell: SumCell) -> None:
-        """Add the total of a cell."""
+        """Add the total of a cell; it is noted in the same step, without a call, as a handler may raise."""
         with self._lock:
             self._value = (self._value or 0) + cell.total
+            cell.given += 1
 
 
 class _SettlingHistogram(_Settling, _ExplicitBucketHistogramAggregation):
@@ -131,15 +133,15 @@ class _SettlingHistogram(_Settling, _ExplicitBucketHistogramAggregation):
     _sum: float  # type: ignore[assignment]  # as for _SettlingSum
 
     def absorb(self, cell: HistogramCell) -> None:
-        """Add the counts of a cell to the exported buckets."""
+        """Add the counts of a cell to the exported buckets; stored in one step, as above."""
         with self._lock:
-            if self._value is None:
-                self._value = [0] * (cell.scale.bucket_of[-1] + 1)
+            counts = [0] * (cell.scale.bucket_of[-1] + 1) if self._value is None else self._value[:]
             for index, count in cell.counts.items():
-                self._value[cell.scale.bucket_of[index]] += count
+                counts[cell.scale.bucket_of[index]] += count
+            least, most = min(self._min, cell.lowest), max(self._max, cell.highest)
+            self._value, self._min, self._max = counts, least, most
             self._sum += cell.total
-            self._min = min(self._min, cell.lowest)
-            self._max = max(self._max, cell.highest)
+            cell.given += 1
 
 
 class _Observed(_LateReservoir):
@@ -259,14 +261,26 @@ class OwnProvider(MeterProvider):
 
     _make = _without_fork_hook(MeterProvider.__init__)
 
+    # The SDK's locks are taken here: a handler that interrupts this and asks telemetry must be refused.
+
     def add_metric_reader(self, metric_reader: MetricReader) -> None:
         """Let a reader join; it sees measurements that are recorded from now on."""
+        as_own_work(partial(self._join, metric_reader))
+
+    def _join(self, metric_reader: MetricReader) -> None:
         with self._between_collections():
             self._settle()
         super().add_metric_reader(metric_reader)
 
+    def remove_metric_reader(self, metric_reader: MetricReader) -> None:
+        """Let a reader leave."""
+        as_own_work(partial(super().remove_metric_reader, metric_reader))
+
     def _set_meter_configurator(self, **arguments: Any) -> None:
         """Switch meters on or off; the old state applies to measurements that were recorded until now."""
+        as_own_work(partial(self._switch, **arguments))
+
+    def _switch(self, **arguments: Any) -> None:
         with self._between_collections():
             self._settle()
             super()._set_meter_configurator(**arguments)
