@@ -62,8 +62,10 @@ class CollectionGate:
         """The threads that collect."""
         self._thread = _Thread()
         self._deferred: deque[Callable[[], object]] = deque()
-        self._is_stuck = False
-        """Whether a thread had the turn for longer than a batch takes, the last time that another one asked."""
+        self._recorded = 0
+        """How many times a thread with the turn has recorded something."""
+        self._stuck_at = -1
+        """That number when a thread was last refused the turn: if it is still the same, the turn's thread hangs."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -158,9 +160,9 @@ class CollectionGate:
         try:
             while thread.wanted > 0 and self._deferred and self._may_record():
                 # Another thread has the turn for one batch. If it hangs, only a collection waits for it again.
-                wait = 0 if self._is_stuck and patience == _A_BATCH else patience
-                self._is_stuck = not self._turn.run(self._record_oldest, wait, otherwise=False)
-                if self._is_stuck:
+                wait = 0 if self._stuck_at == self._recorded and patience == _A_BATCH else patience
+                if not self._turn.run(self._record_oldest, wait, otherwise=False):
+                    self._stuck_at = self._recorded
                     break
                 thread.wanted -= 1
         finally:
@@ -179,6 +181,7 @@ class CollectionGate:
             except IndexError:  # asking first would leave a finalizer time to take it
                 return True
             oldest()
+            self._recorded += 1
         return True
 
 
