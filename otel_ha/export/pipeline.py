@@ -24,7 +24,7 @@ from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Instrument, Observable, Synchronous, connect, disconnect
 from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.push import PushReader
-from otel_ha.export.otlp.reader import console_reader, load_for_push, otlp_reader
+from otel_ha.export.otlp.reader import console_reader, otlp_reader
 from otel_ha.export.prometheus.scrape import ScrapeReader
 from otel_ha.export.recorders import ObservedInstruments, Recorders
 from otel_ha.export.resource import resource
@@ -126,8 +126,8 @@ class Pipeline:
 
     def load(self) -> None:
         """Import the modules that the first push would import."""
-        if "otlp" in self._config.metrics_exporters:
-            load_for_push(self._config.otlp_protocol)
+        for reader in self.pushes:
+            reader.load()
 
     def abandon(self) -> None:
         """Stop pushing: in a forked child, these measurements are the parent's."""
@@ -146,13 +146,15 @@ class Pipeline:
 
     def shutdown(self, timeout: float) -> None:
         """Push a last time and stop, within `timeout` seconds. The owner of a foreign provider shuts it down."""
-        if isinstance(self.provider, OwnProvider):
-            self._shut_down(self.provider, timeout)
-        elif self.history is not None:
-            self.history.shutdown(timeout_millis=timeout * 1e3)
-            self._leave(self.history)
-        self.gate.catch_up()  # a foreign provider goes on
-        self.recorders.clear()
+        try:
+            if isinstance(self.provider, OwnProvider):
+                self._shut_down(self.provider, timeout)
+            elif self.history is not None:
+                self.history.shutdown(timeout_millis=timeout * 1e3)
+                self._leave(self.history)
+            self.gate.catch_up()  # a foreign provider goes on
+        finally:
+            self.recorders.clear()
 
     def _leave(self, reader: HistoryReader) -> None:
         """Remove our reader from a foreign provider."""

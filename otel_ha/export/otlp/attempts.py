@@ -24,6 +24,9 @@ _LEAST = 0.01
 class Sender(Protocol):
     """Sends an encoded request once."""
 
+    def load(self) -> None:
+        """Import the modules that the first attempt imports otherwise, in its thread."""
+
     def send(self, payload: bytes, timeout: float) -> Answer:
         """Return the receiver's answer, or a failure, within `timeout` seconds; never raises."""
 
@@ -41,6 +44,12 @@ class Attempts:
         self._closing_since: float | None = None
         self._closing = threading.Event()
         self._ended = threading.Event()
+
+    def load(self) -> None:
+        """Import the modules that the first push imports otherwise, in its thread."""
+        from opentelemetry.exporter.otlp.proto.common import metrics_encoder  # noqa: F401, PLC0415
+
+        self._sender.load()
 
     def push(self, metrics_data: MetricsData) -> Answer:
         """Push, and return the last attempt's answer."""

@@ -48,6 +48,9 @@ class GrpcSender:
         self._channel: grpc.Channel | None = None
         self._is_closed = False
 
+    def load(self) -> None:
+        """Do nothing: everything is imported."""
+
     def send(self, payload: bytes, timeout: float) -> Answer:
         """Return the receiver's answer, or a failure, within `timeout` seconds."""
         try:

@@ -48,6 +48,12 @@ class HttpSender:
             self._headers.setdefault("content-encoding", compression)
         self._attempt: threading.Thread | None = None
 
+    def load(self) -> None:
+        """Import the modules that an attempt and its failure import otherwise, in its thread."""
+        from google.rpc import status_pb2  # noqa: F401, PLC0415
+
+        self._transport.load()
+
     def send(self, payload: bytes, timeout: float) -> Answer:
         """Return the receiver's answer, or a failure, within `timeout` seconds."""
         body = _compressed(payload, self._compression)

@@ -36,6 +36,9 @@ _LEAST = 0.1
 class Pusher(Protocol):
     """An object that pushes, such as Attempts."""
 
+    def load(self) -> None:
+        """Import the modules that the first push imports otherwise, in its thread."""
+
     def push(self, metrics_data: MetricsData) -> Answer:
         """Push, and return the receiver's answer."""
 
@@ -133,6 +136,10 @@ class WatchedExporter(MetricExporter):
                 self._hint,
             )
 
+    def load(self) -> None:
+        """Import the modules that the first push imports otherwise, in its thread."""
+        self._pusher.load()
+
     def close_soon(self) -> None:
         """From now on, repeat a push that fails at most once: the service wants to end."""
         if not self.abandoned:
@@ -163,6 +170,10 @@ class PushReader(GatedReader, OwnPeriodicReader):
             export_interval_millis=config.export_interval * 1e3,
             export_timeout_millis=config.export_timeout * 1e3,
         )
+
+    def load(self) -> None:
+        """Import the modules that the first push imports otherwise, in its thread."""
+        self._watched.load()
 
     def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: as in GatedReader
         """Collect and push; a collection without measurements is not pushed."""

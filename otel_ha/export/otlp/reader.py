@@ -73,14 +73,6 @@ def _sender(config: TelemetryConfig) -> Sender | ConfigError:
         )
 
 
-def load_for_push(protocol: str) -> None:
-    """Import the modules that the first push imports otherwise, in its thread."""
-    from opentelemetry.exporter.otlp.proto.common import metrics_encoder  # noqa: F401, PLC0415
-
-    if protocol != "grpc":
-        import requests  # noqa: F401, PLC0415 - and, with it, urllib3
-
-
 def console_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     """Return the reader that prints."""
     delivery = Delivery("console", "the console", config.export_interval)
@@ -94,6 +86,9 @@ class _Console:
         from opentelemetry.sdk.metrics.export import ConsoleMetricExporter  # noqa: PLC0415 - only when chosen
 
         self._exporter = ConsoleMetricExporter()
+
+    def load(self) -> None:
+        """Do nothing: everything is imported."""
 
     def push(self, metrics_data: MetricsData) -> Answer:
         """Print; an error is raised."""

@@ -31,6 +31,9 @@ _SESSION_GROUP = "opentelemetry_otlp_credential_provider"
 class Transport(Protocol):
     """A way to post by HTTP."""
 
+    def load(self) -> None:
+        """Import the modules that the first request imports otherwise."""
+
     def post(self, url: str, body: bytes, headers: dict[str, str], timeout: float) -> urllib3.BaseHTTPResponse:
         """Return the response, unread; redirects are not followed."""
 
@@ -108,6 +111,12 @@ class Urllib3Transport:
         self._connections = Connections()
         self._manager: urllib3.PoolManager | None = None
 
+    def load(self) -> None:
+        """Import urllib3."""
+        import encodings.idna  # noqa: F401, PLC0415 - looking up a host's name imports it
+
+        import urllib3  # noqa: F401, PLC0415 - only when used
+
     def post(self, url: str, body: bytes, headers: dict[str, str], timeout: float) -> urllib3.BaseHTTPResponse:
         """Return the response."""
         import urllib3  # noqa: PLC0415 - only when used
@@ -145,6 +154,12 @@ class RequestsTransport:
         self._given = session
         self._options: dict[str, Any] = {"verify": verify, "cert": cert}
         self._session: requests.Session | None = None
+
+    def load(self) -> None:
+        """Import requests and, with it, urllib3."""
+        import encodings.idna  # noqa: F401, PLC0415 - looking up a host's name imports it
+
+        import requests  # noqa: F401, PLC0415 - only when used
 
     def post(self, url: str, body: bytes, headers: dict[str, str], timeout: float) -> urllib3.BaseHTTPResponse:
         """Return the response."""
