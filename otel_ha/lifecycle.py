@@ -1,4 +1,4 @@
-"""Life cycle: a last push on SIGTERM, and at the end of multiprocessing's children."""
+"""Life cycle: a last push on SIGTERM, before the signal acts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Protocol
 
+from otel_ha.forks import is_multiprocessing_child
+
 _LAST_WORD = 1.0
 """Seconds that the main thread has to handle the second SIGTERM before the process ends without it."""
 
 _WORDS = 10
 """How often the second SIGTERM is sent meanwhile."""
-
-
-_NUDGE = 0.05
-"""Seconds that the main thread has to handle a signal before it is sent to it again."""
 
 
 class Flushable(Protocol):
@@ -51,8 +49,6 @@ class Sigterm:
         self._held: list[int] = []
         """The signal that waits for the end of the last push, once for each time that it arrived."""
         self._tasks: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._is_handled = False
-        self._ears: tuple[socket.socket, socket.socket] | None = None
 
     def install(self) -> bool:
         """Insert itself before the present handler; return False if the signal is ignored, or in another thread."""
@@ -64,18 +60,34 @@ class Sigterm:
         self._previous = previous
         self._start_thread()
         signal.signal(signal.SIGTERM, self._handle)
+        if is_multiprocessing_child():
+            self.listen()
         return True
 
     def after_fork_in_child(self, *, is_running: bool) -> None:
         """Start the thread again, which the fork has left behind; or end, if telemetry does not run in this child."""
         self._held, self._is_holding = [], False
-        if self._ears is not None:  # a child's child: the parent must not hear of its signals
-            signal.set_wakeup_fd(-1)
-            self._ears = None
+        _Listener.after_fork_in_child()
         if not is_running:
             self.release()
         elif signal.getsignal(signal.SIGTERM) == self._handle:
             self._start_thread()
+            if is_multiprocessing_child():
+                self.listen()
+
+    def listen(self) -> None:
+        """Start the last push when the signal arrives, even if the main thread misses it.
+
+        Python notes a signal when it arrives, and its main thread calls the handler later. If that thread is about to
+        wait for a lock in C, it does not wake for this; the default action would have ended the process.
+        """
+        if signal.getsignal(signal.SIGTERM) == self._handle:
+            _Listener.start()
+
+    def hear(self) -> None:
+        """Start the last push, unless it is under way, or a handler of the service decides."""
+        if self._previous == signal.SIG_DFL and not self._is_holding and not self._is_over:
+            self._tasks.put(self._shut_down_and_end)
 
     def hold(self) -> None:
         """Let the signal wait from now on: the last push begins."""
@@ -92,14 +104,16 @@ class Sigterm:
         in_main_thread = threading.current_thread() is threading.main_thread()
         if in_main_thread and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, self._previous)
+        if in_main_thread:
+            _Listener.stop()
         if self._take_held():
-            os.kill(os.getpid(), signal.SIGTERM)
+            _send()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._is_handled = True
         if self._is_over:
             self._act(number, frame)
-        elif self._is_holding:
+        elif self._is_holding and not _is_of_event_loop(self._previous):
             self._held.append(number)
             # Another thread may have released it before that line.
             if not self._is_holding and self._take_held():
@@ -113,12 +127,12 @@ class Sigterm:
             self._tasks.put(self._shut_down_and_end)
 
     def _act(self, number: int, frame: FrameType | None) -> None:
-        """Do what the signal did before."""
+        """Take the signal's previous action."""
         if callable(self._previous):
             self._previous(number, frame)
         elif self._previous == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
+            _send()
 
     def _take_held(self) -> bool:
         """Return whether the signal waits, to one caller only."""
@@ -129,44 +143,15 @@ class Sigterm:
         return False
 
     def _shut_down_and_end(self) -> None:
-        self._telemetry.shutdown()
-        self._is_over = True
-        # Only the main thread can restore the default action; the same signal, a second time, makes it do so.
-        for _ in range(_WORDS):  # again, if that thread was about to wait in C and missed it
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(_LAST_WORD / _WORDS)
-        os._exit(128 + signal.SIGTERM)
-
-    def listen(self) -> None:
-        """Make sure that the main thread handles the signal, in a process that its parent ends by it.
-
-        Python notes a signal when it arrives, and its main thread calls the handler later. If that thread is about to
-        wait for a lock in C, it does not wake for this; the default action would have ended the process.
-        """
-        if not hasattr(signal, "pthread_kill"):  # Windows
-            return
-        ear, writer = self._ears = socket.socketpair()
-        writer.setblocking(False)  # noqa: FBT003 - the only way to say it
-        other = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        if other != -1:  # an event loop, which wakes by itself
-            signal.set_wakeup_fd(other)
-            self._ears = None
-            return
-
-        def work() -> None:
-            while arrived := ear.recv(64):
-                if signal.SIGTERM in arrived:
-                    self._nudge()
-
-        threading.Thread(target=work, name="otel-ha-signals", daemon=True).start()
-
-    def _nudge(self) -> None:
-        """Send the signal to the main thread until it handles it, unless other code handles it now."""
-        time.sleep(_NUDGE)
-        while not self._is_handled and signal.getsignal(signal.SIGTERM) == self._handle:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-            time.sleep(_NUDGE)
-        self._is_handled = False
+        try:
+            self._telemetry.shutdown()
+        finally:  # whatever happens, the process ends
+            self._is_over = True
+            # Only the main thread can restore the default action; the same signal, a second time, makes it do so.
+            for _ in range(_WORDS):  # again, if that thread was about to wait in C and missed it
+                _send()
+                time.sleep(_LAST_WORD / _WORDS)
+            os._exit(128 + signal.SIGTERM)
 
     def _start_thread(self) -> None:
         tasks: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -179,6 +164,66 @@ class Sigterm:
         threading.Thread(target=work, name="otel-ha-sigterm", daemon=True).start()
 
 
+class _Listener:
+    """A thread that hears of SIGTERM as soon as it arrives, by Python's wakeup descriptor; at most one in a process.
+
+    Its methods are for the main thread.
+    """
+
+    _current: _Listener | None = None
+
+    def __init__(self) -> None:
+        self._ear, self._voice = socket.socketpair()
+        self._voice.setblocking(False)  # noqa: FBT003 - the only way to say it
+
+    @classmethod
+    def start(cls) -> None:
+        """Start listening, unless that has been done, or other code listens, such as an event loop."""
+        if cls._current is not None:
+            return
+        listener = cls()
+        other = signal.set_wakeup_fd(listener._voice.fileno(), warn_on_full_buffer=False)
+        if other != -1:
+            signal.set_wakeup_fd(other)
+            listener._close()
+            return
+        cls._current = listener
+        threading.Thread(target=listener._work, name="otel-ha-signals", daemon=True).start()
+
+    @classmethod
+    def stop(cls) -> None:
+        """End the thread."""
+        if (listener := cls._withdrawn()) is not None:
+            listener._voice.shutdown(socket.SHUT_RDWR)  # even if a child has copies that are still open
+            listener._voice.close()
+
+    @classmethod
+    def after_fork_in_child(cls) -> None:
+        """Forget the parent's: it must not hear of the child's signals."""
+        if (listener := cls._withdrawn()) is not None:
+            listener._close()
+
+    @classmethod
+    def _withdrawn(cls) -> _Listener | None:
+        listener, cls._current = cls._current, None
+        if listener is not None:
+            other = signal.set_wakeup_fd(-1)
+            if other not in {-1, listener._voice.fileno()}:
+                signal.set_wakeup_fd(other)
+        return listener
+
+    def _close(self) -> None:
+        self._ear.close()
+        self._voice.close()
+
+    def _work(self) -> None:
+        with self._ear:
+            while arrived := self._ear.recv(64):
+                present = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+                if signal.SIGTERM in arrived and isinstance(present, Sigterm):
+                    present.hear()
+
+
 def _present_handler() -> Any:
     """Return the handler of SIGTERM, without those of telemetry that is over and could not restore the previous one."""
     handler: Any = signal.getsignal(signal.SIGTERM)
@@ -187,42 +232,15 @@ def _present_handler() -> Any:
     return handler
 
 
-_forking = threading.local()
+def _is_of_event_loop(handler: Any) -> bool:
+    """Whether a handler is asyncio's, which does nothing: the loop hears of the signal by itself, and at once."""
+    events = sys.modules.get("asyncio.unix_events")
+    return events is not None and handler is getattr(events, "_sighandler_noop", None)
 
 
-def block_at_fork() -> None:
-    """Let the kernel keep SIGTERM from this thread, and from its child, until unblock_after_fork().
-
-    In a child that begins, Python forgets the signals that have arrived, and telemetry cannot act on one yet.
-    """
-    if hasattr(signal, "pthread_sigmask"):
-        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-
-def unblock_after_fork() -> None:
-    """Let the signal through again, in the parent and in the child."""
-    mask, _forking.mask = getattr(_forking, "mask", None), None
-    if mask is not None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def at_end_of_multiprocessing_child(end: Callable[[], object]) -> None:
-    """Call `end` when this child of multiprocessing ends, which often happens without atexit.
-
-    To be called from an after-fork hook, or in a child that runs already. After a fork, multiprocessing first forgets
-    its finalizers, then calls its own after-fork hooks, and at the child's end runs the finalizers that these made.
-    """
-    util = sys.modules.get("multiprocessing.util")
-    process = sys.modules.get("multiprocessing.process")
-    if util is None or process is None:
-        return
-
-    def begin(it: Callable[[], object]) -> None:
-        util.Finalize(None, it, exitpriority=0)
-        handling = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if isinstance(handling, Sigterm) and handling._ears is None:
-            handling.listen()
-
-    util.register_after_fork(end, begin)
-    if process.parent_process() is not None:
-        begin(end)
+def _send() -> None:
+    """Send SIGTERM to this process, and wake its main thread if the system can do that."""
+    if hasattr(signal, "pthread_kill"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:  # Windows, where os.kill() ends the process at once
+        signal.raise_signal(signal.SIGTERM)

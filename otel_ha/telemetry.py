@@ -1,10 +1,11 @@
 """setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
 
-The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, its lock and
-hooks, and the observers on foreign MeterProviders; the stand-in for the global MeterProvider
-(otel_ha.export.global_provider); the recorders of connected declarations (otel_ha.declare.instruments) with their
-generation (otel_ha.declare.ports); the secrets that the scrubber masks (otel_ha.scrub); and the cached answer whether
-the SDK is supported (otel_ha.record.journal.trial).
+The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, the one
+that starts, the turn of setting up and the hooks, and the observers on foreign MeterProviders; the work under way in
+each thread (otel_ha.turn), the signals that its fork blocks (otel_ha.forks), and the thread that hears of signals
+(otel_ha.lifecycle); the stand-in for the global MeterProvider (otel_ha.export.global_provider); the recorders of
+connected declarations (otel_ha.declare.instruments) with their generation (otel_ha.declare.ports); the secrets that the
+scrubber masks (otel_ha.scrub); and the cached answer whether the SDK is supported (otel_ha.record.journal.trial).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.export.global_provider import CURRENT, foreign_provider
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.export.recorders import ObservedInstruments
+from otel_ha.forks import block_at_fork, in_multiprocessing_child, unblock_after_fork
 from otel_ha.history.history import History
-from otel_ha.lifecycle import Sigterm, at_end_of_multiprocessing_child, block_at_fork, unblock_after_fork
+from otel_ha.lifecycle import Sigterm
 from otel_ha.serve.health import health
 from otel_ha.serve.service import EndpointService
 from otel_ha.serve.summary.summary import summary
@@ -41,7 +43,11 @@ from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 _logger = logging.getLogger("otel_ha")
 
 _set_up = Turn()
+_SETTING_UP = 10.0
+"""Seconds to wait for the set-up of another thread: it may wait for a lock that this thread's handler interrupts."""
 _running: Telemetry | None = None
+_starting: Telemetry | None = None
+"""Telemetry that is not connected yet, for handlers that interrupt its start."""
 _hooks_are_set = False
 _GIVING_WAY = 0.5
 """Seconds for the last push of provisional telemetry that is replaced."""
@@ -62,26 +68,40 @@ def setup_telemetry(
     telemetry already runs with the same settings, it is returned. Raises ConfigError for a wrong setting; also if
     telemetry already runs with other settings, naming the differences, unless it is provisional and gives way.
     """
-    global _running  # noqa: PLW0603 - this module's purpose
     config = config or TelemetryConfig()
     unknown = config.unknown_variables()
     if service_name is not None:
         config = config.named(service_name)
-    with _set_up.taken():  # in a handler that interrupts a set-up: the telemetry that it is starting
+    _set_hooks()  # before the turn: a child that is forked meanwhile must not wait for this thread
+    with _set_up.taken(_SETTING_UP) as is_mine:
         telemetry = Telemetry(config, catalog, views)
-        if _running is not None and not _running.gives_way_to(config, catalog, views):
-            return _running
-        _running = telemetry
+        present = _running if is_mine else present_telemetry()  # in a handler that interrupts a set-up: this one
+        if present is not None and not present.gives_way_to(config, catalog, views):
+            return present
+        _start(telemetry)
+    for variable in unknown:
+        _logger.warning("%s", variable)
+    return telemetry
+
+
+def _start(telemetry: Telemetry) -> None:
+    global _running, _starting  # noqa: PLW0603 - this module's purpose
+    _starting = telemetry
+    try:
         telemetry.start()
-        _set_hooks()
-        for variable in unknown:
-            _logger.warning("%s", variable)
-        return telemetry
+        _running = telemetry
+    finally:
+        _starting = None
 
 
 def running_telemetry() -> Telemetry | None:
     """Return the telemetry of this process, or None while there is none."""
     return _running
+
+
+def present_telemetry() -> Telemetry | None:
+    """Return the telemetry of this process, even if it only starts; or None."""
+    return _running or _starting
 
 
 class Telemetry:
@@ -208,13 +228,15 @@ class Telemetry:
 
     def _end(self, timeout: float | None) -> None:
         global _running  # noqa: PLW0603 - this module's purpose
-        with self._ending.taken() as is_mine:
+        limit = max(self.config.shutdown_timeout if timeout is None else timeout, 0.0)
+        # Another thread's last push may wait for a lock that this thread's handler interrupts, as of logging.
+        with self._ending.taken(limit) as is_mine:
             if not is_mine:
                 return
             pipeline, self._pipeline = self._pipeline, None
             try:
                 if pipeline is not None:
-                    self._tear_down(pipeline, self.config.shutdown_timeout if timeout is None else timeout)
+                    self._tear_down(pipeline, limit)
             finally:
                 if _running is self:
                     _running = None
@@ -252,8 +274,15 @@ class Telemetry:
                 self._sources.load()
                 self._pipeline.load()
 
-    def after_fork_in_child(self) -> None:
-        """Start again in a forked child: counts from zero, with its own service.instance.id and pushes."""
+    def listen(self) -> None:
+        """Make sure that SIGTERM is heard in this child of multiprocessing."""
+        self._sigterm.listen()
+
+    def after_fork_in_child(self) -> bool:
+        """Start again in a forked child: counts from zero, with its own service.instance.id and pushes.
+
+        Returns False if telemetry was ending in the parent, so that the child has none.
+        """
         self._ending = Turn()
         parent, self._pipeline = self._pipeline, None
         if parent is not None:
@@ -262,6 +291,7 @@ class Telemetry:
             self._endpoint.after_fork_in_child()
             self._build(forked_from=parent)
         self._sigterm.after_fork_in_child(is_running=parent is not None)
+        return parent is not None or not self.config.enabled
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
         foreign = foreign_provider()
@@ -313,12 +343,17 @@ def _set_hooks() -> None:
     global _hooks_are_set  # noqa: PLW0603 - once per process
     if not _hooks_are_set:
         _hooks_are_set = True
-        atexit.register(_shut_down_at_exit)
-        at_end_of_multiprocessing_child(_shut_down_at_exit)
         if hasattr(os, "register_at_fork"):  # not on Windows
             os.register_at_fork(
                 before=_before_fork, after_in_parent=unblock_after_fork, after_in_child=_after_fork_in_child
             )
+        atexit.register(_shut_down_at_exit)
+        in_multiprocessing_child(_listen, _shut_down_at_exit)
+
+
+def _listen() -> None:
+    if _running is not None:
+        _running.listen()
 
 
 def _shut_down_at_exit() -> None:
@@ -327,18 +362,19 @@ def _shut_down_at_exit() -> None:
 
 
 def _before_fork() -> None:
-    if _running is not None:
-        _running.before_fork()
+    if (telemetry := present_telemetry()) is not None:
+        telemetry.before_fork()
         block_at_fork()
 
 
 def _after_fork_in_child() -> None:
-    global _set_up  # noqa: PLW0603 - another thread of the parent may have it
+    global _set_up, _running, _starting  # noqa: PLW0603 - another thread of the parent may have the turn
     turn.after_fork_in_child()
     _set_up = Turn()
-    at_end_of_multiprocessing_child(_shut_down_at_exit)
+    telemetry, _running, _starting = present_telemetry(), None, None
+    in_multiprocessing_child(_listen, _shut_down_at_exit)
     try:
-        if _running is not None:
-            _running.after_fork_in_child()
+        if telemetry is not None and telemetry.after_fork_in_child():
+            _running = telemetry
     finally:
         unblock_after_fork()
