@@ -5,7 +5,8 @@
     Exception
     └── TelemetryError          any error of this package
         ├── CatalogError        an invalid declaration, found at import
-        └── ConfigError         an invalid setting, found when the configuration is created
+        ├── ConfigError         an invalid setting, found when the configuration is created
+        └── UndeclaredError     a question about an instrument that the running telemetry does not have
 """
 
 from __future__ import annotations
@@ -43,3 +44,7 @@ class ConfigError(TelemetryError):
         self.setting = setting
         self.value = value
         self.allowed = allowed
+
+
+class UndeclaredError(TelemetryError):
+    """A question about an instrument that is not in the catalog of the running telemetry."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from otel_ha.declare.instruments import Attribute, Instrument
-from otel_ha.errors import TelemetryError
+from otel_ha.errors import UndeclaredError
 from otel_ha.history import BusinessMetrics, History, Interval, PerformanceMetrics, SystemMetrics
 from otel_ha.history.derive import business as business_of
 from otel_ha.telemetry import running_telemetry
@@ -116,7 +116,7 @@ def _empty_if_undeclared(read: Totals) -> Totals:
     """Return nothing for instruments that the service's own catalog lacks."""
 
     def totals(instrument: Instrument, by: Attribute | None = None, **where: str) -> dict[str, float]:
-        with suppress(TelemetryError):
+        with suppress(UndeclaredError):
             return read(instrument, by, **where)
         return {}
 

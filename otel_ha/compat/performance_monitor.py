@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -61,6 +60,7 @@ class PerformanceMonitor:
         self.enable_business_metrics = settings.enable_business_metrics
         self._times: deque[float] = deque(maxlen=_MOST_TIMES)
         self._cpu = CpuUse()
+        self._system_info: Mapping[str, Any] | None = None
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @property
@@ -101,10 +101,14 @@ class PerformanceMonitor:
         """Business metrics at the last 100 collections, newest last."""
         return list(answers.business_history(answers.running_history()))
 
-    @cached_property
+    @property
     def system_info(self) -> Mapping[str, Any]:
         """The host as in telemetry's summary, and disk_total_gb."""
-        return system_info({**FACTS, "disk_total_gb": lambda: round(psutil.disk_usage("/").total / GB, 2)})
+        # Not a cached_property: until Python 3.12 that takes a lock, which a forked child could find held.
+        if self._system_info is None:
+            disk = {"disk_total_gb": lambda: round(psutil.disk_usage("/").total / GB, 2)}
+            self._system_info = system_info({**FACTS, **disk})
+        return self._system_info
 
     def record_processing_time(self, processing_time_ms: float) -> None:
         """Record an event with its duration in milliseconds."""

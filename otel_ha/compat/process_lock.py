@@ -1,10 +1,14 @@
-"""Locks that are never held at the start of a forked child."""
+"""Locks that are never held at the start of a forked child, and for which no thread waits for ever."""
 
 from __future__ import annotations
 
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from otel_ha.turn import PATIENCE
 
 
 class ProcessLock:
@@ -17,9 +21,21 @@ class ProcessLock:
         self._lock = threading.RLock()
         _all.add(self)
 
-    def __call__(self) -> threading.RLock:
-        """Return the lock of this process; a ``with`` block releases this one even if it forks."""
-        return self._lock
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Hold the lock of this process for a block, even if it forks.
+
+        After PATIENCE seconds, the block goes on without it: the thread that holds it may be interrupted by a handler
+        that waits for this thread, or wait for a lock that this thread has.
+        """
+        lock = self._lock
+        is_held = False
+        try:
+            is_held = lock.acquire(timeout=PATIENCE)
+            yield
+        finally:
+            if is_held:
+                lock.release()
 
     def renew(self) -> None:
         """Replace the lock by a new one that is not held."""

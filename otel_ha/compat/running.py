@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.settings import MonitoringSettings
 from otel_ha.errors import ConfigError, TelemetryError
-from otel_ha.telemetry import Telemetry, running_telemetry, setup_telemetry
+from otel_ha.telemetry import Telemetry, present_telemetry, running_telemetry, setup_telemetry
 
 _logger = logging.getLogger("otel_ha.compat")
 
@@ -48,7 +48,8 @@ def set_up(asked: MonitoringSettings) -> Telemetry:
     try:
         telemetry = setup_telemetry(config=config)
     except ConfigError:
-        if (meanwhile := running_telemetry()) is not None:  # set up by another thread, with other settings
+        # Set up by another thread, or by the code that this handler interrupts, with other settings.
+        if (meanwhile := present_telemetry()) is not None:
             return meanwhile
         raise
     if telemetry.config is config:  # not if another thread set it up with equal settings
@@ -74,13 +75,13 @@ def _warn_of_ignored_settings(asked: MonitoringSettings, running: Telemetry) -> 
 
 
 def prometheus_text() -> str:
-    """Return the text that a scrape returns; empty if there is nothing to scrape."""
+    """Return the text that a scrape returns; empty if there is nothing to scrape, or in a handler during a scrape."""
     telemetry = running_telemetry()
     if telemetry is None:
         return ""
     try:
         return telemetry.prometheus_text()
-    except TelemetryError:
+    except (TelemetryError, TimeoutError):
         return ""
 
 
@@ -98,7 +99,9 @@ class Instance(Generic[T]):
         if self._it is None:
             with self._lock():
                 if self._it is None:
-                    self._it = self._make()
+                    made = self._make()
+                    if self._it is None:  # another thread may have gone on without the lock
+                        self._it = made
         return self._it
 
     def set(self, it: T | None) -> None:

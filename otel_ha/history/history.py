@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from otel_ha.declare.instruments import Attribute, Histogram, Instrument
 from otel_ha.declare.ports import AttributeValue
-from otel_ha.errors import TelemetryError
+from otel_ha.errors import TelemetryError, UndeclaredError
 from otel_ha.history import derive
 from otel_ha.history.derive import Span
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
@@ -212,7 +212,7 @@ class History:
 
     def _check(self, instrument: Instrument, by: Attribute | None, where: dict[str, AttributeValue]) -> None:
         if instrument.name not in self._names:
-            raise TelemetryError(
+            raise UndeclaredError(
                 f"{instrument.name!r} is not in the catalog of telemetry; add it to setup_telemetry(catalog=…)"
             )
         _check_attributes(instrument, by, where)

@@ -173,7 +173,7 @@ class Endpoint:
             return joined(())
         rendering = self._rendering
         if is_working():
-            raise _BusyError("A signal handler that interrupts a collection cannot scrape; try again later.")
+            raise _BusyError("This thread is busy with another collection; try again later.")
         if not rendering.take(self._patience):
             raise _BusyError(f"Another scrape has been running for {self._patience:g} s; try again later.")
         try:
