@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from otel_ha import (
@@ -27,6 +28,7 @@ from otel_ha import (
     measured,
     setup_telemetry,
 )
+from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import ingest
 
 KEY = Attribute("test.key", "A key.")
@@ -61,6 +63,7 @@ def interrupted_by(handler: Callable[[], object], work: Callable[[], object]) ->
         work()
         worked += 1
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    assert handled > 10, handled  # or nothing was tried
     return handled, worked
 
 
@@ -175,8 +178,9 @@ def shut_down_while_recording(telemetry) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.3 + os.getpid() % 100 / 1e4)
     try:
         while True:
-            times += 1
             WAIT.record(0.1)
+            JOBS.add(1)
+            times += 1
     finally:
         print(times)
 
@@ -187,8 +191,88 @@ def in_pool(_) -> None:
         pool.map(count, range(4000))
 
 
+def set_up() -> None:
+    setup_telemetry("test", catalog=CATALOG)
+
+
+def in_spawned_pool(telemetry) -> None:
+    """Count in the children of a pool that set telemetry up themselves."""
+    telemetry.shutdown()
+    with multiprocessing.get_context("spawn").Pool(2, set_up) as pool:
+        pool.map(count, range(4000))
+
+
 def count(_: object) -> None:
     JOBS.add(1)
+
+
+def miss_signals(ready) -> None:
+    """Count, and wait in C for ever, in a main thread that signals do not wake."""
+    set_up()
+    for _ in range(3):
+        JOBS.add(1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # other threads get it, and Python notes it
+    ready.set()
+    lock = threading.Lock()
+    with lock:
+        lock.acquire()
+
+
+def terminate(telemetry, method: str) -> None:
+    """End a child by SIGTERM, and print how it ended."""
+    telemetry.shutdown()
+    context = multiprocessing.get_context(method)
+    ready = context.Event()
+    child = context.Process(target=miss_signals, args=(ready,))
+    child.start()
+    ready.wait()
+    child.terminate()
+    child.join()
+    print(child.exitcode)
+
+
+def count_signals(connection) -> None:
+    """Report how often the parent's handler has run in this child, after two signals."""
+    connection.send("ready")
+    while not HANDLED:
+        time.sleep(0.01)
+    time.sleep(1)
+    connection.send(len(HANDLED))
+
+
+HANDLED: list[object] = []
+
+
+def handle_twice(telemetry) -> None:
+    """Send a child two signals, and print how often its handler runs."""
+    telemetry.shutdown()
+    signal.signal(signal.SIGTERM, lambda *_: HANDLED.append(1))
+    set_up()
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=count_signals, args=(theirs,))
+    child.start()
+    ours.recv()
+    for _ in range(2):
+        os.kill(child.pid, signal.SIGTERM)
+        time.sleep(0.02)
+    print(ours.recv())
+    child.join()
+
+
+def handle_in_loop(telemetry) -> None:
+    """Get SIGTERM once, during the last push, while an event loop handles it; print how often it does."""
+    telemetry.shutdown()
+
+    async def serve() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: HANDLED.append(1))
+        async with setup_telemetry("test", catalog=CATALOG):
+            JOBS.add(3)
+            threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        await asyncio.sleep(0.5)
+        print(len(HANDLED))
+
+    asyncio.run(serve())
 
 
 def exit_in_handler(telemetry) -> None:
@@ -249,6 +333,24 @@ def cycle(telemetry) -> None:
     print([now - then for now, then in zip(after, before, strict=True)], int(grown), round(grown, 2))
 
 
+def stop_in_child(telemetry) -> None:
+    """Print what a child of multiprocessing still has after the shutdown: threads, and a wakeup descriptor."""
+    telemetry.shutdown()
+    child = multiprocessing.get_context("spawn").Process(target=stop)
+    child.start()
+    child.join()
+
+
+def stop() -> None:
+    set_up()
+    listens = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(listens)
+    running_telemetry().shutdown()
+    time.sleep(1)  # threads end when they wake
+    names = [thread.name for thread in threading.enumerate() if thread.name.startswith("otel-ha")]
+    print(listens != -1, names, signal.set_wakeup_fd(-1))
+
+
 WAYS = {
     "record": record,
     "finalize": finalize,
@@ -257,10 +359,16 @@ WAYS = {
     "interrupt twice": interrupt_twice,
     "shut down while recording": shut_down_while_recording,
     "pool": in_pool,
+    "spawned pool": in_spawned_pool,
+    "miss signals in fork": partial(terminate, method="fork"),
+    "miss signals in spawn": partial(terminate, method="spawn"),
+    "handle twice": handle_twice,
+    "handle in loop": handle_in_loop,
     "exit in handler": exit_in_handler,
     "exit after push": exit_after_push,
     "shut down in thread": shut_down_in_thread,
     "cycle": cycle,
+    "stop in child": stop_in_child,
 }
 
 if __name__ == "__main__":

@@ -553,3 +553,18 @@ def test_a_wrong_address_is_a_problem_of_the_endpoint_only(caplog):
 def test_disabled_telemetry_does_not_end_a_service():
     with setup_telemetry(config=config(enabled=False), catalog=OURS) as telemetry:
         assert get(telemetry.wsgi_app, "/healthz")[0] == 200
+
+
+def test_sources_are_given_up_even_if_the_end_of_a_pipeline_raises(monkeypatch):
+    with setup_telemetry(config=config()) as telemetry:
+        pipeline, cleared = telemetry.pipeline, []
+
+        def fail() -> None:
+            raise RuntimeError("theirs")
+
+        monkeypatch.setattr(pipeline.gate, "catch_up", fail)
+        monkeypatch.setattr(pipeline.recorders, "clear", lambda: cleared.append(True))
+        with pytest.raises(RuntimeError, match="theirs"):
+            telemetry.shutdown()
+        assert cleared
+        monkeypatch.undo()
