@@ -1,4 +1,4 @@
-"""The errors that otel-ha raises, all before the first measurement: recording never raises.
+"""The errors that otel-ha raises, at set-up or in answer to a question: recording never raises.
 
 ::
 
