@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
-PATIENCE = 1.0
-"""Seconds to wait for work of microseconds: its thread may be interrupted by a handler that waits for this one."""
+PATIENCE = 5.0
+"""Seconds to wait for work of milliseconds: its thread may be interrupted by a handler that waits for this one."""
 
 T = TypeVar("T")
 

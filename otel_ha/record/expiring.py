@@ -95,10 +95,11 @@ class ExpiringSums:
             self._gone.append(key)
 
     def _in_use(self) -> list[tuple[Identity, float]]:
-        # Refused if the thread that adds up is interrupted by a handler that waits for this collection.
-        return self._adding_up.run(self._collected, PATIENCE, [])
+        # Refused if the thread that adds up is interrupted by a handler that waits for this: then the sums so far.
+        self._adding_up.run(self._prepare, PATIENCE, None)
+        return [(key, total) for key, (total, _) in list(self._sums.items())]
 
-    def _collected(self) -> list[tuple[Identity, float]]:
+    def _prepare(self) -> None:
         oldest = self._clock() - self._expiry
         self._add_up()
         self._give_up([key for key, (_, used) in self._sums.items() if used < oldest])
@@ -106,7 +107,6 @@ class ExpiringSums:
         if gone:
             self._let_go(gone)
             del self._gone[: len(gone)]
-        return [(key, total) for key, (total, _) in self._sums.items()]
 
     def _let_go(self, gone: list[Identity]) -> None:
         self.release(gone, [key for key in gone if key not in self._sums])

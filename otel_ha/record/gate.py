@@ -29,6 +29,9 @@ _Addressed = tuple[_RecordsInContext | None, float, Attributes]
 """A Change with the recorder of its instrument."""
 
 
+_LONGEST = 3_600_000
+"""Milliseconds that the SDK gives a collection."""
+
 _A_BATCH = 0.01
 """Seconds to wait for another thread that records a batch, which takes microseconds."""
 
@@ -193,8 +196,12 @@ class GatedReader(MetricReader):
     # The SDK marks collect() as final. A reader has no other place for work that must precede a collection; the
     # collection itself stays the SDK's.
     def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: as said above
-        """Collect, holding back batches until everything is read."""
-        self.gate.collect(self, partial(super().collect, timeout_millis=timeout_millis))
+        """Collect, holding back batches until everything is read.
+
+        The SDK gives up a collection whose callbacks took too long only after the fact, and would count their sums
+        twice in the next one. So this one takes the time that it takes; whoever waits for it has a limit of its own.
+        """
+        self.gate.collect(self, partial(super().collect, timeout_millis=max(timeout_millis, _LONGEST)))
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         # Everything is read. The rest, perhaps an export to a Collector that hangs, must hold back nothing.
