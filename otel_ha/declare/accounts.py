@@ -7,7 +7,7 @@ from typing import cast
 
 from otel_ha.declare.instruments import Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.declare.outcome import Discarded, Outcome, is_discarded
-from otel_ha.declare.ports import Attributes, Change
+from otel_ha.declare.ports import Attributes, Change, Queue
 
 
 class Accounts:
@@ -33,6 +33,8 @@ class Accounts:
         self._discarded = discarded
         self._occurrences = occurrences
         self._queued = queued
+        self.queue = None if in_flight is None else Queue(duration, in_flight, received)
+        """The declarations that count work in the queue; None if work in flight is not counted."""
         every = (duration, in_flight, received, discarded, occurrences)
         self.instruments: tuple[Synchronous, ...] = tuple(each for each in every if each is not None)
         self.keywords = {each: frozenset(a.keyword for a in each.attributes) for each in self.instruments}

@@ -65,10 +65,7 @@ class Operation:
     @property
     def recorder(self) -> Recorder | None:
         """The recorder of its measurements; None while all of its instruments are inert."""
-        for instrument in self.instruments:
-            if instrument.recorder is not None:
-                return instrument.recorder
-        return None
+        return self.resolved().recorder
 
     def receive(self, /, **attributes: AttributeValue | None) -> None:
         """Count work that was received and now waits in a queue; never raises."""
@@ -76,8 +73,12 @@ class Operation:
             self._record_first((), attributes, self.accounts.received(attributes), "received")
 
     def discard(self, /, reason: str, **attributes: AttributeValue | None) -> None:
-        """Count work that `receive()` counted and that is given up while it still waits; never raises."""
+        """Count work that `receive()` counted and that is given up while it still waits; never raises.
+
+        Work that `receive()` did not count is counted as received too, and reported as a problem.
+        """
         if not self._record_resolved((reason,), attributes):
+            self._watch_queue()
             self._record_first((reason,), attributes, self.accounts.discarded(reason, attributes), "ended")
 
     def record(
@@ -93,8 +94,19 @@ class Operation:
             return
         key = ended_key(outcome)
         if not self._record_resolved(key, attributes, seconds):
+            if self.queued:
+                self._watch_queue()
             changes = self.accounts.passed(outcome, seconds, attributes)
             self._record_first(key, attributes, changes, "ended", varies=changes[0][0] is self.duration)
+
+    def expect_unreceived(self, /, **attributes: AttributeValue | None) -> None:
+        """Declare that other code receives the work with these attributes: ending without `receive()` is no problem.
+
+        The work is counted as received all the same. Holds until telemetry ends; never raises.
+        """
+        queue, recorder = self.accounts.queue, self._queue_recorder
+        if queue is not None and recorder is not None:
+            recorder.queues.expect(queue, attributes)
 
     def bind(self, /, **attributes: AttributeValue | None) -> BoundOperation:
         """Return this operation with its attributes resolved, for code that receives work often.
@@ -105,6 +117,8 @@ class Operation:
 
     def started(self, attributes: Attributes) -> None:
         """Count work that started; measured() calls this."""
+        if self.queued:
+            self._watch_queue()
         self._record(self.accounts.started(attributes), "started")
 
     def ended(
@@ -143,6 +157,16 @@ class Operation:
         if resolved.generation is not GENERATION.current:
             resolved = self.__dict__["_resolved"] = Resolved(self.instruments)
         return resolved
+
+    @property
+    def _queue_recorder(self) -> Recorder | None:
+        return None if self.in_flight is None else self.in_flight.recorder
+
+    def _watch_queue(self) -> None:
+        """Let telemetry watch the queue, before work leaves it."""
+        queue, recorder = self.accounts.queue, self._queue_recorder
+        if queue is not None and recorder is not None:
+            recorder.queues.watch(queue)
 
     def _check(self, attributes: Attributes) -> bool:
         """Report attributes that none of the instruments declares; return whether all are declared."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -105,8 +105,31 @@ class FastRecording(Protocol):
         """Record one measurement, and return the line for later ones; None if there was a problem with it."""
 
 
+class Queue(NamedTuple):
+    """The declarations that count work in a queue, and the duration, whose name stands for the operation."""
+
+    duration: Any
+    in_flight: Any
+    received: Any
+    """None if the operation does not count received work."""
+
+
+class Queues(Protocol):
+    """Counts work that leaves a queue although nobody received it; no method raises."""
+
+    def watch(self, queue: Queue) -> None:
+        """Watch a queue from now on: work may leave it."""
+
+    def expect(self, queue: Queue, attributes: Attributes) -> None:
+        """Expect work with these attributes to leave a queue unreceived: it is not a problem."""
+
+
 class Recorder(Protocol):
     """Records the measurements of one synchronous declaration while telemetry runs; no method raises."""
+
+    @property
+    def queues(self) -> Queues:
+        """The queues of its telemetry."""
 
     @property
     def fast(self) -> FastRecording | None:

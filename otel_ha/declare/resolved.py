@@ -10,7 +10,7 @@ from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Synchronous
 from otel_ha.declare.keys import Key, key_of
 from otel_ha.declare.outcome import OK, Discarded, Outcome
-from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Batch
+from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Batch, Recorder
 from otel_ha.errors import CatalogError
 
 MOST_RESOLVED = 1_000
@@ -28,13 +28,24 @@ class Resolved:
     def __init__(self, instruments: Sequence[Synchronous]) -> None:
         self.generation = GENERATION.current  # before the recorders: if they change meanwhile, this is out of date
         on = [instrument for instrument in instruments if instrument.recorder is not None]
-        self.recorder = on[0].recorder if on else None
+        self.recorder = _recorder_of(on)
         self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
         """The attributes that are recorded now, by keyword: those of instruments that are on."""
         self.batches: dict[Key, Batch] = {}
         """Steps that were recorded before, by key_of() their attributes and step; the keys are exact."""
         self.fast_paths: dict[Key, Any] = {}
         """The fast paths of every measured() on this operation (see otel_ha.measure.fastpath)."""
+
+
+def _recorder_of(on: Sequence[Synchronous]) -> Recorder | None:
+    """Return the recorder of all steps: one that goes through the API, if there is one.
+
+    There a measurement may have to wait for a collection, and no step must overtake the one before it. Series that
+    expire are not among the accounts that have to add up.
+    """
+    recorders = [each.recorder for each in on if each.recorder is not None and not getattr(each, "expires", False)]
+    through_api = [recorder for recorder in recorders if recorder.fast is None]
+    return next(iter(through_api or recorders), on[0].recorder if on else None)
 
 
 class Steps(Protocol):

@@ -81,7 +81,7 @@ class Pipeline:
     ) -> None:
         self._config = config
         self._catalog = catalog
-        self._shared = Shared(Problems(runtime.RECORDING_PROBLEMS.add), longest=config.attribute_value_length_limit)
+        self._shared = Shared(Problems(), longest=config.attribute_value_length_limit)
         self.gate = self._shared.gate
         self._views = views
         self._viewed = matched_by(views, catalog)
@@ -105,9 +105,13 @@ class Pipeline:
         meter = self.provider.get_meter(DISTRO, schema_url=SCHEMA_URL)
         if self.journal is not None:
             meter.create_observable_gauge("otel_ha.settling", callbacks=[self.journal.settle])
+        else:
+            self.recorders.call_at_start(meter, self._balance)
         groups = self._config.groups
         on = (instrument for instrument in self._catalog if instrument.group in groups)
         recorders = self.recorders.make(meter, on)
+        made: dict[Any, Any] = dict(recorders)
+        self._shared.problems.recorder = made.get(runtime.RECORDING_PROBLEMS)
         # All at once, when everything is made: work that starts meanwhile is counted by all of them or by none.
         with self.gate.held():
             connect(recorders)
@@ -155,6 +159,7 @@ class Pipeline:
             self.gate.catch_up()  # a foreign provider goes on
         finally:
             self.recorders.clear()
+            self._shared.problems.recorder = None
 
     def _leave(self, reader: HistoryReader) -> None:
         """Remove our reader from a foreign provider."""
@@ -191,6 +196,7 @@ class Pipeline:
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
             views=[*self._views, *ours],
         )
+        provider.balance = self._balance
         if self.journal is not None:
             self._join(self.journal, provider)
         return provider
@@ -198,6 +204,7 @@ class Pipeline:
     def _join(self, journal: Journal, provider: OwnProvider) -> None:
         """Make a journal and a provider known to each other."""
         provider.journal = journal
+        journal.balance = self._balance
         journal.readers = partial(readers_of, provider)
         if self.scrape is not None:
             gather_points(self.scrape, provider, self.scrape.gather)
@@ -214,6 +221,10 @@ class Pipeline:
             return HistoryReader(history, self.gate, tuple)
         self.journal.increases = Increases()
         return HistoryReader(history, self.gate, self.journal.take_increases)
+
+    def _balance(self) -> bool:
+        """Count as received what left a queue unreceived, and return whether there was any."""
+        return self._shared.queues.receive_missing(self._shared.problems, self.gate)
 
     def _new_journal(self) -> Journal | None:
         """Return a new journal; None if each measurement has to go through the SDK."""

@@ -8,7 +8,7 @@ from functools import partial
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import Aggregation
 
-from otel_ha.declare.instruments import Counter, Instrument, Observable, Synchronous
+from otel_ha.declare.instruments import Counter, Instrument, Observable, ObservableGauge, Synchronous
 from otel_ha.declare.ports import Observer, Recorder
 from otel_ha.export.views import make
 from otel_ha.record.api import ApiRecorder, Write
@@ -21,6 +21,8 @@ from otel_ha.record.resolver import Identity, Resolver, Shared
 
 ObservedInstruments = dict[Instrument, Observers | ExpiringSums]
 """The observable instruments made on a provider, each with the object that it is read from."""
+
+_SETTLING = ObservableGauge("otel_ha.settling", unit="1", description="The start of a collection; without values.")
 
 _VERBS = {"counter": "add", "updowncounter": "add", "gauge": "set", "histogram": "record"}
 
@@ -60,10 +62,18 @@ class Recorders:
             *((each, self._observer(meter, each)) for each in every if isinstance(each, Observable)),
         ]
 
+    def call_at_start(self, meter: metrics.Meter, action: Callable[[], object]) -> None:
+        """Call `action` at the start of every collection: the SDK reads observables before anything else."""
+
+        def source() -> None:
+            action()
+
+        self._observer(meter, _SETTLING).observe(source, {})
+
     def adopt(self, parent: Recorders) -> None:
         """Continue to observe the sources that the parent of this forked process observed."""
         for instrument, observers in self.observed.items():
-            of_parent = parent.observed.get(instrument)
+            of_parent = None if instrument is _SETTLING else parent.observed.get(instrument)
             if isinstance(observers, Observers) and isinstance(of_parent, Observers):
                 observers.adopt(of_parent)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from opentelemetry.context import Context, get_current
 
-from otel_ha.declare.instruments import Synchronous
+from otel_ha.declare.instruments import Synchronous, UpDownCounter
 from otel_ha.declare.ports import Attributes, AttributeValue, Change, Step
 from otel_ha.record.intake import Intake
-from otel_ha.record.resolver import Shared
+from otel_ha.record.resolver import Identity, Shared, identity
 
 Write = Callable[[float, dict[str, AttributeValue], Context | None], None]
 """The verb of an API instrument."""
@@ -25,9 +25,15 @@ class ApiRecorder:
     def __init__(self, instrument: Synchronous, write: Write, shared: Shared) -> None:
         self.intake = Intake(instrument, shared)
         self.report = self.intake.report
-        self._write = write
+        self.queues = shared.queues
         self._gate = shared.gate
         self._problems = shared.problems
+        self._totals: dict[Identity, float] = {}
+        """The sum of each series, if the instrument can be the work in flight of an operation."""
+        is_in_flight = isinstance(instrument, UpDownCounter) and any(
+            a.keyword == "state" for a in instrument.attributes
+        )
+        self._write = self._adding_up(write) if is_in_flight else write
 
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None:
         """Record one measurement; a deferred one comes with the context in which it was made."""
@@ -57,6 +63,22 @@ class ApiRecorder:
         except Exception as error:  # noqa: BLE001 - see record()
             if not is_count:  # the count of a problem: counting its problem would never end
                 self.intake.failed("recording", error)
+
+    def _adding_up(self, write: Write) -> Write:
+        """Return the verb that also adds up the amounts; the gate lets one thread at a time call it."""
+
+        def write_and_add_up(amount: float, resolved: dict[str, AttributeValue], context: Context | None) -> None:
+            write(amount, resolved, context)
+            same = identity(resolved)
+            self._totals[same] = self._totals.get(same, 0) + amount
+
+        return write_and_add_up
+
+    def overdrawn(self) -> Iterable[tuple[dict[str, AttributeValue], float]]:
+        """Yield the attributes of each series whose sum is negative, by keyword, and the sum."""
+        for same, total in self._totals.copy().items():
+            if total < 0:
+                yield self.intake.resolver.keywords_of(same), total
 
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:  # noqa: ARG002 - the gate sees steps in order
         """Record measurements together; see Recorder."""

@@ -77,6 +77,12 @@ class CollectionGate:
             yield
         self.catch_up()
 
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Record no batch during a block, which is given whether that worked: a thread may be interrupted in one."""
+        with self._turn.taken(PATIENCE) as is_mine:
+            yield is_mine
+
     def apply(self, changes: Sequence[Change]) -> None:
         """Record a batch."""
         self.defer(changes)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
+
+from opentelemetry.context import Context
 
 from otel_ha.declare.instruments import Instrument
+from otel_ha.declare.ports import Attributes
 
 _logger = logging.getLogger("otel_ha")
+
+
+class _Counts(Protocol):
+    def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None: ...
 
 
 class Problems:
@@ -18,15 +25,31 @@ class Problems:
     MOST_WARNINGS = 1000
     """Kinds that are logged: an undeclared attribute can have any name."""
 
-    def __init__(self, count: Callable[..., None]) -> None:
-        self._count = count
+    def __init__(self) -> None:
+        self.recorder: _Counts | None = None
+        """The recorder that counts; not the declaration, which has none at the last collection."""
         self._counts = threading.local()
         self._warned: dict[tuple[str, str, str], object] = {}
 
-    def report(self, instrument: Instrument, reason: str, message: str, *, attribute: str = "") -> None:
-        """Count a problem; the first one of its kind is logged with `message`."""
-        self._count_once(instrument=instrument.name, reason=reason, attribute=attribute or None)
-        kind, mine = (instrument.name, attribute, reason), object()
+    def report(
+        self,
+        instrument: Instrument,
+        reason: str,
+        message: str,
+        *,
+        attribute: str = "",
+        subject: str = "",
+        times: float = 1,
+        context: Context | None = None,
+    ) -> None:
+        """Count a problem that occurred `times` times; the first one of its kind is logged with `message`.
+
+        A kind is an instrument, a reason, and an attribute or another subject. With a context, it is counted at once,
+        even during a collection.
+        """
+        counted: Attributes = {"instrument": instrument.name, "reason": reason, "attribute": attribute or None}
+        self._count_once(times, counted, context)
+        kind, mine = (instrument.name, attribute or subject, reason), object()
         # One step, so that of several threads only one logs.
         if len(self._warned) < self.MOST_WARNINGS and self._warned.setdefault(kind, mine) is mine:
             with suppress(Exception):  # a filter of the service's logging may raise
@@ -37,11 +60,11 @@ class Problems:
         """Whether this thread is counting a problem."""
         return getattr(self._counts, "counting", False)
 
-    def _count_once(self, **attributes: str | None) -> None:
+    def _count_once(self, times: float, attributes: Attributes, context: Context | None) -> None:
         """Count, unless the problem is one of the counter itself: that would never end."""
-        if not self.is_counting:
+        if self.recorder is not None and not self.is_counting:
             self._counts.counting = True
             try:
-                self._count(1, **attributes)
+                self.recorder.record(times, attributes, context)
             finally:
                 self._counts.counting = False

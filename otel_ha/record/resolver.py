@@ -13,6 +13,7 @@ from otel_ha.declare.plain import plain_number, plain_text
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
 from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
+from otel_ha.record.queues import WatchedQueues
 
 OVERFLOW: dict[str, AttributeValue] = {"otel.metric.overflow": True}
 """The attribute of the series that takes everything beyond an instrument's limit (metrics SDK specification)."""
@@ -24,6 +25,7 @@ class Shared:
 
     problems: Problems
     gate: CollectionGate = field(default_factory=CollectionGate)
+    queues: WatchedQueues = field(default_factory=WatchedQueues)
     within_budget: dict[Attribute, set[AttributeValue]] = field(default_factory=dict)
     """The values within each attribute's budget: the same on every instrument, or their accounts would differ."""
     longest: int = 255
@@ -126,6 +128,8 @@ class Resolver:
             message = f"{attribute.name} is {shown(given)}; allowed: Unicode text, 64-bit numbers; recorded as {OTHER}"
             self._report("invalid_value", attribute.name, message)
             return OTHER
+        if value == OTHER:  # also if it was resolved before
+            return OTHER
         if attribute.values and value not in attribute.values:
             allowed = ", ".join(attribute.values)
             message = f"{attribute.name} is {shown(value)}; allowed: {allowed}; recorded as {OTHER}"
@@ -162,6 +166,11 @@ class Resolver:
                 return False
             self.series.setdefault(series, series)  # another thread may have stored its object meanwhile
         return True
+
+    def keywords_of(self, same: Identity) -> dict[str, AttributeValue]:
+        """Return the attributes of an identity by keyword."""
+        names = {attribute.name: keyword for keyword, attribute in self._attributes.items()}
+        return {names[name]: value for name, value in attributes_of(same).items() if name in names}
 
     def forget(self, gone: Iterable[Identity]) -> None:
         """Free the places of attribute sets."""

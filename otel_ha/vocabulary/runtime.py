@@ -55,7 +55,7 @@ GENERATION = Attribute("cpython.gc.generation", "The garbage collector's generat
 INSTRUMENT = Attribute("otel_ha.instrument", "The instrument of the measurement.")
 PROBLEM = Attribute(
     "otel_ha.problem.reason",
-    "The reason: undeclared_attribute, undeclared_value, budget_exceeded, source_failed, …",
+    "The reason: undeclared_attribute, undeclared_value, budget_exceeded, not_received, source_failed, …",
 )
 ATTRIBUTE = Attribute("otel_ha.attribute", "The wrong attribute, if any.")
 

@@ -145,11 +145,16 @@ def act(action, source):
             measurement.discard("filtered")
     else:
         ingest.EVENT.receive(source=source)
-        if action == "dropped":
-            ingest.EVENT.discard("overflow", source=source)
-        elif action == "queued":
-            with measured(ingest.QUEUED_EVENT, source=source):
-                pass
+        take_from_queue(action, source)
+
+
+def take_from_queue(action, source):
+    """Let an event leave the queue, if it does not wait."""
+    if action == "dropped":
+        ingest.EVENT.discard("overflow", source=source)
+    elif action == "queued":
+        with measured(ingest.QUEUED_EVENT, source=source):
+            pass
 
 
 ACTIONS = st.lists(
@@ -205,3 +210,27 @@ def test_the_accounts_add_up_under_load(bound):
             source: {"received": 800, "processed": 320, "discarded": 320, "in_flight": 160}
             for source in ("mqtt", "websocket")
         }
+
+
+@pytest.mark.parametrize("bound", [False, True])
+@settings(max_examples=30, deadline=None)
+@given(work=st.lists(ACTIONS, min_size=2, max_size=4))
+def test_the_accounts_add_up_if_events_were_not_received(bound, work):
+    with Recorded(catalog=ingest.CATALOG, readers=2, journalled=bound) as recorded:
+        seen = []
+
+        def run(i):
+            for action, source in work[i]:
+                # Every other thread forgets to receive what it takes from the queue.
+                (act if i % 2 else take_from_queue)(action, source)
+                seen.append(recorded.collect(i % 2))
+
+        in_threads(len(work), run)
+        last = recorded.collect()
+        problems = recorded.problems()
+    for points in [*seen, last]:
+        assert unbalanced(points) == {}
+        assert all(account["in_flight"] >= 0 for account in accounts(points).values())
+    received = sum(len(actions) for actions in work[1::2])
+    counted = sum(account["received"] for account in accounts(last).values())
+    assert counted == received + sum(problems.values())

@@ -104,7 +104,22 @@ class Cell:
 class SumCell(Cell):
     """The sum of a counter's or an up-down counter's measurements."""
 
-    __slots__ = ()
+    __slots__ = ("settled",)
+
+    def __init__(self, write: Write, identity: Identity, instrument: str = "") -> None:
+        super().__init__(write, identity, instrument)
+        self.settled: float = 0
+        """The sum of everything that has reached the aggregations."""
+
+    def replay(self, amount: float, context: Context) -> None:
+        """Record an amount through the public API, in this context."""
+        self.settled += amount
+        super().replay(amount, context)
+
+    def drop(self) -> None:
+        """Forget the amounts."""
+        self.total = 0
+        super().drop()
 
     def take(self, amounts: list[float]) -> None:
         """Add up amounts, at least one."""
@@ -114,6 +129,10 @@ class SumCell(Cell):
     def take_alike(self, amount: float, times: int) -> None:
         """Add up an amount that was recorded `times` times."""
         self.total += amount * times
+
+    def _reset(self) -> None:
+        self.settled += self.total
+        self.total = self.given = 0
 
 
 class HistogramCell(Cell):

@@ -97,6 +97,8 @@ class Journal:
         self.increases: Increases | None = None
         """The growth of cells, if a history wants to know."""
         self.readers: Callable[[], object] = lambda: None
+        self.balance: Callable[[], bool] = lambda: False
+        """Called when everything is settled; returns whether it has recorded more, which is settled as well."""
 
     def __len__(self) -> int:
         """Return how many measurements and entries wait."""
@@ -181,6 +183,10 @@ class Journal:
         self._gather()
         self._hand_over()
         self._replay()
+        if self.balance():
+            # Without the work that has ended meanwhile: it is not balanced.
+            self._sort(self._entries["received"])
+            self._hand_over()
 
     def _drop(self) -> None:
         self._gather()

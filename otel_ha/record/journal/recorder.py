@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from opentelemetry.context import Context
@@ -11,7 +11,7 @@ from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Histogram, Synchronous
 from otel_ha.declare.keys import Key, is_exact, key_of, look_up
-from otel_ha.declare.ports import Attributes, Batch, Change, Line, Step
+from otel_ha.declare.ports import Attributes, AttributeValue, Batch, Change, Line, Step
 from otel_ha.record.api import Write
 from otel_ha.record.intake import Intake
 from otel_ha.record.journal.cells import Cell, HistogramCell, Scale, SumCell
@@ -81,6 +81,7 @@ class JournalRecorder:
         self.report = self.intake.report
         self.journal = journal
         self.cells = Cells(instrument, self.intake.resolver, write, journal)
+        self.queues = shared.queues
         self._gate = shared.gate
         self.fast = JournalFastRecording(self)
         # At hand for record().
@@ -118,6 +119,12 @@ class JournalRecorder:
                 self.journal.write(((number, self.cells.of(attributes)),), context=context)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.intake.failed("recording", error)
+
+    def overdrawn(self) -> Iterable[tuple[dict[str, AttributeValue], float]]:
+        """Yield the attributes of each series whose settled sum is negative, by keyword, and the sum."""
+        for same, cell in self.intake.resolver.series.copy().items():
+            if isinstance(cell, SumCell) and cell.settled < 0:
+                yield self.intake.resolver.keywords_of(same), cell.settled
 
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:
         """Record measurements as one entry; see Recorder."""

@@ -258,6 +258,8 @@ class OwnProvider(MeterProvider):
         self._make(shutdown_on_exit=False, **arguments)
         self._disabled = False
         self.journal: Journal | None = None
+        self.balance: Callable[[], object] = lambda: None
+        """Called before readers join if there is no journal; see Journal.balance."""
 
     _make = _without_fork_hook(MeterProvider.__init__)
 
@@ -292,7 +294,9 @@ class OwnProvider(MeterProvider):
 
     def _settle(self) -> None:
         """Count the measurements recorded until now or, if our meter is switched off, drop them."""
-        if self.journal is not None and not self._shutdown:
+        if self.journal is None:
+            self.balance()
+        elif not self._shutdown:
             meter: Any = self.get_meter(DISTRO, schema_url=SCHEMA_URL)
             (self.journal.settle if meter._is_enabled() else self.journal.drop)()
 

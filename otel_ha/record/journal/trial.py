@@ -139,7 +139,7 @@ def _observed() -> dict[str, list[Any]]:
         View(instrument_name="level", aggregation=ObservedLastValue()),
     )
     meter, journal = provider.get_meter("trial"), _journal_of(provider)
-    shared = Shared(Problems(lambda *_: None))
+    shared = Shared(Problems())
     grown, level = (DirectObservers(each, shared, journal) for each in (_GROWN, _LEVEL))
     meter.create_observable_counter("grown", callbacks=[grown.callback])
     meter.create_observable_gauge("level", callbacks=[level.callback])
