@@ -236,11 +236,12 @@ class TelemetryConfig(Settings):
     )
     performance_metrics: bool = _group(
         "performance", "OTEL_HA_PERFORMANCE_METRICS", default=True,
-        help="Whether to measure durations, lags, queues and batches.",
+        help="Whether to measure durations, lags, queues and batches. If this is off and business metrics are on, the "
+        "duration of events keeps its count and sum, without buckets.",
     )
     business_metrics: bool = _group(
         "business", "OTEL_HA_BUSINESS_METRICS", default=True,
-        help="Whether to count events: received, discarded, processed, written.",
+        help="Whether to count events (received, discarded, in flight, processed), bytes and points.",
     )
     operations_metrics: bool = _group(
         "operations", "OTEL_HA_OPERATIONS_METRICS", default=True,

@@ -7,7 +7,7 @@ and records nothing. Only its `recorder` ever changes, by `connect` and `disconn
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import ClassVar
@@ -119,6 +119,10 @@ class Instrument:
         """Further attribute sets, for those that are folded: a quarter of `series`."""
         return self.series // 4
 
+    def is_on(self, groups: Collection[str]) -> bool:
+        """Whether it is recorded while these metric groups are on."""
+        return self.group in groups
+
     def _problems(self) -> Iterable[str]:
         if not naming.is_name(self.name):
             yield "invalid name; use up to 255 of a-z, 0-9, '_', '.', '-' and '/', beginning with a letter"
@@ -223,11 +227,24 @@ class Gauge(Synchronous):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Histogram(Synchronous):
-    """A distribution over `buckets`: finite upper bounds, floats, ascending."""
+    """A distribution over `buckets`: finite upper bounds, floats, ascending.
+
+    `count_group` is a metric group that needs only the count and the sum: while it is on and `group` is off, the
+    histogram has no bounds.
+    """
 
     kind: ClassVar[str] = "histogram"
 
     buckets: tuple[float, ...] = SUB_SECOND
+    count_group: str = ""
+
+    def is_on(self, groups: Collection[str]) -> bool:
+        """Whether it is recorded, with or without bounds, while these metric groups are on."""
+        return super().is_on(groups) or self.count_group in groups
+
+    def bounds(self, groups: Collection[str]) -> tuple[float, ...]:
+        """Return the bounds that it has while these metric groups are on: its buckets, or none."""
+        return self.buckets if super().is_on(groups) else ()
 
     def record(self, amount: float, /, **attributes: AttributeValue | None) -> None:
         """Record `amount` (at least 0) in the series of these attributes; never raises."""
@@ -241,6 +258,9 @@ class Histogram(Synchronous):
 
     def _problems(self) -> Iterable[str]:
         yield from super()._problems()
+        others = [group for group in GROUPS if group != self.group]
+        if self.count_group not in {"", *others}:
+            yield f"count_group is {self.count_group!r}; allowed: {', '.join(others)}"
         if not all(isinstance(bound, float) and math.isfinite(bound) for bound in self.buckets):
             yield f"buckets is {self.buckets}; allowed: finite floats"
         elif list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:

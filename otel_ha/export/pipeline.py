@@ -92,6 +92,7 @@ class Pipeline:
             self.journal,
             self._aggregations,
             {} if observed is None else observed,
+            groups=config.groups,
             drop=self._drop_series,
             expiry=config.entity_expiry,
         )
@@ -107,9 +108,7 @@ class Pipeline:
             meter.create_observable_gauge("otel_ha.settling", callbacks=[self.journal.settle])
         else:
             self.recorders.call_at_start(meter, self._balance)
-        groups = self._config.groups
-        on = (instrument for instrument in self._catalog if instrument.group in groups)
-        recorders = self.recorders.make(meter, on)
+        recorders = self.recorders.make(meter, (each for each in self._catalog if each.is_on(self._config.groups)))
         made: dict[Any, Any] = dict(recorders)
         self._shared.problems.recorder = made.get(runtime.RECORDING_PROBLEMS)
         # All at once, when everything is made: work that starts meanwhile is counted by all of them or by none.
@@ -189,12 +188,13 @@ class Pipeline:
             self.pushes.append(console_reader(config, gate))
         # The history first: at the end, pushes take all the time there is.
         readers: list[Any] = [reader for reader in (self.history, self.scrape, *self.pushes) if reader is not None]
-        ours = [view_of(each, self._aggregations.get(each)) for each in self._catalog if each not in self._viewed]
+        ours = (each for each in self._catalog if each not in self._viewed)
+        our_views = [view_of(each, config.groups, self._aggregations.get(each)) for each in ours]
         provider = OwnProvider(
             metric_readers=readers,
             resource=resource(config, forked=forked),
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
-            views=[*self._views, *ours],
+            views=[*self._views, *our_views],
         )
         provider.balance = self._balance
         if self.journal is not None:
@@ -243,8 +243,9 @@ class Pipeline:
         """Return the aggregations of the instruments that use the journal."""
         if self.journal is None:
             return {}
-        explicit = self._config.otlp_histogram_aggregation.startswith("explicit")
-        found = {each: aggregation_of(each, explicit=explicit) for each in self._catalog if each not in self._viewed}
+        explicit, groups = self._config.otlp_histogram_aggregation.startswith("explicit"), self._config.groups
+        ours = (each for each in self._catalog if each not in self._viewed)
+        found = {each: aggregation_of(each, groups, explicit=explicit) for each in ours}
         return {each: made for each, made in found.items() if made is not None}
 
     def _drop_series(self, name: str, gone: Iterable[Identity]) -> None:

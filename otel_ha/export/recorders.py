@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import Aggregation
 
-from otel_ha.declare.instruments import Counter, Instrument, Observable, ObservableGauge, Synchronous
+from otel_ha.declare.instruments import Counter, Histogram, Instrument, Observable, ObservableGauge, Synchronous
 from otel_ha.declare.ports import Observer, Recorder
 from otel_ha.export.views import make
 from otel_ha.record.api import ApiRecorder, Write
@@ -31,8 +31,9 @@ class Recorders:
     """Chooses and makes the recorder or observer of each declaration.
 
     An instrument for which there is an aggregation in `aggregations` uses the journal, any other one the OpenTelemetry
-    API. `observed` may hold observers from an earlier pipeline on the same provider, which are used again. `drop` makes
-    the provider forget series that have expired; `expiry` is the default for counters that expire, in seconds.
+    API. `groups` are the metric groups that are on. `observed` may hold observers from an earlier pipeline on the same
+    provider, which are used again. `drop` makes the provider forget series that have expired; `expiry` is the default
+    for counters that expire, in seconds.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Recorders:
         aggregations: Mapping[Instrument, Aggregation],
         observed: ObservedInstruments,
         *,
+        groups: Collection[str],
         drop: Callable[[str, Iterable[Identity]], None],
         expiry: float,
     ) -> None:
@@ -49,6 +51,7 @@ class Recorders:
         self._journal = journal
         self._aggregations = aggregations
         self.observed = observed
+        self._groups = groups
         self._drop = drop
         self._expiry = expiry
 
@@ -91,9 +94,10 @@ class Recorders:
             expiring = ExpiringRecorder(instrument, sums, self._shared)
             sums.release = partial(self._release, instrument.name, expiring.intake.resolver)
             return expiring
-        write: Write = getattr(make(meter, instrument), _VERBS[instrument.kind])
+        write: Write = getattr(make(meter, instrument, self._groups), _VERBS[instrument.kind])
         if (journal := self._journal_of(instrument)) is not None:
-            return JournalRecorder(instrument, write, self._shared, journal)
+            bounds = instrument.bounds(self._groups) if isinstance(instrument, Histogram) else None
+            return JournalRecorder(instrument, write, self._shared, journal, bounds)
         return ApiRecorder(instrument, write, self._shared)
 
     def _release(self, name: str, resolver: Resolver, gone: list[Identity], unused: list[Identity]) -> None:
@@ -107,7 +111,7 @@ class Recorders:
             journal = self._journal_of(instrument)
             sums = ExpiringSums(expiry) if journal is None else DirectSums(expiry, self._shared, journal)
             self.observed[instrument] = sums
-            make(meter, instrument, callbacks=[sums.observe])
+            make(meter, instrument, self._groups, callbacks=[sums.observe])
         return sums
 
     def _observer(self, meter: metrics.Meter, instrument: Observable) -> Observers:
@@ -119,5 +123,5 @@ class Recorders:
             else:
                 observers = DirectObservers(instrument, self._shared, journal)
             self.observed[instrument] = observers
-            make(meter, instrument, callbacks=[observers.callback])
+            make(meter, instrument, self._groups, callbacks=[observers.callback])
         return observers

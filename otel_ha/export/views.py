@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.sdk.metrics.view import Aggregation, View
+from opentelemetry.sdk.metrics.view import Aggregation, ExplicitBucketHistogramAggregation, View
 
 from otel_ha.declare.instruments import (
     Counter,
@@ -37,24 +37,25 @@ _ENOUGH = 1_000_000
 _TAKES_LIMIT = "aggregation_cardinality_limit" in inspect.signature(View).parameters
 
 
-def make(meter: metrics.Meter, instrument: Instrument, **known: Any) -> Any:
-    """Return the API instrument of a declaration; `known` are further arguments, such as callbacks."""
+def make(meter: metrics.Meter, instrument: Instrument, groups: Collection[str], **known: Any) -> Any:
+    """Return the API instrument of a declaration while metric groups are on; `known` are arguments like callbacks."""
     observed = "callbacks" in known or isinstance(instrument, Observable)
     kind = f"observable_{_KINDS[instrument.kind]}" if observed else _KINDS[instrument.kind]
     if isinstance(instrument, Histogram):
         # Not in the View: there it would override an exporter that asks for exponential histograms.
-        known["explicit_bucket_boundaries_advisory"] = instrument.buckets
+        known["explicit_bucket_boundaries_advisory"] = instrument.bounds(groups)
     create = getattr(meter, f"create_{kind}")
     return create(instrument.name, unit=instrument.unit, description=instrument.description, **known)
 
 
-def aggregation_of(instrument: Instrument, *, explicit: bool) -> Aggregation | None:
+def aggregation_of(instrument: Instrument, groups: Collection[str], *, explicit: bool) -> Aggregation | None:
     """Return the aggregation that the journal can settle to; None if this kind of instrument has none.
 
-    `explicit` is whether histograms have explicit buckets.
+    `groups` are the metric groups that are on; `explicit` is whether histograms have explicit buckets.
     """
     if isinstance(instrument, Histogram):
-        return CellHistogram(instrument.buckets) if explicit else None
+        bounds = instrument.bounds(groups)
+        return CellHistogram(bounds) if explicit or not bounds else None
     if isinstance(instrument, Counter | UpDownCounter):
         observed = isinstance(instrument, Counter) and instrument.expires
         return ObservedSum() if observed else CellSum()
@@ -63,8 +64,11 @@ def aggregation_of(instrument: Instrument, *, explicit: bool) -> Aggregation | N
     return ObservedLastValue() if isinstance(instrument, ObservableGauge) else None
 
 
-def view_of(instrument: Instrument, aggregation: Aggregation | None) -> View:
+def view_of(instrument: Instrument, groups: Collection[str], aggregation: Aggregation | None) -> View:
     """Return the View of one declaration, with its attributes and its limit; the instrument itself has the bounds."""
+    if aggregation is None and isinstance(instrument, Histogram) and not instrument.bounds(groups):
+        # An exporter that asks for exponential histograms would have buckets.
+        aggregation = ExplicitBucketHistogramAggregation(())
     keys = {attribute.name for attribute in instrument.attributes} | OVERFLOW.keys()
     limit: dict[str, Any] = {}
     if _TAKES_LIMIT:
@@ -82,5 +86,5 @@ def matched_by(views: Sequence[View], catalog: Iterable[Instrument]) -> frozense
     if not views:
         return frozenset()
     meter = OwnProvider().get_meter(DISTRO, schema_url=SCHEMA_URL)
-    made = {each: make(meter, each) for each in catalog}
+    made = {each: make(meter, each, ()) for each in catalog}
     return frozenset(each for each, instrument in made.items() if any(is_matched(view, instrument) for view in views))

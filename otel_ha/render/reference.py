@@ -35,7 +35,7 @@ _GROUPS = """
 ## Metric groups
 
 Each metric belongs to one group. One setting, an argument of `TelemetryConfig` or an environment variable, switches the
-whole group.
+whole group. A metric of a group that is off does not exist; a histogram may keep its count and sum for another group.
 
 """
 
@@ -102,6 +102,8 @@ def _facts(instrument: Instrument, source: NamedCatalog) -> Iterator[tuple[str, 
     yield "Kind", _kind(instrument)
     yield "Unit", code(instrument.unit)
     yield "Metric group", _group(instrument.group)
+    if isinstance(instrument, Histogram) and instrument.count_group:
+        yield "Without its group", f"`{instrument.count_group}` keeps its count and sum, in a single bucket"
     yield "Series limit", _limit(instrument)
     if isinstance(instrument, Counter) and instrument.expires:
         yield "A series ends", _expiry(instrument)

@@ -96,6 +96,8 @@ EVENT_DURATION = Histogram(
     description="Time to process one event; its count is the number of events processed.",
     attributes=(SOURCE, DOMAIN, OUTCOME, ERROR_TYPE),
     buckets=PROCESSING,
+    group="performance",
+    count_group="business",
     series=500,
 )
 ENTITY_EVENTS = Counter(

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from otel_ha import measured, setup_telemetry
+from otel_ha.declare.instruments import GROUPS
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.serve.summary.reference import render_page, render_schema
 from otel_ha.serve.summary.summary import FACTS, SCHEMA_VERSION, summary, system_info
@@ -61,7 +62,7 @@ def test_each_part_of_a_summary_agrees_with_the_history():
             handle()
             recorded.collect(100)
         handle()
-        found = summary(recorded.history, service="test", groups=["business"])
+        found = summary(recorded.history, service="test", groups=GROUPS)
         history = recorded.history
         assert found["current"] == {
             "window": 300,

@@ -168,12 +168,16 @@ class HistogramCell(Cell):
 
 
 class Scale:
-    """The bounds of a histogram, with finer ones between, below and above them."""
+    """The bounds of a histogram, with finer ones between, below and above them; a single one if it has none."""
 
     def __init__(self, buckets: tuple[float, ...]) -> None:
-        positive = [bound for bound in buckets if bound > 0] or [1.0]
-        low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
-        steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1
-        self.bounds = sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))})
+        self.bounds = _finer(buckets) if buckets else [math.inf]
         self.bucket_of = [bisect_left(buckets, bound) for bound in self.bounds] + [len(buckets)]
         """The exported bucket of each inner one."""
+
+
+def _finer(buckets: tuple[float, ...]) -> list[float]:
+    positive = [bound for bound in buckets if bound > 0] or [1.0]
+    low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
+    steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1
+    return sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))})

@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 
 from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.context import current_context
-from otel_ha.declare.instruments import Histogram, Synchronous
+from otel_ha.declare.instruments import Synchronous
 from otel_ha.declare.keys import Key, is_exact, key_of, look_up
 from otel_ha.declare.ports import Attributes, AttributeValue, Batch, Change, Line, Step
 from otel_ha.record.api import Write
@@ -18,6 +18,9 @@ from otel_ha.record.journal.cells import Cell, HistogramCell, Scale, SumCell
 from otel_ha.record.journal.journal import Journal
 from otel_ha.record.resolver import Identity, Resolver, Shared, identity
 
+Bounds = tuple[float, ...] | None
+"""The bounds of a histogram; None for an instrument of another kind."""
+
 
 class Cells:
     """The cells of one instrument, by attribute set."""
@@ -25,14 +28,16 @@ class Cells:
     MOST_KEYS = 10_000
     """Attribute sets, as they are given, whose cell is looked up; others are resolved each time."""
 
-    def __init__(self, instrument: Synchronous, resolver: Resolver, write: Write, journal: Journal) -> None:
+    def __init__(
+        self, instrument: Synchronous, resolver: Resolver, write: Write, journal: Journal, bounds: Bounds
+    ) -> None:
         self.given: dict[Key, Cell] = {}
         """The cell of each attribute set that was resolved without a problem, by key_of() it; the keys are exact."""
         self.resolver = resolver
         self._write = write
         self._journal = journal
         self._name = instrument.name
-        self._scale = Scale(instrument.buckets) if isinstance(instrument, Histogram) else None
+        self._scale = None if bounds is None else Scale(bounds)
         self._making: dict[Identity, Cell] = {}
         """The cells that are being made: of several threads that record the same attributes first, one wins."""
 
@@ -74,13 +79,18 @@ class Cells:
 
 
 class JournalRecorder:
-    """Records one synchronous instrument's measurements in a journal; see Recorder."""
+    """Records one synchronous instrument's measurements in a journal; see Recorder.
 
-    def __init__(self, instrument: Synchronous, write: Write, shared: Shared, journal: Journal) -> None:
+    `bounds` are those that a histogram has at present.
+    """
+
+    def __init__(
+        self, instrument: Synchronous, write: Write, shared: Shared, journal: Journal, bounds: Bounds = None
+    ) -> None:
         self.intake = Intake(instrument, shared)
         self.report = self.intake.report
         self.journal = journal
-        self.cells = Cells(instrument, self.intake.resolver, write, journal)
+        self.cells = Cells(instrument, self.intake.resolver, write, journal, bounds)
         self.queues = shared.queues
         self._gate = shared.gate
         self.fast = JournalFastRecording(self)

@@ -13,13 +13,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from otel_ha.declare.instruments import GROUPS
-from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
-from otel_ha.history.metrics import MEANING
-from otel_ha.serve.summary.summary import FACTS, ROLL_UPS, SCHEMA_VERSION, WINDOW
+from otel_ha.history.metrics import MEANING, unmeasured
+from otel_ha.serve.summary.summary import FACTS, METRICS, ROLL_UPS, SCHEMA_VERSION, WINDOW
 
 __all__ = ["render_page", "render_schema"]
 
-_METRICS = {"system": SystemMetrics, "performance": PerformanceMetrics, "business": BusinessMetrics}
 _JSON_TYPES: Mapping[Any, Mapping[str, Any]] = {
     int: {"type": "integer"},
     float: {"type": "number"},
@@ -40,7 +38,7 @@ second when something is added.
 - `schema_version`: the version of the schema.
 - `timestamp`: when the summary was made, in seconds since the epoch.
 - `service`: the service's name.
-- `groups`: the metric groups that are on; figures of the others are 0.
+- `groups`: the metric groups that are on.
 - `system_info`: the environment of the process: {info}. A fact that cannot be
   read is absent.
 - `current`: `system`, `performance` and `business` as of now. Performance covers the last {window} seconds, or as many
@@ -52,7 +50,8 @@ second when something is added.
 
 `current`, `history` and `roll_ups` are null if no history is kept (`OTEL_HA_HISTORY_LENGTH=0`, telemetry is off, or the
 MeterProvider takes no reader). Events by entity are in `current` only. A megabyte (MB) is 1,048,576 bytes. A figure
-that cannot be computed, such as a share of no events, is 0; those of a container are null.
+whose metric groups are off is null, because it is not measured; the tables name the groups. A figure that cannot be
+computed, such as a share of no events, is 0; those of a container are null.
 """
 
 
@@ -64,12 +63,12 @@ def render_page() -> str:
         window=f"{WINDOW:g}",
         periods=", ".join(f"`{name}`" for name in ROLL_UPS),
     )
-    return opening + "".join(_section(name, cls) for name, cls in _METRICS.items())
+    return opening + "".join(_section(name, cls) for name, cls in METRICS.items())
 
 
 def render_schema() -> str:
     """Return the schema as JSON."""
-    metrics = {name: {"$ref": f"#/$defs/{name}"} for name in _METRICS}
+    metrics = {name: {"$ref": f"#/$defs/{name}"} for name in METRICS}
     lists = {name: {"type": "array", "items": metric} for name, metric in metrics.items()}
     number = {"type": "number"}
     rolled_up = {"type": "array", "items": _object({"start": number, "end": number, **metrics})}
@@ -89,15 +88,22 @@ def render_schema() -> str:
                 "roll_ups": _or_null(_object(dict.fromkeys(ROLL_UPS, rolled_up))),
             }
         ),
-        "$defs": {name: _object(_properties(cls)) for name, cls in _METRICS.items()},
+        "$defs": {name: _object(_properties(cls)) for name, cls in METRICS.items()},
     }
     return json.dumps(schema, indent=2) + "\n"
 
 
 def _section(name: str, cls: type) -> str:
     about = (cls.__doc__ or "").partition("\n")[0]
-    rows = "".join(f"| `{field}` | {meaning} |\n" for field, meaning in _meanings(cls).items())
-    return f"\n## {name}\n\n{about}\n\n| Figure | |\n|-|-|\n{rows}"
+    rows = "".join(f"| `{field}` | {meaning} | {_needs(cls, field)} |\n" for field, meaning in _meanings(cls).items())
+    return f"\n## {name}\n\n{about}\n\n| Figure | | Groups |\n|-|-|-|\n{rows}"
+
+
+def _needs(cls: type, field: str) -> str:
+    """Return the metric groups of which a figure needs one; empty for one that needs none."""
+    if field not in unmeasured(cls, ()):
+        return ""
+    return " or ".join(f"`{group}`" for group in GROUPS if field not in unmeasured(cls, (group,)))
 
 
 def _meanings(cls: type) -> dict[str, str]:
@@ -108,11 +114,15 @@ def _meanings(cls: type) -> dict[str, str]:
 def _properties(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     meanings = _meanings(cls)
+    nullable = unmeasured(cls, ())
     counts = {"type": "object", "additionalProperties": {"type": "integer"}}
-    return {
-        field.name: {**_JSON_TYPES.get(hints[field.name], counts), "description": meanings[field.name]}
-        for field in dataclasses.fields(cls)
-    }
+    properties = {}
+    for field in dataclasses.fields(cls):
+        kind = _JSON_TYPES.get(hints[field.name], counts)
+        if field.name in nullable:
+            kind = {**kind, "type": [kind["type"], "null"]}
+        properties[field.name] = {**kind, "description": meanings[field.name]}
+    return properties
 
 
 def _object(properties: Mapping[str, Any], required: Iterable[str] | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
@@ -13,14 +13,18 @@ from typing import Any
 
 import psutil
 
-from otel_ha.history import History, Interval
+from otel_ha.history import BusinessMetrics, History, Interval, PerformanceMetrics, SystemMetrics
+from otel_ha.history.metrics import unmeasured
 from otel_ha.version import __version__
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "2.0"
 """The first number changes if a field changes or disappears, the second if one is added."""
 
 WINDOW = 300.0
 """Seconds over which current performance is computed, if the history is long enough."""
+
+METRICS = {"system": SystemMetrics, "performance": PerformanceMetrics, "business": BusinessMetrics}
+"""The parts of a summary, each with its figures."""
 
 ROLL_UPS = {"1min": 60.0, "5min": 300.0, "1h": 3600.0}
 
@@ -32,43 +36,57 @@ def summary(history: History | None, *, service: str | None, groups: Iterable[st
 
     Without a history, "current", "history" and "roll_ups" are None.
     """
+    on = sorted(groups)
     from_history: dict[str, Any] = {"current": None, "history": None, "roll_ups": None}
     if history is not None:
         history.collect()
+        figures = _Figures(on)
         from_history = {
-            "current": _current(history),
-            "history": _history(history),
-            "roll_ups": {name: [asdict(each) for each in history.roll_up(period)] for name, period in ROLL_UPS.items()},
+            "current": _current(history, figures),
+            "history": _history(history, figures),
+            "roll_ups": {name: _roll_up(history, period, figures) for name, period in ROLL_UPS.items()},
         }
     return {
         "schema_version": SCHEMA_VERSION,
         "timestamp": time.time(),
         "service": service,
-        "groups": sorted(groups),
+        "groups": on,
         "system_info": system_info(),
         **from_history,
     }
 
 
-def _current(history: History) -> dict[str, Any]:
-    system, performance, business = history.system(), history.performance(WINDOW), history.business()
+class _Figures:
+    """Turns metrics into data for JSON; figures that the metric groups do not measure are None."""
+
+    def __init__(self, groups: Collection[str]) -> None:
+        self._unmeasured = {cls: dict.fromkeys(unmeasured(cls, groups)) for cls in METRICS.values()}
+
+    def of(self, metrics: SystemMetrics | PerformanceMetrics | BusinessMetrics) -> dict[str, Any]:
+        """Return the figures by name."""
+        return {**asdict(metrics), **self._unmeasured[type(metrics)]}
+
+
+def _current(history: History, figures: _Figures) -> dict[str, Any]:
     return {
         "window": history.seconds(WINDOW),
-        "system": asdict(system),
-        "performance": asdict(performance),
-        "business": asdict(business),
+        "system": figures.of(history.system()),
+        "performance": figures.of(history.performance(WINDOW)),
+        "business": figures.of(history.business()),
     }
 
 
-def _history(history: History) -> dict[str, Any]:
+def _history(history: History, figures: _Figures) -> dict[str, Any]:
     intervals: list[Interval] = history.intervals()
-    return {
-        "length": history.length,
-        "interval": history.interval,
-        "system": [asdict(each.system) for each in intervals],
-        "performance": [asdict(each.performance) for each in intervals],
-        "business": [asdict(each.business) for each in intervals],
-    }
+    parts = {part: [figures.of(getattr(each, part)) for each in intervals] for part in METRICS}
+    return {"length": history.length, "interval": history.interval, **parts}
+
+
+def _roll_up(history: History, period: float, figures: _Figures) -> list[dict[str, Any]]:
+    return [
+        {"start": each.start, "end": each.end, **{part: figures.of(getattr(each, part)) for part in METRICS}}
+        for each in history.roll_up(period)
+    ]
 
 
 FACTS: Mapping[str, Callable[[], Any]] = {
