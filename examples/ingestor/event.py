@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# InfluxDB keeps the two lowest and the highest number of 64 bits for itself (influxdb/models/time.go).
+EARLIEST, LATEST = -(2**63) + 2, 2**63 - 2
+MICRO_SIGN, GREEK_MU = "\u00b5", "\u03bc"
 LONGEST_STATE = 255  # the limit in Home Assistant (homeassistant.const.MAX_LENGTH_STATE_STATE)
 
 
@@ -20,8 +24,8 @@ class InvalidEventError(ValueError):
 class Event:
     """The state of an entity at `timestamp`, in nanoseconds since 1970: Home Assistant's own time if it sent one.
 
-    Raises InvalidEventError if the entity's id, the state or the unit cannot be encoded in UTF-8, because JSON can
-    contain half of a surrogate pair.
+    Raises InvalidEventError if the entity's id is not of the form domain.object, or if the id, the state or the unit
+    cannot be encoded in UTF-8, because JSON can contain half of a surrogate pair.
     """
 
     source: str
@@ -32,6 +36,9 @@ class Event:
 
     def __post_init__(self) -> None:
         """Check the text that will be written."""
+        # A line that begins with # is a comment.
+        if not self.domain or self.domain.startswith("#") or not self.object_id:
+            raise InvalidEventError(f"an entity's id must be domain.object, not {self.entity_id!r}")
         try:
             f"{self.entity_id} {self.state} {self.unit}".encode()
         except UnicodeEncodeError as error:
@@ -49,9 +56,14 @@ class Event:
 
     @property
     def unit(self) -> str | None:
-        """The unit of the state, or None."""
+        """The unit of the state in one spelling, or None.
+
+        Unicode has two characters each for micro, ohm and kelvin. Both look alike, but they would make two series.
+        """
         unit = self.attributes.get("unit_of_measurement")
-        return unit if isinstance(unit, str) and unit else None
+        if not isinstance(unit, str) or not unit:
+            return None
+        return unit if unit.isascii() else unicodedata.normalize("NFC", unit).replace(MICRO_SIGN, GREEK_MU)
 
     @property
     def age(self) -> float:
@@ -70,7 +82,11 @@ def checked_state(state: object) -> str:
 
 
 def nanoseconds(iso: object) -> int | None:
-    """Return an ISO 8601 time as nanoseconds since 1970; None if it is invalid or has no time zone."""
+    """Return an ISO 8601 time as nanoseconds since 1970.
+
+    None if it is invalid, has no time zone, or is out of the range of a store: the years 1677 to 2262. Year 1 is the
+    time of programs in Go that know none.
+    """
     try:
         moment = datetime.fromisoformat(iso) if isinstance(iso, str) else None
     except ValueError:
@@ -78,4 +94,5 @@ def nanoseconds(iso: object) -> int | None:
     if moment is None or moment.tzinfo is None:
         return None
     # Count whole microseconds: seconds as a float lose digits, so that two states could get the same timestamp.
-    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+    found = (moment - EPOCH) // timedelta(microseconds=1) * 1000
+    return found if EARLIEST <= found <= LATEST else None

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 
@@ -76,3 +77,9 @@ def test_a_malformed_event_is_invalid(message):
 def test_half_of_a_surrogate_pair_is_invalid(message):
     with pytest.raises(InvalidEventError, match="cannot be encoded in UTF-8"):
         parse(message)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
+def test_a_time_that_no_store_can_hold_becomes_the_time_of_arrival(moment):
+    before = time.time_ns()
+    assert before <= parse(changed(last_updated=moment)).timestamp <= time.time_ns()

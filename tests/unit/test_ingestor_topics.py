@@ -107,3 +107,8 @@ def test_a_malformed_payload_is_an_invalid_event(payload):
 def test_half_of_a_surrogate_pair_is_an_invalid_event(payload):
     with pytest.raises(InvalidEventError, match="cannot be encoded in UTF-8"):
         parsed(payload)
+
+
+def test_a_time_that_no_store_can_hold_becomes_the_time_of_arrival():
+    before = time.time_ns()
+    assert before <= parsed({"state": "on", "last_updated": "0001-01-01T00:00:00Z"}).timestamp <= time.time_ns()
