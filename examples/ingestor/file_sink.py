@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from examples.ingestor.line_protocol import Point
-from examples.ingestor.sink import Answer, WriteFailedError
+from examples.ingestor.outage import UnavailableError
+from examples.ingestor.sink import Answer
 from otel_ha import measured
 from otel_ha.vocabulary import ingest
 
@@ -24,13 +25,13 @@ class FileWriter:
         self._file = path.open("ab", buffering=0)
 
     async def write(self, points: Sequence[Point]) -> Answer:
-        """Append the points."""
+        """Append the points; raise UnavailableError if the disk is full, for example."""
         data = "".join(f"{point.line}\n" for point in points).encode()
         try:
             await asyncio.to_thread(self._append, data)
         except OSError as error:
             kind = errno.errorcode.get(error.errno or 0, type(error).__name__)
-            raise WriteFailedError(kind, f"{self._file.name}: {error.strerror}") from error
+            raise UnavailableError(kind, f"{self._file.name}: {error.strerror}") from error
         ingest.DATA_SENT.add(len(data), sink=self.name, type="line_protocol")
         return Answer()
 
@@ -46,7 +47,7 @@ class FileWriter:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError:
-            # Remove the part that fitted onto a full disk, because the whole batch counts as lost.
+            # Remove the part that fitted onto a full disk, because the whole batch is written again.
             with contextlib.suppress(OSError):
                 self._file.truncate(end)
             raise

@@ -1,123 +1,126 @@
 """HttpWriter: writes line protocol to InfluxDB 1.x or VictoriaMetrics by POST /write.
 
-InfluxDB answers 204 if it stored all points, 400 with a reason if it rejected some or all, and 404 if the database is
-missing. VictoriaMetrics answers 400 and rejects the whole request if it cannot parse a line (with Stream-Mode it skips
-such lines and answers 204), and stores text as 0; its 204 means only that it accepted the request.
+Only 204 means that points are stored. InfluxDB answers 400 with a reason if it rejected some or all points, and 404 if
+the database is missing. VictoriaMetrics answers 400 and rejects the whole request if it cannot parse a line (with
+Stream-Mode it skips such lines and answers 204), and stores text as 0; its 204 means only that it accepted the request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from examples.ingestor.connection import Backoff
 from examples.ingestor.line_protocol import Point
-from examples.ingestor.sink import Answer, WriteFailedError
+from examples.ingestor.outage import UnavailableError
+from examples.ingestor.sink import Answer
 from examples.ingestor.urls import Address
 from otel_ha import measured
 from otel_ha.vocabulary import ingest
 
 DROPPED = re.compile(r"dropped=(\d+)")
 UNREADABLE = "unable to parse '"
-BACKOFF = Backoff(first=0.5, limit=30.0)
-
-
-class TryAgainError(Exception):
-    """A write failed, but a later attempt may succeed."""
-
-    def __init__(self, error_type: str, message: str) -> None:
-        super().__init__(message)
-        self.error_type = error_type
+LONGEST_MESSAGE = 300
+DATA_AT_FAULT = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+"""The same points would be rejected again. Any other error may pass, or somebody may remove its cause."""
 
 
 class HttpWriter:
-    """Writes batches over HTTP, and retries with growing delays if a later attempt may succeed.
+    """Writes batches over HTTP. It follows no redirect, because that would turn the POST into a GET without points.
 
     InfluxDB stores a batch once even if it receives it twice: a point replaces one with the same tags and timestamp.
     """
 
-    def __init__(
-        self,
-        name: str,
-        address: Address,
-        database: str,
-        *,
-        retries: int,
-        timeout: float,
-        backoff: Backoff = BACKOFF,
-    ) -> None:
+    def __init__(self, name: str, address: Address, database: str, *, timeout: float) -> None:
         self.name = name
         self._address = address
         self._parameters = {"precision": "ns"} | ({"db": database} if database else {})
-        self._retries = retries
-        self._backoff = backoff
         user = None if address.user is None else aiohttp.BasicAuth(address.user, address.password or "")
         self._http = aiohttp.ClientSession(auth=user, timeout=aiohttp.ClientTimeout(timeout))
 
     async def write(self, points: Sequence[Point]) -> Answer:
-        """Write the points, with up to `retries` further attempts."""
+        """Send the points once; raise UnavailableError if the store does not take them now."""
         body = "\n".join(point.line for point in points).encode()
-        failures = 0
-        while True:
+        no_answer: UnavailableError | None = None
+        with measured(
+            ingest.WRITE, system=self.name, operation="write", server_address=self._address.host
+        ) as measurement:
             try:
-                return await self._post(body, len(points))
-            except TryAgainError as failed:
-                failures += 1
-                if failures > self._retries:
-                    raise WriteFailedError(failed.error_type, f"{self._address}: {failed}") from failed
-            ingest.RETRIES.add(1, component=self.name, operation="write")
-            await asyncio.sleep(self._backoff.delay(failures))
+                status, text, location = await self._request(body)
+            except UnavailableError as failed:
+                no_answer = failed  # raised below: here it would replace its cause as the recorded error type
+                measurement.fail(failed.error_type)
+            else:
+                if status != HTTPStatus.NO_CONTENT:
+                    measurement.fail(str(status))
+        if no_answer is not None:
+            raise no_answer
+        ingest.DATA_SENT.add(len(body), sink=self.name, type="line_protocol")
+        try:
+            return judge(status, text, len(points), location)
+        except UnavailableError as failed:
+            raise UnavailableError(failed.error_type, f"{self._address}: {failed}", refused=failed.refused) from None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
 
-    async def _post(self, body: bytes, count: int) -> Answer:
-        """Send a batch once; raise TryAgainError if a later attempt may succeed."""
-        no_answer: TryAgainError | None = None
-        with measured(
-            ingest.WRITE, system=self.name, operation="write", server_address=self._address.host
-        ) as measurement:
-            try:
-                status, text = await self._request(body)
-            except TryAgainError as failed:
-                no_answer = failed  # raised below: here it would replace its cause as the recorded error type
-                measurement.fail(failed.error_type)
-            else:
-                if status >= HTTPStatus.BAD_REQUEST:
-                    measurement.fail(str(status))
-        if no_answer is not None:
-            raise no_answer
-        ingest.DATA_SENT.add(len(body), sink=self.name, type="line_protocol")
-        return judge(status, text, count)
-
-    async def _request(self, body: bytes) -> tuple[int, str]:
+    async def _request(self, body: bytes) -> tuple[int, str, str]:
+        """Return the status, the body and the Location of the answer."""
         try:
-            async with self._http.post(f"{self._address}/write", params=self._parameters, data=body) as response:
-                return response.status, await response.text(errors="replace")
+            async with self._http.post(
+                f"{self._address}/write", params=self._parameters, data=body, allow_redirects=False
+            ) as response:
+                text = (await response.read()).decode(errors="replace")
+                return response.status, text, response.headers.get("Location", "")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise TryAgainError(type(error).__name__, f"no answer ({error or repr(error)})") from error
+            message = f"no answer from {self._address} ({error or repr(error)})"
+            raise UnavailableError(type(error).__name__, message) from error
 
 
-def judge(status: int, text: str, count: int) -> Answer:
-    """Return the answer to a batch of `count` points; raise TryAgainError if a later attempt may succeed."""
-    if status < HTTPStatus.MULTIPLE_CHOICES:
+def judge(status: int, text: str, count: int, location: str = "") -> Answer:
+    """Return the answer to a batch of `count` points; raise UnavailableError if the same batch may succeed later."""
+    if status == HTTPStatus.NO_CONTENT:
         return Answer()
     message = error_in(text)
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TryAgainError(str(status), f"HTTP {status} {message}")
     if status == HTTPStatus.BAD_REQUEST and message.startswith("partial write"):
-        return Answer(rejected(message, count), "partial_write", message)
+        return Answer(rejected(message, count), "partial_write", message[:LONGEST_MESSAGE])
+    explained = f"HTTP {status} {message[:LONGEST_MESSAGE]}".rstrip() + remedy(status, message, location)
+    if status in DATA_AT_FAULT:
+        return Answer(count, str(status), explained)
+    passing = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    raise UnavailableError(str(status), explained, refused=not passing)
+
+
+def remedy(status: int, message: str, location: str) -> str:
+    """Return advice on an error, as the end of a sentence; empty if there is none."""
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        target = plain(location) or "no Location"
+        return f"; it redirects to {target}, which is not followed; give the address of the store itself"
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return "; a store answers 204; check that the address is the store's"
     if status == HTTPStatus.NOT_FOUND and "database not found" in message:
-        message += "; create it, or choose another one with --influxdb-database"
+        return "; create it, or choose another one with --influxdb-database"
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        message += "; check the user and password in the URL"
-    return Answer(count, str(status), f"HTTP {status} {message}")
+        return "; check the user and password in the URL"
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return "; write smaller batches with --batch-size"
+    return ""
+
+
+def plain(location: str) -> str:
+    """Return a Location without its user and its query, which may hold a password."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return "an invalid URL"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def rejected(message: str, count: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -10,6 +11,8 @@ from collections.abc import AsyncIterator
 from examples.ingestor import counted
 from examples.ingestor.event import Event
 from otel_ha.vocabulary import ingest
+
+logger = logging.getLogger(__name__)
 
 TURN = 50
 """Events that are processed before other tasks get a turn."""
@@ -19,6 +22,7 @@ class Intake:
     """Holds events until the worker takes them. A full queue discards new events, so that sources never wait.
 
     If a source waited, Home Assistant would disconnect it, or messages would pile up uncounted in a client library.
+    `overflowed` is the number of events that a full queue has discarded.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -26,6 +30,8 @@ class Intake:
         self._events: deque[tuple[float, Event]] = deque()
         self._changed = asyncio.Event()
         self._closed = False
+        self._overflowing = False
+        self.overflowed = 0
         ingest.QUEUE_SIZE.observe(lambda: len(self), queue="ingest")
         ingest.QUEUE_CAPACITY.observe(lambda: capacity, queue="ingest")
         ingest.QUEUE_AGE.observe(self.oldest_age, queue="ingest")
@@ -39,9 +45,20 @@ class Intake:
         counted.events(event.source).receive()
         if len(self._events) >= self._capacity:
             counted.events(event.source).discard("overflow")
+            self._overflow()
             return
         self._events.append((time.monotonic(), event))
         self._changed.set()
+
+    def _overflow(self) -> None:
+        """Log the first event that a full queue discards; and again only if the queue was empty in between."""
+        self.overflowed += 1
+        if not self._overflowing:
+            logger.warning(
+                "the queue of %d events is full; new events are discarded while it is (--queue-capacity)",
+                self._capacity,
+            )
+        self._overflowing = True
 
     def refuse(self, source: str, reason: str) -> None:
         """Count an event that is discarded before it reaches the queue."""
@@ -74,6 +91,7 @@ class Intake:
             if self._events:
                 await asyncio.sleep(0)  # sources must read from their connections even while the queue is long
                 continue
+            self._overflowing = False
             if self._closed:
                 return
             self._changed.clear()

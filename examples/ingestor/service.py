@@ -36,7 +36,12 @@ class Ingestor:
         self._settings = settings
         self._stopping = asyncio.Event()
         self.intake = Intake(settings.queue_capacity)
-        self._sink = BatchSink(make_writer(settings), settings.batch_size, settings.batch_seconds)
+        self._sink = BatchSink(
+            make_writer(settings),
+            settings.batch_size,
+            settings.batch_seconds,
+            overflowed=lambda: self.intake.overflowed,
+        )
         self._processor = Processor(
             self.intake,
             Filter(settings.include, settings.exclude, frozenset(settings.ignore_states)),
@@ -98,4 +103,4 @@ def make_writer(settings: Settings) -> Writer:
         name, address, database = "victoriametrics", settings.victoriametrics, ""
     else:
         raise AssertionError("Settings requires a store")
-    return HttpWriter(name, address, database, retries=settings.retries, timeout=settings.write_timeout)
+    return HttpWriter(name, address, database, timeout=settings.write_timeout)

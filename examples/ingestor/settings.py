@@ -51,7 +51,6 @@ class Settings:
     file: Path | None = setting(PATH, "file to append line protocol to", default=None)
     batch_size: int = setting(whole(1, 100_000), "points in one write at most", default=500)
     batch_seconds: float = setting(seconds(0.01, 3600), "seconds that a point waits at most for its batch", default=1.0)
-    retries: int = setting(whole(0, 1000), "retries of a failed write before its points are lost", default=5)
     write_timeout: float = setting(seconds(0.1, 3600), "seconds to wait for the store's answer", default=10.0)
     drain_timeout: float = setting(seconds(0, 3600), "seconds to finish received events at shutdown", default=5.0)
     log_level: str = setting(

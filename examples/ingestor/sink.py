@@ -5,25 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from examples.ingestor import counted
+from examples.ingestor.connection import Backoff
 from examples.ingestor.line_protocol import Point
+from examples.ingestor.outage import Outage, UnavailableError
 from otel_ha.vocabulary import ingest
 
 logger = logging.getLogger(__name__)
 
 BATCHES_WAITING = 4
-
-
-class WriteFailedError(Exception):
-    """A batch could not be written. `error_type` is for the metrics, the message is a sentence for people."""
-
-    def __init__(self, error_type: str, message: str) -> None:
-        super().__init__(message)
-        self.error_type = error_type
+BACKOFF = Backoff(first=0.5, limit=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ class Writer(Protocol):
     name: str
 
     async def write(self, points: Sequence[Point]) -> Answer:
-        """Write a batch; raise WriteFailedError if all of it is lost."""
+        """Write a batch once; raise UnavailableError if the same batch may succeed later."""
 
     async def close(self) -> None:
         """Close the connections or files."""
@@ -50,15 +45,28 @@ class Writer(Protocol):
 class BatchSink:
     """Writes a batch when it has `size` points, or when its first point has waited for `seconds`.
 
-    While the store is slow, `put` waits and events pile up in the intake, which counts the ones that it discards.
+    A batch that a store cannot take now is written again until it can, before all later ones. Meanwhile `put` waits as
+    soon as the queue is full, and events pile up in the intake. Once that is full too, it discards new events and
+    counts them: `overflowed` returns their number.
     """
 
-    def __init__(self, writer: Writer, size: int, seconds: float) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        size: int,
+        seconds: float,
+        *,
+        overflowed: Callable[[], int] = lambda: 0,
+        backoff: Backoff = BACKOFF,
+    ) -> None:
         self._writer = writer
         self._size = size
         self._seconds = seconds
+        self._backoff = backoff
         self._points: asyncio.Queue[Point | None] = asyncio.Queue(BATCHES_WAITING * size)
+        self._batch: list[Point] = []
         self._closed = False
+        self._outage = Outage(writer.name, overflowed)
         self._trouble = ""
         ingest.QUEUE_SIZE.observe(self._points.qsize, queue="points")
         ingest.QUEUE_CAPACITY.observe(lambda: self._points.maxsize, queue="points")
@@ -72,51 +80,62 @@ class BatchSink:
         await self._points.put(None)
 
     def abandon(self) -> None:
-        """Count the remaining points as lost, if there is no time to write them."""
-        left = [point for _ in range(self._points.qsize()) if (point := self._points.get_nowait()) is not None]
-        self._lose(left)
+        """Count and report the remaining points as lost, if there is no time to write them."""
+        queued = [self._points.get_nowait() for _ in range(self._points.qsize())]
+        left = self._batch + [point for point in queued if point is not None]
+        self._batch = []
+        self._count(left, "error", "shutdown")
+        if left:
+            logger.error("%s: lost %d points that could not be written before the end", self._writer.name, len(left))
 
     async def run(self) -> None:
         """Write batches until the sink is closed and empty."""
         try:
             while not self._closed:
-                if batch := await self._next_batch():
-                    await self._write(batch)
+                await self._fill()
+                if self._batch:
+                    await self._write(self._batch)
+                    self._batch = []
         finally:
             await self._writer.close()
 
-    async def _next_batch(self) -> list[Point]:
-        batch: list[Point] = []
+    async def _fill(self) -> None:
+        """Wait for points until the batch is complete."""
         point = await self._points.get()
         deadline = asyncio.get_running_loop().time() + self._seconds
         try:
             while point is not None:
-                batch.append(point)
-                if len(batch) == self._size:
-                    return batch
+                self._batch.append(point)
+                if len(self._batch) == self._size:
+                    return
                 async with asyncio.timeout_at(deadline):
                     point = await self._points.get()
         except TimeoutError:
-            return batch
-        except asyncio.CancelledError:
-            self._lose(batch)
-            raise
+            return
         self._closed = True
-        return batch
 
     async def _write(self, batch: list[Point]) -> None:
         ingest.BATCH_SIZE.record(len(batch), sink=self._writer.name)
         try:
-            answer = await self._writer.write(batch)
-        except WriteFailedError as failed:
-            self._fail(batch, failed.error_type, str(failed))
+            answer = await self._answer(batch)
         except Exception as error:  # noqa: BLE001 - one failed batch must not end the service
-            self._fail(batch, type(error).__name__, repr(error))
-        except asyncio.CancelledError:
-            self._lose(batch)
-            raise
+            self._count(batch, "error", type(error).__name__)
+            self._report(type(error).__name__, f"lost {len(batch)} points: {error!r}")
         else:
             self._account(batch, answer)
+
+    async def _answer(self, batch: list[Point]) -> Answer:
+        """Write a batch until the store takes it; return its answer."""
+        while True:
+            try:
+                answer = await self._writer.write(batch)
+            except UnavailableError as error:
+                self._outage.failed(error)
+            else:
+                self._outage.over()
+                return answer
+            await asyncio.sleep(self._backoff.delay(self._outage.failures))
+            ingest.RETRIES.add(1, component=self._writer.name, operation="write")
 
     def _account(self, batch: list[Point], answer: Answer) -> None:
         """Count the stored and the rejected points of a batch that the store has answered."""
@@ -136,17 +155,6 @@ class BatchSink:
             answer.error_type, f"the store rejected {answer.rejected} of {len(batch)} points: {answer.message}"
         )
 
-    def _fail(self, batch: list[Point], error_type: str, message: str) -> None:
-        """Count and report a batch that an error has lost."""
-        self._count(batch, "error", error_type)
-        self._report(error_type, f"lost {len(batch)} points: {message}")
-
-    def _lose(self, points: list[Point]) -> None:
-        """Count and report points that could not be written before the end."""
-        self._count(points, "error", "shutdown")
-        if points:
-            logger.error("%s: lost %d points that could not be written before the end", self._writer.name, len(points))
-
     def _count(self, points: list[Point], outcome: str, error_type: str | None) -> None:
         for measurement, number in Counter(point.measurement for point in points).items():
             self._add(number, measurement, outcome, error_type)
@@ -157,11 +165,11 @@ class BatchSink:
         )
 
     def _report(self, error_type: str, message: str) -> None:
-        """Count an error; log only when errors begin, change their type or end."""
+        """Count an error; log only when lost points begin, change their error type or end."""
         if error_type:
             ingest.ERRORS.add(1, component=self._writer.name, error_type=error_type, severity="error")
         if error_type and error_type != self._trouble:
             logger.error("%s: %s", self._writer.name, message)
         elif self._trouble and not error_type:
-            logger.info("%s: writes succeed again", self._writer.name)
+            logger.info("%s: the store accepts all points again", self._writer.name)
         self._trouble = error_type

@@ -37,6 +37,16 @@ async def test_a_full_queue_discards_new_events(telemetry):
     assert account(telemetry).in_flight == 2
 
 
+async def test_overflow_is_logged_once_until_the_queue_was_empty(caplog):
+    intake = Intake(2)
+    for number in range(5):
+        intake.put(event(number))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the queue of 2 events is full; new events are discarded while it is (--queue-capacity)"
+    ]
+    assert intake.overflowed == 3
+
+
 async def test_the_metrics_show_the_size_and_age_of_the_queue(telemetry):
     intake = Intake(10)
     intake.put(event(1))

@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,10 @@ from examples.ingestor.accounting import accounting, samples
 from examples.ingestor.connection import Backoff
 from examples.ingestor.event import Event
 from examples.ingestor.file_sink import FileWriter
-from examples.ingestor.http_sink import HttpWriter, TryAgainError, judge
+from examples.ingestor.http_sink import HttpWriter, judge
 from examples.ingestor.line_protocol import Point, to_point
-from examples.ingestor.sink import Answer, BatchSink, WriteFailedError
+from examples.ingestor.outage import UnavailableError
+from examples.ingestor.sink import Answer, BatchSink, Writer
 from examples.ingestor.urls import Address
 from otel_ha import Telemetry
 
@@ -24,6 +26,8 @@ CONFLICT = (
 UNREADABLE = (
     "{\"error\":\"partial write: unable to parse 'a': missing fields\\nunable to parse 'b': missing fields dropped=0\"}"
 )
+QUICK = Backoff(0.001, 0.001)
+GONE = UnavailableError("OSError", "gone")
 
 
 def point(number: int = 0, domain: str = "sensor") -> Point:
@@ -54,8 +58,8 @@ class Store:
         pass
 
 
-async def write(store: Store, count: int, size: int = 100, domains: tuple[str, ...] = ("sensor",)) -> None:
-    sink = BatchSink(store, size, 0.05)
+async def write(store: Writer, count: int, size: int = 100, domains: tuple[str, ...] = ("sensor",)) -> None:
+    sink = BatchSink(store, size, 0.05, backoff=QUICK)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(sink.run())
         for number in range(count):
@@ -83,20 +87,52 @@ def test_any_other_400_rejects_the_whole_batch():
     assert judge(400, '{"error":"unable to parse \'a\': missing fields"}', 5).rejected == 5
 
 
-def test_a_missing_database_is_named_with_a_remedy():
-    answer = judge(404, '{"error":"database not found: \\"home\\""}', 5)
-    assert (answer.rejected, answer.error_type) == (5, "404")
-    assert 'database not found: "home"; create it' in answer.message
+def refusal(status: int, text: str = "", location: str = "") -> UnavailableError:
+    with pytest.raises(UnavailableError) as raised:
+        judge(status, text, 5, location)
+    return raised.value
 
 
-def test_a_wrong_password_is_named_with_a_remedy():
-    assert "password" in judge(401, '{"error":"authorization failed"}', 5).message
+def test_a_missing_database_is_named_with_a_remedy_and_its_points_wait_for_it():
+    error = refusal(404, '{"error":"database not found: \\"home\\""}')
+    assert (error.error_type, error.refused) == ("404", True)
+    assert 'database not found: "home"; create it' in str(error)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_password_is_named_with_a_remedy(status):
+    assert "password" in str(refusal(status, '{"error":"authorization failed"}'))
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_store_is_worth_another_attempt(status):
-    with pytest.raises(TryAgainError, match=str(status)):
-        judge(status, "busy", 5)
+    assert str(refusal(status, "busy")) == f"HTTP {status} busy"
+    assert not refusal(status, "busy").refused
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_an_error_that_names_its_location(status):
+    error = refusal(status, "<html>Moved</html>", "https://proxy/write")
+    assert (error.error_type, error.refused) == (str(status), True)
+    assert "it redirects to https://proxy/write, which is not followed; give the address of the store" in str(error)
+
+
+def test_the_location_of_a_redirect_is_shown_without_user_and_query():
+    assert "secret" not in str(refusal(302, "", "https://me:secret@proxy/login?token=secret#secret"))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206])
+def test_a_success_other_than_204_is_no_acknowledgement(status):
+    assert "a store answers 204" in str(refusal(status, "<html>Welcome</html>"))
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_points_that_would_be_rejected_again_are_not_sent_again(status):
+    assert judge(status, "no", 5).rejected == 5
+
+
+def test_a_long_answer_is_cut():
+    assert len(str(refusal(500, "x" * 10_000))) < 400
 
 
 async def test_points_are_written_in_full_batches():
@@ -121,9 +157,19 @@ async def test_acknowledged_points_count_as_ok(telemetry):
     assert written(telemetry) == {"ok": 25}
 
 
-async def test_a_failed_write_counts_each_of_its_points_as_an_error(telemetry):
-    await write(Store(WriteFailedError("OSError", "gone")), 25, size=10)
-    assert written(telemetry) == {"ok": 15, "error": 10}
+async def test_a_batch_that_the_store_cannot_take_is_written_before_later_ones(telemetry):
+    store = Store(*[GONE] * 20)
+    await write(store, 25, size=10)
+    assert store.batches == [10] * 21 + [10, 5]
+    assert written(telemetry) == {"ok": 25}
+
+
+async def test_every_failed_attempt_counts_as_an_error_and_every_further_one_as_a_retry(telemetry):
+    await write(Store(GONE, GONE, UnavailableError("503", "busy")), 1)
+    counts = {(s.name, s.labels.get("error_type")): s.value for s in samples(telemetry.prometheus_text())}
+    assert counts["homeassistant_errors_total", "OSError"] == 2
+    assert counts["homeassistant_errors_total", "503"] == 1
+    assert counts["homeassistant_retry_attempts_total", None] == 3
 
 
 async def test_any_exception_of_a_writer_loses_one_batch_and_the_sink_continues(telemetry, caplog):
@@ -160,14 +206,60 @@ async def test_points_that_cannot_be_written_in_time_count_as_lost(telemetry):
     assert written(telemetry) == {"error": 5}
 
 
-async def test_errors_are_logged_when_they_begin_and_when_they_end(caplog):
-    gone = WriteFailedError("OSError", "gone")
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The logged lines, with digits that depend on the clock replaced."""
+    return [re.sub(r"\d+\.\d s", "N s", record.getMessage()) for record in caplog.records]
+
+
+async def test_an_outage_costs_one_line_at_its_first_failure_and_one_when_it_is_over(caplog):
     caplog.set_level("INFO")
-    await write(Store(gone, gone, gone), 5, size=1)
-    assert [record.getMessage() for record in caplog.records] == [
-        "store: lost 1 points: gone",
-        "store: writes succeed again",
+    await write(Store(GONE, UnavailableError("503", "busy"), GONE), 5, size=1)
+    assert logged(caplog) == [
+        "store: cannot write: gone; points wait until it can",
+        "store: writes succeed again after N s and 3 failed attempts; 0 events were lost meanwhile",
     ]
+
+
+async def test_a_refusal_during_an_outage_is_logged_once_because_waiting_does_not_end_it(caplog):
+    refused = UnavailableError("401", "who are you", refused=True)
+    await write(Store(GONE, refused, GONE, refused), 1)
+    assert logged(caplog) == [
+        "store: cannot write: gone; points wait until it can",
+        "store: cannot write: who are you; points wait until it can",
+    ]
+
+
+async def test_the_end_of_an_outage_names_the_events_that_were_lost_in_it(caplog):
+    caplog.set_level("INFO")
+    lost = iter([7, 12])
+    sink = BatchSink(Store(GONE), 1, 0.05, backoff=QUICK, overflowed=lambda: next(lost))
+    await sink.put(point())
+    await sink.close()
+    await sink.run()
+    assert logged(caplog)[-1].endswith("; 5 events were lost meanwhile")
+
+
+async def test_rejected_points_are_logged_when_they_begin_and_when_they_end(caplog):
+    caplog.set_level("INFO")
+    conflict = Answer(1, "partial_write", "conflict")
+    await write(Store(conflict, conflict), 5, size=1)
+    assert logged(caplog) == [
+        "store: the store rejected 1 of 1 points: conflict",
+        "store: the store accepts all points again",
+    ]
+
+
+async def test_points_that_an_outage_leaves_at_the_end_are_reported_in_one_line(telemetry, caplog):
+    sink = BatchSink(Store(*[GONE] * 1000), 2, 0.05, backoff=Backoff(60, 60))
+    running = asyncio.create_task(sink.run())
+    for number in range(5):
+        await sink.put(point(number))
+    await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.wait({running})
+    sink.abandon()
+    assert logged(caplog)[1:] == ["store: lost 5 points that could not be written before the end"]
+    assert written(telemetry) == {"error": 5}
 
 
 async def test_a_file_holds_a_line_for_each_point(tmp_path):
@@ -181,53 +273,72 @@ async def test_a_file_holds_a_line_for_each_point(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a Linux device")
 async def test_a_full_disk_fails_with_its_error_name():
     writer = FileWriter(Path("/dev/full"))
-    with pytest.raises(WriteFailedError) as failed:
+    with pytest.raises(UnavailableError) as failed:
         await writer.write([point()])
     await writer.close()
     assert failed.value.error_type == errno.errorcode[errno.ENOSPC]
 
 
+async def test_a_file_takes_the_points_once_its_disk_has_room(tmp_path, monkeypatch):
+    writer = FileWriter(tmp_path / "points")
+    room = iter([False, False, True])
+    append = writer._append
+
+    def on_a_small_disk(data: bytes) -> None:
+        if not next(room):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(data)
+
+    monkeypatch.setattr(writer, "_append", on_a_small_disk)
+    await write(writer, 3)
+    assert len((tmp_path / "points").read_text().splitlines()) == 3
+
+
 @asynccontextmanager
 async def store_at(*statuses: int) -> AsyncIterator[tuple[HttpWriter, list[str]]]:
-    """Yield a writer to an HTTP server that answers with `statuses`, then 204, and the request bodies of the server."""
-    bodies: list[str] = []
+    """Yield a writer to an HTTP server that answers with `statuses`, then 204, and the requests of the server.
+
+    A redirect leads to a page that answers 204 to everything, as a proxy that changes http to https does.
+    """
+    requests: list[str] = []
     left = list(statuses)
 
     async def answer(request: web.Request) -> web.Response:
-        bodies.append(await request.text())
-        return web.Response(status=left.pop(0) if left else 204)
+        requests.append(f"{request.method} {request.path} {await request.text()}")
+        status = left.pop(0) if left and request.path == "/write" else 204
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
 
     application = web.Application()
-    application.router.add_post("/write", answer)
+    application.router.add_route("*", "/{path}", answer)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0]
-    backoff = Backoff(0.001, 0.001)
-    writer = HttpWriter("influxdb", Address("http", host, port), "home", retries=2, timeout=5, backoff=backoff)
-    yield writer, bodies
+    writer = HttpWriter("influxdb", Address("http", host, port), "home", timeout=5)
+    yield writer, requests
     await writer.close()
     await runner.cleanup()
 
 
-async def test_a_batch_is_retried_until_the_store_accepts_it():
-    async with store_at(503, 500) as (writer, bodies):
-        answer = await writer.write([point(1), point(2)])
-    assert (answer, len(bodies)) == (Answer(), 3)
-    assert len(bodies[0].splitlines()) == 2
+async def test_a_batch_is_sent_again_until_the_store_accepts_it():
+    async with store_at(503, 500) as (writer, requests):
+        await write(writer, 2)
+    assert requests == ["POST /write sensor,entity_id=a value=0.0 0\nsensor,entity_id=a value=1.0 1"] * 3
 
 
-async def test_a_batch_is_lost_after_the_last_retry():
-    async with store_at(503, 503, 503) as (writer, bodies):
-        with pytest.raises(WriteFailedError) as failed:
-            await writer.write([point()])
-    assert (failed.value.error_type, len(bodies)) == ("503", 3)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_and_its_points_do_not_count_as_written(telemetry, status):
+    async with store_at(status) as (writer, requests):
+        with pytest.raises(UnavailableError, match=f"HTTP {status}; it redirects to /elsewhere"):
+            await writer.write([point()] * 5)
+    assert [request.split()[:2] for request in requests] == [["POST", "/write"]]
+    assert written(telemetry) == {}
 
 
 async def test_an_unreachable_store_fails_with_its_error_name():
-    writer = HttpWriter("influxdb", Address("http", "127.0.0.1", 1), "home", retries=0, timeout=5)
-    with pytest.raises(WriteFailedError) as failed:
+    writer = HttpWriter("influxdb", Address("http", "127.0.0.1", 1), "home", timeout=5)
+    with pytest.raises(UnavailableError) as failed:
         await writer.write([point()])
     await writer.close()
     assert failed.value.error_type == "ClientConnectorError"
@@ -240,14 +351,14 @@ def attempts(telemetry: Telemetry) -> dict[str, float]:
 
 
 async def test_each_attempt_is_measured_with_its_status(telemetry):
-    async with store_at(503) as (writer, _):
-        await writer.write([point()])
-    assert attempts(telemetry) == {"503": 1, "": 1}
+    async with store_at(503, 301) as (writer, _):
+        await write(writer, 1)
+    assert attempts(telemetry) == {"503": 1, "301": 1, "": 1}
 
 
 async def test_an_unanswered_attempt_is_measured_with_its_cause(telemetry):
-    writer = HttpWriter("influxdb", Address("http", "127.0.0.1", 1), "home", retries=0, timeout=5)
-    with pytest.raises(WriteFailedError):
+    writer = HttpWriter("influxdb", Address("http", "127.0.0.1", 1), "home", timeout=5)
+    with pytest.raises(UnavailableError):
         await writer.write([point()])
     await writer.close()
     assert attempts(telemetry) == {"ClientConnectorError": 1}
