@@ -29,6 +29,7 @@ from examples.ingestor.mqtt import MqttSource
 from examples.ingestor.processing import Processor
 from examples.ingestor.sink import BatchSink
 from examples.ingestor.topics import Layout
+from examples.ingestor.transformer import Transformer
 from examples.ingestor.urls import Address
 
 BASE = "homeassistant"
@@ -76,7 +77,7 @@ async def run(rate: float, seconds: float) -> dict[str, float]:
         intake = TimedIntake(10_000)
         sink = TimedSink(Path(directory) / "points", intake)
         wanted = Filter((), (), frozenset({"unknown", "unavailable"}))
-        processor = Processor(intake, wanted, Deduplicator(1.0), sink)
+        processor = Processor(intake, wanted, Deduplicator(1.0), Transformer(), sink)
         source = MqttSource(Address("mqtt", "127.0.0.1", 1883), Layout(BASE, BASE), 0, intake)
         async with asyncio.TaskGroup() as tasks:
             work = tasks.create_task(processor.run())

@@ -44,10 +44,23 @@ def _topic(value: str) -> str:
     return value.rstrip("/")
 
 
+def _attributes(value: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = []
+    for part in filter(str.strip, value.split(";")):
+        glob, _, names = part.partition("=")
+        if not glob.strip() or not _parts(names):
+            raise ValueError
+        found.append((glob.strip(), _parts(names)))
+    return tuple(found)
+
+
 TEXT: Final = Kind("TEXT", "any text", str)
 PATH: Final = Kind("FILE", "the path of a file", _path)
 LIST: Final = Kind("LIST", "a list separated by commas", _parts)
 TOPIC: Final = Kind("TOPIC", "a topic without + and #", _topic)
+ATTRIBUTES: Final = Kind(
+    "GLOBS", "globs with names of attributes, such as climate.*=temperature,hvac_action;light.*=brightness", _attributes
+)
 
 
 def whole(least: int, most: int) -> Kind[int]:
@@ -93,6 +106,17 @@ def choice(*names: str) -> Kind[str]:
         return value.lower()
 
     return Kind("NAME", f"{', '.join(names[:-1])} or {names[-1]}", parse)
+
+
+def several(*names: str) -> Kind[tuple[str, ...]]:
+    """Return the kind of lists of some of these names."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        if not set(_parts(value)) <= set(names):
+            raise ValueError
+        return _parts(value)
+
+    return Kind("LIST", f"a list of {' and '.join(names)}, separated by a comma", parse)
 
 
 def _switch(value: str) -> bool:

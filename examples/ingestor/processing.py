@@ -9,8 +9,8 @@ from examples.ingestor.dedup import Deduplicator
 from examples.ingestor.event import Event
 from examples.ingestor.filter import Filter
 from examples.ingestor.intake import Intake
-from examples.ingestor.line_protocol import Point, to_point
 from examples.ingestor.sink import BatchSink
+from examples.ingestor.transformer import Transformer
 from otel_ha import Discarded, measured
 from otel_ha.vocabulary import ingest
 
@@ -20,13 +20,17 @@ logger = logging.getLogger(__name__)
 class Processor:
     """Filters and de-duplicates events, turns them into points, and passes the points to the sink.
 
-    An event is processed when the sink has its point; the store's answer is counted in points.
+    An event is processed when the sink has its point; the store's answer is counted in points. An event without a
+    value that the store can take is discarded as unsupported, and has no point.
     """
 
-    def __init__(self, intake: Intake, wanted: Filter, seen: Deduplicator, sink: BatchSink) -> None:
+    def __init__(
+        self, intake: Intake, wanted: Filter, seen: Deduplicator, transformer: Transformer, sink: BatchSink
+    ) -> None:
         self._intake = intake
         self._wanted = wanted
         self._seen = seen
+        self._transformer = transformer
         self._sink = sink
 
     async def run(self) -> None:
@@ -50,11 +54,7 @@ class Processor:
             return Discarded("filtered")
         if self._seen.is_duplicate(event, time.monotonic()):
             return Discarded("duplicate")
-        await self._sink.put(transform(event))
+        if (point := self._transformer.point(event)) is None:
+            return Discarded("unsupported")
+        await self._sink.put(point)
         return None
-
-
-@measured(ingest.TRANSFORM, transformer="line_protocol")
-def transform(event: Event) -> Point:
-    """Return the point of an event."""
-    return to_point(event)

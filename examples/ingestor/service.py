@@ -14,7 +14,9 @@ from examples.ingestor.mqtt import MqttSource
 from examples.ingestor.processing import Processor
 from examples.ingestor.settings import Settings
 from examples.ingestor.sink import BatchSink, Writer
+from examples.ingestor.text_labels import TextLabels
 from examples.ingestor.topics import Layout
+from examples.ingestor.transformer import Transformer
 from examples.ingestor.websocket import WebSocketSource
 
 
@@ -46,6 +48,7 @@ class Ingestor:
             self.intake,
             Filter(settings.include, settings.exclude, frozenset(settings.ignore_states)),
             Deduplicator(settings.dedup_window),
+            make_transformer(settings),
             self._sink,
         )
         self.sources = make_sources(settings, self.intake)
@@ -91,6 +94,16 @@ def make_sources(settings: Settings, intake: Intake) -> list[Source]:
     if settings.home_assistant_url is not None:
         sources.append(WebSocketSource(settings.home_assistant_url, settings.home_assistant_token or "", intake))
     return sources
+
+
+def make_transformer(settings: Settings) -> Transformer:
+    """Return the transformer for the store in the settings."""
+    return Transformer(
+        settings.attributes,
+        settings.tags,
+        text=settings.victoriametrics is None,
+        labels=TextLabels(settings.text_labels) if settings.text_as_label else None,
+    )
 
 
 def make_writer(settings: Settings) -> Writer:

@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import Final
 
 from examples.ingestor.command_line import CommandLine, SettingsError, setting
-from examples.ingestor.kinds import HTTP_PORTS, LIST, MQTT_PORTS, PATH, TEXT, TOPIC, choice, seconds, url, whole
+from examples.ingestor.kinds import (
+    ATTRIBUTES,
+    HTTP_PORTS,
+    LIST,
+    MQTT_PORTS,
+    PATH,
+    SWITCH,
+    TEXT,
+    TOPIC,
+    choice,
+    seconds,
+    several,
+    url,
+    whole,
+)
 from examples.ingestor.urls import Address
 
 PREFIX: Final = "INGESTOR_"
@@ -51,6 +65,18 @@ class Settings:
     file: Path | None = setting(PATH, "file to append line protocol to", default=None)
     batch_size: int = setting(whole(1, 100_000), "points in one write at most", default=500)
     batch_seconds: float = setting(seconds(0.01, 3600), "seconds that a point waits at most for its batch", default=1.0)
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = setting(
+        ATTRIBUTES, "attributes to write as fields: climate.*=temperature,hvac_action;light.*=brightness", default=()
+    )
+    tags: tuple[str, ...] = setting(
+        several("friendly_name", "device_class"), "attributes to write as tags: friendly_name,device_class", default=()
+    )
+    text_as_label: bool = setting(
+        SWITCH, "write text states to VictoriaMetrics as the label of a series with the value 1", default=False
+    )
+    text_labels: int = setting(
+        whole(1, 10_000), "texts of one entity that become labels; later ones share the label _OTHER", default=20
+    )
     write_timeout: float = setting(seconds(0.1, 3600), "seconds to wait for the store's answer", default=10.0)
     drain_timeout: float = setting(seconds(0, 3600), "seconds to finish received events at shutdown", default=5.0)
     log_level: str = setting(
@@ -69,6 +95,8 @@ class Settings:
         if len(stores) != 1:
             given = f"{' and '.join(stores)} are given" if stores else "there is no store to write to"
             raise SettingsError(f"{given}; give one of --influxdb, --victoriametrics and --file")
+        if self.text_as_label and self.victoriametrics is None:
+            raise SettingsError(f"--text-as-label is for --victoriametrics; {stores[0]} stores text as it is")
 
 
 COMMAND_LINE: Final = CommandLine(

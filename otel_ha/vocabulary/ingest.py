@@ -36,7 +36,7 @@ ERROR_TYPE = Attribute(
 )
 REASON = Attribute(
     "homeassistant.discard.reason",
-    "Why an event was discarded: filtered, duplicate, invalid, overflow, expired, retained, shutdown, …",
+    "Why an event was discarded: filtered, duplicate, invalid, overflow, expired, retained, unsupported, shutdown, …",
     budget=16,
 )
 EVENT_STATE = Attribute(

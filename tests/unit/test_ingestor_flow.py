@@ -10,6 +10,7 @@ from examples.ingestor.event import Event
 from examples.ingestor.intake import Intake
 from examples.ingestor.service import Ingestor
 from examples.ingestor.settings import Settings
+from examples.ingestor.transformer import Transformer
 from examples.ingestor.urls import Address
 from otel_ha import Telemetry
 
@@ -108,6 +109,17 @@ async def test_received_events_are_processed_and_written_before_the_end(telemetr
     assert dict(account(telemetry).discarded) == {"duplicate": 1, "filtered": 1}
     assert dict(account(telemetry).points) == {"ok": 100}
     assert len((tmp_path / "points").read_text().splitlines()) == 100
+
+
+async def test_an_event_that_the_store_cannot_take_is_discarded_as_unsupported(telemetry, tmp_path):
+    service = ingestor(tmp_path)
+    service._processor._transformer = Transformer(text=False)
+    for number, state in enumerate(["heat", "off", "inf", "5"]):
+        service.intake.put(Event("mqtt", "climate.x", state, number))
+    service.stop()
+    await service.run()
+    assert dict(account(telemetry).discarded) == {"unsupported": 2}
+    assert dict(account(telemetry).processed) == dict(account(telemetry).points) == {"ok": 2}
 
 
 async def test_every_event_is_counted_if_there_is_no_time_to_drain(telemetry, tmp_path):

@@ -58,6 +58,19 @@ def test_commas_separate_the_items_of_a_list():
     assert settings("--include", "light.*, sensor.a").include == ("light.*", "sensor.a")
 
 
+def test_attributes_are_globs_with_names():
+    found = settings("--attributes", "climate.*=temperature, current_temperature; light.*=brightness;").attributes
+    assert found == (("climate.*", ("temperature", "current_temperature")), ("light.*", ("brightness",)))
+
+
+def test_some_attributes_can_be_tags():
+    assert settings("--tags", "friendly_name,device_class").tags == ("friendly_name", "device_class")
+
+
+def test_text_as_label_is_refused_for_a_store_that_takes_text():
+    assert refused("--text-as-label") == "--text-as-label is for --victoriametrics; --file stores text as it is"
+
+
 def test_the_log_level_can_be_in_upper_or_lower_case():
     assert settings("--log-level", "DEBUG").log_level == settings("--log-level", "debug").log_level == "debug"
 
@@ -73,6 +86,17 @@ def test_the_log_level_can_be_in_upper_or_lower_case():
         ("--mqtt-url", "mqtt://broker:x", "a URL that begins with mqtt:// or mqtts:// and names a host"),
         ("--mqtt-base", "home/#", "a topic without + and #"),
         ("--file", "", "the path of a file"),
+        (
+            "--attributes",
+            "light.*",
+            "globs with names of attributes, such as climate.*=temperature,hvac_action;light.*=brightness",
+        ),
+        (
+            "--attributes",
+            "=a",
+            "globs with names of attributes, such as climate.*=temperature,hvac_action;light.*=brightness",
+        ),
+        ("--tags", "unit", "a list of friendly_name and device_class, separated by a comma"),
         ("--log-level", "loud", "debug, info, warning or error"),
     ],
 )
