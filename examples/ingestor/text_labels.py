@@ -11,26 +11,26 @@ OTHER = "_OTHER"
 
 
 class TextLabels:
-    """Knows the current label of each entity. It has the value 1, and the label that it replaces gets the value 0.
+    """Knows the current text of each entity. Its series has the value 1, and the series that it replaces gets 0.
 
-    Each label is a series of its own, so an entity has at most `budget` of them; later texts share the label _OTHER.
+    Each text is a series of its own, so an entity has at most `budget` of them; later texts share the label _OTHER.
     After a restart the first text of an entity replaces none, because the label before the restart is unknown.
     """
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._known: defaultdict[str, set[str]] = defaultdict(set)
-        self._current: dict[str, str] = {}
+        self._current: dict[str, dict[str, str]] = {}
 
-    def change(self, entity_id: str, text: str | None) -> dict[str, float]:
-        """Return the value of each label that a new state concerns; `text` is None if the state is a number."""
-        label = self._label(entity_id, text) if text else None
+    def change(self, entity_id: str, text: str | None, tags: dict[str, str]) -> list[tuple[dict[str, str], float]]:
+        """Return the tags and the value of each series that a new state changes; `text` is None for a number."""
+        series = tags | {"state": self._label(entity_id, text)} if text else None
         replaced = self._current.pop(entity_id, None)
-        values = {} if replaced in (None, label) else {replaced: 0.0}
-        if label is not None:
-            self._current[entity_id] = label
-            values[label] = 1.0
-        return values
+        changed = [] if replaced in (None, series) else [(replaced, 0.0)]
+        if series is not None:
+            self._current[entity_id] = series
+            changed.append((series, 1.0))
+        return changed
 
     def _label(self, entity_id: str, text: str) -> str:
         known = self._known[entity_id]

@@ -43,8 +43,7 @@ class Transformer:
             return point
         text = label(event.state) if number(event.state) is None else None
         lines = [point.line] if point else []
-        for found, value in self._labels.change(event.entity_id, text).items():
-            tags = tags_of(event, self._tags) | {"state": found}
+        for tags, value in self._labels.change(event.entity_id, text, tags_of(event, self._tags)):
             lines.append(line(event.domain, tags, {"state": value}, event.timestamp))
         return Point("\n".join(lines), event.domain, event) if lines else None
 

@@ -44,6 +44,16 @@ def test_text_becomes_a_label_with_1_and_the_replaced_label_gets_0():
     ]
 
 
+def test_the_replaced_label_gets_0_under_the_tags_that_it_had():
+    transformer = Transformer(tags=("friendly_name",), text=False, labels=TextLabels(10))
+    lines(transformer, "heat", friendly_name="old")
+    [found] = lines(transformer, "cool", friendly_name="new")
+    assert found.splitlines() == [
+        "climate,entity_id=x,friendly_name=old,state=heat state=0.0 0",
+        "climate,entity_id=x,friendly_name=new,state=cool state=1.0 0",
+    ]
+
+
 def test_words_for_numbers_that_are_not_finite_become_labels_too():
     transformer = Transformer(text=False, labels=TextLabels(10))
     assert lines(transformer, "inf") == ["climate,entity_id=x,state=inf state=1.0 0"]
@@ -62,14 +72,14 @@ def test_a_label_has_no_attributes_so_its_series_stays_the_same():
 
 def test_each_entity_has_a_budget_of_labels_and_a_warning_when_it_is_used_up(caplog):
     labels = TextLabels(2)
-    found = [labels.change("sensor.a", text) for text in ("a", "b", "c", "d", "a")]
-    assert found == [
+    found = [labels.change("sensor.a", text, {}) for text in ("a", "b", "c", "d", "a")]
+    assert [{tags["state"]: value for tags, value in changed} for changed in found] == [
         {"a": 1.0},
         {"a": 0.0, "b": 1.0},
         {"b": 0.0, "_OTHER": 1.0},
         {"_OTHER": 1.0},
         {"_OTHER": 0.0, "a": 1.0},
     ]
-    assert labels.change("sensor.b", "e") == {"e": 1.0}
+    assert labels.change("sensor.b", "e", {}) == [({"state": "e"}, 1.0)]
     [message] = caplog.messages
     assert message.startswith("sensor.a has more than 2 texts; later ones become the label _OTHER. --text-labels sets")
