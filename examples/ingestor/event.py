@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# InfluxDB keeps the two lowest and the highest number of 64 bits for itself (influxdb/models/time.go).
-EARLIEST, LATEST = -(2**63) + 2, 2**63 - 2
+LATEST = 2**63 - 2  # in nanoseconds; the limit in InfluxDB (influxdb/models/time.go)
 MICRO_SIGN, GREEK_MU = "\u00b5", "\u03bc"
-LONGEST_STATE = 255  # the limit in Home Assistant (homeassistant.const.MAX_LENGTH_STATE_STATE)
+LONGEST_ID = 255  # the limits in Home Assistant (homeassistant.const.MAX_LENGTH_STATE_ENTITY_ID and …_STATE_STATE)
+LONGEST_STATE = 255
 
 
 class InvalidEventError(ValueError):
@@ -37,8 +37,10 @@ class Event:
     def __post_init__(self) -> None:
         """Check the text that will be written."""
         # A line that begins with # is a comment.
-        if not self.domain or self.domain.startswith("#") or not self.object_id:
-            raise InvalidEventError(f"an entity's id must be domain.object, not {self.entity_id!r}")
+        if not self.domain or self.domain.startswith("#") or not self.object_id or len(self.entity_id) > LONGEST_ID:
+            raise InvalidEventError(
+                f"an entity's id must be domain.object, with {LONGEST_ID} characters at most, not {self.entity_id!r}"
+            )
         try:
             f"{self.entity_id} {self.state} {self.unit}".encode()
         except UnicodeEncodeError as error:
@@ -84,8 +86,8 @@ def checked_state(state: object) -> str:
 def nanoseconds(iso: object) -> int | None:
     """Return an ISO 8601 time as nanoseconds since 1970.
 
-    None if it is invalid, has no time zone, or is out of the range of a store: the years 1677 to 2262. Year 1 is the
-    time of programs in Go that know none.
+    None if it is invalid, has no time zone, or is out of the range of a store: the years 1970 to 2262. Programs in Go
+    that know no time send year 1; VictoriaMetrics accepts times before 1970, and drops their points.
     """
     try:
         moment = datetime.fromisoformat(iso) if isinstance(iso, str) else None
@@ -95,4 +97,4 @@ def nanoseconds(iso: object) -> int | None:
         return None
     # Count whole microseconds: seconds as a float lose digits, so that two states could get the same timestamp.
     found = (moment - EPOCH) // timedelta(microseconds=1) * 1000
-    return found if EARLIEST <= found <= LATEST else None
+    return found if 0 <= found <= LATEST else None

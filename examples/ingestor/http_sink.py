@@ -2,7 +2,8 @@
 
 Only 204 means that points are stored. InfluxDB answers 400 with a reason if it rejected some or all points, and 404 if
 the database is missing. VictoriaMetrics answers 400 and rejects the whole request if it cannot parse a line (with
-Stream-Mode it skips such lines and answers 204), and stores text as 0; its 204 means only that it accepted the request.
+Stream-Mode it skips such lines and answers 204), and stores text as 0. Its 204 means that the points are in its memory;
+they reach the disk within five seconds. Points older than its retention, or two days ahead, are missing nevertheless.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ RESERVED: Final = frozenset({"value", "state", "time", "entity_id", "unit", "fri
 # A line break ends a line, although the reference allows it in text; a NUL byte is rejected. JSON can contain half of a
 # surrogate pair, which cannot be encoded.
 BREAKS: Final = dict.fromkeys(range(32), " ") | dict.fromkeys(range(0xD800, 0xE000), "?")
+LONGEST_TAG: Final = 255
+"""Characters. VictoriaMetrics accepts a point with a longer label than 4 KiB, and drops it."""
 TEXT: Final = str.maketrans({'"': r"\"", "\\": r"\\"})
 # A backslash cannot be escaped in names, and would change the meaning of a comma after it, so it becomes a slash.
 MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ ", "\\": "/"})
@@ -123,8 +125,8 @@ def measurement(name: str) -> str:
 
 @lru_cache(4096)
 def tag(value: str) -> str:
-    """Return the escaped name or value of a tag, or the name of a field."""
-    return value.translate(BREAKS).translate(TAG)
+    """Return the escaped name or value of a tag, or the name of a field; the end of a long one is cut."""
+    return value[:LONGEST_TAG].translate(BREAKS).translate(TAG)
 
 
 def label(text: str) -> str:
