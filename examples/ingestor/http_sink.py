@@ -35,7 +35,8 @@ DATA_AT_FAULT = frozenset(
 class HttpWriter:
     """Writes batches over HTTP. It follows no redirect, because that would turn the POST into a GET without points.
 
-    InfluxDB stores a batch once even if it receives it twice: a point replaces one with the same tags and timestamp.
+    A batch whose answer gets lost is sent again. InfluxDB stores it once nevertheless: a point replaces one with the
+    same tags and timestamp. VictoriaMetrics keeps the same samples twice, unless it de-duplicates them.
     """
 
     def __init__(self, name: str, address: Address, database: str, *, timeout: float) -> None:
@@ -81,7 +82,7 @@ class HttpWriter:
                 text = (await response.read()).decode(errors="replace")
                 return response.status, text, response.headers.get("Location", "")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            message = f"no answer from {self._address} ({error or repr(error)})"
+            message = f"no answer from {self._address} ({str(error) or type(error).__name__})"
             raise UnavailableError(type(error).__name__, message) from error
 
 

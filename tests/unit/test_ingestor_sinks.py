@@ -1,7 +1,7 @@
 import asyncio
 import errno
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -308,17 +308,25 @@ async def store_at(*statuses: int) -> AsyncIterator[tuple[HttpWriter, list[str]]
         status = left.pop(0) if left and request.path == "/write" else 204
         return web.Response(status=status, headers={"Location": "/elsewhere"})
 
+    async with served(answer) as address:
+        writer = HttpWriter("influxdb", address, "home", timeout=5)
+        yield writer, requests
+        await writer.close()
+
+
+@asynccontextmanager
+async def served(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[Address]:
+    """Yield the address of an HTTP server that answers every request so."""
     application = web.Application()
     application.router.add_route("*", "/{path}", answer)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.01)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
-    writer = HttpWriter("influxdb", Address("http", host, port), "home", timeout=5)
-    yield writer, requests
-    await writer.close()
-    await runner.cleanup()
+    try:
+        yield Address("http", host, port)
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_batch_is_sent_again_until_the_store_accepts_it():
@@ -342,6 +350,18 @@ async def test_an_unreachable_store_fails_with_its_error_name():
         await writer.write([point()])
     await writer.close()
     assert failed.value.error_type == "ClientConnectorError"
+
+
+async def test_a_store_that_does_not_answer_in_time_fails_with_a_reason():
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async with served(hang) as address:
+        writer = HttpWriter("influxdb", address, "home", timeout=0.05)
+        with pytest.raises(UnavailableError, match=r"no answer from http://.* \(.*Timeout"):
+            await writer.write([point()])
+        await writer.close()
 
 
 def attempts(telemetry: Telemetry) -> dict[str, float]:
