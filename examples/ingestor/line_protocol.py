@@ -25,6 +25,8 @@ NUMBERS: Final = {
     **dict.fromkeys(("on", "open", "home", "locked", "above_horizon", "true"), 1.0),
     **dict.fromkeys(("off", "closed", "not_home", "unlocked", "below_horizon", "false"), 0.0),
 }
+TEXTS: Final = frozenset({"text", "input_text", "select", "input_select"})
+"""Domains whose states are text, even if they look like numbers."""
 # Names that have a meaning of their own. InfluxDB rejects a point with a field called time.
 RESERVED: Final = frozenset({"value", "state", "time", "entity_id", "unit", "friendly_name", "device_class"})
 
@@ -59,7 +61,9 @@ def to_point(
     The domain is the measurement; the entity, its unit and the attributes in `tags` are tags. The state and the named
     attributes are fields.
     """
-    fields = named_fields({name: event.attributes.get(name) for name in attributes}) | state_fields(event.state)
+    fields = named_fields({name: event.attributes.get(name) for name in attributes}) | state_fields(
+        event.state, event.domain
+    )
     if not text:
         fields = {name: value for name, value in fields.items() if isinstance(value, float)}
     if not fields:
@@ -67,9 +71,16 @@ def to_point(
     return Point(line(event.domain, tags_of(event, tags), fields, event.timestamp), event.domain, event)
 
 
-def state_fields(state: str) -> Fields:
-    """Return the fields of a state: a number is `value`, text is `state`, and a two-valued word such as on is both."""
-    return _fields("value", "state", state) if state else {}
+def state_fields(state: str, domain: str) -> Fields:
+    """Return the fields of a state: a number is `value`, text is `state`, and a two-valued word such as on is both.
+
+    An empty state has no field.
+    """
+    if not state:
+        return {}
+    if domain in TEXTS and _word(state) not in NUMBERS:
+        return {"state": state}
+    return _fields("value", "state", state)
 
 
 def named_fields(values: Mapping[str, object]) -> Fields:

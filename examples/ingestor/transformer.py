@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fnmatch import translate
 
 from examples.ingestor.event import Event
-from examples.ingestor.line_protocol import Point, label, line, number, tags_of, to_point
+from examples.ingestor.line_protocol import Point, label, line, state_fields, tags_of, to_point
 from examples.ingestor.text_labels import TextLabels
 from otel_ha import measured
 from otel_ha.vocabulary import ingest
@@ -41,7 +41,7 @@ class Transformer:
         point = to_point(event, self._names(event.entity_id), self._tags, text=self._text)
         if self._labels is None:
             return point
-        text = label(event.state) if number(event.state) is None else None
+        text = None if "value" in state_fields(event.state, event.domain) else label(event.state)
         lines = [point.line] if point else []
         for tags, value in self._labels.change(event.entity_id, text, tags_of(event, self._tags)):
             lines.append(line(event.domain, tags, {"state": value}, event.timestamp))

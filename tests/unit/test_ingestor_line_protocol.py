@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from examples.ingestor.event import Event, InvalidEventError, nanoseconds
-from examples.ingestor.line_protocol import NUMBERS, line, named_fields, number, state_fields, to_point
+from examples.ingestor.line_protocol import NUMBERS, TEXTS, line, named_fields, number, state_fields, to_point
 
 SLUGS = st.from_regex(r"[a-z0-9_]{1,20}", fullmatch=True)
 STATES = st.text(min_size=1, max_size=255)
@@ -62,12 +62,12 @@ def test_a_numeric_state_is_a_float():
 
 
 def test_every_state_of_a_thermostat_has_its_text():
-    assert [state_fields(state)["state"] for state in ("heat", "off", "heat")] == ["heat", "off", "heat"]
+    assert [state_fields(state, "climate")["state"] for state in ("heat", "off", "heat")] == ["heat", "off", "heat"]
 
 
 @pytest.mark.parametrize("word", NUMBERS)
 def test_a_two_valued_state_is_written_in_both_forms(word):
-    assert state_fields(word) == {"value": NUMBERS[word], "state": word}
+    assert state_fields(word, "sensor") == {"value": NUMBERS[word], "state": word}
 
 
 @pytest.mark.parametrize("state", ["ON", "On", "on\n", " on ", "\tON\r\n"])
@@ -77,12 +77,21 @@ def test_a_two_valued_word_is_recognised_in_any_case_and_with_space_around_it(st
 
 @pytest.mark.parametrize("state", ["LOCKED", "True", "Open", "HOME\n", "UNLOCKED", "FALSE", "Not_Home"])
 def test_the_text_of_a_two_valued_word_is_in_lower_case(state):
-    assert state_fields(state)["state"] == state.strip().lower()
+    assert state_fields(state, "sensor")["state"] == state.strip().lower()
 
 
 @pytest.mark.parametrize("state", ["Heat", "on hold", "ontario", "offline", "idle\n"])
 def test_a_text_that_is_not_two_valued_stays_as_it_is(state):
-    assert state_fields(state) == {"state": state}
+    assert state_fields(state, "sensor") == {"state": state}
+
+
+@pytest.mark.parametrize("domain", sorted(TEXTS))
+def test_a_number_in_a_domain_of_text_is_text(domain):
+    assert line_of("5", f"{domain}.a") == f'{domain},entity_id=a state="5" 7'
+
+
+def test_an_empty_state_has_no_field():
+    assert to_point(Event("mqtt", "input_text.a", "", 7)) is None
 
 
 def test_any_other_state_is_quoted_text():

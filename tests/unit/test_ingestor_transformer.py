@@ -59,6 +59,11 @@ def test_words_for_numbers_that_are_not_finite_become_labels_too():
     assert lines(transformer, "inf") == ["climate,entity_id=x,state=inf state=1.0 0"]
 
 
+def test_a_number_in_a_domain_of_text_is_a_label():
+    transformer = Transformer(text=False, labels=TextLabels(10))
+    assert lines(transformer, "5", entity_id="input_text.x") == ["input_text,entity_id=x,state=5 state=1.0 0"]
+
+
 def test_text_without_a_visible_character_has_no_label():
     assert lines(Transformer(text=False, labels=TextLabels(10)), " \n") == []
 
