@@ -136,9 +136,9 @@ def rejected(message: str, count: int) -> int:
 
 
 def error_in(text: str) -> str:
-    """Return the error in the body of an answer, in one line."""
+    """Return the error in the body of an answer, in one line; nothing if it is a web page."""
     try:
         message = str(json.loads(text)["error"])
     except (ValueError, TypeError, KeyError):
-        message = text
+        message = "" if text.lstrip().startswith("<") else text
     return " ".join(message.split())

@@ -114,7 +114,8 @@ def test_a_busy_store_is_worth_another_attempt(status):
 def test_a_redirect_is_an_error_that_names_its_location(status):
     error = refusal(status, "<html>Moved</html>", "https://proxy/write")
     assert (error.error_type, error.refused) == (str(status), True)
-    assert "it redirects to https://proxy/write, which is not followed; give the address of the store" in str(error)
+    target = "it redirects to https://proxy/write, which is not followed"
+    assert str(error) == f"HTTP {status}; {target}; give the address of the store itself"
 
 
 def test_the_location_of_a_redirect_is_shown_without_user_and_query():
