@@ -82,6 +82,8 @@ async def run(rate: float, seconds: float) -> dict[str, float]:
         async with asyncio.TaskGroup() as tasks:
             work = tasks.create_task(processor.run())
             tasks.create_task(sink.run())
+            for message in announcements():
+                source.take(message)
             messages = stream()
             await feed(source, messages, rate, WARM_UP)
             sink.taken.clear()
@@ -108,6 +110,14 @@ async def feed(source: MqttSource, messages: Iterator[aiomqtt.Message], rate: fl
     return sent
 
 
+def announcements(seed: int = 1) -> Iterator[aiomqtt.Message]:
+    """Return the messages that announce the entities of MQTT discovery."""
+    for entity in furnish(random.Random(seed)):
+        if entity.by_discovery:
+            topic = f"{BASE}/{entity.topic('config')}"
+            yield aiomqtt.Message(topic, entity.announcement(BASE), 0, True, 0, None)  # noqa: FBT003 - retain
+
+
 def stream(seed: int = 1) -> Iterator[aiomqtt.Message]:
     """Return an endless stream of messages, as the client library makes them.
 
@@ -125,7 +135,7 @@ def stream(seed: int = 1) -> Iterator[aiomqtt.Message]:
         if fate < MALFORMED:
             payload = malformed(chance)
         elif fate < MALFORMED + UNAVAILABLE:
-            payload = b"unavailable"
+            payload = entity.payload("unavailable")
         times = 2 if fate > 1 - REPEATED else 1
         topics += [f"{BASE}/{entity.topic()}"] * times
         payloads += [payload] * times

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import aiomqtt
 
-from examples.demo.household import Entity, furnish, malformed
+from examples.demo.household import Entity, furnish, malformed, now
 from examples.ingestor.urls import Address
 
 DUPLICATES = 0.04
@@ -88,7 +88,7 @@ class Home:
         """Clear the retained messages on the broker."""
         async with self.connect() as client:
             for entity in self.entities:
-                for level in ("config",) if entity.by_discovery else ("state", "unit_of_measurement"):
+                for level in ("config",) if entity.by_discovery else ("state", "last_updated", "unit_of_measurement"):
                     await self._publish(client, entity.topic(level), b"", retain=True)
 
     async def _publish_status(self, client: aiomqtt.Client, status: bytes) -> None:
@@ -105,9 +105,9 @@ class Home:
     async def _publish_states(self, client: aiomqtt.Client) -> None:
         for entity in self.entities:
             if entity.by_discovery:
-                await self._publish(client, entity.topic("config"), entity.announcement(), retain=True)
+                await self._publish(client, entity.topic("config"), entity.announcement(self._base), retain=True)
             else:
-                await self._publish(client, entity.topic(), entity.payload(), retain=True)
+                await self._publish_state(client, entity, entity.payload(), retain=True)
                 self.sent.retained += 1
 
     async def _publish_event(self, client: aiomqtt.Client, entity: Entity) -> None:
@@ -118,17 +118,25 @@ class Home:
             await self._publish(client, entity.topic(), malformed(self._chance))
             self.sent.malformed += 1
         elif fate < MALFORMED + UNAVAILABLE:
-            await self._publish(client, entity.topic(), b"unavailable")
+            await self._publish_state(client, entity, entity.payload("unavailable"))
         else:
             payload = entity.payload()
-            await self._publish(client, entity.topic(), payload, retain=not entity.by_discovery)
+            await self._publish_state(client, entity, payload, retain=not entity.by_discovery)
             if fate > 1 - DUPLICATES:
-                await self._publish(client, entity.topic(), payload)
+                await self._publish_state(client, entity, payload)
                 self.sent.live += 1
                 self.sent.repeated += 1
         self.sent.live += 1
         if not entity.by_discovery and entity.unit is not None:
             await self._publish(client, entity.topic("unit_of_measurement"), entity.unit.encode(), retain=True)
+
+    async def _publish_state(
+        self, client: aiomqtt.Client, entity: Entity, payload: bytes, *, retain: bool = False
+    ) -> None:
+        """Publish a state, and its time as mqtt_statestream does."""
+        await self._publish(client, entity.topic(), payload, retain=retain)
+        if not entity.by_discovery:
+            await self._publish(client, entity.topic("last_updated"), now(), retain=retain)
 
     async def _publish(self, client: aiomqtt.Client, topic: str, payload: bytes, *, retain: bool = False) -> None:
         await client.publish(f"{self._base}/{topic}", payload, retain=retain)

@@ -42,7 +42,7 @@ TAIL: Final = 1.1
 
 @dataclass
 class Entity:
-    """An entity that publishes as mqtt_statestream does, or as a device of MQTT discovery does."""
+    """An entity that publishes as mqtt_statestream does with timestamps, or as a device of MQTT discovery does."""
 
     domain: str
     object_id: str
@@ -66,17 +66,24 @@ class Entity:
         """Return one of the topics of the entity, relative to the base topic."""
         return f"{self.domain}/{self.object_id}/{level}"
 
-    def payload(self) -> bytes:
-        """Return the payload of a state message."""
+    def payload(self, state: str | None = None) -> bytes:
+        """Return the payload of a message with the entity's state, or with another state."""
+        state = self.state if state is None else state
         if not self.by_discovery:
-            return self.state.encode()
-        attributes = {"unit_of_measurement": self.unit} if self.unit else {}
-        message = {"state": self.state, "attributes": attributes, "last_updated": datetime.now(UTC).isoformat()}
-        return json.dumps(message).encode()
+            return state.encode()
+        return json.dumps({"state": state, "last_updated": now().decode()}).encode()
 
-    def announcement(self) -> bytes:
-        """Return the payload of the message that announces the entity in MQTT discovery."""
-        return json.dumps({"name": self.object_id, "unit_of_measurement": self.unit}).encode()
+    def announcement(self, base: str) -> bytes:
+        """Return the payload of the message that announces the entity in MQTT discovery below a base topic."""
+        message = {
+            "~": f"{base}/{self.domain}/{self.object_id}",
+            "name": self.object_id,
+            "object_id": self.object_id,
+            "unit_of_measurement": self.unit,
+            "state_topic": "~/state",
+            "value_template": "{{ value_json.state }}",
+        }
+        return json.dumps(message).encode()
 
 
 def furnish(chance: random.Random) -> list[Entity]:
@@ -95,6 +102,11 @@ def furnish(chance: random.Random) -> list[Entity]:
     return entities
 
 
+def now() -> bytes:
+    """Return the time as mqtt_statestream publishes it."""
+    return datetime.now(UTC).isoformat().encode()
+
+
 def malformed(chance: random.Random) -> bytes:
     """Return a malformed payload, as broken firmware sends it."""
-    return chance.choice((b'{"state": 21.', b"\xff\xfe\x00", b'{"brightness": 3}', b"x" * 300))
+    return chance.choice((b"\xff\xfe\x00", b"x" * 300))

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from examples.ingestor.command_line import CommandLine, SettingsError, setting
-from examples.ingestor.kinds import HTTP_PORTS, MQTT_PORTS, SWITCH, TEXT, number, seconds, url, whole
+from examples.ingestor.kinds import (
+    HOME_ASSISTANT_PORTS,
+    HTTP_PORTS,
+    MQTT_PORTS,
+    SWITCH,
+    TEXT,
+    number,
+    seconds,
+    url,
+    whole,
+)
 from examples.ingestor.settings import TOKEN
 from examples.ingestor.urls import Address
 
@@ -24,7 +34,7 @@ class DemoSettings:
     )
     no_home: bool = setting(SWITCH, "with --mqtt: read the existing messages and publish none", default=False)
     home_assistant: Address | None = setting(
-        url(HTTP_PORTS), "read from this Home Assistant instead of a synthetic home", default=None
+        url(HOME_ASSISTANT_PORTS), "read from this Home Assistant instead of a synthetic home", default=None
     )
     home_assistant_token: str | None = setting(
         TEXT, "long-lived access token for Home Assistant", default=None, secret=True, variable=TOKEN

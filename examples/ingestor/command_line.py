@@ -13,12 +13,21 @@ The setting `batch_size` has the option --batch-size and the variable SERVICE_BA
 from __future__ import annotations
 
 import argparse
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from examples.ingestor.kinds import SWITCH, Kind
+
+logger = logging.getLogger(__name__)
+
+KUBERNETES: Final = re.compile(
+    r".*_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|PORT=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=.*)"
+)
+"""The variables that Kubernetes sets in each pod for each service of its namespace."""
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -94,14 +103,17 @@ class CommandLine(Generic[S]):
         ]
 
     def read(self, arguments: Sequence[str], environ: Mapping[str, str]) -> S:
-        """Return the settings; raise SettingsError if one is wrong. An empty variable counts as not set."""
+        """Return the settings; raise SettingsError if one is wrong. An empty variable counts as not set.
+
+        Space around a value is removed: a token from a file often ends with a newline.
+        """
         options = self._options(arguments)
-        self._check_names(environ)
+        variables = self._variables(environ)
         values = {}
         for known in self.declared:
             if (text := options.get(known.name)) is not None:
-                values[known.name] = known.parse(known.option, text)
-            elif text := environ.get(known.variable):
+                values[known.name] = known.parse(known.option, text.strip())
+            elif text := variables.get(known.variable):
                 values[known.name] = known.parse(known.variable, text)
         return self.settings(**values)
 
@@ -116,14 +128,20 @@ class CommandLine(Generic[S]):
             raise SettingsError(f"{name} is not an option; {remedy}")
         return vars(given)
 
-    def _check_names(self, environ: Mapping[str, str]) -> None:
-        """Raise SettingsError for a variable that has the prefix but belongs to no setting: probably a typing error."""
+    def _variables(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables of settings. Log the others with the prefix: they are typing errors or not for us."""
         known = [declared.variable for declared in self.declared]
-        for name in sorted(environ):
-            if name.startswith(self.prefix) and name not in known:
+        own = {name: text.strip() for name, text in sorted(environ.items()) if name.startswith(self.prefix)}
+        injected = [name for name, text in own.items() if KUBERNETES.fullmatch(f"{name}={text}")]
+        for name in own:
+            if name not in known and name not in injected:
                 near = get_close_matches(name, known, n=1, cutoff=0.8)
                 remedy = f"did you mean {near[0]}?" if near else "--help lists the settings"
-                raise SettingsError(f"{name} is not a setting; {remedy}")
+                logger.warning("%s is not a setting and is ignored; %s", name, remedy)
+        if injected:
+            remedy = "enableServiceLinks: false in the pod's specification removes them"
+            logger.warning("%s: ignored, set by Kubernetes for a service; %s", ", ".join(injected), remedy)
+        return {name: environ[name].strip() for name in known if name in environ and name not in injected}
 
     def _parser(self) -> argparse.ArgumentParser:
         parser = _Parser(

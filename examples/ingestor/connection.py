@@ -53,7 +53,7 @@ BACKOFF = Backoff()
 
 
 class Connection:
-    """Keeps one connection alive and records its state, its ends and the age of its last message.
+    """Keeps one connection alive and records its state, its ends and the age of its last event.
 
     `kind` names it in the metrics and in the log.
     """
@@ -61,25 +61,34 @@ class Connection:
     def __init__(self, kind: str, backoff: Backoff) -> None:
         self.kind = kind
         self._backoff = backoff
+        self._active = False
         self._failures = 0
-        self._last_message = time.monotonic()
-        ingest.MESSAGE_AGE.observe(lambda: time.monotonic() - self._last_message, source=kind)
+        self._reported: set[str] = set()
+        self._last_event = time.monotonic()
+        ingest.CONNECTIONS.add(0, kind=kind)  # an alert on 0 needs the series before the first connection
+        ingest.MESSAGE_AGE.observe(lambda: time.monotonic() - self._last_event, source=kind)
 
     def heard(self, size: int, kind: str) -> None:
         """Count the bytes of a received message; `kind` is its type in the metrics."""
-        self._last_message = time.monotonic()
         counted.bytes_received(self.kind, kind).add(size)
 
+    def took_event(self) -> None:
+        """Note a live event. Answers and history do not prove that events arrive."""
+        self._last_event = time.monotonic()
+
     def established(self) -> None:
-        """Note that the connection works, so that the next delay is the shortest again."""
+        """Note that events can arrive: the connection is active, and the next delay is the shortest again."""
+        if not self._active:
+            self._active = True
+            ingest.CONNECTIONS.add(1, kind=self.kind)
         if self._failures:
             logger.info("%s: connected again", self.kind)
         self._failures = 0
+        self._reported.clear()
 
     @contextlib.contextmanager
     def up(self) -> Iterator[None]:
-        """Count an open connection for the duration of the block, and then the reason that it ended."""
-        ingest.CONNECTIONS.add(1, kind=self.kind)
+        """Count the end of an open connection and its reason; call `established` in the block."""
         reason = "stopped"
         try:
             yield
@@ -87,7 +96,9 @@ class Connection:
             reason = ended.reason
             raise
         finally:
-            ingest.CONNECTIONS.add(-1, kind=self.kind)
+            if self._active:
+                self._active = False
+                ingest.CONNECTIONS.add(-1, kind=self.kind)
             ingest.CONNECTIONS_CLOSED.add(1, kind=self.kind, reason=reason)
 
     async def keep(self, session: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> None:
@@ -109,7 +120,9 @@ class Connection:
         delay = REFUSED_DELAY if ended.refused else self._backoff.delay(self._failures)
         severity = "error" if ended.refused else "warning"
         ingest.ERRORS.add(1, component=self.kind, error_type=ended.reason, severity=severity)
-        # Log the first of several failures in a row; the metrics count the others.
-        level = logging.ERROR if ended.refused else logging.WARNING if self._failures == 1 else logging.DEBUG
+        # Log each reason once until the connection is established again; the metrics count the others.
+        level = logging.ERROR if ended.refused else logging.WARNING
+        level = logging.DEBUG if ended.reason in self._reported else level
+        self._reported.add(ended.reason)
         logger.log(level, "%s: %s; trying again in %.0f s", self.kind, ended, delay)
         return delay

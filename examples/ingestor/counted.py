@@ -15,6 +15,12 @@ def events(source: str) -> BoundOperation:
 
 
 @functools.cache
+def resynchronized(source: str) -> BoundCounter:
+    """Return the counter of a source's events that a resynchronization has found."""
+    return ingest.RESYNCHRONIZED.bind(source=source)
+
+
+@functools.cache
 def bytes_received(source: str, kind: str) -> BoundCounter:
     """Return the counter of the bytes in a source's messages of this kind."""
     return ingest.DATA_RECEIVED.bind(source=source, type=kind)

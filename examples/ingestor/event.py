@@ -22,10 +22,12 @@ class InvalidEventError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The state of an entity at `timestamp`, in nanoseconds since 1970: Home Assistant's own time if it sent one.
+    """The state of an entity at `timestamp`, in nanoseconds since 1970.
 
-    Raises InvalidEventError if the entity's id is not of the form domain.object, or if the id, the state or the unit
-    cannot be encoded in UTF-8, because JSON can contain half of a surrogate pair.
+    The timestamp is the source's own if `timed`, otherwise the time of arrival. An empty state is a cleared text, or
+    the state of a JSON payload that has only further values, which are in `fields`. Raises InvalidEventError if the
+    entity's id is not of the form domain.object, or if text cannot be encoded in UTF-8, because JSON can contain half
+    of a surrogate pair.
     """
 
     source: str
@@ -33,6 +35,8 @@ class Event:
     state: str
     timestamp: int
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    timed: bool = False
+    fields: Mapping[str, str | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the text that will be written."""
@@ -43,6 +47,8 @@ class Event:
             )
         try:
             f"{self.entity_id} {self.state} {self.unit}".encode()
+            for name, value in self.fields.items():
+                f"{name} {value}".encode()
         except UnicodeEncodeError as error:
             raise InvalidEventError(f"text cannot be encoded in UTF-8: {error.reason}") from None
 
@@ -78,8 +84,8 @@ def checked_state(state: object) -> str:
     if isinstance(state, bool) or not isinstance(state, str | int | float):
         raise InvalidEventError(f"a state must be text or a number, not {type(state).__name__}")
     text = str(state)
-    if not text or len(text) > LONGEST_STATE:
-        raise InvalidEventError(f"a state must have 1 to {LONGEST_STATE} characters, not {len(text)}")
+    if len(text) > LONGEST_STATE:
+        raise InvalidEventError(f"a state must have at most {LONGEST_STATE} characters, not {len(text)}")
     return text
 
 

@@ -16,7 +16,7 @@ class Filter:
     """Selects entities that match `include` (all entities if it is empty) and do not match `exclude`.
 
     Both are globs on the entity's id: `light.*` is a domain, `*_battery` a kind of entity. States in `ignored_states`,
-    such as unavailable, are left out.
+    such as unavailable, are left out, and so is a state that was cleared.
     """
 
     include: tuple[str, ...] = ()
@@ -25,6 +25,8 @@ class Filter:
 
     def wants(self, event: Event) -> bool:
         """Return whether the filter selects an event."""
+        if not event.state and not event.fields:
+            return False
         if event.state in self.ignored_states or self._excluded.match(event.entity_id):
             return False
         return not self.include or self._included.match(event.entity_id) is not None

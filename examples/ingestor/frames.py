@@ -6,6 +6,7 @@ messages.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any, Final
@@ -14,6 +15,7 @@ from examples.ingestor.event import Event, InvalidEventError, checked_state, nan
 
 FEATURES: Final = {"id": 1, "type": "supported_features", "features": {"coalesce_messages": 1}}
 SUBSCRIBE: Final = {"id": 2, "type": "subscribe_events", "event_type": "state_changed"}
+GET_STATES: Final = {"id": 3, "type": "get_states"}
 
 
 class RemovedError(InvalidEventError):
@@ -40,12 +42,30 @@ def parse(message: dict[str, Any]) -> Event:
     try:
         data = message["event"]["data"]
         entity_id, state = data["entity_id"], data["new_state"]
-        if state is None:
-            raise RemovedError(f"{entity_id} was removed")
+    except (KeyError, TypeError) as error:
+        raise InvalidEventError(f"not a state_changed event: {error!r}") from None
+    if state is None:
+        raise RemovedError(f"{entity_id} was removed")
+    return parse_state(entity_id, state)
+
+
+def parse_state(entity_id: Any, state: Any) -> Event:
+    """Return the event in a state object of Home Assistant; raise InvalidEventError if it is malformed."""
+    try:
         text, attributes = checked_state(state["state"]), state.get("attributes") or {}
         timestamp = nanoseconds(state.get("last_updated")) or nanoseconds(state.get("last_changed"))
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidEventError(f"not a state_changed event: {error!r}") from None
+        raise InvalidEventError(f"not a state: {error!r}") from None
     if not isinstance(entity_id, str) or "." not in entity_id or not isinstance(attributes, dict):
-        raise InvalidEventError("not a state_changed event: wrong types")
-    return Event("websocket", entity_id, text, timestamp or time.time_ns(), attributes)
+        raise InvalidEventError("not a state: wrong types")
+    timed = timestamp is not None
+    return Event("websocket", entity_id, text, timestamp or time.time_ns(), attributes, timed=timed)
+
+
+def parse_states(result: Any) -> list[Event]:
+    """Return the states in the result of get_states, without malformed ones."""
+    states = []
+    for state in result if isinstance(result, list) else []:
+        with contextlib.suppress(InvalidEventError):
+            states.append(parse_state(state.get("entity_id") if isinstance(state, dict) else None, state))
+    return states

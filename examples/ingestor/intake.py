@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from examples.ingestor import counted
+from examples.ingestor.descriptions import Descriptions
 from examples.ingestor.event import Event
 from otel_ha.vocabulary import ingest
 
@@ -22,6 +23,7 @@ class Intake:
     """Holds events until the worker takes them. A full queue discards new events, so that sources never wait.
 
     If a source waited, Home Assistant would disconnect it, or messages would pile up uncounted in a client library.
+    Sources also put what they learn about entities into `descriptions`.
     `overflowed` is the number of events that a full queue has discarded.
     """
 
@@ -30,6 +32,7 @@ class Intake:
         self._events: deque[tuple[float, Event]] = deque()
         self._changed = asyncio.Event()
         self._closed = False
+        self.descriptions = Descriptions()
         self._overflowing = False
         self.overflowed = 0
         ingest.QUEUE_SIZE.observe(lambda: len(self), queue="ingest")
@@ -41,8 +44,16 @@ class Intake:
         return len(self._events)
 
     def put(self, event: Event) -> None:
-        """Add an event, or discard it if the queue is full."""
-        counted.events(event.source).receive()
+        """Count a received event and add it to the queue."""
+        self.receive(event.source)
+        self.queue(event)
+
+    def receive(self, source: str) -> None:
+        """Count an event as received: in flight until `queue` or `discard` is called for it."""
+        counted.events(source).receive()
+
+    def queue(self, event: Event) -> None:
+        """Add a received event, or discard it if the queue is full."""
         if len(self._events) >= self._capacity:
             counted.events(event.source).discard("overflow")
             self._overflow()
@@ -61,8 +72,12 @@ class Intake:
         self._overflowing = True
 
     def refuse(self, source: str, reason: str) -> None:
-        """Count an event that is discarded before it reaches the queue."""
-        counted.events(source).receive()
+        """Count an event that is received and discarded before it reaches the queue."""
+        self.receive(source)
+        self.discard(source, reason)
+
+    def discard(self, source: str, reason: str) -> None:
+        """Discard a received event that is not in the queue."""
         counted.events(source).discard(reason)
 
     def close(self) -> None:

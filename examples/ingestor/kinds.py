@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 MQTT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 HTTP_PORTS: Final = {"http": 80, "https": 443}
+HOME_ASSISTANT_PORTS: Final = {**HTTP_PORTS, "ws": 80, "wss": 443}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ def _topic(value: str) -> str:
     return value.rstrip("/")
 
 
+def _topics(value: str) -> tuple[str, ...]:
+    return tuple(_topic(part) for part in _parts(value))
+
+
 def _attributes(value: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found = []
     for part in filter(str.strip, value.split(";")):
@@ -58,6 +63,7 @@ TEXT: Final = Kind("TEXT", "any text", str)
 PATH: Final = Kind("FILE", "the path of a file", _path)
 LIST: Final = Kind("LIST", "a list separated by commas", _parts)
 TOPIC: Final = Kind("TOPIC", "a topic without + and #", _topic)
+TOPICS: Final = Kind("TOPICS", "topics without + and #, separated by commas", _topics)
 ATTRIBUTES: Final = Kind(
     "GLOBS", "globs with names of attributes, such as climate.*=temperature,hvac_action;light.*=brightness", _attributes
 )

@@ -58,12 +58,11 @@ def to_point(
 ) -> Point | None:
     """Return the point of an event; None if there is nothing to write, because the store takes no text.
 
-    The domain is the measurement; the entity, its unit and the attributes in `tags` are tags. The state and the named
-    attributes are fields.
+    The domain is the measurement; the entity, its unit and the attributes in `tags` are tags. The state, the
+    event's fields and the named attributes are fields.
     """
-    fields = named_fields({name: event.attributes.get(name) for name in attributes}) | state_fields(
-        event.state, event.domain
-    )
+    named = {**event.fields, **{name: event.attributes.get(name) for name in attributes}}
+    fields = named_fields(named) | state_fields(event.state, event.domain)
     if not text:
         fields = {name: value for name, value in fields.items() if isinstance(value, float)}
     if not fields:

@@ -54,7 +54,7 @@ class Processor:
             return Discarded("filtered")
         if self._seen.is_duplicate(event, time.monotonic()):
             return Discarded("duplicate")
-        if (point := self._transformer.point(event)) is None:
+        if (point := self._transformer.point(self._intake.descriptions.complete(event))) is None:
             return Discarded("unsupported")
         await self._sink.put(point)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from examples.ingestor.dedup import Deduplicator
@@ -18,6 +19,8 @@ from examples.ingestor.text_labels import TextLabels
 from examples.ingestor.topics import Layout
 from examples.ingestor.transformer import Transformer
 from examples.ingestor.websocket import WebSocketSource
+
+LEARNED_WITHIN = 2.0
 
 
 class Source(Protocol):
@@ -44,11 +47,12 @@ class Ingestor:
             settings.batch_seconds,
             overflowed=lambda: self.intake.overflowed,
         )
+        transformer = make_transformer(settings)
         self._processor = Processor(
             self.intake,
             Filter(settings.include, settings.exclude, frozenset(settings.ignore_states)),
-            Deduplicator(settings.dedup_window),
-            make_transformer(settings),
+            Deduplicator(settings.dedup_window, transformer.names),
+            transformer,
             self._sink,
         )
         self.sources = make_sources(settings, self.intake)
@@ -72,7 +76,10 @@ class Ingestor:
             await self._stopping.wait()
             try:
                 async with asyncio.timeout(self._settings.drain_timeout):
-                    await asyncio.wait(sources)
+                    # A source may wait for a dead peer; the received events must not wait with it.
+                    await asyncio.wait(sources, timeout=self._settings.drain_timeout / 2)
+                    for source in sources:
+                        source.cancel()
                     self.intake.close()
                     await asyncio.wait(work)
             except TimeoutError:
@@ -80,7 +87,14 @@ class Ingestor:
                     task.cancel()
 
     async def _process(self) -> None:
-        """Process the events until the intake is closed, then let the sink write the rest."""
+        """Process the events until the intake is closed, then let the sink write the rest.
+
+        With two sources, the first events wait for the attributes of all entities: without its unit, an event of MQTT
+        would start a series of its own.
+        """
+        if len(self.sources) > 1:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.intake.descriptions.learned.wait(), LEARNED_WITHIN)
         await self._processor.run()
         await self._sink.close()
 
@@ -89,10 +103,10 @@ def make_sources(settings: Settings, intake: Intake) -> list[Source]:
     """Return the sources in the settings."""
     sources: list[Source] = []
     if settings.mqtt_url is not None:
-        layout = Layout(settings.mqtt_base, settings.mqtt_discovery)
+        layout = Layout(settings.mqtt_base, settings.mqtt_discovery, settings.mqtt_json)
         sources.append(MqttSource(settings.mqtt_url, layout, settings.mqtt_qos, intake))
     if settings.home_assistant_url is not None:
-        sources.append(WebSocketSource(settings.home_assistant_url, settings.home_assistant_token or "", intake))
+        sources.append(WebSocketSource(settings.home_assistant_url, settings.token or "", intake))
     return sources
 
 

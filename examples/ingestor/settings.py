@@ -11,6 +11,7 @@ from typing import Final
 from examples.ingestor.command_line import CommandLine, SettingsError, setting
 from examples.ingestor.kinds import (
     ATTRIBUTES,
+    HOME_ASSISTANT_PORTS,
     HTTP_PORTS,
     LIST,
     MQTT_PORTS,
@@ -18,16 +19,18 @@ from examples.ingestor.kinds import (
     SWITCH,
     TEXT,
     TOPIC,
+    TOPICS,
     choice,
     seconds,
     several,
     url,
     whole,
 )
-from examples.ingestor.urls import Address
+from examples.ingestor.urls import SUPERVISOR, Address
 
 PREFIX: Final = "INGESTOR_"
 TOKEN: Final = f"{PREFIX}HOME_ASSISTANT_TOKEN"
+SUPERVISOR_TOKEN: Final = "SUPERVISOR_TOKEN"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,20 @@ class Settings:
     )
     mqtt_base: str = setting(TOPIC, "base topic of Home Assistant's mqtt_statestream", default="homeassistant")
     mqtt_discovery: str = setting(TOPIC, "prefix of MQTT discovery", default="homeassistant")
+    mqtt_json: tuple[str, ...] = setting(
+        TOPICS, "prefixes of topics on which devices send JSON: zigbee2mqtt,tele", default=()
+    )
     mqtt_qos: int = setting(whole(0, 2), "MQTT quality of service of the subscription", default=0)
     home_assistant_url: Address | None = setting(
-        url(HTTP_PORTS), "Home Assistant to read from over WebSocket: http[s]://host[:port]", default=None
+        url(HOME_ASSISTANT_PORTS),
+        "Home Assistant to read from over WebSocket: http[s]://host[:port]; http://supervisor/core in an add-on",
+        default=None,
     )
     home_assistant_token: str | None = setting(
         TEXT, "long-lived access token for Home Assistant", default=None, secret=True, variable=TOKEN
+    )
+    supervisor_token: str | None = setting(
+        TEXT, "token for http://supervisor/core in an add-on", default=None, secret=True, variable=SUPERVISOR_TOKEN
     )
     include: tuple[str, ...] = setting(LIST, "entities to take, as globs: light.*,*_power", default=())
     exclude: tuple[str, ...] = setting(LIST, "entities to leave out, as globs", default=())
@@ -89,14 +100,23 @@ class Settings:
         """Check the settings that depend on each other."""
         if self.mqtt_url is None and self.home_assistant_url is None:
             raise SettingsError("there is no source of events; give --mqtt-url, --home-assistant-url or both")
-        if self.home_assistant_url is not None and not self.home_assistant_token:
-            raise SettingsError(f"--home-assistant-url needs an access token; set the variable {TOKEN}")
+        if self.home_assistant_url is not None and not self.token:
+            add_on = f"; in an add-on, homeassistant_api: true in its config.yaml sets {SUPERVISOR_TOKEN}"
+            remedy = f"set the variable {TOKEN}{add_on if self.home_assistant_url.host == SUPERVISOR else ''}"
+            raise SettingsError(f"--home-assistant-url needs an access token; {remedy}")
         stores = [f"--{name}" for name in ("influxdb", "victoriametrics", "file") if getattr(self, name) is not None]
         if len(stores) != 1:
             given = f"{' and '.join(stores)} are given" if stores else "there is no store to write to"
             raise SettingsError(f"{given}; give one of --influxdb, --victoriametrics and --file")
         if self.text_as_label and self.victoriametrics is None:
             raise SettingsError(f"--text-as-label is for --victoriametrics; {stores[0]} stores text as it is")
+
+    @property
+    def token(self) -> str | None:
+        """The token for Home Assistant. Only the Supervisor gets the one that it has given to an add-on."""
+        if self.home_assistant_token or self.home_assistant_url is None:
+            return self.home_assistant_token
+        return self.supervisor_token if self.home_assistant_url.host == SUPERVISOR else None
 
 
 COMMAND_LINE: Final = CommandLine(

@@ -141,8 +141,8 @@ class BatchSink:
         """Count the stored and the rejected points of a batch that the store has answered."""
         if not answer.rejected:
             self._count(batch, "ok", None)
-            for point in batch:
-                counted.lag(point.event.source, self._writer.name).record(point.event.age)
+            for event in (point.event for point in batch if point.event.timed):
+                counted.lag(event.source, self._writer.name).record(event.age)
         elif answer.rejected == len(batch):
             self._count(batch, "error", answer.error_type)
         else:

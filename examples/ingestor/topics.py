@@ -1,44 +1,48 @@
-"""MQTT topics and payloads of Home Assistant: states, attributes, announcements and other messages.
+"""The topics of Home Assistant on an MQTT broker.
 
-There are two layouts, which may share a prefix:
-
-- mqtt_statestream: `<base>/<domain>/<object_id>/state`, and a topic for each attribute beside it. One state change
-  publishes all of them, so only `.../state` is an event; the others count as received bytes, not as events.
-- MQTT discovery: `<prefix>/<component>/[<node>/]<object>/state` with plain text or JSON, and `.../config`, which
-  announces a device and is not an event.
-
-An empty payload clears a retained message on the broker; it is not a state.
+- mqtt_statestream publishes `<base>/<domain>/<object_id>/state`, then `.../last_updated` if its option
+  `publish_timestamps` is on, and a topic for each attribute. Only `.../state` is an event; the others count as received
+  bytes.
+- MQTT discovery announces entities on `<prefix>/<component>/[<node>/]<object>/config`. Their states are on topics that
+  the announcements name (see discovery.py).
+- Devices publish JSON below prefixes that the user names.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import time
+import unicodedata
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from examples.ingestor.event import Event, InvalidEventError, checked_state, nanoseconds
+Kind = Literal["state", "last_updated", "attribute", "config", "broker", "other"]
 
-Kind = Literal["state", "attribute", "config", "other"]
-
-SLUG = re.compile(r"[a-z0-9_]+")
+SLUG: Final = re.compile(r"[a-z0-9_]+")
+DROPPED: Final = "$SYS/broker/publish/messages/dropped"
+"""Mosquitto's number of dropped messages; other brokers have no such topic."""
+COMMANDS: Final = frozenset({"set", "get"})
+"""Last levels of topics on which devices take commands, as with Zigbee2MQTT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The kind of message on a topic. `entity_id` is set for a state; it is empty if the topic names no entity."""
+    """The kind of message on a topic, and the entity that the topic names, empty if it names none.
+
+    `json` means that the payload of a state is JSON; otherwise the payload is the state itself.
+    """
 
     kind: Kind
     entity_id: str = ""
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The topics of Home Assistant: the base topic of mqtt_statestream and the prefix of MQTT discovery."""
+    """The base topic of mqtt_statestream, the prefix of MQTT discovery, and the prefixes of devices that send JSON."""
 
     base: str
     discovery: str
+    json: tuple[str, ...] = ()
 
     @property
     def subscriptions(self) -> list[str]:
@@ -46,29 +50,50 @@ class Layout:
 
         A broker may deliver a message once for each matching subscription.
         """
-        prefixes = {self.base, self.discovery}
+        prefixes = {self.base, self.discovery, *self.json}
         inner = {a for a in prefixes for b in prefixes if a.startswith(f"{b}/")}
         return [f"{prefix}/#" for prefix in sorted(prefixes - inner)]
 
+    def covers(self, topic: str) -> bool:
+        """Return whether the subscriptions include a topic."""
+        return any(topic.startswith(subscription[:-1]) for subscription in self.subscriptions)
+
     def meaning(self, topic: str) -> Meaning:
         """Return the meaning of a topic."""
-        for prefix in sorted({self.base, self.discovery}, key=len, reverse=True):
-            if topic.startswith(f"{prefix}/"):
-                return self._within(prefix, topic[len(prefix) + 1 :].split("/"))
-        return Meaning("other")
-
-    def _within(self, prefix: str, levels: list[str]) -> Meaning:
-        match levels:
+        prefix = max((each for each in self.json if topic.startswith(f"{each}/")), key=len, default=None)
+        match below(self.base, topic):
             case [domain, object_id, "state"]:
-                return Meaning("state", entity_id(domain, object_id))
-            case [_, _, "config"] | [_, _, _, "config"] if prefix == self.discovery:
+                return Meaning("state", entity_id(domain, object_id), json=prefix is not None)
+            case [domain, object_id, "last_updated"]:
+                return Meaning("last_updated", entity_id(domain, object_id))
+        match below(self.discovery, topic):
+            case [_, _, "config"] | [_, _, _, "config"]:
                 return Meaning("config")
-            case [domain, node, object_id, "state"] if prefix == self.discovery:
-                return Meaning("state", entity_id(domain, f"{node}_{object_id}"))
-            case [_, _, _] if prefix == self.base:
+        match below(self.base, topic):
+            case [_, _, _]:
                 return Meaning("attribute")
-            case _:
-                return Meaning("other")
+        if prefix is not None and prefix not in {self.base, self.discovery}:
+            return device(prefix, topic)
+        return Meaning("broker" if topic == DROPPED else "other")
+
+
+def below(prefix: str, topic: str) -> list[str]:
+    """Return the levels of a topic below a prefix; none if the topic is elsewhere."""
+    return topic[len(prefix) + 1 :].split("/") if topic.startswith(f"{prefix}/") else []
+
+
+def device(prefix: str, topic: str) -> Meaning:
+    """Return the meaning of a topic below the prefix of devices that send JSON.
+
+    The last level of the prefix is the domain, the levels below it are the object: `zigbee2mqtt/hall/lamp` is
+    zigbee2mqtt.hall_lamp. A last level `state` is left out, and `set` and `get` are commands.
+    """
+    levels = below(prefix, topic)
+    if levels[-1] in COMMANDS:
+        return Meaning("other")
+    if levels[-1] == "state" and len(levels) > 1:
+        levels.pop()
+    return Meaning("state", entity_id(slug(prefix.rpartition("/")[2]), slug("_".join(levels))), json=True)
 
 
 def entity_id(domain: str, object_id: str) -> str:
@@ -77,31 +102,7 @@ def entity_id(domain: str, object_id: str) -> str:
     return f"{domain}.{object_id}" if SLUG.fullmatch(domain) and SLUG.fullmatch(object_id) else ""
 
 
-def parse(entity: str, payload: bytes) -> Event:
-    """Return the event in a state message; raise InvalidEventError if the message is malformed.
-
-    A JSON object has `state` (or `value`), and may have `attributes` and the time `last_updated` or `last_changed`. Any
-    other text is the state itself; its timestamp is the time of arrival, because mqtt_statestream sends no time.
-    """
-    if not entity:
-        raise InvalidEventError("the topic names no entity")
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidEventError(f"the payload is not UTF-8: {error.reason}") from None
-    if not text.lstrip().startswith("{"):
-        return Event("mqtt", entity, checked_state(text), time.time_ns())
-    return _from_json(entity, text)
-
-
-def _from_json(entity: str, text: str) -> Event:
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidEventError(f"the payload is not valid JSON: {error}") from None
-    state = checked_state(message.get("state", message.get("value")))
-    attributes = message.get("attributes", {})
-    if not isinstance(attributes, dict):
-        raise InvalidEventError("attributes must be a JSON object")
-    timestamp = nanoseconds(message.get("last_updated")) or nanoseconds(message.get("last_changed"))
-    return Event("mqtt", entity, state, timestamp or time.time_ns(), attributes)
+def slug(name: str) -> str:
+    """Return a name as Home Assistant writes it in an entity's id: `Küche 1` is kuche_1."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")

@@ -38,7 +38,7 @@ class Transformer:
     @measured(ingest.TRANSFORM, transformer="line_protocol")
     def point(self, event: Event) -> Point | None:
         """Return the point of an event; None if the store can take none of its values."""
-        point = to_point(event, self._names(event.entity_id), self._tags, text=self._text)
+        point = to_point(event, self.names(event.entity_id), self._tags, text=self._text)
         if self._labels is None:
             return point
         text = None if "value" in state_fields(event.state, event.domain) else label(event.state)
@@ -47,6 +47,6 @@ class Transformer:
             lines.append(line(event.domain, tags, {"state": value}, event.timestamp))
         return Point("\n".join(lines), event.domain, event) if lines else None
 
-    def _names(self, entity_id: str) -> Iterable[str]:
+    def names(self, entity_id: str) -> Iterable[str]:
         """Return the names of the attributes that become fields, each once."""
         return dict.fromkeys(name for glob, names in self._attributes if glob.match(entity_id) for name in names)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import unquote, urlsplit
+
+SUPERVISOR: Final = "supervisor"
+"""The host by which an add-on of Home Assistant reaches the Supervisor, which passes requests on to Home Assistant."""
 
 
 @dataclass(frozen=True, slots=True)

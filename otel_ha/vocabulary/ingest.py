@@ -78,6 +78,12 @@ RECEIVED = Counter(
     description="Events received, whether processed or discarded later.",
     attributes=(SOURCE,),
 )
+RESYNCHRONIZED = Counter(
+    "homeassistant.event.resynchronized",
+    unit="{event}",
+    description="Received events that a resynchronization after a reconnect has found.",
+    attributes=(SOURCE,),
+)
 DISCARDED = Counter(
     "homeassistant.event.discarded",
     unit="{event}",
@@ -190,7 +196,7 @@ QUEUE_AGE = ObservableGauge(
 CONNECTIONS = UpDownCounter(
     "homeassistant.connection.active",
     unit="{connection}",
-    description="Connections that are up.",
+    description="Connections that are up; 0 while there is none.",
     attributes=(CONNECTION,),
     group="operations",
     series=16,
@@ -214,7 +220,15 @@ RECONNECTS = Counter(
 MESSAGE_AGE = ObservableGauge(
     "homeassistant.message.age",
     unit="s",
-    description="Time since the last message from a source; a connection can be up but silent.",
+    description="Time since the last event from a source, or since the start; a connection can be up but silent.",
+    attributes=(SOURCE,),
+    group="operations",
+    series=16,
+)
+BROKER_DROPPED = Counter(
+    "homeassistant.broker.message.dropped",
+    unit="{message}",
+    description="Messages to any of its clients that the broker of a source reports as dropped, since we listen to it.",
     attributes=(SOURCE,),
     group="operations",
     series=16,
@@ -263,6 +277,7 @@ WRITE = Operation(duration=WRITE_DURATION)
 
 CATALOG = Catalog(
     RECEIVED,
+    RESYNCHRONIZED,
     DISCARDED,
     IN_FLIGHT,
     EVENT_DURATION,
@@ -281,6 +296,7 @@ CATALOG = Catalog(
     CONNECTIONS_CLOSED,
     RECONNECTS,
     MESSAGE_AGE,
+    BROKER_DROPPED,
     ERRORS,
     CIRCUIT_BREAKER,
     RETRIES,

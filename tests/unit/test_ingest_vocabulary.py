@@ -9,6 +9,7 @@ from tests.recorded import Recorded
 # The instruments that the design lists, with attributes that distinguish their series.
 LISTED = [
     ("homeassistant.event.received", Counter, {"source"}),
+    ("homeassistant.event.resynchronized", Counter, {"source"}),
     ("homeassistant.event.discarded", Counter, {"source", "reason"}),
     ("homeassistant.event.in_flight", UpDownCounter, {"source", "state"}),
     ("homeassistant.event.process.duration", Histogram, {"source", "outcome", "error_type"}),
@@ -26,6 +27,7 @@ LISTED = [
     ("homeassistant.connection.closed", Counter, {"kind", "reason"}),
     ("homeassistant.connection.reconnects", Counter, {"kind"}),
     ("homeassistant.message.age", ObservableGauge, {"source"}),
+    ("homeassistant.broker.message.dropped", Counter, {"source"}),
     ("homeassistant.errors", Counter, {"component", "error_type", "severity"}),
     ("homeassistant.circuit_breaker.state", ObservableUpDownCounter, {"component", "state"}),
     ("homeassistant.retry.attempts", Counter, {"component", "operation"}),

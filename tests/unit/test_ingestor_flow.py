@@ -1,6 +1,7 @@
 """The accounting of events between their source and their sink."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,11 @@ def account(telemetry: Telemetry) -> Accounting:
 def ingestor(path: Path, **settings: object) -> Ingestor:
     """An ingestor whose broker does not exist; tests put events into its intake."""
     return Ingestor(Settings(mqtt_url=Address("mqtt", "127.0.0.1", 1), file=path / "points", **settings))
+
+
+def lags(telemetry: Telemetry) -> dict[str, float]:
+    found = samples(telemetry.prometheus_text())
+    return {s.name: s.value for s in found if s.name.startswith("homeassistant_event_lag")}
 
 
 async def test_a_full_queue_discards_new_events(telemetry):
@@ -136,13 +142,28 @@ async def test_every_event_is_counted_if_there_is_no_time_to_drain(telemetry, tm
 
 async def test_the_lag_starts_at_the_time_of_the_state(telemetry, tmp_path):
     service = ingestor(tmp_path)
+    service.intake.put(replace(event(0), timed=True))
+    service.stop()
+    await service.run()
+    assert lags(telemetry)["homeassistant_event_lag_seconds_sum"] > 50 * 365 * 86_400
+
+
+async def test_a_state_without_a_time_of_its_own_has_no_lag(telemetry, tmp_path):
+    service = ingestor(tmp_path)
     service.intake.put(event(0))
     service.stop()
     await service.run()
-    lags = {
-        s.name: s.value for s in samples(telemetry.prometheus_text()) if s.name.startswith("homeassistant_event_lag")
-    }
-    assert lags["homeassistant_event_lag_seconds_sum"] > 50 * 365 * 86_400
+    assert dict(account(telemetry).points) == {"ok": 1}
+    assert lags(telemetry) == {}
+
+
+async def test_a_cleared_state_is_filtered_from_any_source(telemetry, tmp_path):
+    service = ingestor(tmp_path)
+    service.intake.put(Event("mqtt", "input_text.a", "", 1))
+    service.intake.put(Event("websocket", "input_text.a", "", 1))
+    service.stop()
+    await service.run()
+    assert dict(account(telemetry).discarded) == {"filtered": 2}
 
 
 async def test_an_event_that_cannot_be_processed_counts_as_an_error_and_the_service_continues(telemetry, tmp_path):
@@ -171,3 +192,40 @@ async def test_every_event_is_counted_if_a_source_fails(telemetry, tmp_path):
     assert (found.received, found.in_flight) == (100, 0)
     assert found.processed["ok"] == found.points.total()
     assert found.discarded["shutdown"] > 0
+
+
+async def test_a_source_that_does_not_end_costs_no_received_event(telemetry, tmp_path):
+    class Stuck:
+        async def run(self, _: asyncio.Event) -> None:
+            await asyncio.Event().wait()
+
+    service = ingestor(tmp_path, drain_timeout=1.0)
+    service.sources = [Stuck()]
+    for number in range(100):
+        service.intake.put(event(number))
+    service.stop()
+    await service.run()
+    assert dict(account(telemetry).points) == {"ok": 100}
+
+
+async def test_an_event_before_the_attributes_of_its_entity_starts_no_second_series(telemetry, tmp_path):
+    class Tells:
+        def __init__(self, intake: Intake) -> None:
+            self.intake = intake
+
+        async def run(self, _: asyncio.Event) -> None:
+            self.intake.put(event(1))
+            await asyncio.sleep(0.05)
+            self.intake.descriptions.describe("sensor.a", {"unit_of_measurement": "W"})
+            self.intake.descriptions.learned.set()
+            self.intake.put(Event("websocket", "sensor.a", "2", 2, {"unit_of_measurement": "W"}, timed=True))
+
+    service = ingestor(tmp_path)
+    service.sources.append(Tells(service.intake))
+    running = asyncio.create_task(service.run())
+    await asyncio.sleep(0.1)
+    service.stop()
+    await running
+    lines = (tmp_path / "points").read_text().splitlines()
+    assert {line.split()[0] for line in lines} == {"sensor,entity_id=a,unit=W"}
+    assert len(lines) == 2

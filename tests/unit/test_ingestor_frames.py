@@ -36,6 +36,15 @@ def test_an_event_has_the_time_of_home_assistant():
     )
 
 
+def test_a_time_of_home_assistant_is_the_sources_own():
+    assert parse(changed()).timed
+    assert not parse(changed(last_updated="soon")).timed
+
+
+def test_a_cleared_state_is_an_event():
+    assert parse(changed(state="")).state == ""
+
+
 def test_an_event_keeps_its_attributes():
     assert parse(changed()).attributes == {"a": 1}
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 
 import aiomqtt
 import pytest
 
 from examples.demo.broker import embedded_broker
+from examples.ingestor import connection
 from examples.ingestor.accounting import Accounting, accounting, samples
 from examples.ingestor.connection import Backoff
 from examples.ingestor.intake import Intake
@@ -18,11 +20,12 @@ from otel_ha import Telemetry
 
 
 @asynccontextmanager
-async def source_at(broker: Address, intake: Intake) -> AsyncIterator[asyncio.Event]:
+async def source_at(broker: Address, intake: Intake, keepalive: int = 60) -> AsyncIterator[asyncio.Event]:
     """Run a source that reconnects quickly. At the end it is stopped, and must end in time."""
     stopping = asyncio.Event()
     layout, backoff = Layout("homeassistant", "homeassistant"), Backoff(first=0.05, limit=0.05)
-    running = asyncio.create_task(MqttSource(broker, layout, 0, intake, backoff=backoff).run(stopping))
+    source = MqttSource(broker, layout, 0, intake, backoff=backoff, keepalive=keepalive)
+    running = asyncio.create_task(source.run(stopping))
     try:
         yield stopping
     finally:
@@ -31,7 +34,7 @@ async def source_at(broker: Address, intake: Intake) -> AsyncIterator[asyncio.Ev
             await running
 
 
-async def publish(broker: Address, *messages: tuple[str, str], retain: bool = False) -> None:
+async def publish(broker: Address, *messages: tuple[str, str | bytes], retain: bool = False) -> None:
     async with aiomqtt.Client(broker.host, broker.port) as client:
         for topic, payload in messages:
             await client.publish(f"homeassistant/{topic}", payload, qos=1, retain=retain)
@@ -59,6 +62,10 @@ def counted(telemetry: Telemetry, name: str, label: str) -> dict[str, float]:
     return {s.labels[label]: s.value for s in samples(telemetry.prometheus_text()) if s.name == name}
 
 
+def bytes_received(telemetry: Telemetry) -> dict[str, float]:
+    return counted(telemetry, "homeassistant_data_received_bytes_total", "homeassistant_data_type")
+
+
 def connected(telemetry: Telemetry) -> bool:
     return counted(telemetry, "homeassistant_connection_active", "homeassistant_connection_kind") == {"mqtt": 1}
 
@@ -74,7 +81,7 @@ async def test_a_live_state_is_an_event_and_attributes_count_only_as_bytes(telem
         await until(lambda: connected(telemetry))
         await publish(broker, ("sensor/a/unit", "12345"), ("sensor/a/config", "{}"), ("sensor/a/state", "21"))
         await until(lambda: account(telemetry).received == 1)
-    assert counted(telemetry, "homeassistant_data_received_bytes_total", "homeassistant_data_type") == {
+    assert bytes_received(telemetry) == {
         "attribute": 5,
         "config": 2,
         "state": 2,
@@ -91,18 +98,10 @@ async def test_retained_states_are_discarded(telemetry):
     assert dict(account(telemetry).discarded) == {"retained": 2}
 
 
-async def test_a_message_that_clears_a_retained_message_is_not_an_event(telemetry):
-    async with embedded_broker() as broker, source_at(broker, Intake(100)):
-        await until(lambda: connected(telemetry))
-        await publish(broker, ("sensor/a/state", ""), ("sensor/a/state", "1"))
-        await until(lambda: account(telemetry).received == 1)
-    assert account(telemetry).discarded.total() == 0
-
-
 async def test_a_malformed_payload_is_discarded_as_invalid(telemetry):
     async with embedded_broker() as broker, source_at(broker, Intake(100)):
         await until(lambda: connected(telemetry))
-        await publish(broker, ("sensor/a/state", '{"state": 2'))
+        await publish(broker, ("sensor/a/state", b"\xff\xfe"))
         await until(lambda: dict(account(telemetry).discarded) == {"invalid": 1})
 
 
@@ -131,6 +130,63 @@ async def test_messages_are_taken_until_the_broker_confirms_the_end(telemetry):
     assert account(telemetry).received == 3
 
 
+def publication(topic: bytes, payload: bytes) -> bytes:
+    """A PUBLISH packet of MQTT 3.1.1."""
+    return bytes([0x30, 2 + len(topic) + len(payload)]) + len(topic).to_bytes(2) + topic + payload
+
+
+@asynccontextmanager
+async def broker_that_sends(
+    packets: bytes, connections: list[int], answers: bytes = b"\x00\x00"
+) -> AsyncIterator[Address]:
+    """A broker that answers each subscription with two codes and then these packets, and lists its connections."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(1)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                header = await reader.readexactly(2)
+                body = await reader.readexactly(header[1])
+                match header[0] >> 4:
+                    case 1:  # CONNECT
+                        writer.write(b"\x20\x02\x00\x00")
+                    case 8:  # SUBSCRIBE
+                        writer.write(b"\x90\x04" + body[:2] + answers + packets)
+                    case 10:  # UNSUBSCRIBE
+                        writer.write(b"\xb0\x02" + body[:2])
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield Address("mqtt", host, port)
+
+
+@pytest.mark.parametrize(
+    "topic", [b"homeassistant/sensor/\xff\xfe/state", b"homeassistant/sensor/\xed\xa0\x80/state", b"a/#", b"a/+/b"]
+)
+async def test_a_message_whose_topic_is_invalid_is_counted_and_the_connection_stays(telemetry, caplog, topic):
+    connections: list[int] = []
+    packets = publication(topic, b"1") * 3 + publication(b"homeassistant/sensor/a/state", b"2")
+    async with broker_that_sends(packets, connections) as broker, source_at(broker, Intake(10)):
+        await until(lambda: account(telemetry).received == 4)
+    assert dict(account(telemetry).discarded) == {"invalid": 3}
+    assert len(connections) == 1
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_a_refused_subscription_ends_the_connection_with_its_topics(telemetry, caplog):
+    async with broker_that_sends(b"", [], answers=b"\x80\x00") as broker, source_at(broker, Intake(10)):
+        await until(lambda: closes(telemetry).get("refused_subscription", 0) > 0)
+    assert "the broker does not let us subscribe to homeassistant/#" in caplog.text
+
+
+async def test_a_refused_number_of_dropped_messages_does_not_matter(telemetry):
+    message = publication(b"homeassistant/sensor/a/state", b"2")
+    async with broker_that_sends(message, [], answers=b"\x00\x80") as broker, source_at(broker, Intake(10)):
+        await until(lambda: account(telemetry).received == 1)
+    assert closes(telemetry) == {"stopped": 1}
+
+
 async def test_a_stopped_source_disconnects_and_counts_the_reason(telemetry):
     async with embedded_broker() as broker, source_at(broker, Intake(1)):
         await until(lambda: connected(telemetry))
@@ -157,3 +213,63 @@ async def test_an_unreachable_broker_is_logged_once(caplog):
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("examples")]
     assert len(lines) == 1
     assert lines[0].startswith("mqtt: cannot connect to mqtt://127.0.0.1:1 (")
+
+
+async def test_a_connection_that_was_never_up_is_reported_as_0(telemetry):
+    MqttSource(Address("mqtt", "127.0.0.1", 1), Layout("homeassistant", "homeassistant"), 0, Intake(1))
+    active = counted(telemetry, "homeassistant_connection_active", "homeassistant_connection_kind")
+    assert active == {"mqtt": 0}
+
+
+@pytest.mark.parametrize(
+    ("topic", "retain", "age"),
+    [("state", False, 0.0), ("state", True, 100.0), ("brightness", False, 100.0), ("config", False, 100.0)],
+)
+async def test_only_live_states_reset_the_age_of_the_last_event(telemetry, monkeypatch, topic, retain, age):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(connection, "time", clock)
+    async with embedded_broker() as broker:
+        await publish(broker, (f"light/a/{topic}", "1"), retain=retain)
+        async with source_at(broker, Intake(100)):
+            clock.now = 100.0
+            await until(lambda: connected(telemetry))
+            if not retain:
+                await publish(broker, (f"light/a/{topic}", "1"))
+            await until(lambda: bool(bytes_received(telemetry)))
+            ages = counted(telemetry, "homeassistant_message_age_seconds", "homeassistant_source")
+            assert ages == {"mqtt": age}
+
+
+async def deaf_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept a connection and a subscription, then answer nothing, as a broker that hangs."""
+    while header := await reader.read(2):
+        body = await reader.readexactly(header[1])
+        match header[0] >> 4:
+            case 1:  # CONNECT
+                writer.write(b"\x20\x02\x00\x00")
+            case 8:  # SUBSCRIBE
+                writer.write(b"\x90\x03" + body[:2] + b"\x00")
+    writer.close()
+
+
+async def test_a_broker_that_does_not_answer_pings_is_lost(telemetry):
+    async with await asyncio.start_server(deaf_broker, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with source_at(Address("mqtt", host, port), Intake(10), keepalive=1):
+            await until(lambda: closes(telemetry) == {"lost": 1})
+            assert not connected(telemetry)
+
+
+@pytest.mark.parametrize(
+    ("payload", "unit"),
+    [('"\\u00b0C"', "°C"), ("%", "%"), ("null", None), ("", None)],
+    ids=["json", "text", "null", "empty"],
+)
+async def test_the_unit_of_a_statestream_belongs_to_its_state(telemetry, payload, unit):
+    intake = Intake(100)
+    async with embedded_broker() as broker, source_at(broker, intake):
+        await until(lambda: connected(telemetry))
+        await publish(broker, ("sensor/a/unit_of_measurement", payload), ("sensor/a/state", "21"))
+        await until(lambda: account(telemetry).received == 1)
+        intake.close()
+        assert [intake.descriptions.complete(event).unit async for event in intake.events()] == [unit]

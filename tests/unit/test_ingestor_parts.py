@@ -34,6 +34,15 @@ def test_a_changed_attribute_is_not_a_duplicate():
     assert [seen.is_duplicate(event(brightness=b), 0.0) for b in (1, 2, 2)] == [False, False, True]
 
 
+def test_a_changed_field_is_not_a_duplicate():
+    seen = Deduplicator(10)
+    assert [seen.is_duplicate(Event("mqtt", "a.b", "", 1, fields={"x": x}), 0.0) for x in (1, 1, 2)] == [
+        False,
+        True,
+        False,
+    ]
+
+
 def test_the_same_state_of_another_entity_is_not_a_duplicate():
     seen = Deduplicator(10.0)
     assert [seen.is_duplicate(event(entity_id=e), 0.0) for e in ("light.a", "light.b")] == [False, False]
@@ -72,6 +81,11 @@ def test_a_glob_matches_the_whole_id():
 def test_an_ignored_state_is_left_out():
     wanted = Filter(ignored_states=frozenset({"unavailable"}))
     assert [wanted.wants(event(s)) for s in ("unavailable", "on")] == [False, True]
+
+
+def test_a_cleared_state_is_left_out_unless_the_event_has_fields():
+    assert not Filter().wants(Event("mqtt", "a.b", "", 1))
+    assert Filter().wants(Event("mqtt", "a.b", "", 1, fields={"x": 1}))
 
 
 def test_delays_double_up_to_the_limit():

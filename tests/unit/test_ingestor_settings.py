@@ -85,6 +85,7 @@ def test_the_log_level_can_be_in_upper_or_lower_case():
         ("--mqtt-url", "broker", "a URL that begins with mqtt:// or mqtts:// and names a host"),
         ("--mqtt-url", "mqtt://broker:x", "a URL that begins with mqtt:// or mqtts:// and names a host"),
         ("--mqtt-base", "home/#", "a topic without + and #"),
+        ("--mqtt-json", "tele,zigbee2mqtt/#", "topics without + and #, separated by commas"),
         ("--file", "", "the path of a file"),
         (
             "--attributes",
@@ -108,9 +109,49 @@ def test_an_error_names_the_variable_that_held_the_value():
     assert refused(DEDUP_WINDOW="x") == "INGESTOR_DEDUP_WINDOW is 'x'; allowed: a number of seconds from 0 to 86400"
 
 
-def test_an_unknown_variable_is_refused_with_a_suggestion():
-    assert refused(BATCHSIZE="3") == "INGESTOR_BATCHSIZE is not a setting; did you mean INGESTOR_BATCH_SIZE?"
-    assert refused(COLOUR="red") == "INGESTOR_COLOUR is not a setting; --help lists the settings"
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("BATCHSIZE", "did you mean INGESTOR_BATCH_SIZE?"), ("COLOUR", "--help lists the settings")]
+)
+def test_an_unknown_variable_is_ignored_and_logged_with_a_suggestion(caplog, name, remedy):
+    assert settings(**{name: "secret"}) == settings()
+    assert caplog.messages == [f"INGESTOR_{name} is not a setting and is ignored; {remedy}"]
+
+
+def test_the_variables_that_kubernetes_sets_for_a_service_are_ignored_in_one_line(caplog):
+    injected = {
+        "PORT": "tcp://10.96.0.12:8080",
+        "SERVICE_HOST": "10.96.0.12",
+        "SERVICE_PORT": "8080",
+        "SERVICE_PORT_HTTP_METRICS": "8080",
+        "PORT_8080_TCP": "tcp://10.96.0.12:8080",
+        "PORT_8080_TCP_PROTO": "tcp",
+        "PORT_8080_TCP_PORT": "8080",
+        "PORT_8080_TCP_ADDR": "10.96.0.12",
+        "MQTT_PORT": "udp://10.96.0.13:1883",
+    }
+    assert settings(**injected, BATCH_SIZE="7").batch_size == 7
+    assert len(caplog.messages) == 1
+    assert [name for name in injected if f"INGESTOR_{name}" not in caplog.text] == []
+    assert "enableServiceLinks: false" in caplog.text
+
+
+def test_a_variable_that_kubernetes_sets_does_not_replace_a_setting_of_the_same_name(caplog):
+    assert demo(PORT="tcp://10.96.0.12:80").port is None
+    assert demo(PORT="9999").port == 9999
+
+
+@pytest.mark.parametrize("space", ["\n", "\r\n", " ", "\t\n"], ids=repr)
+def test_space_around_a_value_is_removed(space):
+    given = settings(
+        "--log-level", f"{space}debug{space}", HOME_ASSISTANT_TOKEN=f"abc{space}", BATCH_SIZE=f"7{space}",
+        HOME_ASSISTANT_URL=f"http://ha:8123{space}",
+    )  # fmt: skip
+    assert (given.token, given.batch_size, given.log_level) == ("abc", 7, "debug")
+    assert given.home_assistant_url == Address("http", "ha", 8123)
+
+
+def test_a_token_of_spaces_counts_as_not_set():
+    assert "needs an access token" in refused("--home-assistant-url", "http://ha:8123", HOME_ASSISTANT_TOKEN=" \n")
 
 
 def test_an_unknown_option_is_refused_without_its_value():
@@ -162,6 +203,36 @@ def test_home_assistant_needs_a_token():
     assert "INGESTOR_HOME_ASSISTANT_TOKEN" in refused("--home-assistant-url", "http://ha:8123")
 
 
+def at_home_assistant(url: str, **tokens: str) -> Settings:
+    return read_settings([*ENOUGH, "--home-assistant-url", url], tokens)
+
+
+def test_an_add_on_uses_the_token_of_the_supervisor():
+    given = at_home_assistant("http://supervisor/core", SUPERVISOR_TOKEN="theirs\n")
+    assert (given.token, given.home_assistant_url) == ("theirs", Address("http", "supervisor", 80, "/core"))
+    assert "theirs" not in repr(given)
+
+
+def test_an_access_token_takes_precedence_over_the_supervisors():
+    tokens = {"SUPERVISOR_TOKEN": "theirs", "INGESTOR_HOME_ASSISTANT_TOKEN": "ours"}
+    assert at_home_assistant("http://supervisor/core", **tokens).token == "ours"
+
+
+def test_the_token_of_the_supervisor_is_sent_to_no_other_host():
+    with pytest.raises(SettingsError, match=r"set the variable INGESTOR_HOME_ASSISTANT_TOKEN$"):
+        at_home_assistant("http://homeassistant:8123", SUPERVISOR_TOKEN="theirs")
+
+
+def test_an_add_on_without_a_token_is_told_how_to_get_one():
+    with pytest.raises(SettingsError, match="homeassistant_api: true"):
+        at_home_assistant("http://supervisor/core")
+
+
+def test_home_assistant_can_be_given_as_a_url_of_websockets():
+    given = at_home_assistant("wss://ha/api/websocket", INGESTOR_HOME_ASSISTANT_TOKEN="x")
+    assert given.home_assistant_url == Address("wss", "ha", 443, "/api/websocket")
+
+
 def test_the_demo_runs_without_any_setting():
     assert (demo().duration, demo().home) == (30.0, True)
 
@@ -207,6 +278,15 @@ def test_help_names_every_setting_within_80_columns(command_line):
 def test_a_users_mistake_ends_the_program_with_one_line_and_exit_code_2(command):
     ended = run(*command)
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1)
+
+
+def test_an_unknown_variable_does_not_end_the_ingestor():
+    ended = run(
+        "examples.ingestor", "--mqtt-url=mqtt://127.0.0.1:1", "--file=/nowhere/points", OTEL_SDK_DISABLED="true",
+        INGESTOR_PORT="tcp://10.96.0.12:8080",
+    )  # fmt: skip
+    assert "INGESTOR_PORT: ignored" in ended.stderr
+    assert "No such file" in ended.stderr
 
 
 def test_a_file_that_cannot_be_opened_ends_the_ingestor_without_a_traceback():

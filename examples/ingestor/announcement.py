@@ -1,0 +1,255 @@
+"""Announcements of MQTT discovery: from a `config` message to the entities that it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from examples.ingestor import value_template
+from examples.ingestor.event import InvalidEventError
+from examples.ingestor.payloads import json_of
+from examples.ingestor.topics import entity_id, slug
+from examples.ingestor.value_template import PLAIN, Template, UnsupportedTemplateError
+
+ABBREVIATIONS: Final = {
+    "act_stat_t": "activity_state_topic",
+    "act_val_tpl": "activity_value_template",
+    "avty": "availability",
+    "avty_mode": "availability_mode",
+    "avty_t": "availability_topic",
+    "avty_tpl": "availability_template",
+    "cmps": "components",
+    "def_ent_id": "default_entity_id",
+    "dev": "device",
+    "dev_cla": "device_class",
+    "mode_stat_t": "mode_state_topic",
+    "mode_stat_tpl": "mode_state_template",
+    "obj_id": "object_id",
+    "p": "platform",
+    "pl_avail": "payload_available",
+    "pl_home": "payload_home",
+    "pl_not_avail": "payload_not_available",
+    "pl_not_home": "payload_not_home",
+    "pl_off": "payload_off",
+    "pl_on": "payload_on",
+    "stat_clsd": "state_closed",
+    "stat_locked": "state_locked",
+    "stat_off": "state_off",
+    "stat_on": "state_on",
+    "stat_open": "state_open",
+    "stat_t": "state_topic",
+    "stat_tpl": "state_template",
+    "stat_unlocked": "state_unlocked",
+    "stat_val_tpl": "state_value_template",
+    "t": "topic",
+    "unit_of_meas": "unit_of_measurement",
+    "val_tpl": "value_template",
+}
+"""The abbreviations of the keys that matter here, as Home Assistant defines them."""
+
+LEFT_OUT: Final = frozenset({"device_automation", "event", "image", "tag", "update"})
+"""Components whose message is not the entity's state."""
+STATES: Final = {
+    "climate": ("mode_state_topic", ("mode_state_template",)),
+    "water_heater": ("mode_state_topic", ("mode_state_template",)),
+    "lawn_mower": ("activity_state_topic", ("activity_value_template",)),
+}
+"""The keys of the state's topic and template, where they are not the usual ones."""
+USUAL: Final = ("state_topic", ("value_template", "state_value_template", "state_template"))
+SWITCHED: Final = frozenset({"binary_sensor", "fan", "humidifier", "light", "siren", "switch"})
+WORDS: Final = (
+    ("on", ("payload_on", "state_on")),
+    ("off", ("payload_off", "state_off")),
+    ("locked", ("state_locked",)),
+    ("unlocked", ("state_unlocked",)),
+    ("open", ("state_open",)),
+    ("closed", ("state_closed",)),
+    ("home", ("payload_home",)),
+    ("not_home", ("payload_not_home",)),
+)
+"""States with the keys that give their payloads; a later key takes precedence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """A topic that says whether entities are available, and the payloads for yes and no."""
+
+    topic: str
+    template: Template
+    yes: str
+    no: str
+
+    def says(self, payload: bytes) -> bool | None:
+        """Return whether a payload means available; None if it means nothing."""
+        try:
+            return {self.no: False, self.yes: True}.get(self.template.render(payload))
+        except InvalidEventError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An announced entity. `fallback_id` is its id if another entity has the same one.
+
+    `words` are the payloads that stand for a state. `template` is None if the announced one is not supported.
+    """
+
+    entity_id: str
+    fallback_id: str
+    state_topic: str
+    template: Template | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    availability: tuple[Availability, ...] = ()
+    availability_mode: str = "latest"
+
+    @property
+    def availability_topics(self) -> set[str]:
+        """The topics that say whether the entity is available."""
+        return {each.topic for each in self.availability}
+
+    def state(self, payload: bytes) -> str:
+        """Return the state in a payload; raise InvalidEventError if it is malformed."""
+        if self.template is None:
+            raise InvalidEventError("the template of the announcement is not supported")
+        text = self.template.render(payload)
+        return self.words.get(text, "unknown" if text == "None" else text)
+
+
+def announced(levels: list[str], payload: bytes) -> tuple[list[Announced], list[str]]:
+    """Return the entities in an announcement, and sentences about the parts that cannot be followed.
+
+    `levels` are those of the topic below the prefix. Raises InvalidEventError if the payload is not a JSON object.
+    """
+    entities: list[Announced] = []
+    problems: list[str] = []
+    for component, path, config in _configs(levels, payload, problems):
+        key, templates = STATES.get(component, USUAL)
+        if component in LEFT_OUT or config.get(key) is None:
+            continue
+        try:
+            entity = _entity(component, path, config, _topic(config, key))
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        try:
+            template = _template(component, config, templates)
+        except UnsupportedTemplateError as error:
+            problems.append(f"{error}; the states of {entity.entity_id} count as invalid")
+            template = None
+        try:
+            availability = _availability(config)
+        except ValueError as error:
+            problems.append(f"{error}; the availability of {entity.entity_id} is ignored")
+            availability = ()
+        entities.append(replace(entity, template=template, availability=availability))
+    return entities, problems
+
+
+def _configs(levels: list[str], payload: bytes, problems: list[str]) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
+    """Yield the component, the ids and the configuration of each entity, without abbreviations.
+
+    The parts of a device share the options of the device.
+    """
+    config = _full(json_of(payload))
+    component, path = levels[0], levels[1:-1]
+    if component != "device":
+        yield component, path, config
+        return
+    parts = config.pop("components", None)
+    if not isinstance(parts, dict):
+        raise InvalidEventError("the announcement of a device needs an object of components")
+    for key, part in parts.items():
+        try:
+            own = _full(part)
+        except InvalidEventError as error:
+            problems.append(f"component {key!r}: {error}")
+            continue
+        component = str(own.pop("platform", ""))
+        if own:  # a component with nothing but its platform is removed
+            yield component, [*path, key], {**config, **own}
+
+
+def _full(config: Any) -> dict[str, Any]:
+    """Return a configuration without abbreviations; raise InvalidEventError if it is not a JSON object."""
+    if not isinstance(config, dict):
+        raise InvalidEventError(f"a configuration must be a JSON object, not {type(config).__name__}")
+    return {ABBREVIATIONS.get(str(key), str(key)): value for key, value in config.items()}
+
+
+def _topic(config: dict[str, Any], key: str, base: object = None) -> str:
+    """Return a topic, in which `~` at either end stands for the base topic; raise ValueError if it is invalid."""
+    topic, base = config.get(key), config.get("~", base)
+    if not isinstance(topic, str) or not topic or set(topic) & set("+#\0"):
+        raise ValueError(f"{key} is {topic!r}; allowed: a topic without + and #")
+    if topic.startswith("~") and isinstance(base, str):
+        topic = base + topic[1:]
+    if topic.endswith("~") and isinstance(base, str):
+        topic = topic[:-1] + base
+    return topic
+
+
+def _template(component: str, config: dict[str, Any], keys: tuple[str, ...]) -> Template:
+    if component == "vacuum" or (component == "light" and config.get("schema") == "json"):
+        return value_template.parse("{{ value_json.state }}")
+    text = next((config[key] for key in keys if config.get(key)), None)
+    return PLAIN if text is None else value_template.parse(str(text))
+
+
+def _entity(component: str, path: list[str], config: dict[str, Any], topic: str) -> Announced:
+    """Return an entity without template and availability; raise ValueError if it cannot have an id."""
+    device = config.get("device")
+    device_name = _full(device).get("name") if isinstance(device, dict) else None
+    name = _name(component, device_name, config)
+    fallback = entity_id(slug(component), slug("_".join(path)))
+    wanted = config.get("default_entity_id") or f"{component}.{config.get('object_id') or name}"
+    domain, _, object_id = str(wanted).partition(".")
+    found = entity_id(domain, slug(object_id)) or fallback
+    if not found:
+        raise ValueError(f"neither the topic nor the name {name!r} makes an entity's id")
+    attributes: dict[str, Any] = {
+        key: config[key] for key in ("unit_of_measurement", "device_class") if config.get(key)
+    }
+    if name:
+        attributes["friendly_name"] = name
+    return Announced(
+        found,
+        fallback or found,
+        topic,
+        words=_words(component, config),
+        attributes=attributes,
+        availability_mode=str(config.get("availability_mode", "latest")),
+    )
+
+
+def _name(component: str, device_name: object, config: dict[str, Any]) -> str:
+    """Return the entity's full name, as Home Assistant forms it: of the device and the entity."""
+    default = str(config.get("device_class") or f"MQTT {component}").replace("_", " ")
+    return " ".join(str(part) for part in (device_name, config.get("name", default)) if part)
+
+
+def _words(component: str, config: dict[str, Any]) -> dict[str, str]:
+    words = {"ON": "on", "OFF": "off"} if component in SWITCHED else {}
+    if component == "lock":
+        words = {"LOCKED": "locked", "UNLOCKED": "unlocked"}
+    own = {str(config[key]): word for word, keys in WORDS for key in keys if config.get(key) is not None}
+    return words | own
+
+
+def _availability(config: dict[str, Any]) -> tuple[Availability, ...]:
+    single = config.get("availability_topic") is not None
+    found = [config] if single else config.get("availability") or []
+    key, template = ("availability_topic", "availability_template") if single else ("topic", "value_template")
+    if not isinstance(found, dict | list):
+        raise InvalidEventError(f"availability is {found!r}; allowed: an object or a list of objects")
+    parts = [_full(part) for part in (found if isinstance(found, list) else [found])]
+    return tuple(
+        Availability(
+            _topic(part, key, config.get("~")),
+            value_template.parse(str(part[template])) if part.get(template) else PLAIN,
+            str(part.get("payload_available", "online")),
+            str(part.get("payload_not_available", "offline")),
+        )
+        for part in parts
+    )
