@@ -10,6 +10,12 @@ from otel_ha.compat.enhanced_collector import (
     get_enhanced_metrics_collector,
     set_enhanced_metrics_collector,
 )
+from otel_ha.compat.metrics_collector import (
+    MetricsCollector,
+    create_metrics_collector,
+    get_metrics_collector,
+    set_metrics_collector,
+)
 from otel_ha.compat.performance_monitor import (
     PerformanceMonitor,
     create_performance_monitor,
@@ -22,22 +28,28 @@ from otel_ha.compat.prometheus_collector import (
     get_prometheus_collector,
     set_prometheus_collector,
 )
+from otel_ha.compat.registry import MetricsRegistry
 from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
 
 __all__ = [
     "BusinessMetrics",
     "EnhancedMetricsCollector",
     "HAIngestorCollector",
+    "MetricsCollector",
+    "MetricsRegistry",
     "PerformanceMetrics",
     "PerformanceMonitor",
     "SystemMetrics",
     "create_enhanced_metrics_collector",
+    "create_metrics_collector",
     "create_performance_monitor",
     "create_prometheus_collector",
     "get_enhanced_metrics_collector",
+    "get_metrics_collector",
     "get_performance_monitor",
     "get_prometheus_collector",
     "set_enhanced_metrics_collector",
+    "set_metrics_collector",
     "set_performance_monitor",
     "set_prometheus_collector",
 ]

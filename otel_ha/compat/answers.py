@@ -1,14 +1,8 @@
-"""Answers of the earlier API, computed from the history: this module counts nothing itself.
-
-Events arrive measured or counted, and a service may use both calls for one event (see otel_ha.compat.events). So for
-each source and domain the larger number wins: it is right if both agree, and if one of them is missing; a sum would
-count twice. Durations without a source come from record_processing_time(), whose event another call counts; they show
-in the total if they outnumber all events that have a source.
-"""
+"""Answers of the earlier API, computed from the history: this module counts nothing itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from statistics import fmean
@@ -17,11 +11,9 @@ from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.errors import UndeclaredError
 from otel_ha.history import BusinessMetrics, History, Interval, PerformanceMetrics, SystemMetrics
 from otel_ha.history.derive import business as business_of
+from otel_ha.history.events import Totals, larger, processed, total_of
 from otel_ha.telemetry import running_telemetry
 from otel_ha.vocabulary import ha_ingestor, ingest
-
-Totals = Callable[..., dict[str, float]]
-"""A function that returns values or increases of an instrument by the values of an attribute, like History.totals."""
 
 MOST = 100
 """The length of the earlier histories, in collections."""
@@ -57,25 +49,6 @@ def business_history(history: History | None) -> Sequence[BusinessMetrics]:
     return history.at_each(lambda span: _with_counted(business_of(span, entities=False), span.of, {}))[-MOST:]
 
 
-def event_counts(history: History | None) -> dict[str, int]:
-    """Return the events processed: "total", each source, domain and entity."""
-    counts = {"total": 0, "mqtt": 0, "websocket": 0}
-    if history is None:
-        return counts
-    by_source, by_domain, total = _events(_totals(history))
-    return {**counts, **_entities(_totals(history)), **by_domain, **by_source, "total": total}
-
-
-def error_counts(history: History | None) -> dict[str, int]:
-    """Return the errors: "total", and each type of error."""
-    counts = {"total": 0, "processing": 0, "connection": 0}
-    if history is None:
-        return counts
-    by_type = _totals(history)(ingest.ERRORS, ingest.ERROR_TYPE)
-    whole = {name: round(number) for name, number in by_type.items() if name}
-    return {**counts, **whole, "total": round(sum(by_type.values()))}
-
-
 def system(history: History | None) -> SystemMetrics:
     """Return the system metrics as of the newest collection."""
     return SystemMetrics() if history is None else history.system()
@@ -87,13 +60,25 @@ def performance(history: History | None) -> PerformanceMetrics:
         return PerformanceMetrics()
     measured, seconds = history.performance(), history.seconds()
     increases = _increases(history)
-    _, _, events = _events(increases)
-    failed = max(_sum(increases, ingest.ERRORS), _sum(increases, ha_ingestor.COUNTED_EVENTS, outcome="error"))
+    events = processed(increases).total
+    failed = max(
+        total_of(increases, ingest.ERRORS),
+        total_of(increases, ha_ingestor.COUNTED_EVENTS, outcome="error"),
+        total_of(increases, ha_ingestor.SOURCE_EVENTS, outcome="error"),
+    )
     return replace(
         measured,
         event_processing_rate=events / seconds if seconds else 0.0,
         error_rate=max(measured.error_rate, min(failed / events, 1.0) if events else 0.0),
     )
+
+
+def rates(history: History | None) -> dict[str, float]:
+    """Return the events per second over the whole history, by source."""
+    seconds = 0.0 if history is None else history.seconds()
+    if history is None or not seconds:
+        return {}
+    return {source: number / seconds for source, number in processed(_increases(history)).by_source.items()}
 
 
 def business(history: History | None) -> BusinessMetrics:
@@ -124,7 +109,7 @@ def _empty_if_undeclared(read: Totals) -> Totals:
 
 
 def _with_counted(measured: BusinessMetrics, of: Totals, by_entity: dict[str, int]) -> BusinessMetrics:
-    by_source, by_domain, total = _events(of)
+    by_source, by_domain, total = processed(of)
     return replace(
         measured,
         total_events_processed=total,
@@ -137,33 +122,10 @@ def _with_counted(measured: BusinessMetrics, of: Totals, by_entity: dict[str, in
     )
 
 
-def _events(of: Totals) -> tuple[dict[str, int], dict[str, int], int]:
-    """Return the events by source, by domain, and in total."""
-    measured, counted = ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS
-    by_source: dict[str, int] = {}
-    by_domain: dict[str, int] = {}
-    for source in filter(None, of(measured, ingest.SOURCE) | of(counted, ingest.SOURCE)):
-        of_source = _larger(of, measured, counted, ingest.DOMAIN, source=source)
-        by_source[source] = sum(of_source.values())
-        for domain, number in of_source.items():
-            by_domain[domain] = by_domain.get(domain, 0) + number
-    by_domain.pop("", None)
-    return by_source, by_domain, max(sum(by_source.values()), round(_sum(of, measured)))
-
-
 def _entities(of: Totals) -> dict[str, int]:
-    found = _larger(of, ingest.ENTITY_EVENTS, ha_ingestor.COUNTED_ENTITY_EVENTS, ingest.ENTITY)
+    found = larger(of, ingest.ENTITY_EVENTS, ha_ingestor.COUNTED_ENTITY_EVENTS, ingest.ENTITY)
     found.pop("", None)
     return found
-
-
-def _larger(of: Totals, measured: Instrument, counted: Instrument, by: Attribute, **where: str) -> dict[str, int]:
-    one, other = of(measured, by, **where), of(counted, by, **where)
-    return {name: round(max(one.get(name, 0), other.get(name, 0))) for name in one | other}
-
-
-def _sum(of: Totals, instrument: Instrument, **where: str) -> float:
-    return sum(of(instrument, **where).values())
 
 
 def _pushed(of: Totals, gauge: Instrument, derived: float) -> float:

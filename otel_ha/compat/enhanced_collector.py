@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 from otel_ha.compat import answers, events, pushed
+from otel_ha.compat.metrics_collector import get_metrics_collector
 from otel_ha.compat.performance_monitor import get_performance_monitor
 from otel_ha.compat.prometheus_collector import get_prometheus_collector
-from otel_ha.compat.running import Instance, ensure, prometheus_text
+from otel_ha.compat.running import Instance, ensure
 from otel_ha.compat.words import outcome_of
 from otel_ha.declare.plain import plain_number
 from otel_ha.telemetry import running_telemetry
@@ -26,15 +27,17 @@ class EnhancedMetricsCollector:
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self.logger = _logger
         self.config = config or {}
         settings = ensure(self.config)
         self.enable_integration = self.config.get("enable_integration", True)
         self.sync_interval = self.config.get("sync_interval", settings.metrics_sync_interval)
         self.enable_auto_sync = self.config.get("enable_auto_sync", True)
+        self.registry = get_metrics_collector()
         self.performance_monitor = get_performance_monitor()
         self.prometheus_collector = get_prometheus_collector()
         self._running = False
-        self._started = time.time()
+        self._start_time = time.time()
 
     async def start(self) -> None:
         """Make sure that telemetry is running."""
@@ -63,31 +66,41 @@ class EnhancedMetricsCollector:
         if took is None:
             return
         self.performance_monitor.keep_time(took * 1e3)
+        self.performance_monitor.note_event(source, domain, entity_id)
+        self.registry.note_event(source, success)
         events.counted(source, domain, entity_id, outcome)
         if plain_number(success) is False:
             events.failed("processing")
+            self.performance_monitor.note_error("processing")
 
     def record_error(self, error_type: str, component: str = "unknown", severity: str = "unknown") -> None:
         """Count an error."""
         events.failed(error_type, component, severity)
+        self.performance_monitor.note_error(error_type)
+        self.registry.note_error(error_type, severity)
 
     def record_circuit_breaker_state(self, state: str, component: str = "unknown") -> None:
         """Set the state of a circuit breaker: closed, half_open or open."""
         pushed.circuit_breaker(state, component)
+        self.registry.note_breaker(component, state)
 
     def record_retry_attempt(self, component: str = "unknown", operation: str = "unknown") -> None:
         """Count a retry."""
         events.retried(component, operation)
+        self.registry.note_retry(component, operation)
 
     def get_comprehensive_metrics(self) -> dict[str, Any]:
         """Return timestamp, registry_metrics, prometheus_metrics, performance_metrics and integration_status.
 
-        registry_metrics is telemetry's summary.
+        registry_metrics is telemetry's summary with that of the registry.
         """
         telemetry = running_telemetry()
         return {
             "timestamp": time.time(),
-            "registry_metrics": dict(telemetry.summary()) if telemetry is not None else {},
+            "registry_metrics": {
+                **(telemetry.summary() if telemetry is not None else {}),
+                **self.registry.get_metrics_summary(),
+            },
             "prometheus_metrics": self.prometheus_collector.get_metrics_summary(),
             "performance_metrics": self.performance_monitor.get_metrics_summary(),
             "integration_status": {
@@ -99,15 +112,16 @@ class EnhancedMetricsCollector:
         }
 
     def export_prometheus_metrics(self) -> str:
-        """Return the text that a scrape returns, with all metrics of telemetry; empty if there is nothing to scrape."""
-        return prometheus_text()
+        """Return the text that a scrape returns, then the earlier names; empty if telemetry does not run."""
+        return self.prometheus_collector.export_metrics()
 
     def get_all_metrics(self) -> dict[str, Any]:
-        """Return ha_ingestor_up, ha_ingestor_uptime_seconds, timestamp, and the items of the collector's summary."""
+        """Return ha_ingestor_up, the uptime and start time in seconds, timestamp, and the collector's summary."""
         now = time.time()
         return {
             "ha_ingestor_up": int(running_telemetry() is not None),
-            "ha_ingestor_uptime_seconds": now - self._started,
+            "ha_ingestor_uptime_seconds": now - self._start_time,
+            "ha_ingestor_start_time_seconds": self._start_time,
             **self.prometheus_collector.get_metrics_summary(),
             "timestamp": now,
         }
@@ -122,6 +136,7 @@ class EnhancedMetricsCollector:
         now = "healthy" if health["status"] == "ok" else health["status"]
         parts = ("registry", "prometheus_collector", "performance_monitor")
         metrics = len(list(self.prometheus_collector.collect()))
+        registered = len(self.registry.registry.get_metric_names())
         return {
             "status": now if self._running else "stopped",
             "components": dict.fromkeys(parts, "inactive" if telemetry is None else "active"),
@@ -130,7 +145,7 @@ class EnhancedMetricsCollector:
                 "auto_sync": self.enable_auto_sync,
                 "last_sync": answers.last_collection(),
             },
-            "metrics_count": {"registry": metrics, "prometheus": metrics},
+            "metrics_count": {"registry": registered, "prometheus": metrics},
             "telemetry": health,
         }
 

@@ -37,13 +37,15 @@ def measured(
     return took
 
 
-def counted(source: object, domain: object, entity: object, outcome: AttributeValue | None = "ok") -> None:
-    """Count an event."""
+def counted(
+    source: object, domain: object, entity: object, outcome: AttributeValue | None = "ok", number: float = 1
+) -> None:
+    """Count events."""
     events, entities = ha_ingestor.COUNTED_EVENTS, ha_ingestor.COUNTED_ENTITY_EVENTS
     of = text(events, "domain", domain)
-    events.add(1, source=_source(events, source), domain=of, outcome=outcome)
+    events.add(number, source=_source(events, source), domain=of, outcome=outcome)
     if (name := entity_name(entities, entity)) is not None:
-        entities.add(1, entity=name, domain=of)
+        entities.add(number, entity=name, domain=of)
 
 
 def _source(on: Synchronous, source: object) -> str:
@@ -65,18 +67,20 @@ def received(bytes_count: object, source: object, data_type: object) -> None:
         data.add(size, source=text(data, "source", source), type=text(data, "type", data_type))
 
 
-def failed(error_type: object, component: object = "", severity: object = "unknown") -> None:
-    """Count an error."""
+def failed(error_type: object, component: object = "", severity: object = "unknown", number: float = 1) -> None:
+    """Count errors."""
     errors = ingest.ERRORS
     errors.add(
-        1,
+        number,
         error_type=text(errors, "error_type", error_type),
         component=text(errors, "component", component),
         severity=word(severity, SEVERITIES),
     )
 
 
-def retried(component: object, operation: object) -> None:
-    """Count a retry."""
+def retried(component: object, operation: object, number: float = 1) -> None:
+    """Count retries."""
     retries = ingest.RETRIES
-    retries.add(1, component=text(retries, "component", component), operation=text(retries, "operation", operation))
+    retries.add(
+        number, component=text(retries, "component", component), operation=text(retries, "operation", operation)
+    )

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from statistics import fmean
 from time import perf_counter
 from typing import Any
 
 import psutil
 
 from otel_ha.compat import answers, events
-from otel_ha.compat.running import Instance, ensure
+from otel_ha.compat.counts import Counts
+from otel_ha.compat.metrics_collector import get_metrics_collector
+from otel_ha.compat.running import Instance, ensure, is_running
 from otel_ha.compat.words import entity_name
-from otel_ha.history import BusinessMetrics, PerformanceMetrics, SystemMetrics
+from otel_ha.declare.plain import plain_text
+from otel_ha.history import BusinessMetrics, History, PerformanceMetrics, SystemMetrics
 from otel_ha.measure.decorator import measured
 from otel_ha.serve.summary.summary import FACTS, GB, system_info
 from otel_ha.vocabulary import ingest
@@ -52,13 +57,17 @@ class PerformanceMonitor:
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self.logger = logging.getLogger("otel_ha.compat")
         self.config = config or {}
         settings = ensure(self.config)
+        self.metrics_collector = get_metrics_collector()
         self.monitoring_interval = settings.monitoring_interval
         self.enable_system_metrics = settings.enable_system_metrics
         self.enable_performance_metrics = settings.enable_performance_metrics
         self.enable_business_metrics = settings.enable_business_metrics
         self._times: deque[float] = deque(maxlen=_MOST_TIMES)
+        self._events = Counts("mqtt", "websocket")
+        self._errors = Counts("processing", "connection")
         self._cpu = CpuUse()
         self._system_info: Mapping[str, Any] | None = None
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -72,19 +81,31 @@ class PerformanceMonitor:
         """Store a processing time that has already been recorded."""
         self._times.append(milliseconds)
 
+    def note_event(self, source: object, domain: object = "", entity: object = "") -> None:
+        """Count an event that has already been recorded."""
+        if is_running():
+            self._events.add(
+                *(plain_text(each) for each in (source, domain)), entity_name(ingest.ENTITY_EVENTS, entity)
+            )
+
+    def note_error(self, error_type: object) -> None:
+        """Count an error that has already been recorded."""
+        if is_running():
+            self._errors.add(plain_text(error_type))
+
     def forget_times(self) -> None:
         """Clear the processing times."""
         self._times.clear()
 
     @property
     def event_counts(self) -> dict[str, int]:
-        """Events processed: "total", each source, domain and, if entity metrics are on, entity; a copy."""
-        return answers.event_counts(answers.collected())
+        """Events that this monitor counted: "total", each source, domain and entity; a copy."""
+        return self._events.copy()
 
     @property
     def error_counts(self) -> dict[str, int]:
-        """Errors: "total", "processing", "connection" and every other type; a copy."""
-        return answers.error_counts(answers.collected())
+        """Errors that this monitor counted: "total", "processing", "connection" and every other type; a copy."""
+        return self._errors.copy()
 
     @property
     def system_metrics_history(self) -> list[SystemMetrics]:
@@ -118,10 +139,12 @@ class PerformanceMonitor:
     def record_event_processed(self, source: str, domain: str = "", entity_id: str = "") -> None:
         """Count an event that was processed."""
         events.counted(source, domain, entity_id)
+        self.note_event(source, domain, entity_id)
 
     def record_error(self, error_type: str) -> None:
         """Count an error."""
         events.failed(error_type)
+        self.note_error(error_type)
 
     async def collect_system_metrics(self) -> SystemMetrics:
         """Return current system metrics; cpu_percent is since the previous call, or since the monitor was created."""
@@ -133,8 +156,21 @@ class PerformanceMonitor:
         return replace(answers.system(history), cpu_percent=self._cpu.percent())
 
     def calculate_performance_metrics(self) -> PerformanceMetrics:
-        """Return performance metrics over the whole history."""
-        return answers.performance(answers.collected())
+        """Return performance metrics over the whole history; durations are exact, over the last 1,000 times."""
+        return self._performance(answers.collected())
+
+    def _performance(self, history: History | None) -> PerformanceMetrics:
+        measured, times = answers.performance(history), sorted(self._times)
+        if history is None or not times:
+            return measured
+        p50, p95, p99 = (times[int(len(times) * share)] for share in (0.5, 0.95, 0.99))
+        return replace(
+            measured,
+            average_processing_time=fmean(times),
+            p50_processing_time=p50,
+            p95_processing_time=p95,
+            p99_processing_time=p99,
+        )
 
     def calculate_business_metrics(self) -> BusinessMetrics:
         """Return business metrics since telemetry started."""
@@ -161,7 +197,7 @@ class PerformanceMonitor:
         history = answers.collected()
         current = {
             "system": answers.system(history),
-            "performance": answers.performance(history),
+            "performance": self._performance(history),
             "business": answers.business(history),
         }
         stored = len(answers.intervals(history))
@@ -187,10 +223,10 @@ class PerformanceMonitor:
             with measured(ingest.EVENT, source="internal", domain="monitoring", entity=name):
                 yield
         except Exception:
-            events.failed("processing")
+            self.record_error("processing")
             raise
         else:
-            events.counted("internal", "monitoring", name or "")
+            self.record_event_processed("internal", "monitoring", name or "")
         finally:
             self._times.append((perf_counter() - started) * 1e3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -11,28 +12,41 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from otel_ha.compat import events, pushed
-from otel_ha.compat.running import Instance, ensure, prometheus_text
-from otel_ha.compat.words import OUTCOMES, amount, text, word
-from otel_ha.declare.instruments import Gauge
+from otel_ha.compat import answers, events, pushed
+from otel_ha.compat.built_in import NAMES
+from otel_ha.compat.earlier_text import RULED, earlier_text
+from otel_ha.compat.labelled import MetricObject, ServiceInfo
+from otel_ha.compat.metrics_collector import get_metrics_collector
+from otel_ha.compat.objects import PERCENT, metric_objects
+from otel_ha.compat.registry_text import text_of
+from otel_ha.compat.running import Instance, ensure, is_running, prometheus_text
+from otel_ha.compat.words import OUTCOMES, word
 from otel_ha.vocabulary import ha_ingestor
-
-_PERCENT = 1e6
-"""Upper limit of a percentage: some tools add up those of all CPUs."""
 
 
 class HAIngestorCollector(Collector):
     """The earlier Prometheus collector, with one method for each metric.
 
-    All metrics of telemetry are registered with `registry` (default: a new one), once per registry.
+    All metrics of telemetry are registered with `registry` (default: a new one), once per registry. Each earlier metric
+    is an attribute as well: ``collector.queue_depth.labels(queue_name="ingest").set(3)``.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         ensure({})
+        self.logger = logging.getLogger("otel_ha.compat")
+        self.service_info = ServiceInfo()
+        self._objects = metric_objects()
         self.registry = registry if registry is not None else CollectorRegistry()
         if self.registry not in _collected:
             _collected.add(self.registry)
             self.registry.register(self)
+
+    def __getattr__(self, name: str) -> MetricObject:
+        """Return an earlier metric object."""
+        found: MetricObject | None = self.__dict__.get("_objects", {}).get(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return found
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: the metrics are not known in advance."""
@@ -57,10 +71,10 @@ class HAIngestorCollector(Collector):
         interface: str = "default",
     ) -> None:
         """Set readings of a machine; those of disks and network are the machine's own totals."""
-        _set(ha_ingestor.CPU, cpu_percent, _PERCENT, host=hostname)
-        _set(ha_ingestor.MEMORY, memory_percent, _PERCENT, host=hostname)
-        _set(ha_ingestor.MEMORY_USED, memory_used_bytes, host=hostname)
-        _set(ha_ingestor.FILESYSTEM, disk_usage_percent, _PERCENT, host=hostname, mountpoint=mountpoint)
+        pushed.reading(ha_ingestor.CPU, cpu_percent, PERCENT, host=hostname)
+        pushed.reading(ha_ingestor.MEMORY, memory_percent, PERCENT, host=hostname)
+        pushed.reading(ha_ingestor.MEMORY_USED, memory_used_bytes, host=hostname)
+        pushed.reading(ha_ingestor.FILESYSTEM, disk_usage_percent, PERCENT, host=hostname, mountpoint=mountpoint)
         pushed.disk_io(disk_io_read_bytes, host=hostname, direction="read")
         pushed.disk_io(disk_io_write_bytes, host=hostname, direction="write")
         pushed.network_io(network_io_sent_bytes, host=hostname, interface=interface, direction="transmit")
@@ -74,7 +88,7 @@ class HAIngestorCollector(Collector):
 
     def update_event_processing_rate(self, rate: float, source: str = "unknown") -> None:
         """Set a rate, in events per second."""
-        _set(ha_ingestor.EVENT_RATE, rate, source=source)
+        pushed.reading(ha_ingestor.EVENT_RATE, rate, source=source)
 
     def update_queue_depth(self, depth: int, queue_name: str = "default") -> None:
         """Set the depth of a queue."""
@@ -102,15 +116,15 @@ class HAIngestorCollector(Collector):
 
     def update_deduplication_rate(self, rate: float, source: str = "unknown") -> None:
         """Set the share of events that were duplicates, from 0 to 1."""
-        _set(ha_ingestor.DEDUPLICATION, rate, 1, source=source)
+        pushed.reading(ha_ingestor.DEDUPLICATION, rate, 1, source=source)
 
     def update_filter_efficiency(self, efficiency: float, filter_type: str = "unknown") -> None:
         """Set the efficiency of a filter, from 0 to 1."""
-        _set(ha_ingestor.FILTER_EFFICIENCY, efficiency, 1, filter=filter_type)
+        pushed.reading(ha_ingestor.FILTER_EFFICIENCY, efficiency, 1, filter=filter_type)
 
     def update_transformation_success_rate(self, rate: float, transformer_type: str = "unknown") -> None:
         """Set the share of transformations that succeeded, from 0 to 1."""
-        _set(ha_ingestor.TRANSFORM_SUCCESS, rate, 1, transformer=transformer_type)
+        pushed.reading(ha_ingestor.TRANSFORM_SUCCESS, rate, 1, transformer=transformer_type)
 
     def increment_errors(
         self, error_type: str = "unknown", component: str = "unknown", severity: str = "unknown"
@@ -127,8 +141,20 @@ class HAIngestorCollector(Collector):
         events.retried(component, operation)
 
     def export_metrics(self) -> str:
-        """Return the text that a scrape returns, with all metrics of telemetry; empty if there is nothing to scrape."""
-        return prometheus_text()
+        """Return the text that a scrape returns, then the earlier names; empty if telemetry does not run.
+
+        Without the exporter prometheus, it has only the names of the metrics collector.
+        """
+        if not is_running():
+            return ""
+        answers.collected()
+        scraped = prometheus_text()
+        earlier = earlier_text(scraped, self.service_info.labels) if scraped else ""
+        registry = get_metrics_collector()
+        registry.update_uptime()
+        known = RULED if scraped else frozenset[str]()
+        ours = [each for name, each in registry.registry.get_all_metrics().items() if name in NAMES - known]
+        return f"{scraped}{earlier}{text_of(ours)}"
 
     def get_metrics_summary(self) -> dict[str, Any]:
         """Return registry, metrics_count, and metrics: the type, help and samples of each."""
@@ -138,12 +164,6 @@ class HAIngestorCollector(Collector):
 
 _collected: weakref.WeakSet[CollectorRegistry] = weakref.WeakSet()
 """The registries with which the metrics of telemetry are registered."""
-
-
-def _set(gauge: Gauge, value: object, most: float | None = None, **of: object) -> None:
-    on = {} if most is None else {"most": most}
-    if (number := amount(gauge, "a value", value, **on)) is not None:
-        gauge.set(number, **{keyword: text(gauge, keyword, name) for keyword, name in of.items()})
 
 
 def _described(metric: Metric) -> dict[str, Any]:

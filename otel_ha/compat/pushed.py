@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.words import amount, breaker_state, report, text
-from otel_ha.declare.instruments import Observable, state_set
+from otel_ha.declare.instruments import Gauge, Observable, state_set
 from otel_ha.declare.keys import Key, key_of
 from otel_ha.declare.ports import Attributes, Observer, Observing, Point, Recorder
 from otel_ha.vocabulary import ha_ingestor, ingest
@@ -39,6 +39,15 @@ class Pushed:
             readings[key] = points
         else:
             report(self.instrument, "series_exceeded", _exceeded(len(readings)))
+
+    def put_if_alone(self, series: Attributes, points: list[Point]) -> None:
+        """Replace the points of a series; if the service observes the instrument itself, give them up instead."""
+        observer = self.instrument.recorder
+        readings = {} if observer is None else self._of(observer)
+        if getattr(observer, "number", 1) > 1:
+            readings.pop(key_of(series), None)
+        else:
+            self.put(series, points)
 
     def _of(self, observer: Observer) -> _Readings:
         mine: _Readings = {}
@@ -90,12 +99,27 @@ _network_io = Pushed(ha_ingestor.NETWORK_IO)
 _connections = Level()
 
 
+def reading(gauge: Gauge, value: object, most: float | None = None, **of: object) -> None:
+    """Set a gauge of the vocabulary for calls of the earlier API, to a value from 0 to `most`."""
+    limit = {} if most is None else {"most": most}
+    if (number := amount(gauge, "a value", value, **limit)) is not None:
+        gauge.set(number, **{keyword: text(gauge, keyword, name) for keyword, name in of.items()})
+
+
 def queue_depth(depth: object, queue: object) -> None:
     """Set the depth of a queue."""
     on = ingest.QUEUE_SIZE
     if (size := amount(on, "a depth", depth)) is not None:
         of: Attributes = {"queue": text(on, "queue", queue)}
         _queues.put(of, [(size, of)])
+
+
+def pipeline_queue_size(size: object) -> None:
+    """Set the size of the pipeline's queue, unless the service observes its queues itself."""
+    on = ingest.QUEUE_SIZE
+    if (items := amount(on, "a size", size)) is not None:
+        of: Attributes = {"queue": "pipeline"}
+        _queues.put_if_alone(of, [(items, of)])
 
 
 def active_connections(number: object, kind: object) -> None:

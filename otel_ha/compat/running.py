@@ -74,6 +74,19 @@ def _warn_of_ignored_settings(asked: MonitoringSettings, running: Telemetry) -> 
         )
 
 
+def is_running() -> bool:
+    """Whether telemetry records."""
+    telemetry = running_telemetry()
+    return telemetry is not None and telemetry.pipeline is not None
+
+
+def report(name: str, reason: str, message: str) -> None:
+    """Count a problem with a metric that the caller named, while telemetry runs; the first of its kind is logged."""
+    telemetry = running_telemetry()
+    if telemetry is not None and (pipeline := telemetry.pipeline) is not None:
+        pipeline.report(name, reason, message)
+
+
 def prometheus_text() -> str:
     """Return the text that a scrape returns; empty if there is nothing to scrape, or in a handler during a scrape."""
     telemetry = running_telemetry()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from otel_ha.config.parsing import BOOLEAN, seconds
-from otel_ha.config.settings import ARGUMENT, DEFAULT, Settings, setting, settings
+from otel_ha.config.settings import ARGUMENT, DEFAULT, Settings, environment, setting, settings
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.errors import ConfigError
 
+_logger = logging.getLogger("otel_ha.compat")
+
+_ENV_FILE: Final = ".env"
 _DAY: Final = 86_400.0
 
 
@@ -19,9 +25,10 @@ def _old(kind: Any, name: str, **known: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringSettings(Settings):
-    """The earlier settings; an argument beats the variable (the name in capitals), and the variable beats the default.
+    """The earlier settings; an argument beats the variable, and the variable beats the default.
 
-    Raises ConfigError for a wrong value, as TelemetryConfig does.
+    As in the earlier system, a variable may be written in any case, and one in the file .env of the working directory
+    counts unless the environment has it. Raises ConfigError for a wrong value, as TelemetryConfig does.
     """
 
     prefix: ClassVar[str] = "HA_INGESTOR_"  # no variable has it, so that none is reported as unknown
@@ -54,7 +61,9 @@ class MonitoringSettings(Settings):
     @classmethod
     def of(cls, config: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> MonitoringSettings:
         """Return the settings of an earlier configuration; other keys are ignored."""
-        return cls(environ=environ, **{name: config[name] for name in settings(cls) if name in config})
+        return cls(
+            environ=earlier_variables(environ), **{name: config[name] for name in settings(cls) if name in config}
+        )
 
     def given(self) -> Mapping[str, Any]:
         """Return the settings given as arguments whose value is unchanged today, by today's names."""
@@ -73,6 +82,34 @@ class MonitoringSettings(Settings):
     def _applies(self, name: str, now: str, today: TelemetryConfig) -> bool:
         source = self.sources[name]
         return source == ARGUMENT or (source != DEFAULT and today.sources[now] == DEFAULT)
+
+
+def earlier_variables(environ: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the variables of the earlier settings that are set, by their names in capitals.
+
+    `environ` is the environment (the process's own if None). The file .env counts only with the process's own.
+    """
+    known = {name for one in settings(MonitoringSettings).values() for name in one.variables}
+    below = _of_file() if environ is None else {}
+    process = os.environ if environ is None else environ
+    found: dict[str, str] = {}
+    for variables in (below, process):
+        # Names in capitals last: of two spellings in one place, they win.
+        for name in sorted(variables, reverse=True):
+            if name.upper() in known and variables[name].strip():
+                found[name.upper()] = variables[name]
+    return found
+
+
+def _of_file() -> Mapping[str, str]:
+    path = os.path.abspath(_ENV_FILE)  # noqa: PTH100 - for a message; the working directory may be gone
+    if not os.path.isfile(path):  # noqa: PTH113 - as above
+        return {}
+    try:
+        return environment({}, path)
+    except ConfigError as error:
+        _logger.warning("the earlier settings in %s are not used: %s", path, error)
+        return {}
 
 
 _NOW: Final[Mapping[str, Sequence[str]]] = {

@@ -35,9 +35,12 @@ WRITTEN: Final[Meanings] = {**OUTCOMES, "unknown": "ok"}
 """The outcome of points by their earlier status; points of unknown status count as written."""
 
 SEVERITIES: Final[Meanings] = {
+    "low": "warning",
     "warn": "warning",
     "warning": "warning",
+    "medium": "error",
     "error": "error",
+    "high": "error",
     "critical": "critical",
     "fatal": "critical",
     "unknown": None,
@@ -86,6 +89,8 @@ def word(value: object, meanings: Meanings) -> AttributeValue | None:
     """Return the meaning of a word, or an unknown word itself: its attribute is a closed set, which reports it."""
     name = plain_text(value)
     spelt = plain_number(value) if name is None else name.strip().lower()
+    if isinstance(spelt, float) and spelt.is_integer():  # prometheus_client's gauges are floats
+        spelt = int(spelt)
     if isinstance(spelt, str | int) and not isinstance(spelt, bool) and spelt in meanings:
         return meanings[spelt]
     return "None" if value is None else value  # type: ignore[return-value]  # the attribute rejects a value of any type

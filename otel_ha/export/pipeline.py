@@ -121,11 +121,16 @@ class Pipeline:
 
     def disconnect(self) -> None:
         """Make the declarations inert."""
+        self.gate.before_collection()  # what still waits for the last collection
         disconnect(each for each in self._catalog if isinstance(each, Observable | Synchronous))
 
     def adopt(self, parent: Pipeline) -> None:
         """Continue to observe the sources that the parent of this forked process observed."""
         self.recorders.adopt(parent.recorders)
+
+    def report(self, name: str, reason: str, message: str) -> None:
+        """Count a problem with a metric that has no declaration; the first one of its kind is logged."""
+        self._shared.problems.report_by_name(name, reason, message)
 
     def load(self) -> None:
         """Import the modules that the first push would import."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.declare.ports import AttributeValue
+from otel_ha.history import events
 from otel_ha.history.distribution import Distribution
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.history.store import Store
@@ -97,7 +98,7 @@ def performance(span: Span) -> PerformanceMetrics:
 
 def business(span: Span, *, entities: bool = True) -> BusinessMetrics:
     """Return the business metrics of a span; events by entity, perhaps thousands, only with `entities`."""
-    received = span.total(ingest.RECEIVED)
+    received = events.received(span.of)
     transformed = span.total(ingest.TRANSFORM_DURATION)
     return BusinessMetrics(
         total_events_processed=round(span.total(ingest.EVENT_DURATION)),

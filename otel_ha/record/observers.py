@@ -58,6 +58,11 @@ class Observers:
 
         return Observing(stop)
 
+    @property
+    def number(self) -> int:
+        """The number of sources."""
+        return len(self._sources)
+
     def adopt(self, other: Observers) -> None:
         """Continue with the sources of another one: in a forked child, the parent's."""
         self._sources = other._sources

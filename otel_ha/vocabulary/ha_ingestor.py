@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Attribute, Counter, Gauge, ObservableCounter
-from otel_ha.vocabulary.ingest import DOMAIN, ENTITY, OUTCOME, SOURCE, TRANSFORMER
+from otel_ha.vocabulary.ingest import CONNECTION, DOMAIN, ENTITY, OUTCOME, SOURCE, TRANSFORMER
 from otel_ha.vocabulary.runtime import DISK_DIRECTION, INTERFACE, MOUNTPOINT, NETWORK_DIRECTION
 
 HOST = Attribute("host.name", "The machine that the caller measured.", keyword="host", budget=16)
@@ -21,6 +21,21 @@ COUNTED_EVENTS = Counter(
     description="Events that the caller counted without a duration; they may have been measured as well.",
     attributes=(SOURCE, DOMAIN, OUTCOME),
     series=500,
+)
+SOURCE_EVENTS = Counter(
+    "homeassistant.compat.source.events",
+    unit="{event}",
+    description="Events that the caller counted by source alone; they may have been measured or counted as well.",
+    attributes=(SOURCE, OUTCOME),
+    series=64,
+)
+CONNECTION_ERRORS = Counter(
+    "homeassistant.compat.connection.errors",
+    unit="{error}",
+    description="Errors of connections, as reported by the caller.",
+    attributes=(CONNECTION,),
+    group="operations",
+    series=16,
 )
 COUNTED_ENTITY_EVENTS = Counter(
     "homeassistant.compat.entity.events",
@@ -111,6 +126,8 @@ NETWORK_IO = ObservableCounter(
 
 CATALOG = Catalog(
     COUNTED_EVENTS,
+    SOURCE_EVENTS,
+    CONNECTION_ERRORS,
     COUNTED_ENTITY_EVENTS,
     EVENT_RATE,
     DEDUPLICATION,

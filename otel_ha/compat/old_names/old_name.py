@@ -27,3 +27,5 @@ class OldName:
     derived: Sequence[Instrument] = ()
     series: Mapping[str, str]
     prefer: str = ""
+    is_registered: bool = False
+    """Whether the name is one of the 49 of the metrics collector, and not one of the Prometheus collector's."""

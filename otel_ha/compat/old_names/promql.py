@@ -54,11 +54,7 @@ def pushed_or(pushed: str, derived: str) -> str:
 
 def larger(*expressions: str, labels: Labels, drop: Sequence[Attribute]) -> str:
     """Return the larger of series that may count the same events."""
-    ways = (
-        f'label_replace({renamed(expression, labels, *drop)}, "way", "{way}", "", "")'
-        for way, expression in enumerate(expressions)
-    )
-    return "max without (way) (\n{}\n)".format("\nor\n".join(ways))
+    return larger_of(*(renamed(expression, labels, *drop) for expression in expressions))
 
 
 def whole_of(counted: str, measured: str, *, labels: Labels, apart: str, drop: Sequence[Attribute]) -> str:
@@ -74,6 +70,27 @@ def whole_of(counted: str, measured: str, *, labels: Labels, apart: str, drop: S
         f"(\n{renamed(counted, labels, *drop)}\nunless ignoring ({apart})\n({all_measured}\n> {all_counted})\n)\n"
         f"or ignoring ({apart})\n{renamed(measured, labels, *drop)}"
     )
+
+
+def or_by_source(expression: str, by_source: str) -> str:
+    """Return series, and for a source that has none, those that are counted by source alone."""
+    return f"{expression}\nor on (job, instance, via, source)\n{by_source}"
+
+
+def larger_of(*series: str) -> str:
+    """Return the larger of series that have the same labels."""
+    ways = (f'label_replace({each}, "way", "{way}", "", "")' for way, each in enumerate(series))
+    return "max without (way) (\n{}\n)".format("\nor\n".join(ways))
+
+
+def plus(series: str, more: str) -> str:
+    """Return the sum of two series with the same labels, of which the second one may be missing."""
+    return f"({series}\n+ ({more} or 0 * {series}))"
+
+
+def excess(series: str, over: str) -> str:
+    """Return by how much a series is larger than another one, which may be missing; at least 0."""
+    return f"clamp_min({series} - ({over} or 0 * {series}), 0)"
 
 
 def share(part: str, whole: str) -> str:

@@ -7,6 +7,7 @@ from textwrap import indent
 
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.old_names.table import OLD_NAMES
+from otel_ha.compat.old_names.work import STEPS
 
 __all__ = ["render_rules"]
 
@@ -29,6 +30,12 @@ def render_rules() -> str:
 
 
 def _rules() -> Iterator[str]:
+    for name, expression in STEPS.items():
+        yield _rule(name, expression)
     for old in OLD_NAMES:
         for part, expression in old.series.items():
-            yield f"      - record: {PREFIX}{old.name}{part}\n        expr: |\n{indent(expression, ' ' * 10)}\n"
+            yield _rule(f"{PREFIX}{old.name}{part}", expression)
+
+
+def _rule(name: str, expression: str) -> str:
+    return f"      - record: {name}\n        expr: |\n{indent(expression, ' ' * 10)}\n"

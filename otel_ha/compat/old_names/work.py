@@ -6,14 +6,44 @@ from typing import Final
 
 from otel_ha.compat.old_names import promql
 from otel_ha.compat.old_names.old_name import OldName
-from otel_ha.compat.old_names.promql import larger, pushed_or, rate, renamed, whole_of
+from otel_ha.compat.old_names.promql import larger, larger_of, pushed_or, rate, renamed, whole_of
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 _BY_SOURCE: Final = {"source": ingest.SOURCE}
 _BY_EVENT: Final = {"source": ingest.SOURCE, "domain": ingest.DOMAIN}
 _PROCESSED: Final = f'{ingest.EVENT_DURATION.prometheus_name}_count{{{ingest.SOURCE.prometheus_label}!=""}}'
 _COUNTED: Final = ha_ingestor.COUNTED_EVENTS.prometheus_name
-_RECEIVED: Final = rate(ingest.RECEIVED.prometheus_name)
+_ENDED: Final = (ingest.OUTCOME, ingest.ERROR_TYPE)
+_EVENTS: Final = "homeassistant:compat_events:rate5m"
+_UNMEASURED: Final = "homeassistant:compat_unmeasured_events:rate5m"
+_OF_SOURCES: Final = renamed(rate(ingest.RECEIVED.prometheus_name), _BY_SOURCE)
+_WITHOUT_SOURCE: Final = promql.sum_without(
+    "source",
+    renamed(
+        rate(f'{ingest.EVENT_DURATION.prometheus_name}_count{{{ingest.SOURCE.prometheus_label}=""}}'),
+        _BY_SOURCE,
+        ingest.DOMAIN,
+        *_ENDED,
+    ),
+)
+
+STEPS: Final = {
+    _EVENTS: larger_of(
+        promql.sum_without("domain", larger(rate(_PROCESSED), rate(_COUNTED), labels=_BY_EVENT, drop=_ENDED)),
+        renamed(rate(ha_ingestor.SOURCE_EVENTS.prometheus_name), _BY_SOURCE, ingest.OUTCOME),
+    ),
+    _UNMEASURED: promql.excess(_EVENTS, renamed(rate(_PROCESSED), _BY_SOURCE, ingest.DOMAIN, *_ENDED)),
+}
+"""Rules that others read: the rates, by source, of events, each one once, and of those that were only counted."""
+
+_RECEIVED: Final = promql.plus(_OF_SOURCES, _UNMEASURED)
+"""The rate of events received by source: those that telemetry received, and those that were only counted."""
+
+_RECEIVED_IN_ALL: Final = promql.plus(
+    promql.sum_without("source", _OF_SOURCES),
+    promql.excess(promql.sum_without("source", _UNMEASURED), _WITHOUT_SOURCE),
+)
+"""The same of all sources: events without a source may be those that were counted with one."""
 
 
 def _discarded(reason: str) -> str:
@@ -25,6 +55,7 @@ _TIMED: Final = (
     "PerformanceMonitor.monitor_operation",
     "HAIngestorCollector.observe_event_processing",
     "EnhancedMetricsCollector.record_event_processing",
+    "MetricsCollector.record_pipeline_processing_time",
 )
 _COUNTING: Final = (
     "PerformanceMonitor.record_event_processed",
@@ -50,16 +81,11 @@ WORK: Final = (
         labels=("source",),
         calls=("HAIngestorCollector.update_event_processing_rate",),
         recorded=(ha_ingestor.EVENT_RATE,),
-        derived=(ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS),
+        derived=(ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS, ha_ingestor.SOURCE_EVENTS),
         series={
             "": pushed_or(
                 renamed(ha_ingestor.EVENT_RATE.prometheus_name, _BY_SOURCE),
-                promql.sum_without(
-                    "domain",
-                    larger(
-                        rate(_PROCESSED), rate(_COUNTED), labels=_BY_EVENT, drop=(ingest.OUTCOME, ingest.ERROR_TYPE)
-                    ),
-                ),
+                _EVENTS,
             )
         },
         prefer="`rate()` of the count of the duration, over any window",
@@ -67,7 +93,7 @@ WORK: Final = (
     OldName(
         name="queue_depth",
         labels=("queue_name",),
-        calls=("HAIngestorCollector.update_queue_depth",),
+        calls=("HAIngestorCollector.update_queue_depth", "MetricsCollector.record_pipeline_queue_size"),
         recorded=(ingest.QUEUE_SIZE,),
         series={"": renamed(ingest.QUEUE_SIZE.prometheus_name, {"queue_name": ingest.QUEUE})},
         prefer="`ingest.QUEUE_SIZE.observe(queue.qsize, queue=…)`: read at every collection, not only when pushed",
@@ -75,7 +101,10 @@ WORK: Final = (
     OldName(
         name="active_connections",
         labels=("connection_type",),
-        calls=("HAIngestorCollector.update_active_connections",),
+        calls=(
+            "HAIngestorCollector.update_active_connections",
+            "MetricsCollector.record_client_connection_status",
+        ),
         recorded=(ingest.CONNECTIONS,),
         series={"": renamed(ingest.CONNECTIONS.prometheus_name, {"connection_type": ingest.CONNECTION})},
         prefer="the new name",
@@ -85,14 +114,17 @@ WORK: Final = (
         labels=("source", "domain", "status"),
         calls=_COUNTING,
         recorded=(ha_ingestor.COUNTED_EVENTS,),
-        derived=(ingest.EVENT_DURATION,),
+        derived=(ingest.EVENT_DURATION, ha_ingestor.SOURCE_EVENTS),
         series={
-            "": whole_of(
-                _COUNTED,
-                _PROCESSED,
-                labels={**_BY_EVENT, "status": ingest.OUTCOME},
-                apart="status",
-                drop=(ingest.ERROR_TYPE,),
+            "": promql.or_by_source(
+                whole_of(
+                    _COUNTED,
+                    _PROCESSED,
+                    labels={**_BY_EVENT, "status": ingest.OUTCOME},
+                    apart="status",
+                    drop=(ingest.ERROR_TYPE,),
+                ),
+                renamed(ha_ingestor.SOURCE_EVENTS.prometheus_name, {**_BY_SOURCE, "status": ingest.OUTCOME}),
             )
         },
         prefer="the count of the duration. By entity: `homeassistant_entity_events_total`",
@@ -100,7 +132,7 @@ WORK: Final = (
     OldName(
         name="data_points_written_total",
         labels=("measurement", "status"),
-        calls=("HAIngestorCollector.increment_data_points_written",),
+        calls=("HAIngestorCollector.increment_data_points_written", "MetricsCollector.record_influxdb_write"),
         recorded=(ingest.POINTS_WRITTEN,),
         series={
             "": renamed(
@@ -129,9 +161,7 @@ WORK: Final = (
         series={
             "": pushed_or(
                 renamed(ha_ingestor.DEDUPLICATION.prometheus_name, _BY_SOURCE),
-                promql.share(
-                    renamed(_discarded("duplicate"), _BY_SOURCE, ingest.REASON), renamed(_RECEIVED, _BY_SOURCE)
-                ),
+                promql.share(renamed(_discarded("duplicate"), _BY_SOURCE, ingest.REASON), _RECEIVED),
             )
         },
         prefer='the derived ratio, once the service calls `event.discard("duplicate")`',
@@ -147,7 +177,7 @@ WORK: Final = (
                 renamed(ha_ingestor.FILTER_EFFICIENCY.prometheus_name, {"filter_type": ha_ingestor.FILTER}),
                 promql.share(
                     renamed(_discarded("filtered"), {}, ingest.REASON, ingest.SOURCE),
-                    renamed(_RECEIVED, {}, ingest.SOURCE),
+                    _RECEIVED_IN_ALL,
                 ),
             )
         },
@@ -184,6 +214,7 @@ WORK: Final = (
             "PerformanceMonitor.record_error",
             "HAIngestorCollector.increment_errors",
             "EnhancedMetricsCollector.record_error",
+            "MetricsCollector.record_error",
             "EnhancedMetricsCollector.record_event_processing",
             "PerformanceMonitor.monitor_operation",
         ),
@@ -202,6 +233,8 @@ WORK: Final = (
         calls=(
             "HAIngestorCollector.update_circuit_breaker_state",
             "EnhancedMetricsCollector.record_circuit_breaker_state",
+            "MetricsCollector.record_circuit_breaker_state",
+            "MetricsCollector.record_influxdb_circuit_breaker_state",
         ),
         recorded=(ingest.CIRCUIT_BREAKER,),
         series={
@@ -217,6 +250,8 @@ WORK: Final = (
         calls=(
             "HAIngestorCollector.increment_retry_attempts",
             "EnhancedMetricsCollector.record_retry_attempt",
+            "MetricsCollector.record_retry_attempt",
+            "MetricsCollector.record_influxdb_retry_attempt",
         ),
         recorded=(ingest.RETRIES,),
         series={

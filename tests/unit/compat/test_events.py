@@ -16,15 +16,37 @@ class TestEvents:
         monitor = PerformanceMonitor()
         monitor.record_event_processed("mqtt", "light", "light.living_room")
         monitor.record_event_processed("websocket", "switch", "switch.kitchen")
-        assert monitor.event_counts == {"total": 2, "mqtt": 1, "websocket": 1, "light": 1, "switch": 1}
+        assert monitor.event_counts == {
+            "total": 2,
+            "mqtt": 1,
+            "websocket": 1,
+            "light": 1,
+            "switch": 1,
+            "light.living_room": 1,
+            "switch.kitchen": 1,
+        }
 
-    def test_counts_are_by_entity_if_entity_metrics_are_on(self):
+    def test_each_monitor_counts_its_own_events_and_errors(self, telemetry):
+        one, other = PerformanceMonitor(), PerformanceMonitor()
+        one.record_event_processed("mqtt", "light")
+        one.record_error("timeout")
+        assert (one.event_counts["total"], other.event_counts["total"]) == (1, 0)
+        assert (one.error_counts["timeout"], other.error_counts["total"]) == (1, 0)
+
+    def test_the_names_that_a_monitor_counts_are_limited(self, telemetry):
+        monitor = PerformanceMonitor()
+        for number in range(6_000):
+            monitor.record_event_processed("mqtt", "sensor", f"sensor.{number}")
+        assert len(monitor.event_counts) == 5_001
+        assert monitor.event_counts["total"] == 6_000
+        assert monitor.event_counts["_OTHER"] == 6_000 - (5_000 - 4)
+
+    def test_metrics_are_by_entity_if_entity_metrics_are_on(self):
         with earlier.telemetry(entity_metrics=True) as running:
             monitor = PerformanceMonitor()
             monitor.record_event_processed("mqtt", "light", "light.hall")
             EnhancedMetricsCollector().record_event_processing(0.1, "mqtt", "light", "light.hall")
             EnhancedMetricsCollector().record_event_processing(0.1, "mqtt", "light")
-            assert monitor.event_counts["light.hall"] == 2
             assert monitor.calculate_business_metrics().events_by_entity == {"light.hall": 2}
             measured = frozenset({("homeassistant_entity_id", "light.hall"), ("homeassistant_domain", "light")})
             assert values(running, ingest.ENTITY_EVENTS)[measured] == 1
@@ -56,7 +78,8 @@ class TestEvents:
         monitor.record_processing_time(10)
         monitor.record_processing_time(20)
         monitor.record_event_processed("mqtt")
-        assert monitor.event_counts == {"total": 2, "mqtt": 1, "websocket": 0}
+        assert monitor.calculate_business_metrics().total_events_processed == 2
+        assert monitor.event_counts == {"total": 1, "mqtt": 1, "websocket": 0}
 
     def test_an_event_without_a_source_has_the_source_unknown(self, telemetry):
         HAIngestorCollector().observe_event_processing(0.1, "")
@@ -64,22 +87,22 @@ class TestEvents:
         assert PerformanceMonitor().calculate_business_metrics().events_by_source == {"unknown": 2}
         HAIngestorCollector().increment_events_processed()
         HAIngestorCollector().observe_event_processing(0.1)
-        assert PerformanceMonitor().event_counts["total"] == 3
+        assert PerformanceMonitor().calculate_business_metrics().total_events_processed == 3
 
     def test_a_failure_is_an_event_with_outcome_error_and_an_error(self, telemetry):
         EnhancedMetricsCollector().record_event_processing(0.2, "mqtt", "light", success=False)
         assert values(telemetry, ingest.EVENT_DURATION) == {
             MQTT - {("homeassistant_outcome", "ok")} | {("homeassistant_outcome", "error")}: 1
         }
-        assert PerformanceMonitor().error_counts == {"total": 1, "processing": 1, "connection": 0}
+        assert get_performance_monitor().error_counts == {"total": 1, "processing": 1, "connection": 0}
         assert PerformanceMonitor().calculate_performance_metrics().error_rate == 1
 
     def test_errors_are_counted_by_type(self, telemetry):
-        monitor = PerformanceMonitor()
+        monitor = get_performance_monitor()
         monitor.record_error("connection")
         HAIngestorCollector().increment_errors("timeout", "db", "critical")
         EnhancedMetricsCollector().record_error("timeout", "db", "fatal")
-        assert monitor.error_counts == {"total": 3, "processing": 0, "connection": 1, "timeout": 2}
+        assert monitor.error_counts == {"total": 2, "processing": 0, "connection": 1, "timeout": 1}
         critical = {("error_type", "timeout"), ("homeassistant_component", "db")}
         severity = ("homeassistant_error_severity", "critical")
         assert values(telemetry, ingest.ERRORS)[frozenset(critical | {severity})] == 2
@@ -131,8 +154,23 @@ class TestProcessingTimes:
         for milliseconds in (10.0, 20.0, 30.0, 40.0, 50.0):
             monitor.record_processing_time(milliseconds)
         performance = monitor.calculate_performance_metrics()
-        assert performance.average_processing_time == pytest.approx(30)
-        assert performance.p95_processing_time == pytest.approx(50, rel=0.03)
+        assert performance.average_processing_time == 30.0
+        assert performance.p95_processing_time == performance.p99_processing_time == 50.0
+        assert performance.p50_processing_time == 30.0
+
+    def test_their_mean_and_quantiles_are_exact_over_the_last_thousand(self, telemetry):
+        monitor = PerformanceMonitor()
+        for milliseconds in range(1, 2_001):
+            monitor.record_processing_time(milliseconds)
+        performance = monitor.calculate_performance_metrics()
+        assert performance.average_processing_time == 1500.5
+        assert (performance.p95_processing_time, performance.p99_processing_time) == (1951, 1991)
+        summary = monitor.get_metrics_summary()["current_metrics"]["performance"]
+        assert (summary["average_processing_time_ms"], summary["p95_processing_time_ms"]) == (1500.5, 1951)
+
+    def test_without_any_their_quantiles_are_those_of_measured_events(self, telemetry):
+        HAIngestorCollector().observe_event_processing(0.1, "mqtt")
+        assert PerformanceMonitor().calculate_performance_metrics().p95_processing_time == pytest.approx(100, rel=0.03)
 
     def test_a_reset_forgets_them_and_leaves_the_counts(self, telemetry, caplog):
         caplog.set_level(logging.INFO)

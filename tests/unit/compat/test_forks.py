@@ -21,7 +21,7 @@ def push(depth, connections, state):
 def show(process):
     text = collector.export_metrics()
     names = ("queue_size", "connection_active", "circuit_breaker_state")
-    found = [re.findall(name + r"[{].* (.*)", text) for name in names]
+    found = [re.findall("homeassistant_" + name + r"[{].* (.*)", text) for name in names]
     print(process, *(n for numbers in found for n in numbers), flush=True)
 
 push(5, 3, 2)

@@ -17,7 +17,14 @@ class TestOperations:
         async with monitor.monitor_operation("refresh", {"some": "label"}):
             assert total(telemetry, ingest.IN_FLIGHT) == 1
         assert len(monitor.processing_times) == 1
-        assert monitor.event_counts == {"total": 1, "mqtt": 0, "websocket": 0, "internal": 1, "monitoring": 1}
+        assert monitor.event_counts == {
+            "total": 1,
+            "mqtt": 0,
+            "websocket": 0,
+            "internal": 1,
+            "monitoring": 1,
+            "refresh": 1,
+        }
 
     async def test_an_exception_passes_through_and_counts_as_an_error(self, telemetry):
         monitor = PerformanceMonitor()

@@ -9,12 +9,15 @@ from otel_ha import Catalog, ConfigError, setup_telemetry
 from otel_ha.compat import (
     EnhancedMetricsCollector,
     HAIngestorCollector,
+    MetricsCollector,
     PerformanceMonitor,
     create_performance_monitor,
     get_enhanced_metrics_collector,
+    get_metrics_collector,
     get_performance_monitor,
     get_prometheus_collector,
     set_enhanced_metrics_collector,
+    set_metrics_collector,
     set_performance_monitor,
     set_prometheus_collector,
 )
@@ -126,8 +129,9 @@ class TestSettingUp:
             monitor = get_performance_monitor()
             monitor.record_error("processing")
             monitor.record_event_processed("mqtt", "light")
-            assert monitor.error_counts["total"] == 0
-            assert monitor.event_counts["mqtt"] == 1
+            assert monitor.error_counts["total"] == 1
+            assert monitor.calculate_performance_metrics().error_rate == 0
+            assert monitor.calculate_business_metrics().events_by_source == {"mqtt": 1}
 
     @pytest.mark.parametrize(
         ("get", "put", "cls"),
@@ -135,6 +139,7 @@ class TestSettingUp:
             (get_performance_monitor, set_performance_monitor, PerformanceMonitor),
             (get_prometheus_collector, set_prometheus_collector, HAIngestorCollector),
             (get_enhanced_metrics_collector, set_enhanced_metrics_collector, EnhancedMetricsCollector),
+            (get_metrics_collector, set_metrics_collector, MetricsCollector),
         ],
     )
     def test_the_instance_can_be_replaced(self, telemetry, get, put, cls):

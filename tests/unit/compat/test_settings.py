@@ -79,6 +79,46 @@ def test_a_wrong_argument_is_an_error_that_names_it(given, message):
         MonitoringSettings.of(given, {})
 
 
+def test_an_earlier_variable_may_be_written_in_any_case():
+    assert today(monitoring_interval="7.5", Enable_System_Metrics="false").export_interval == 7.5
+    assert today(enable_system_metrics="false").system_metrics is False
+
+
+def test_of_two_spellings_the_one_in_capitals_counts():
+    assert today(monitoring_interval="7", MONITORING_INTERVAL="8").export_interval == 8.0
+
+
+class TestTheEnvFile:
+    @pytest.fixture(autouse=True)
+    def _here(self, tmp_path, monkeypatch):
+        self.path = tmp_path / ".env"
+        monkeypatch.chdir(tmp_path)
+
+    def test_its_earlier_settings_count_in_any_case(self):
+        self.path.write_text("MONITORING_INTERVAL=7.5  # seconds\nexport enable_business_metrics='false'\n")
+        found = MonitoringSettings.of({}).telemetry_config()
+        assert (found.export_interval, found.business_metrics) == (7.5, False)
+
+    def test_the_environment_beats_it(self, monkeypatch):
+        self.path.write_text("MONITORING_INTERVAL=7.5\n")
+        monkeypatch.setenv("monitoring_interval", "8")
+        assert MonitoringSettings.of({}).monitoring_interval == 8.0
+
+    def test_its_other_variables_are_left_alone(self):
+        self.path.write_text("OTEL_SERVICE_NAME=other\nINFLUXDB_TOKEN=secret\n")
+        assert MonitoringSettings.of({}).telemetry_config({}).service_name is None
+
+    def test_a_wrong_value_in_it_is_an_error_that_names_the_variable(self):
+        self.path.write_text("MONITORING_ENABLED=perhaps\n")
+        with pytest.raises(ConfigError, match=r"^MONITORING_ENABLED is 'perhaps'; allowed: true or false$"):
+            MonitoringSettings.of({})
+
+    def test_one_that_cannot_be_read_is_a_warning(self, caplog):
+        self.path.write_bytes(b"MONITORING_INTERVAL=\xff\n")
+        assert MonitoringSettings.of({}).monitoring_interval == 30.0
+        assert "the earlier settings in " in caplog.text
+
+
 def test_a_wrong_variable_is_an_error_that_names_it():
     with pytest.raises(ConfigError, match=r"^MONITORING_ENABLED is 'perhaps'; allowed: true or false$"):
         MonitoringSettings.of({}, {"MONITORING_ENABLED": "perhaps"})

@@ -2,11 +2,13 @@
 
 import dataclasses
 import inspect
+from collections import Counter
 
 import pytest
 
 from otel_ha import compat
 from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
+from otel_ha.compat.built_in import BUILT_IN
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.old_names.table import OLD_NAMES
 
@@ -87,6 +89,79 @@ SIGNATURES = {
     "EnhancedMetricsCollector.get_all_metrics": {},
     "EnhancedMetricsCollector.get_health_status": {},
     "EnhancedMetricsCollector.reset_metrics": {},
+    "create_metrics_collector": {},
+    "get_metrics_collector": {},
+    "set_metrics_collector": {"collector": NEEDED},
+    "MetricsCollector": {},
+    "MetricsCollector.record_event_processed": {"source": NEEDED, "success": True},
+    "MetricsCollector.record_event_deduplicated": {},
+    "MetricsCollector.record_pipeline_queue_size": {"size": NEEDED},
+    "MetricsCollector.record_pipeline_processing_time": {"duration_seconds": NEEDED},
+    "MetricsCollector.record_client_connection_status": {"client_type": NEEDED, "connected": NEEDED},
+    "MetricsCollector.record_connection_latency": {"client_type": NEEDED, "latency_seconds": NEEDED},
+    "MetricsCollector.record_connection_response_time": {"client_type": NEEDED, "response_time_seconds": NEEDED},
+    "MetricsCollector.record_connection_throughput": {"client_type": NEEDED, "throughput_bps": NEEDED},
+    "MetricsCollector.record_connection_error": {"client_type": NEEDED},
+    "MetricsCollector.record_connection_reconnect": {"client_type": NEEDED},
+    "MetricsCollector.record_connection_uptime": {"client_type": NEEDED, "uptime_seconds": NEEDED},
+    "MetricsCollector.record_influxdb_write": {
+        "points_count": NEEDED,
+        "success": NEEDED,
+        "duration_seconds": NEEDED,
+    },
+    "MetricsCollector.record_influxdb_batch_size": {"batch_size": NEEDED},
+    "MetricsCollector.record_influxdb_batch_processed": {
+        "success": NEEDED,
+        "processing_duration": NEEDED,
+        "batch_age": NEEDED,
+        "original_size": NEEDED,
+        "optimized_size": NEEDED,
+        "original_data_size": NEEDED,
+        "compressed_data_size": NEEDED,
+    },
+    "MetricsCollector.record_influxdb_retry_attempt": {"attempt_number": NEEDED},
+    "MetricsCollector.record_influxdb_circuit_breaker_state": {"state": NEEDED},
+    "MetricsCollector.record_influxdb_circuit_breaker_opened": {},
+    "MetricsCollector.record_influxdb_throughput": {"points_per_second": NEEDED, "batches_per_second": NEEDED},
+    "MetricsCollector.update_uptime": {},
+    "MetricsCollector.collect_component_metrics": {"component_name": NEEDED, "metrics": NEEDED},
+    "MetricsCollector.timed_operation": {"operation_name": NEEDED, "labels": None},
+    "MetricsCollector.record_error": {"category": NEEDED, "severity": NEEDED, "recovered": False},
+    "MetricsCollector.record_circuit_breaker_open": {"component": NEEDED},
+    "MetricsCollector.record_circuit_breaker_state": {"component": NEEDED, "state": NEEDED},
+    "MetricsCollector.record_retry_attempt": {"component": NEEDED, "operation": NEEDED},
+    "MetricsCollector.record_filter_metrics": {
+        "filter_name": NEEDED,
+        "filter_type": NEEDED,
+        "processing_time": NEEDED,
+        "cache_hit": NEEDED,
+        "event_filtered": NEEDED,
+    },
+    "MetricsCollector.record_filter_chain_metrics": {
+        "total_filters": NEEDED,
+        "total_processed": NEEDED,
+        "total_filtered": NEEDED,
+        "processing_time": NEEDED,
+    },
+    "MetricsCollector.update_filter_cache_size": {"filter_name": NEEDED, "filter_type": NEEDED, "cache_size": NEEDED},
+    "MetricsCollector.get_metrics_summary": {},
+    "MetricsCollector.export_prometheus": {},
+    "MetricsCollector.clear_metrics": {},
+    "MetricsRegistry": {},
+    "MetricsRegistry.register_counter": {"name": NEEDED, "help_text": NEEDED},
+    "MetricsRegistry.register_gauge": {"name": NEEDED, "help_text": NEEDED},
+    "MetricsRegistry.register_histogram": {"name": NEEDED, "help_text": NEEDED, "buckets": None},
+    "MetricsRegistry.increment_counter": {"name": NEEDED, "value": 1.0, "labels": None},
+    "MetricsRegistry.set_gauge": {"name": NEEDED, "value": NEEDED, "labels": None},
+    "MetricsRegistry.observe_histogram": {"name": NEEDED, "value": NEEDED, "labels": None},
+    "MetricsRegistry.get_metric": {"name": NEEDED},
+    "MetricsRegistry.get_all_metrics": {},
+    "MetricsRegistry.get_metric_names": {},
+    "MetricsRegistry.clear_metric": {"name": NEEDED},
+    "MetricsRegistry.clear_all_metrics": {},
+    "MetricsRegistry.get_uptime_seconds": {},
+    "MetricsRegistry.export_prometheus": {},
+    "MetricsRegistry.get_metrics_summary": {},
 }
 COROUTINES = {
     "PerformanceMonitor.collect_system_metrics",
@@ -111,6 +186,21 @@ event_processing_duration_seconds event_processing_rate_events_per_second queue_
 events_processed_total data_points_written_total data_volume_bytes_total deduplication_rate filter_efficiency
 transformation_success_rate errors_total circuit_breaker_state retry_attempts_total info
 """
+FED = {
+    "record_circuit_breaker_state",
+    "record_client_connection_status",
+    "record_connection_error",
+    "record_connection_reconnect",
+    "record_error",
+    "record_event_deduplicated",
+    "record_event_processed",
+    "record_influxdb_circuit_breaker_state",
+    "record_influxdb_retry_attempt",
+    "record_influxdb_write",
+    "record_pipeline_processing_time",
+    "record_pipeline_queue_size",
+    "record_retry_attempt",
+}
 RECORDS = ("record_", "update_", "increment_", "observe_", "monitor_operation")
 
 
@@ -145,11 +235,24 @@ def test_everything_public_is_listed():
 
 
 def test_every_earlier_prometheus_name_is_in_the_table_once():
-    assert [old.name for old in OLD_NAMES] == NAMES.split()
+    assert [old.name for old in OLD_NAMES if not old.is_registered] == NAMES.split()
     assert PREFIX == "ha_ingestor_"
+
+
+def test_a_rule_of_the_metrics_collector_has_one_of_its_names_and_none_of_the_others():
+    names = [PREFIX + old.name for old in OLD_NAMES if old.is_registered]
+    assert len(names) == len(set(names))
+    assert set(names) <= BUILT_IN.keys()
+    assert not set(names) & {PREFIX + name for name in NAMES.split()}
+
+
+def test_the_metrics_collector_has_the_49_earlier_names():
+    kinds = Counter(kind for kind, _ in BUILT_IN.values())
+    assert kinds == {"gauge": 15, "counter": 24, "histogram": 10}
 
 
 def test_every_call_that_records_is_in_the_table():
     classes = (PerformanceMonitor, HAIngestorCollector, EnhancedMetricsCollector)
     recording = {f"{cls.__name__}.{name}" for cls in classes for name in vars(cls) if name.startswith(RECORDS)}
+    recording |= {f"MetricsCollector.{name}" for name in FED}
     assert {call for old in OLD_NAMES for call in old.calls} == recording

@@ -1,0 +1,67 @@
+"""A service that has moved in part: events counted by the earlier API, discards by otel-ha's own."""
+
+import pytest
+
+from otel_ha.compat import HAIngestorCollector, PerformanceMonitor, get_metrics_collector
+from otel_ha.vocabulary import ingest
+
+
+def count_by_the_monitor() -> None:
+    PerformanceMonitor().record_event_processed("mqtt", "light", "light.hall")
+
+
+def count_by_the_prometheus_collector() -> None:
+    HAIngestorCollector().increment_events_processed("mqtt", "light")
+
+
+def count_by_the_metrics_collector() -> None:
+    get_metrics_collector().record_event_processed("mqtt")
+
+
+def discard(reason: str) -> None:
+    ingest.EVENT.receive(source="mqtt")
+    ingest.EVENT.discard(reason, source="mqtt")
+
+
+COUNTS = [count_by_the_monitor, count_by_the_prometheus_collector, count_by_the_metrics_collector]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize(("reason", "figure"), [("duplicate", "deduplication_rate"), ("filtered", "filter_efficiency")])
+def test_shares_take_both_ways_of_counting_into_account(telemetry, count, reason, figure):
+    for _ in range(8):
+        count()
+    for _ in range(2):
+        discard(reason)
+    assert getattr(PerformanceMonitor().calculate_business_metrics(), figure) == 0.2
+    assert telemetry.summary()["current"]["business"][figure] == 0.2
+    assert telemetry.summary()["roll_ups"]["1h"][-1]["business"][figure] == 0.2
+    text = HAIngestorCollector().export_metrics()
+    labels = '{source="mqtt"}' if reason == "duplicate" else ""
+    assert f"\nha_ingestor_{figure}{labels} 0.2\n" in text
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_an_event_that_is_counted_and_measured_is_received_once(telemetry, count):
+    for _ in range(8):
+        count()
+        ingest.EVENT.record(0.1, source="mqtt", domain="light")
+    for _ in range(2):
+        discard("duplicate")
+    assert telemetry.summary()["current"]["business"]["deduplication_rate"] == 0.2
+
+
+def test_discards_that_nobody_received_are_received(telemetry):
+    for _ in range(8):
+        count_by_the_monitor()
+    for _ in range(2):
+        ingest.EVENT.discard("duplicate", source="mqtt")
+    assert telemetry.summary()["current"]["business"]["deduplication_rate"] == 0.2
+
+
+def test_a_service_that_has_moved_has_the_share_of_received_events(telemetry):
+    for number in range(10):
+        ingest.EVENT.receive(source="mqtt")
+        if number < 3:
+            ingest.EVENT.discard("duplicate", source="mqtt")
+    assert telemetry.summary()["current"]["business"]["deduplication_rate"] == 0.3
