@@ -11,7 +11,13 @@ import time
 import pytest
 
 from otel_ha import TelemetryConfig, measured, setup_telemetry
-from otel_ha.compat import get_enhanced_metrics_collector, get_performance_monitor, get_prometheus_collector
+from otel_ha.compat import (
+    MetricsRegistry,
+    get_enhanced_metrics_collector,
+    get_metrics_collector,
+    get_performance_monitor,
+    get_prometheus_collector,
+)
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.old_names.table import OLD_NAMES
 from otel_ha.vocabulary import ingest
@@ -21,6 +27,8 @@ from tests.servers.running import HOST, eventually, free_ports
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
+ADDED = {"__name__", "job", "instance", "via", "host_name", "otel_scope_name", "otel_scope_schema_url"}
+ADDED |= {"otel_scope_version"}
 SERVER = {"hostname": "server-01"}
 MB = 1024 * 1024
 EVENT = {"source": "mqtt", "domain": "light"}
@@ -50,9 +58,8 @@ def run_the_snippets() -> None:
 def answered(prometheus, name: str, **only: str) -> list[tuple[dict[str, str], float]]:
     """Every sample of an earlier name now, less the labels that a way to Prometheus adds."""
     matchers = ", ".join(f'{label}="{value}"' for label, value in only.items())
-    added = {"__name__", "job", "instance", "via", "host_name"}
     rows = prometheus.query(f"{PREFIX}{name}{{{matchers}}}")
-    found = [({k: v for k, v in labels.items() if k not in added}, value) for labels, value in rows]
+    found = [({k: v for k, v in labels.items() if k not in ADDED}, value) for labels, value in rows]
     return sorted(found, key=str)
 
 
@@ -157,8 +164,128 @@ def test_every_earlier_name_has_the_same_value_on_every_way(telemetry):
         le = {"source": "mqtt", "le": "0.25"}
         (bucket,) = answered(prometheus, "event_processing_duration_seconds_bucket", via=via, **le)
         assert bucket[1] == 1
-    every = {name for old in OLD_NAMES for name in series_of(old)}
+    every = {name for old in OLD_NAMES if not old.is_registered for name in series_of(old)}
     assert every == set(expected) | {"event_processing_duration_seconds_bucket"}
+
+
+OF_THE_METRICS_COLLECTOR = {
+    "pipeline_queue_size": [({}, 42)],
+    "mqtt_connected": [({}, 1)],
+    "websocket_connected": [],
+    "influxdb_connected": [({}, 0)],
+    "events_mqtt_total": [({}, 1)],
+    "events_websocket_total": [({}, 1)],
+    "events_failed_total": [({}, 1)],
+    "events_deduplicated_total": [({}, 1)],
+    "pipeline_processing_duration_seconds_count": [({}, 1)],
+    "pipeline_processing_duration_seconds_sum": [({}, 0.5)],
+    "connection_errors_total": [({"client_type": "mqtt"}, 1)],
+    "connection_reconnects_total": [({"client_type": "mqtt"}, 1)],
+    "errors_by_category_total": [({"category": "connection"}, 1)],
+    "errors_by_severity_total": [({"severity": "warning"}, 1)],
+    "influxdb_points_written_total": [({}, 10)],
+    "influxdb_points_failed_total": [({}, 5)],
+    "influxdb_write_duration_seconds_count": [({}, 2)],
+    "influxdb_write_duration_seconds_sum": [({}, 0.75)],
+    "influxdb_retry_attempts_total": [({}, 1)],
+    "influxdb_circuit_breaker_state": [({}, 1)],
+    # Names of today's rules, with their labels.
+    "events_processed_total": [
+        ({"source": "mqtt", "status": "success"}, 1),
+        ({"source": "websocket", "status": "error"}, 1),
+    ],
+    "errors_total": [({"error_type": "connection", "severity": "warning"}, 1)],
+    "circuit_breaker_state": [({"component": "db"}, 2), ({"component": "influxdb"}, 1)],
+    "retry_attempts_total": [
+        ({"component": "db", "operation": "write"}, 1),
+        ({"component": "influxdb", "operation": "write"}, 1),
+    ],
+    "data_points_written_total": [({"status": "success"}, 10), ({"status": "error"}, 5)],
+}
+
+
+def say_by_the_metrics_collector() -> None:
+    collector = get_metrics_collector()
+    collector.record_event_processed("mqtt")
+    collector.record_event_processed("websocket", success=False)
+    collector.record_event_deduplicated()
+    collector.record_pipeline_queue_size(42)
+    collector.record_pipeline_processing_time(0.5)
+    collector.record_client_connection_status("mqtt", connected=True)
+    collector.record_client_connection_status("influxdb", connected=False)
+    collector.record_connection_error("mqtt")
+    collector.record_connection_reconnect("mqtt")
+    collector.record_influxdb_write(10, success=True, duration_seconds=0.5)
+    collector.record_influxdb_write(5, success=False, duration_seconds=0.25)
+    collector.record_influxdb_retry_attempt(1)
+    collector.record_influxdb_circuit_breaker_state("HALF_OPEN")
+    collector.record_error("connection", "warning")
+    collector.record_circuit_breaker_state("db", "open")
+    collector.record_retry_attempt("db", "write")
+
+
+def test_every_name_of_the_metrics_collector_has_the_same_value_on_every_way(telemetry):
+    say_by_the_metrics_collector()
+    for via in ("scrape", "collector", ""):
+        for name, samples in OF_THE_METRICS_COLLECTOR.items():
+            wanted = sorted(samples, key=str)
+            eventually(lambda n=name, v=via: answered(telemetry.prometheus, n, via=v), lambda rows, w=wanted: rows == w)
+    registered = {name for old in OLD_NAMES if old.is_registered for name in series_of(old)}
+    buckets = {name for name in registered if name.endswith("_bucket")}
+    assert registered - buckets <= OF_THE_METRICS_COLLECTOR.keys()
+
+
+def test_names_registered_at_run_time_are_found_as_given_on_every_way(telemetry):
+    registry = MetricsRegistry()
+    registry.register_counter("pool_acquired_total", "Connections taken from the pool")
+    registry.register_counter("pool_returned", "Connections given back")
+    registry.register_gauge("pool_size_bytes", "Size of the pool")
+    registry.register_gauge("cache_hit_ratio", "Share of hits")
+    registry.register_histogram("pool_wait_seconds", "Time to wait", [0.25, 1.5])
+    registry.increment_counter("pool_acquired_total", 3, {"pool": "db", "job": "backup"})
+    registry.increment_counter("pool_returned", 2, {"pool": "db"})
+    registry.set_gauge("pool_size_bytes", -4, {"pool": "db"})
+    registry.set_gauge("cache_hit_ratio", 0.5)
+    registry.observe_histogram("pool_wait_seconds", 1.0, {"pool": "db"})
+    get_metrics_collector().collect_component_metrics("health tracker", {"load": 1.5})
+    db = {"pool": "db"}
+    expected = {
+        "pool_acquired_total": [({**db, "exported_job": "backup"}, 3)],
+        "pool_returned": [(db, 2)],
+        "pool_size_bytes": [(db, -4)],
+        "cache_hit_ratio": [({}, 0.5)],
+        "pool_wait_seconds_count": [(db, 1)],
+        "pool_wait_seconds_sum": [(db, 1)],
+        "ha_ingestor_health_tracker_load": [({}, 1.5)],
+    }
+    for via in ("scrape", "collector", ""):
+        for name, wanted in expected.items():
+            eventually(lambda n=name, v=via: found(telemetry.prometheus, n, v), lambda rows, w=wanted: rows == w)
+    assert telemetry.prometheus.query('{__name__=~"pool.*_total_total|pool_returned_total|.*bytes_bytes"}') == []
+
+
+def found(prometheus, name: str, via: str) -> list[tuple[dict[str, str], float]]:
+    """Every sample of a name now, less the labels that a way to Prometheus adds."""
+    rows = prometheus.query(f'{name}{{via="{via}"}}')
+    return [({k: v for k, v in labels.items() if k not in ADDED}, value) for labels, value in rows]
+
+
+def test_a_half_moved_service_has_the_true_share_of_duplicates(telemetry):
+    """Its events are counted by the earlier API, and its duplicates by otel-ha's own."""
+    end = time.monotonic() + 60
+    missing = {"scrape", "collector", ""}
+    while missing and time.monotonic() < end:
+        for _ in range(8):
+            get_performance_monitor().record_event_processed("mqtt", "light")
+        for _ in range(2):
+            ingest.EVENT.receive(source="mqtt")
+            ingest.EVENT.discard("duplicate", source="mqtt")
+        time.sleep(0.05)
+        for via in sorted(missing):
+            rows = answered(telemetry.prometheus, "deduplication_rate", via=via)
+            if rows and rows[0][0] == {"source": "mqtt"} and abs(rows[0][1] - 0.2) < 0.02:
+                missing.discard(via)
+    assert missing == set()
 
 
 def test_a_service_that_has_moved_on_gets_the_measured_figures(telemetry):

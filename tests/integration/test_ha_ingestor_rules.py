@@ -38,6 +38,7 @@ WAYS = [
 
 EVENTS = "homeassistant_event_process_duration_seconds"
 COUNTED = "homeassistant_compat_event_processed_total"
+BY_SOURCE = "homeassistant_compat_source_events_total"
 MQTT = {"homeassistant_source": "mqtt", "homeassistant_domain": "light"}
 OK, ERROR = {"homeassistant_outcome": "ok"}, {"homeassistant_outcome": "error"}
 SERVER = {"host_name": "server-01"}
@@ -105,7 +106,7 @@ def test_promtool_finds_them_valid(promtool):
     command = [promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "24 rules found" in done.stdout
+    assert "48 rules found" in done.stdout
 
 
 MEASURED = f"{EVENTS}_count"
@@ -311,10 +312,10 @@ def test_rates_and_ratios_that_nobody_pushes_are_derived(promtool, tmp_path, way
     transform = "homeassistant_transform_duration_seconds_count"
     of = {"homeassistant_transformer": "points"}
     series = [
-        ("homeassistant_event_received_total", mqtt, growing(15)),
+        ("homeassistant_event_received_total", mqtt, growing(65)),
         ("homeassistant_event_received_total", {"homeassistant_source": "websocket"}, growing(15)),
-        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "duplicate"}, growing(3)),
-        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "filtered"}, growing(6)),
+        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "duplicate"}, growing(16)),
+        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "filtered"}, growing(19)),
         (f"{EVENTS}_count", {**MQTT, **OK}, growing(30)),
         (COUNTED, {**MQTT, **OK}, growing(45)),
         (transform, {**of, **OK}, growing(3)),
@@ -325,6 +326,48 @@ def test_rates_and_ratios_that_nobody_pushes_are_derived(promtool, tmp_path, way
         "ha_ingestor_deduplication_rate": [({"source": "mqtt"}, 0.2), ({"source": "websocket"}, 0)],
         "ha_ingestor_filter_efficiency": [({}, 0.2)],
         "ha_ingestor_transformation_success_rate": [({"transformer_type": "points"}, 0.75)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+@pytest.mark.parametrize("counted", [{**MQTT, **OK}, None])
+def test_events_that_were_only_counted_are_received_events_too(promtool, tmp_path, way, counted):
+    mqtt = {"homeassistant_source": "mqtt"}
+    name = COUNTED if counted else BY_SOURCE
+    series = [
+        (name, counted or {**mqtt, **OK}, growing(30)),
+        ("homeassistant_event_received_total", mqtt, growing(15)),
+        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "duplicate"}, growing(9)),
+        ("homeassistant_event_discarded_total", {**mqtt, "homeassistant_discard_reason": "filtered"}, growing(6)),
+    ]
+    expected = {
+        "ha_ingestor_event_processing_rate_events_per_second": [({"source": "mqtt"}, 2)],
+        "ha_ingestor_deduplication_rate": [({"source": "mqtt"}, 0.2)],
+        "ha_ingestor_filter_efficiency": [({}, 6 / 45)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_events_without_a_source_may_be_those_that_were_counted_by_source(promtool, tmp_path, way):
+    series = [
+        (BY_SOURCE, {"homeassistant_source": "mqtt", **OK}, growing(12)),
+        (MEASURED, OK, growing(12)),
+        ("homeassistant_event_received_total", {}, growing(15)),
+        ("homeassistant_event_discarded_total", {"homeassistant_discard_reason": "filtered"}, growing(3)),
+    ]
+    rules_give(promtool, tmp_path, way, series, {"ha_ingestor_filter_efficiency": [({}, 0.2)]})
+
+
+def test_events_counted_by_source_show_for_a_source_without_others(promtool, tmp_path, way):
+    series = [
+        (BY_SOURCE, {"homeassistant_source": "mqtt", **OK}, constant(10)),
+        (BY_SOURCE, {**WEBSOCKET, **ERROR}, constant(4)),
+        (MEASURED, {**MQTT, **OK}, constant(10)),
+    ]
+    expected = {
+        PROCESSED: [*processed(success=10)[PROCESSED], ({"source": "websocket", "status": "error"}, 4)],
+        "ha_ingestor_events_mqtt_total": [({}, 10)],
+        "ha_ingestor_events_failed_total": [({}, 4)],
     }
     rules_give(promtool, tmp_path, way, series, expected)
 
