@@ -7,7 +7,8 @@ from typing import Final
 
 from otel_ha.compat.running import report
 from otel_ha.compat.spelling import labels_of
-from otel_ha.declare.plain import plain_number, plain_text
+from otel_ha.compat.words import usable_number
+from otel_ha.declare.plain import plain_text
 
 MOST_SERIES: Final = 1_000
 
@@ -45,7 +46,7 @@ class MetricObject:
     def put(self, of: Mapping[str, object], value: object) -> None:
         """Set a series, and remember its value for inc() and dec()."""
         key = self._key(of)
-        if (number := plain_number(value)) is not None and (key in self._last or len(self._last) < MOST_SERIES):
+        if (number := usable_number(value)) is not None and (key in self._last or len(self._last) < MOST_SERIES):
             self._last[key] = number
         self.record(value, **of)
 
@@ -73,12 +74,12 @@ class LabelledSeries:
         if self._of.adds:
             self._of.record(amount, **self._labels)
         else:
-            number = plain_number(amount)
+            number = usable_number(amount)
             self.set(amount if number is None else self._of.last(self._labels) + number)
 
     def dec(self, amount: float = 1) -> None:
         """Subtract from a gauge."""
-        number = plain_number(amount)
+        number = usable_number(amount)
         self.set(amount if number is None else self._of.last(self._labels) - number)
 
     def observe(self, value: float) -> None:

@@ -13,7 +13,7 @@ from otel_ha.compat.built_in import BUILT_IN
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.registry import MetricsRegistry
 from otel_ha.compat.running import Instance, report
-from otel_ha.compat.words import BREAKER_STATES, word
+from otel_ha.compat.words import BREAKER_STATES, usable_number, word
 from otel_ha.declare.plain import plain_number, plain_text
 from otel_ha.declare.ports import shown
 from otel_ha.vocabulary.ingest import CIRCUIT_STATE
@@ -234,9 +234,9 @@ class MetricsCollector:
         """Record the check of events by the chain of filters, with its duration in seconds."""
         self._observe("filter_chain_processing_duration_seconds", processing_time)
         self._set("filter_chain_total_filters", total_filters)
-        processed, filtered = plain_number(total_processed), plain_number(total_filtered)
-        if processed is not None and filtered is not None:
-            self._set_ratio("filter_chain_filter_rate", filtered, processed + filtered or 1)
+        processed, filtered = usable_number(total_processed, least=0), usable_number(total_filtered, least=0)
+        whole = None if processed is None or filtered is None else processed + filtered or 1
+        self._set_ratio("filter_chain_filter_rate", total_filtered, whole)
 
     def update_filter_cache_size(self, filter_name: str, filter_type: str, cache_size: int) -> None:
         """Set the number of entries in the cache of a filter."""
@@ -266,9 +266,10 @@ class MetricsCollector:
 
     def _set_ratio(self, name: str, part: object, whole: object) -> None:
         """Set the ratio of two numbers, unless the second one is 0."""
-        one, other = plain_number(part), plain_number(whole)
+        one, other = usable_number(part, least=0), usable_number(whole, least=0)
         if one is None or other is None:
-            self._set(name, part if one is None else whole)  # reports the mistake
+            wrong = part if one is None else whole
+            report(f"{PREFIX}{name}", "invalid_amount", f"cannot use {shown(wrong)}; allowed: a number from 0; ignored")
         elif other > 0:
             self._set(name, one / other)
 

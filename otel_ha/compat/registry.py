@@ -16,9 +16,9 @@ from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.registry_text import text_of
 from otel_ha.compat.running import ensure, report
-from otel_ha.compat.spelling import LONGEST_NAME, labels_of, metric_name
+from otel_ha.compat.spelling import LONGEST_NAME, description, labels_of, metric_name
+from otel_ha.compat.words import usable_number
 from otel_ha.declare.amounts import LIMIT
-from otel_ha.declare.plain import plain_number, plain_text
 from otel_ha.declare.ports import shown
 
 MOST_NAMES: Final = 500
@@ -124,7 +124,7 @@ class MetricsRegistry:
             known = self._metrics.get(name)
             if known is None and len(self._metrics) < MOST_NAMES:
                 bounds = _bounds(name, buckets) if kind == "histogram" else None
-                self._metrics[name] = Metric(name, plain_text(help_text) or name, kind, bounds)
+                self._metrics[name] = Metric(name, description(help_text) or name, kind, bounds)
             elif known is None:
                 message = f"more than {MOST_NAMES} names; {name} and later ones are ignored; register fewer names"
                 report("MetricsRegistry", "names_exceeded", message)
@@ -142,7 +142,7 @@ class MetricsRegistry:
                 f"{what}; ignored; call register_{kind}() once, before recording",
             )
             return
-        number = _number(value, least=-LIMIT if kind == "gauge" else 0)
+        number = usable_number(value, least=-LIMIT if kind == "gauge" else 0)
         if number is None:
             allowed = "a finite number" if kind == "gauge" else "a number from 0"
             report(name, "invalid_amount", f"cannot record {shown(value)}; allowed: {allowed}; ignored")
@@ -156,23 +156,16 @@ class MetricsRegistry:
         exposed.record(metric, number, found)
 
 
-def _number(value: object, *, least: float) -> float | None:
-    number = plain_number(value)
-    if number is None or not least <= number < LIMIT or not math.isfinite(number):
-        return None
-    return float(number)
-
-
 def _bounds(name: str, given: object) -> Sequence[float]:
     """Return the bounds of a histogram, ascending; the default ones if none of the given ones can be used."""
     if given is None:
         return BUCKETS
     try:
-        numbers = [plain_number(each) for each in given]  # type: ignore[attr-defined]  # what cannot be iterated raises
+        numbers = [usable_number(each, least=-LIMIT) for each in given if each != math.inf]  # type: ignore[attr-defined]  # what cannot be iterated raises
     except Exception:  # noqa: BLE001 - an iterable of the caller's own may do anything
         numbers = [None]
-    finite = sorted({float(each) for each in numbers if each is not None and math.isfinite(each)})
-    if finite != [each for each in numbers if each != math.inf]:
+    finite = sorted({each for each in numbers if each is not None})
+    if finite != numbers:
         report(
             name,
             "invalid_buckets",

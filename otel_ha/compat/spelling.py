@@ -25,6 +25,7 @@ EXPORTED: Final = "exported_"
 
 LONGEST_NAME: Final = 200
 LONGEST_VALUE: Final = 255
+LONGEST_DESCRIPTION: Final = 1_000
 MOST_LABELS: Final = 16
 
 _NOT_IN_NAME: Final = re.compile(r"[^a-zA-Z0-9_:]")
@@ -38,6 +39,11 @@ def metric_name(given: object) -> str | None:
         return None
     name = _NOT_IN_NAME.sub("_", name)
     return f"_{name}" if name[0].isdigit() else name
+
+
+def description(given: object) -> str:
+    """Return a help text, cut and without characters that cannot be encoded, which would break every scrape."""
+    return (plain_text(given) or "")[:LONGEST_DESCRIPTION].encode(errors="replace").decode()
 
 
 def instrument_name(name: str) -> str:

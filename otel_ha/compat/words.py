@@ -71,6 +71,12 @@ def amount(on: Declaration, role: str, value: object, most: float = LIMIT) -> fl
     return None
 
 
+def usable_number(value: object, *, least: float = -LIMIT) -> float | None:
+    """Return a value as a finite number from `least`, or None if it is something else."""
+    number = plain_number(value)
+    return float(number) if number is not None and least <= number < LIMIT else None
+
+
 def text(on: Declaration, keyword: str, value: object) -> str | None:
     """Return a name, or None if it is empty; report anything but a string and return "_OTHER"."""
     if (name := plain_text(value)) is not None:

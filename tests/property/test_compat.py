@@ -16,8 +16,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
-from otel_ha.compat import EnhancedMetricsCollector, HAIngestorCollector, PerformanceMonitor
+from otel_ha.compat import (
+    EnhancedMetricsCollector,
+    HAIngestorCollector,
+    MetricsCollector,
+    MetricsRegistry,
+    PerformanceMonitor,
+)
 from otel_ha.vocabulary import ha_ingestor, ingest
 from tests import earlier
 
@@ -52,10 +59,10 @@ garbage = st.one_of(
     st.builds(Hostile),
     st.just(math),
 )
-RECORDS = ("record_", "update_", "increment_", "observe_")
+RECORDS = ("record_", "update_", "increment_", "observe_", "register_", "set_gauge", "collect_component", "clear_")
 CALLS = [
     (cls, name)
-    for cls in (PerformanceMonitor, HAIngestorCollector, EnhancedMetricsCollector)
+    for cls in (PerformanceMonitor, HAIngestorCollector, EnhancedMetricsCollector, MetricsCollector, MetricsRegistry)
     for name in vars(cls)
     if name.startswith(RECORDS)
 ]
@@ -79,7 +86,7 @@ def calls(draw: st.DrawFn) -> tuple[type, str, list[Any]]:
 @given(many=st.lists(calls(), min_size=1, max_size=40))
 def test_no_call_raises_and_answers_and_scrape_stay_valid(many):
     with earlier.telemetry(entity_metrics=True, metrics_exporters=("prometheus",)) as running:
-        objects = {cls: cls() for cls in (PerformanceMonitor, HAIngestorCollector, EnhancedMetricsCollector)}
+        objects = {cls: cls() for cls, _ in CALLS}
         for cls, name, arguments in many:
             getattr(objects[cls], name)(*arguments)
         monitor = objects[PerformanceMonitor]
@@ -90,8 +97,12 @@ def test_no_call_raises_and_answers_and_scrape_stay_valid(many):
         ratios = ("error_rate", "deduplication_rate", "filter_efficiency", "transformation_success_rate")
         assert all(fields[name] <= 1 for name in ratios)
         assert all(0 <= milliseconds < math.inf for milliseconds in monitor.processing_times)
-        assert earlier.total(running, ingest.RECEIVED) == earlier.total(running, ingest.EVENT_DURATION)
+        ended = earlier.total(running, ingest.EVENT_DURATION) + earlier.total(running, ingest.DISCARDED)
+        assert earlier.total(running, ingest.RECEIVED) == ended
         assert objects[HAIngestorCollector].get_metrics_summary()["metrics_count"] > 0
+        list(text_string_to_metric_families(running.prometheus_text()))
+        list(text_string_to_metric_families(objects[HAIngestorCollector].export_metrics()))
+        list(text_string_to_metric_families(objects[MetricsRegistry].export_prometheus()))
         json.dumps([monitor.get_metrics_summary(), monitor.event_counts, monitor.error_counts])
 
 
@@ -152,6 +163,33 @@ def test_each_event_is_counted_once_whichever_calls_its_source_uses(happened, ch
         received, processed = earlier.total(running, ingest.RECEIVED), earlier.total(running, ingest.EVENT_DURATION)
         assert received == processed
         assert earlier.problems(running) == 0
+
+
+names = st.one_of(st.sampled_from(["a_total", "b", "c_seconds", "le", "homeassistant_errors_total"]), garbage)
+labels = st.one_of(
+    st.none(), st.dictionaries(st.one_of(st.sampled_from(["le", "job", "a"]), st.text()), garbage), garbage
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["counter", "gauge", "histogram"]), names, st.floats(), labels, garbage), max_size=20
+    )
+)
+def test_a_registry_takes_anything_and_its_texts_stay_valid(steps):
+    verbs = {"counter": "increment_counter", "gauge": "set_gauge", "histogram": "observe_histogram"}
+    with earlier.telemetry(system_metrics=False) as running:
+        registry = MetricsRegistry()
+        for kind, name, value, of, other in steps:
+            getattr(registry, f"register_{kind}")(name, other)
+            getattr(registry, verbs[kind])(name, value, of)
+        for text in (registry.export_prometheus(), running.prometheus_text()):
+            families = [family.name for family in text_string_to_metric_families(text)]
+            assert len(families) == len(set(families))
+        for metric in registry.get_all_metrics().values():
+            if metric.type == "counter":
+                assert sum(metric.numbers.values()) == pytest.approx(sum(value.value for value in metric.values))
 
 
 @settings(max_examples=60, deadline=None)

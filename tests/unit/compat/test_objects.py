@@ -77,8 +77,10 @@ def test_wrong_labels_are_reported_and_do_not_raise(telemetry, collector, labels
 
 @pytest.mark.parametrize("wrong", ["1", None, float("nan"), [], 10**400])
 def test_a_wrong_amount_is_reported_and_does_not_raise(telemetry, collector, wrong):
-    for verb in ("set", "inc", "dec"):
+    collector.queue_depth.labels("ingest").set(2.5)
+    for verb in ("inc", "dec", "set"):
         getattr(collector.queue_depth.labels("ingest"), verb)(wrong)
+    collector.queue_depth.labels("ingest").dec(2.5)
     collector.errors_total.labels("timeout", "db", "error").inc(wrong)
     assert total(telemetry, ingest.QUEUE_SIZE) == total(telemetry, ingest.ERRORS) == 0
     assert problems(telemetry) == 4
