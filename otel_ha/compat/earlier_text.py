@@ -8,59 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from otel_ha.compat import answers
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.registry_text import heading, sample
+from otel_ha.compat.scraped import Names, Rows, Scrape, added_up
 from otel_ha.compat.spelling import Labels
-from otel_ha.declare.instruments import Attribute, Instrument
+from otel_ha.declare.instruments import Instrument
 from otel_ha.history import History
 from otel_ha.history.derive import MB
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
-
-Rows = dict[Labels, float]
-"""The values of one name by their labels."""
-
-Names = Mapping[str, Attribute]
-"""The earlier labels, and the attributes that they come from."""
 
 _SOURCE: Final = {"source": ingest.SOURCE}
 _EVENT: Final = {"source": ingest.SOURCE, "domain": ingest.DOMAIN}
 _STATUS: Final = {"status": ingest.OUTCOME}
 _HOST: Final = {"hostname": ha_ingestor.HOST}
 _BUCKET: Final = "le"
-
-
-class Scrape:
-    """The samples of one scrape by name."""
-
-    def __init__(self, text: str) -> None:
-        self._samples: dict[str, list[tuple[dict[str, str], float]]] = {}
-        for family in text_string_to_metric_families(text):
-            for each in family.samples:
-                self._samples.setdefault(each.name, []).append((each.labels, each.value))
-
-    def rows(
-        self, instrument: Instrument, names: Names, part: str = "", *, also: Iterable[str] = (), **only: str
-    ) -> Rows:
-        """Return an instrument's samples with the earlier labels, added up; `only` selects by keyword."""
-        keys = {each.keyword: each.prometheus_label for each in instrument.attributes}
-        found: Rows = {}
-        for labels, value in self._samples.get(instrument.prometheus_name + part, ()):
-            if all(labels.get(keys[keyword]) == wanted for keyword, wanted in only.items()):
-                pairs = {old: labels.get(each.prometheus_label, "") for old, each in names.items()}
-                pairs |= {label: labels[label] for label in also}
-                if pairs.get("status") == "ok":
-                    pairs["status"] = "success"
-                key = tuple((name, text) for name, text in pairs.items() if text)
-                found[key] = found.get(key, 0.0) + value
-        return found
-
-    @property
-    def target_info(self) -> dict[str, str]:
-        """The attributes of the resource."""
-        return dict(next(iter(self._samples.get("target_info", ())), ({}, 1.0))[0])
 
 
 def earlier_text(scraped: str, info: Mapping[str, str]) -> str:
@@ -130,9 +92,7 @@ def _events(scrape: Scrape) -> Rows:
     measured = scrape.rows(ingest.EVENT_DURATION, _EVENT | _STATUS, "_count")
     measured = {labels: value for labels, value in measured.items() if dict(labels).get("source")}
     counted = scrape.rows(ha_ingestor.COUNTED_EVENTS, _EVENT | _STATUS)
-    more = {
-        key for key, number in _added_up(measured, _EVENT).items() if number > _added_up(counted, _EVENT).get(key, 0)
-    }
+    more = {key for key, number in added_up(measured, _EVENT).items() if number > added_up(counted, _EVENT).get(key, 0)}
     found = {labels: value for labels, value in counted.items() if _without_status(labels) not in more}
     found |= {labels: value for labels, value in measured.items() if _without_status(labels) in more}
     known = {dict(labels).get("source") for labels in found}
@@ -186,18 +146,9 @@ def _received(scrape: Scrape) -> Rows:
 
 def _unmeasured(scrape: Scrape) -> Rows:
     """Return the events of each source that were counted and not measured."""
-    counted = _added_up(_events(scrape), _SOURCE)
+    counted = added_up(_events(scrape), _SOURCE)
     measured = scrape.rows(ingest.EVENT_DURATION, _SOURCE, "_count")
     return {labels: max(number - measured.get(labels, 0.0), 0.0) for labels, number in counted.items() if labels}
-
-
-def _added_up(rows: Rows, names: Names) -> Rows:
-    """Return rows without other labels than these."""
-    found: Rows = {}
-    for labels, value in rows.items():
-        key = tuple(pair for pair in labels if pair[0] in names)
-        found[key] = found.get(key, 0.0) + value
-    return found
 
 
 def _transformed(scrape: Scrape) -> Rows:
