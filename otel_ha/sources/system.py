@@ -8,12 +8,14 @@ process.open_file_descriptor.count), and groups, limits, shutdown and problems w
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import psutil
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_ha.declare.instruments import Observable
@@ -98,15 +100,21 @@ _READINGS = (
 def instrument_system() -> Callable[[], None]:
     """Read the host and the process at every collection; return a function that stops that.
 
-    CPU, memory, disks and network of the host, on the devices that otel_ha.sources.devices selects; CPU, memory,
-    threads, descriptors, context switches and garbage collection of the process. A forked child that adopts these
-    sources reads its own process.
+    CPU, memory, disks and network of the host, on the devices that otel_ha.sources.devices selects; CPU, uptime,
+    memory, threads, descriptors, context switches and garbage collection of the process. A forked child that adopts
+    these sources reads its own process.
     """
     callbacks = _Callbacks()
     with ExitStack() as stack:
         for reading in _READINGS:
             stack.enter_context(reading.instrument.observe(_source(reading, callbacks)))
+        stack.enter_context(runtime.PROCESS_UPTIME.observe(process_uptime))
         return stack.pop_all().close
+
+
+def process_uptime() -> float:
+    """Return the time since this process started, in seconds."""
+    return max(time.time() - psutil.Process().create_time(), 0.0)
 
 
 def load_instrumentor() -> None:

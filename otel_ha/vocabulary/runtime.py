@@ -150,6 +150,12 @@ PROCESS_CPU_TIME = ObservableCounter(
     attributes=(CPU_MODE,),
     group="system",
 )
+PROCESS_UPTIME = ObservableGauge(
+    "process.uptime",
+    unit="s",
+    description="Time since this process started.",
+    group="system",
+)
 PROCESS_MEMORY_USAGE = ObservableUpDownCounter(
     "process.memory.usage",
     unit="By",
@@ -223,6 +229,7 @@ CATALOG = Catalog(
     CONTAINER_MEMORY_LIMIT,
     CONTAINER_CPU_LIMIT,
     PROCESS_CPU_TIME,
+    PROCESS_UPTIME,
     PROCESS_MEMORY_USAGE,
     PROCESS_MEMORY_VIRTUAL,
     PROCESS_THREADS,

@@ -230,7 +230,9 @@ def test_every_name_of_the_metrics_collector_has_the_same_value_on_every_way(tel
         for name, samples in OF_THE_METRICS_COLLECTOR.items():
             wanted = sorted(samples, key=str)
             eventually(lambda n=name, v=via: answered(telemetry.prometheus, n, via=v), lambda rows, w=wanted: rows == w)
-    registered = {name for old in OLD_NAMES if old.is_registered for name in series_of(old)}
+        ((labels, uptime),) = answered(telemetry.prometheus, "uptime_seconds", via=via)
+        assert (labels, uptime > 0) == ({}, True)
+    registered = {name for old in OLD_NAMES if old.is_registered for name in series_of(old)} - {"uptime_seconds"}
     buckets = {name for name in registered if name.endswith("_bucket")}
     assert registered - buckets <= OF_THE_METRICS_COLLECTOR.keys()
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,11 @@ def test_every_declaration_of_the_group_is_read(observed):
     declared = {i.prometheus_name.removesuffix("_total") for i in runtime.CATALOG if i.group == "system"}
     # A container may have no disk to itself, and a machine is no container.
     assert declared - exposed <= {"system_disk_io_bytes", "system_disk_operations", *OF_A_CONTAINER}
+
+
+def test_uptime_is_the_age_of_the_process(observed):
+    (uptime,) = samples(observed, "process_uptime_seconds").values()
+    assert 0 < uptime <= time.time() - psutil.Process().create_time()
 
 
 def test_reading_reports_no_problems(observed, caplog):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_ha.compat.old_names.old_name import OldName
-from otel_ha.compat.old_names.promql import renamed
+from otel_ha.compat.old_names.promql import of_ours, renamed
 from otel_ha.declare.instruments import Attribute, Instrument
-from otel_ha.vocabulary import ha_ingestor, ingest
+from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 _EVENTS: Final = "ha_ingestor_events_processed_total"
 _TEXT: Final = "the new name"
@@ -88,6 +88,13 @@ _INFLUXDB_WRITE: Final = (
 )
 
 COLLECTED: Final = (
+    OldName(
+        name="uptime_seconds",
+        derived=(runtime.PROCESS_UPTIME,),
+        series={"": of_ours(_summed(runtime.PROCESS_UPTIME.prometheus_name, runtime.PROCESS_UPTIME))},
+        prefer="the new name: the time since the process started",
+        is_registered=True,
+    ),
     _name(
         "pipeline_queue_size",
         "record_pipeline_queue_size",

@@ -40,6 +40,11 @@ def _label(expression: str, label: str, source: str) -> str:
     return f'label_replace({expression}, "{label}", "$1", "{source}", "(.*)")'
 
 
+def of_ours(expression: str) -> str:
+    """Return the series of services that use otel-ha."""
+    return f"{expression}\nand on (job, instance, via) {_OURS}"
+
+
 def of_host(expression: str) -> str:
     """Return the series of services that use otel-ha, with the host's name from target_info."""
     info = f"group by (job, instance, via, host_name) ({_OURS})"

@@ -41,6 +41,42 @@ def test_a_forked_child_and_its_parent_each_show_their_own_figures():
     assert done.stdout.splitlines() == ["child 2.0 1.0 1.0 0.0 0.0", "parent 5.0 3.0 0.0 0.0 1.0"], done.stderr
 
 
+FORKED_WITH_REGISTERED_NAMES = """
+import os, re
+from otel_ha.compat import get_metrics_collector, get_prometheus_collector
+
+collector = get_metrics_collector()
+registry = collector.registry
+registry.register_counter("things_total", "Things")
+
+def count(number):
+    registry.increment_counter("things_total", number)
+    collector.record_influxdb_write(number, True, 0.5)
+
+def show(process):
+    text = get_prometheus_collector().export_metrics()
+    names = ("things_total", "homeassistant_point_written_total")
+    found = [re.findall("^" + name + r"[{].* (.*)", text, re.M) for name in names]
+    own = registry.get_metric("things_total").numbers[()]
+    print(process, own, *(n for numbers in found for n in numbers), flush=True)
+
+count(5)
+if (child := os.fork()) == 0:
+    count(2)
+    show("child")
+    os._exit(0)
+os.waitpid(child, 0)
+show("parent")
+"""
+
+
+def test_registered_names_start_at_zero_in_a_forked_child():
+    quiet = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0"}
+    command = [sys.executable, "-W", "error", "-c", FORKED_WITH_REGISTERED_NAMES]
+    done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == ["child 2.0 2.0 2.0", "parent 5.0 5.0 5.0"], done.stderr
+
+
 FORKED_WHILE_SET_UP = """
 import logging, os, signal, threading
 from otel_ha.compat import get_performance_monitor
