@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import metadata
+from types import SimpleNamespace
 from typing import Any
 
 from opentelemetry import metrics
@@ -130,7 +131,8 @@ class Pipeline:
 
     def report(self, name: str, reason: str, message: str) -> None:
         """Count a problem with a metric that has no declaration; the first one of its kind is logged."""
-        self._shared.problems.report_by_name(name, reason, message)
+        named: Any = SimpleNamespace(name=name)  # of an instrument, only the name is read
+        self._shared.problems.report(named, reason, message)
 
     def load(self) -> None:
         """Import the modules that the first push would import."""

@@ -47,22 +47,13 @@ class Problems:
         A kind is an instrument, a reason, and an attribute or another subject. With a context, it is counted at once,
         even during a collection.
         """
-        self._count_once(
-            times, {"instrument": instrument.name, "reason": reason, "attribute": attribute or None}, context
-        )
-        self._warn_once((instrument.name, attribute or subject, reason), message)
-
-    def report_by_name(self, name: str, reason: str, message: str, *, attribute: str = "") -> None:
-        """Count a problem with a metric that has no declaration, as report() does."""
-        self._count_once(1, {"instrument": name, "reason": reason, "attribute": attribute or None}, None)
-        self._warn_once((name, attribute, reason), message)
-
-    def _warn_once(self, kind: tuple[str, str, str], message: str) -> None:
-        mine = object()
+        counted: Attributes = {"instrument": instrument.name, "reason": reason, "attribute": attribute or None}
+        self._count_once(times, counted, context)
+        kind, mine = (instrument.name, attribute or subject, reason), object()
         # One step, so that of several threads only one logs.
         if len(self._warned) < self.MOST_WARNINGS and self._warned.setdefault(kind, mine) is mine:
             with suppress(Exception):  # a filter of the service's logging may raise
-                _logger.warning("%s: %s (later ones are counted, not logged)", kind[0], message)
+                _logger.warning("%s: %s (later ones are counted, not logged)", instrument.name, message)
 
     @property
     def is_counting(self) -> bool:

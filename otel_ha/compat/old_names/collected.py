@@ -11,7 +11,7 @@ from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 _EVENTS: Final = "ha_ingestor_events_processed_total"
-_TEXT: Final = "the new name"
+_MEASURED: Final = (ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS)
 
 
 def _name(
@@ -20,16 +20,17 @@ def _name(
     expression: str,
     instruments: Sequence[Instrument],
     *,
+    derived: Sequence[Instrument] = (),
     labels: Sequence[str] = (),
-    prefer: str = _TEXT,
 ) -> OldName:
     return OldName(
         name=name,
         labels=labels,
         calls=(f"MetricsCollector.{call}",),
         recorded=instruments,
+        derived=derived,
         series={"": expression},
-        prefer=prefer,
+        prefer="the new name",
         is_registered=True,
     )
 
@@ -60,6 +61,7 @@ def _events_of(source: str) -> OldName:
         "record_event_processed",
         f'sum without (source, domain, status) ({_EVENTS}{{source="{source}"}})',
         (ha_ingestor.SOURCE_EVENTS,),
+        derived=_MEASURED,
     )
 
 
@@ -108,6 +110,7 @@ COLLECTED: Final = (
         "record_event_processed",
         f'sum without (source, domain, status) ({_EVENTS}{{status="error"}})',
         (ha_ingestor.SOURCE_EVENTS,),
+        derived=_MEASURED,
     ),
     _name(
         "events_deduplicated_total",

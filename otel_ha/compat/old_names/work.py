@@ -13,6 +13,9 @@ _BY_SOURCE: Final = {"source": ingest.SOURCE}
 _BY_EVENT: Final = {"source": ingest.SOURCE, "domain": ingest.DOMAIN}
 _PROCESSED: Final = f'{ingest.EVENT_DURATION.prometheus_name}_count{{{ingest.SOURCE.prometheus_label}!=""}}'
 _COUNTED: Final = ha_ingestor.COUNTED_EVENTS.prometheus_name
+_EVERY_WAY: Final = (ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS, ha_ingestor.SOURCE_EVENTS)
+"""The instruments of measured events and of events that are only counted."""
+
 _ENDED: Final = (ingest.OUTCOME, ingest.ERROR_TYPE)
 _EVENTS: Final = "homeassistant:compat_events:rate5m"
 _UNMEASURED: Final = "homeassistant:compat_unmeasured_events:rate5m"
@@ -81,7 +84,7 @@ WORK: Final = (
         labels=("source",),
         calls=("HAIngestorCollector.update_event_processing_rate",),
         recorded=(ha_ingestor.EVENT_RATE,),
-        derived=(ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS, ha_ingestor.SOURCE_EVENTS),
+        derived=_EVERY_WAY,
         series={
             "": pushed_or(
                 renamed(ha_ingestor.EVENT_RATE.prometheus_name, _BY_SOURCE),
@@ -157,7 +160,7 @@ WORK: Final = (
         labels=("source",),
         calls=("HAIngestorCollector.update_deduplication_rate",),
         recorded=(ha_ingestor.DEDUPLICATION,),
-        derived=(ingest.DISCARDED, ingest.RECEIVED),
+        derived=(ingest.DISCARDED, ingest.RECEIVED, *_EVERY_WAY),
         series={
             "": pushed_or(
                 renamed(ha_ingestor.DEDUPLICATION.prometheus_name, _BY_SOURCE),
@@ -171,7 +174,7 @@ WORK: Final = (
         labels=("filter_type",),
         calls=("HAIngestorCollector.update_filter_efficiency",),
         recorded=(ha_ingestor.FILTER_EFFICIENCY,),
-        derived=(ingest.DISCARDED, ingest.RECEIVED),
+        derived=(ingest.DISCARDED, ingest.RECEIVED, *_EVERY_WAY),
         series={
             "": pushed_or(
                 renamed(ha_ingestor.FILTER_EFFICIENCY.prometheus_name, {"filter_type": ha_ingestor.FILTER}),
