@@ -42,8 +42,8 @@ def counted(
 ) -> None:
     """Count events."""
     events, entities = ha_ingestor.COUNTED_EVENTS, ha_ingestor.COUNTED_ENTITY_EVENTS
-    of = text(events, "domain", domain)
-    events.add(number, source=_source(events, source), domain=of, outcome=outcome)
+    of_source, of = _source(events, source), text(events, "domain", domain)
+    events.add(number, source=of_source, domain=of, outcome=outcome)
     if (name := entity_name(entities, entity)) is not None:
         entities.add(number, entity=name, domain=of)
 

@@ -17,8 +17,8 @@ _INFLUXDB = "influxdb"
 def event(source: object, success: object) -> None:
     """Count an event by source: besides the measured ones, of which the larger number counts."""
     on = ha_ingestor.SOURCE_EVENTS
-    name = text(on, "source", source) or "unknown"
-    on.add(1, source=name.lower(), outcome=outcome_of(success))
+    of_source = (text(on, "source", source) or "unknown").lower()
+    on.add(1, source=of_source, outcome=outcome_of(success))
 
 
 def duplicate() -> None:
