@@ -174,8 +174,11 @@ class MetricsCollector:
         """Record the duration of the block as ha_ingestor_<operation>_duration_seconds, unless it raises."""
         started = perf_counter()
         yield
-        name = f"{PREFIX}{plain_text(operation_name)}_duration_seconds"
-        self.registry.register_histogram(name, f"Time for {plain_text(operation_name)}, in seconds")
+        if (operation := plain_text(operation_name)) is None:
+            report("MetricsRegistry", "invalid_name", f"cannot time {shown(operation_name)}; allowed: a name; ignored")
+            return
+        name = f"{PREFIX}{operation}_duration_seconds"
+        self.registry.register_histogram(name, f"Time for {operation}, in seconds")
         self.registry.observe_histogram(name, perf_counter() - started, labels)
 
     def record_error(self, category: str, severity: str, recovered: bool = False) -> None:  # noqa: FBT001, FBT002 - as above

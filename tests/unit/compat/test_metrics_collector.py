@@ -156,6 +156,12 @@ class TestItsNames:
                 raise KeyError("expected")
         assert "backup" not in telemetry.prometheus_text()
 
+    @pytest.mark.parametrize("wrong", [None, 5, object()])
+    async def test_an_operation_whose_name_is_not_text_runs_and_is_reported(self, telemetry, collector, wrong):
+        async with collector.timed_operation(wrong):
+            pass
+        assert problems(telemetry) == 1
+
     def test_another_client_has_a_gauge_of_its_own(self, telemetry, collector):
         collector.record_client_connection_status("Zigbee", connected=True)
         assert latest(collector, "zigbee_connected") == 1
