@@ -243,11 +243,15 @@ def test_names_registered_at_run_time_are_found_as_given_on_every_way(telemetry)
     registry.register_counter("pool_returned", "Connections given back")
     registry.register_gauge("pool_size_bytes", "Size of the pool")
     registry.register_gauge("cache_hit_ratio", "Share of hits")
+    registry.register_gauge("connections_total", "Connections that are open")
+    registry.register_counter("seconds_waited", "Seconds of waiting")
     registry.register_histogram("pool_wait_seconds", "Time to wait", [0.25, 1.5])
     registry.increment_counter("pool_acquired_total", 3, {"pool": "db", "job": "backup"})
     registry.increment_counter("pool_returned", 2, {"pool": "db"})
     registry.set_gauge("pool_size_bytes", -4, {"pool": "db"})
     registry.set_gauge("cache_hit_ratio", 0.5)
+    registry.set_gauge("connections_total", 7)
+    registry.increment_counter("seconds_waited", 2.5)
     registry.observe_histogram("pool_wait_seconds", 1.0, {"pool": "db"})
     get_metrics_collector().collect_component_metrics("health tracker", {"load": 1.5})
     db = {"pool": "db"}
@@ -256,6 +260,8 @@ def test_names_registered_at_run_time_are_found_as_given_on_every_way(telemetry)
         "pool_returned": [(db, 2)],
         "pool_size_bytes": [(db, -4)],
         "cache_hit_ratio": [({}, 0.5)],
+        "connections_total": [({}, 7)],
+        "seconds_waited": [({}, 2.5)],
         "pool_wait_seconds_count": [(db, 1)],
         "pool_wait_seconds_sum": [(db, 1)],
         "ha_ingestor_health_tracker_load": [({}, 1.5)],
