@@ -1,4 +1,4 @@
-"""What the earlier MetricsCollector reports, as figures of the ingest vocabulary."""
+"""Records the reports of the earlier MetricsCollector as figures of the ingest vocabulary."""
 
 from __future__ import annotations
 
