@@ -18,6 +18,7 @@ def event(source: object, success: object) -> None:
     """Count an event by source: besides the measured ones, of which the larger number counts."""
     on = ha_ingestor.SOURCE_EVENTS
     of_source = (text(on, "source", source) or "unknown").lower()
+    ingest.EVENT.expect_unreceived(source=of_source)
     on.add(1, source=of_source, outcome=outcome_of(success))
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from otel_ha.compat import HAIngestorCollector, PerformanceMonitor, get_metrics_collector
 from otel_ha.vocabulary import ingest
+from tests.unit.compat.conftest import problem_counts
 
 
 def count_by_the_monitor() -> None:
@@ -51,12 +52,22 @@ def test_an_event_that_is_counted_and_measured_is_received_once(telemetry, count
     assert telemetry.summary()["current"]["business"]["deduplication_rate"] == 0.2
 
 
-def test_discards_that_nobody_received_are_received(telemetry):
+@pytest.mark.parametrize("count", COUNTS)
+def test_discards_of_a_source_whose_events_the_earlier_api_counts_are_received_and_no_problem(telemetry, count):
     for _ in range(8):
-        count_by_the_monitor()
+        count()
     for _ in range(2):
         ingest.EVENT.discard("duplicate", source="mqtt")
     assert telemetry.summary()["current"]["business"]["deduplication_rate"] == 0.2
+    assert sum(telemetry.history.totals(ingest.IN_FLIGHT).values()) == 0
+    assert problem_counts(telemetry) == {}
+
+
+def test_discards_of_a_source_that_nobody_counts_are_a_problem(telemetry):
+    count_by_the_monitor()
+    ingest.EVENT.discard("duplicate", source="websocket")
+    telemetry.history.collect()
+    assert sum(problem_counts(telemetry).values()) == 1
 
 
 def test_a_service_that_has_moved_has_the_share_of_received_events(telemetry):
