@@ -287,9 +287,12 @@ class TestTheText:
 
     def test_recording_does_not_wait_for_a_collection(self, telemetry, registry):
         registry.register_gauge("things", "Things")
-        with telemetry.pipeline.gate.collecting(object()):
-            thread = threading.Thread(target=registry.set_gauge, args=("things", 3))
+        thread = threading.Thread(target=registry.set_gauge, args=("things", 3))
+
+        def collect():
             thread.start()
             thread.join(5)
             assert not thread.is_alive()
+
+        telemetry.pipeline.gate.collect(object(), collect)
         assert scraped(telemetry, "things") == {frozenset(): 3}
