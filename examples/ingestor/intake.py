@@ -98,11 +98,11 @@ class Intake:
         except IndexError:  # a collection runs in another thread, so the queue may become empty at any time
             return 0.0
 
-    async def events(self) -> AsyncIterator[Event]:
-        """Yield the events in order, until the queue is closed and empty."""
+    async def events(self) -> AsyncIterator[tuple[float, Event]]:
+        """Yield the events in order, each after its arrival by the monotonic clock, until the queue is closed and empty."""
         while True:
             for _ in range(min(len(self._events), TURN)):
-                yield self._events.popleft()[1]
+                yield self._events.popleft()
             if self._events:
                 await asyncio.sleep(0)  # sources must read from their connections even while the queue is long
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from examples.ingestor.dedup import Deduplicator
 from examples.ingestor.event import Event
@@ -35,24 +34,25 @@ class Processor:
 
     async def run(self) -> None:
         """Process events until the intake is closed and empty."""
-        async for event in self._intake.events():
+        async for arrived, event in self._intake.events():
             try:
-                await self.process(event)
+                await self.process(event, arrived)
             except Exception:  # one bad event must not end the service; measured() counts it as an error
                 logger.exception("%s could not be processed", event.entity_id)
 
     @measured(
         ingest.QUEUED_EVENT,
-        source=lambda _, event: event.source,
-        domain=lambda _, event: event.domain,
-        entity=lambda _, event: event.entity_id,
+        source=lambda _, event, __: event.source,
+        domain=lambda _, event, __: event.domain,
+        entity=lambda _, event, __: event.entity_id,
         outcome_of=lambda discarded: discarded,
     )
-    async def process(self, event: Event) -> Discarded | None:
-        """Process one event; return the reason if it is discarded."""
+    async def process(self, event: Event, arrived: float) -> Discarded | None:
+        """Process an event that arrived at this time of the monotonic clock; return the reason if it is discarded."""
         if not self._wanted.wants(event):
             return Discarded("filtered")
-        if self._seen.is_duplicate(event, time.monotonic()):
+        # Events that waited for the store are processed all at once, so the time of processing says nothing.
+        if self._seen.is_duplicate(event, arrived):
             return Discarded("duplicate")
         if (point := self._transformer.point(self._intake.descriptions.complete(event))) is None:
             return Discarded("unsupported")

@@ -73,7 +73,7 @@ async def test_a_closed_queue_ends_once_it_is_empty():
     for number in range(200):
         intake.put(event(number))
     intake.close()
-    assert [e.timestamp async for e in intake.events()] == list(range(200))
+    assert [e.timestamp async for _, e in intake.events()] == list(range(200))
 
 
 async def test_other_tasks_run_while_the_queue_is_long():
@@ -115,6 +115,16 @@ async def test_received_events_are_processed_and_written_before_the_end(telemetr
     assert dict(account(telemetry).discarded) == {"duplicate": 1, "filtered": 1}
     assert dict(account(telemetry).points) == {"ok": 100}
     assert len((tmp_path / "points").read_text().splitlines()) == 100
+
+
+async def test_events_that_waited_for_the_store_are_compared_by_the_times_of_their_arrival(telemetry, tmp_path):
+    service = ingestor(tmp_path, dedup_window=0.02)
+    for _ in range(5):
+        service.intake.put(Event("mqtt", "sensor.a", "1", 1))
+        await asyncio.sleep(0.03)
+    service.stop()
+    await service.run()
+    assert dict(account(telemetry).points) == {"ok": 5}
 
 
 async def test_an_event_that_the_store_cannot_take_is_discarded_as_unsupported(telemetry, tmp_path):

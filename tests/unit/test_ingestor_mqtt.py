@@ -272,4 +272,4 @@ async def test_the_unit_of_a_statestream_belongs_to_its_state(telemetry, payload
         await publish(broker, ("sensor/a/unit_of_measurement", payload), ("sensor/a/state", "21"))
         await until(lambda: account(telemetry).received == 1)
         intake.close()
-        assert [intake.descriptions.complete(event).unit async for event in intake.events()] == [unit]
+        assert [intake.descriptions.complete(event).unit async for _, event in intake.events()] == [unit]

@@ -89,7 +89,7 @@ async def test_each_event_in_a_frame_is_received(telemetry):
     async with source_of(home) as (intake, _):
         await until(lambda: received(telemetry) == 3)
         intake.close()
-        assert [event.entity_id async for event in intake.events()] == ["light.a", "light.b", "light.c"]
+        assert [event.entity_id async for _, event in intake.events()] == ["light.a", "light.b", "light.c"]
 
 
 async def test_results_are_not_events(telemetry):
@@ -267,7 +267,7 @@ async def test_states_that_changed_while_disconnected_are_taken_and_counted(tele
     async with source_of(home, backoff=QUICK) as (intake, _):
         await until(lambda: received(telemetry) == 3)
         intake.close()
-        found = [(event.entity_id, event.state, event.timestamp // 10**9) async for event in intake.events()]
+        found = [(event.entity_id, event.state, event.timestamp // 10**9) async for _, event in intake.events()]
     assert found == [("light.a", "on", 10), ("light.a", "off", 11), ("light.new", "on", 12)]
     name = "homeassistant_event_resynchronized_total"
     assert counted(telemetry, name, "homeassistant_source") == {"websocket": 2}
@@ -285,7 +285,7 @@ async def test_a_malformed_state_hides_no_other_state(telemetry):
     async with source_of(home, backoff=QUICK) as (intake, _):
         await until(lambda: received(telemetry) == 1)
         intake.close()
-        assert [event.entity_id async for event in intake.events()] == ["light.b"]
+        assert [event.entity_id async for _, event in intake.events()] == ["light.b"]
 
 
 def sending_then_leaving(*ages: float) -> Talk:
