@@ -1,13 +1,16 @@
 """HttpWriter: writes line protocol to InfluxDB 1.x or VictoriaMetrics by POST /write.
 
-Only 204 means that points are stored. InfluxDB answers 400 with a reason if it rejected some or all points, and 404 if
-the database is missing. VictoriaMetrics answers 400 and rejects the whole request if it cannot parse a line (with
-Stream-Mode it skips such lines and answers 204), and stores text as 0. Its 204 means that the points are in its memory;
-they reach the disk within five seconds. Points older than its retention, or two days ahead, are missing nevertheless.
+Only 204 means that points are stored. InfluxDB answers 400 with a reason in JSON if it rejected some or all points, and
+404 if the database is missing. VictoriaMetrics answers 400, names the line, and rejects the whole request if it cannot
+parse a line (with Stream-Mode it skips such lines and answers 204), and stores text as 0. Its 204 means that the points
+are in its memory; they reach the disk within five seconds. Points older than its retention, or two days ahead, are
+missing nevertheless. Any other 400 is about the request, not the points: a proxy has no route, or wants TLS.
 """
 
 from __future__ import annotations
 
+import html
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -26,10 +29,13 @@ from otel_ha.vocabulary import ingest
 DROPPED = re.compile(r"dropped=(\d+)")
 UNREADABLE = "unable to parse '"
 LONGEST_MESSAGE = 300
-DATA_AT_FAULT = frozenset(
-    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
-)
-"""The same points would be rejected again. Any other error may pass, or somebody may remove its cause."""
+TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+DATA_AT_FAULT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+"""The same points would be rejected again, if the store itself says so. Any other error may pass or be corrected."""
+INCORRECT_LINE = 'incorrect influx line "'
+TOO_BIG = "too big data size"
+"""The beginnings of VictoriaMetrics' errors about a line, and about a longer request than -influx.maxRequestSize."""
+NO_DATABASE = "database is required"
 
 
 class HttpWriter:
@@ -77,7 +83,11 @@ class HttpWriter:
         """Return the status, the body and the Location of the answer."""
         try:
             async with self._http.post(
-                f"{self._address}/write", params=self._parameters, data=body, allow_redirects=False
+                # aiohttp warns of more than 1 MiB in one piece, and reads a file in parts.
+                f"{self._address}/write",
+                params=self._parameters,
+                data=io.BytesIO(body),
+                allow_redirects=False,
             ) as response:
                 text = (await response.read()).decode(errors="replace")
                 return response.status, text, response.headers.get("Location", "")
@@ -94,8 +104,12 @@ def judge(status: int, text: str, count: int, location: str = "") -> Answer:
     if status == HTTPStatus.BAD_REQUEST and message.startswith("partial write"):
         return Answer(rejected(message, count), "partial_write", message[:LONGEST_MESSAGE])
     explained = f"HTTP {status} {message[:LONGEST_MESSAGE]}".rstrip() + remedy(status, message, location)
+    if is_too_large(status, message):
+        return Answer(count, str(status), explained, too_large=True)
     if status in DATA_AT_FAULT:
-        return Answer(count, str(status), explained)
+        if is_about_points(text):
+            return Answer(count, str(status), explained)
+        explained += "; this is not about the points; check that the address is the store's"
     passing = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     raise UnavailableError(str(status), explained, refused=not passing)
 
@@ -111,9 +125,19 @@ def remedy(status: int, message: str, location: str) -> str:
         return "; create it, or choose another one with --influxdb-database"
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return "; check the user and password in the URL"
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return "; write smaller batches with --batch-size"
+    if is_too_large(status, message):
+        return "; write smaller batches with --batch-size, or let the store or its proxy accept larger requests"
     return ""
+
+
+def is_too_large(status: int, message: str) -> bool:
+    """Return whether an error is about the size of the request."""
+    return status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (status == HTTPStatus.BAD_REQUEST and TOO_BIG in message)
+
+
+def is_about_points(text: str) -> bool:
+    """Return whether the body of an answer is a store's error about the points: InfluxDB's, or VictoriaMetrics'."""
+    return INCORRECT_LINE in text or json_error(text) not in (None, NO_DATABASE)
 
 
 def plain(location: str) -> str:
@@ -136,9 +160,19 @@ def rejected(message: str, count: int) -> int:
 
 
 def error_in(text: str) -> str:
-    """Return the error in the body of an answer, in one line; nothing if it is a web page."""
-    try:
-        message = str(json.loads(text)["error"])
-    except (ValueError, TypeError, KeyError):
-        message = "" if text.lstrip().startswith("<") else text
+    """Return the error in the body of an answer, in one line; of a web page it is the title."""
+    message = json_error(text)
+    if message is None:
+        message = text
+        if text.lstrip().startswith("<"):
+            title = TITLE.search(text)
+            message = html.unescape(title.group(1)) if title else ""
     return " ".join(message.split())
+
+
+def json_error(text: str) -> str | None:
+    """Return the error in a JSON object, as InfluxDB answers it; None if there is none."""
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

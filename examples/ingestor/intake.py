@@ -99,7 +99,7 @@ class Intake:
             return 0.0
 
     async def events(self) -> AsyncIterator[tuple[float, Event]]:
-        """Yield the events in order, each after its arrival by the monotonic clock, until the queue is closed and empty."""
+        """Yield the time of arrival, of the monotonic clock, and the event, until the queue is closed and empty."""
         while True:
             for _ in range(min(len(self._events), TURN)):
                 yield self._events.popleft()

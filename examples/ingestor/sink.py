@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,15 +20,21 @@ logger = logging.getLogger(__name__)
 
 BATCHES_WAITING = 4
 BACKOFF = Backoff(first=0.5, limit=5.0)
+QUIET = 300.0
+"""Seconds without an error of a type until it counts as over: some devices send a bad value again and again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The store's answer to a batch: the number of rejected points, and the reason."""
+    """The store's answer to a batch: the number of rejected points, and the reason.
+
+    `too_large` means that the store takes none of them at once, but may take fewer.
+    """
 
     rejected: int = 0
     error_type: str = ""
     message: str = ""
+    too_large: bool = False
 
 
 class Writer(Protocol):
@@ -47,7 +54,7 @@ class BatchSink:
 
     A batch that a store cannot take now is written again until it can, before all later ones. Meanwhile `put` waits as
     soon as the queue is full, and events pile up in the intake. Once that is full too, it discards new events and
-    counts them: `overflowed` returns their number.
+    counts them: `overflowed` returns their number. A batch that is too large for the store is written in halves.
     """
 
     def __init__(
@@ -67,7 +74,7 @@ class BatchSink:
         self._batch: list[Point] = []
         self._closed = False
         self._outage = Outage(writer.name, overflowed)
-        self._trouble = ""
+        self._troubles: dict[str, float] = {}
         ingest.QUEUE_SIZE.observe(self._points.qsize, queue="points")
         ingest.QUEUE_CAPACITY.observe(lambda: self._points.maxsize, queue="points")
 
@@ -93,9 +100,9 @@ class BatchSink:
         try:
             while not self._closed:
                 await self._fill()
-                if self._batch:
-                    await self._write(self._batch)
-                    self._batch = []
+                most = self._size
+                while self._batch:
+                    most = await self._write(self._batch[:most])
         finally:
             await self._writer.close()
 
@@ -114,7 +121,8 @@ class BatchSink:
             return
         self._closed = True
 
-    async def _write(self, batch: list[Point]) -> None:
+    async def _write(self, batch: list[Point]) -> int:
+        """Write the first points of the current batch; return how many the store can take at once."""
         ingest.BATCH_SIZE.record(len(batch), sink=self._writer.name)
         try:
             answer = await self._answer(batch)
@@ -122,7 +130,12 @@ class BatchSink:
             self._count(batch, "error", type(error).__name__)
             self._report(type(error).__name__, f"lost {len(batch)} points: {error!r}")
         else:
+            if answer.too_large and len(batch) > 1:
+                self._report("too_large", f"{answer.message}; writing {len(batch)} points in halves")
+                return len(batch) // 2
             self._account(batch, answer)
+        del self._batch[: len(batch)]
+        return len(batch)
 
     async def _answer(self, batch: list[Point]) -> Answer:
         """Write a batch until the store takes it; return its answer."""
@@ -165,11 +178,15 @@ class BatchSink:
         )
 
     def _report(self, error_type: str, message: str) -> None:
-        """Count an error; log only when lost points begin, change their error type or end."""
+        """Count an error. Log only the first one of its type, and when all errors have been over for some minutes."""
+        now = time.monotonic()
+        over = [trouble for trouble, last in self._troubles.items() if now - last >= QUIET]
+        for trouble in over:
+            del self._troubles[trouble]
         if error_type:
             ingest.ERRORS.add(1, component=self._writer.name, error_type=error_type, severity="error")
-        if error_type and error_type != self._trouble:
-            logger.error("%s: %s", self._writer.name, message)
-        elif self._trouble and not error_type:
+            if error_type not in self._troubles:
+                logger.error("%s: %s", self._writer.name, message)
+            self._troubles[error_type] = now
+        elif over and not self._troubles:
             logger.info("%s: the store accepts all points again", self._writer.name)
-        self._trouble = error_type

@@ -8,8 +8,12 @@ import pytest
 from examples.ingestor.accounting import Accounting, accounting
 from examples.ingestor.event import Event
 from examples.ingestor.frames import parse
+from examples.ingestor.http_sink import HttpWriter
+from examples.ingestor.line_protocol import Point, to_point
+from examples.ingestor.outage import UnavailableError
 from examples.ingestor.service import Ingestor
 from examples.ingestor.settings import Settings
+from examples.ingestor.sink import BatchSink
 from examples.ingestor.urls import Address, address
 from otel_ha import TelemetryConfig, setup_telemetry
 from tests.servers.running import eventually
@@ -188,6 +192,38 @@ async def test_long_names_and_units_lose_no_point(store):
     events = states("1", "2", entity_id="sensor.a", friendly_name="ü" * 40_000, unit_of_measurement="x" * 70_000)
     account = await ingest(server, events, tags=("friendly_name",))
     assert (dict(account.points), sorted(stored())) == ({"ok": 2}, [1, 2])
+
+
+async def test_a_batch_that_is_larger_than_influxdb_accepts_loses_no_point(home, caplog):
+    events = states(*map(str, range(500)), entity_id="sensor.a", notes="x" * 60_000)  # 30 MB; the limit is 25 MB
+    sink = BatchSink(HttpWriter("influxdb", address(home.url, {"http": 80}), "homeassistant", timeout=60), 500, 60)
+    running = asyncio.create_task(sink.run())
+    for event in events:
+        await sink.put(to_point(event, ["notes"]))
+    await sink.close()
+    await running
+    assert [row["count"] for row in home.query("SELECT count(value) FROM sensor", "homeassistant")] == [500]
+    assert [line for line in caplog.messages if "HTTP 413" in line and "in halves" in line] == caplog.messages
+
+
+async def test_points_wait_if_the_path_is_not_one_of_victoriametrics(victoria_metrics):
+    writer = HttpWriter("victoriametrics", address(f"{victoria_metrics.url}/nowhere", {"http": 80}), "", timeout=10)
+    try:
+        with pytest.raises(UnavailableError, match="unsupported path requested") as raised:
+            await writer.write([to_point(event) for event in states("1", "2")])
+    finally:
+        await writer.close()
+    assert raised.value.refused
+
+
+async def test_a_line_that_victoriametrics_cannot_parse_does_not_wait(victoria_metrics):
+    writer = HttpWriter("victoriametrics", address(victoria_metrics.url, {"http": 80}), "", timeout=10)
+    [event] = states("1")
+    try:
+        answer = await writer.write([Point("no_field", "sensor", event)])
+    finally:
+        await writer.close()
+    assert answer.rejected == 1
 
 
 async def test_a_restart_of_the_store_in_mid_stream_loses_nothing_and_costs_two_lines(store, caplog):

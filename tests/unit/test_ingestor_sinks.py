@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from examples.ingestor import sink as sink_module
 from examples.ingestor.accounting import accounting, samples
 from examples.ingestor.connection import Backoff
 from examples.ingestor.event import Event
@@ -56,6 +57,18 @@ class Store:
 
     async def close(self) -> None:
         pass
+
+
+class Limited(Store):
+    """A writer that takes at most this many points at once."""
+
+    def __init__(self, most: int, *answers: Answer | Exception) -> None:
+        super().__init__(*answers)
+        self.most = most
+
+    async def write(self, points: Sequence[Point]) -> Answer:
+        answer = await super().write(points)
+        return Answer(len(points), "413", "too large", too_large=True) if len(points) > self.most else answer
 
 
 async def write(store: Writer, count: int, size: int = 100, domains: tuple[str, ...] = ("sensor",)) -> None:
@@ -127,9 +140,63 @@ def test_a_success_other_than_204_is_no_acknowledgement(status):
     assert "a store answers 204" in str(refusal(status, "<html>Welcome</html>"))
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_points_that_would_be_rejected_again_are_not_sent_again(status):
-    assert judge(status, "no", 5).rejected == 5
+LINE = 'cannot process influx line protocol data: incorrect influx line "a": cannot find Whitespace I in "a"'
+PAGE = "<html>\n<head><title>400 The plain HTTP request\nwas sent to HTTPS port</title></head></html>"
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("text", ['{"error":"unable to parse \'a\': missing fields"}', LINE])
+def test_points_that_would_be_rejected_again_are_not_sent_again(status, text):
+    assert judge(status, text, 5).rejected == 5
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    ("text", "explained"),
+    [
+        (PAGE, "400 The plain HTTP request was sent to HTTPS port"),
+        ('remoteAddr: "[::1]:1"; missing route for "/write"', 'missing route for "/write"'),
+        ('unsupported path requested: "/wrtte"', 'unsupported path requested: "/wrtte"'),
+        ('{"error":"database is required"}', "database is required"),
+        ('{"message":"bad request"}', "bad request"),
+        ("[" * 100_000, "[["),
+        ("", "check that the address is the store's"),
+    ],
+)
+def test_points_wait_if_an_error_is_about_the_request(status, text, explained):
+    error = refusal(status, text)
+    assert error.refused
+    assert explained in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(413, "<title>413</title>"), (413, '{"error":"big"}'), (400, "too big data size exceeding 1")]
+)
+def test_a_request_that_is_too_large_names_the_remedy(status, text):
+    answer = judge(status, text, 5)
+    assert answer.too_large
+    assert "write smaller batches with --batch-size" in answer.message
+
+
+async def test_a_batch_that_is_too_large_is_written_in_halves_and_loses_no_point(telemetry, caplog):
+    store = Limited(3)
+    await write(store, 22, size=10)
+    assert store.batches == [10, 5, 2, 2, 2, 2, 2, 10, 5, 2, 2, 2, 2, 2, 2]
+    assert written(telemetry) == {"ok": 22}
+    assert logged(caplog) == ["store: too large; writing 10 points in halves"]
+
+
+async def test_a_point_that_is_too_large_is_lost_alone(telemetry, caplog):
+    await write(Limited(0), 3)
+    assert written(telemetry) == {"error": 3}
+    assert logged(caplog)[1:] == ["store: the store rejected 1 of 1 points: too large"]
+
+
+async def test_an_outage_between_two_halves_writes_each_point_once(telemetry):
+    store = Limited(2, Answer(4, "413", "too large", too_large=True), Answer(), GONE)
+    await write(store, 4)
+    assert store.batches == [4, 2, 2, 2]
+    assert written(telemetry) == {"ok": 4}
 
 
 def test_a_long_answer_is_cut():
@@ -221,6 +288,12 @@ async def test_an_outage_costs_one_line_at_its_first_failure_and_one_when_it_is_
     ]
 
 
+async def test_each_outage_is_logged(caplog):
+    caplog.set_level("INFO")
+    await write(Store(GONE, Answer(), GONE), 2, size=1)
+    assert ["cannot write" in line for line in logged(caplog)] == [True, False, True, False]
+
+
 async def test_a_refusal_during_an_outage_is_logged_once_because_waiting_does_not_end_it(caplog):
     refused = UnavailableError("401", "who are you", refused=True)
     await write(Store(GONE, refused, GONE, refused), 1)
@@ -240,11 +313,31 @@ async def test_the_end_of_an_outage_names_the_events_that_were_lost_in_it(caplog
     assert logged(caplog)[-1].endswith("; 5 events were lost meanwhile")
 
 
-async def test_rejected_points_are_logged_when_they_begin_and_when_they_end(caplog):
+async def test_rejected_points_are_logged_once(caplog):
     caplog.set_level("INFO")
     conflict = Answer(1, "partial_write", "conflict")
     await write(Store(conflict, conflict), 5, size=1)
+    assert logged(caplog) == ["store: the store rejected 1 of 1 points: conflict"]
+
+
+async def test_rejected_points_in_every_second_batch_cost_one_line(caplog):
+    caplog.set_level("INFO")
+    conflict, unreadable = Answer(1, "partial_write", "conflict"), Answer(1, "400", "unreadable")
+    await write(Store(*[conflict, Answer(), unreadable, Answer()] * 10), 40, size=1)
     assert logged(caplog) == [
+        "store: the store rejected 1 of 1 points: conflict",
+        "store: the store rejected 1 of 1 points: unreadable",
+    ]
+
+
+async def test_rejected_points_are_over_after_some_minutes_without_them(caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(sink_module, "QUIET", 0.0)
+    conflict = Answer(1, "partial_write", "conflict")
+    await write(Store(conflict, Answer(), conflict), 4, size=1)
+    assert logged(caplog) == [
+        "store: the store rejected 1 of 1 points: conflict",
+        "store: the store accepts all points again",
         "store: the store rejected 1 of 1 points: conflict",
         "store: the store accepts all points again",
     ]
