@@ -13,16 +13,21 @@ ACROSS = 30.0
 """Seconds in which another source may repeat a state; a broker may be slow. Each state is repeated once by a source."""
 MOST_RECENT = 64
 """States of an entity that are compared: one source may be some states ahead of the other."""
-MOST_TIMED = 20_000
+MOST_DATED = 20_000
 """States that are compared by Home Assistant's own time, of all entities."""
+MOST_ENTITIES = 100_000
+"""Entities whose last state is remembered for another source that was away."""
 
 
 @dataclass(slots=True)
 class _Kept:
-    """A state that was kept. `contents` has a hash of state and attributes for each source that has reported it."""
+    """A state that was kept; `dated` means that it has Home Assistant's own time.
+
+    `contents` has a hash of state and attributes for each source that has reported it.
+    """
 
     state: str
-    timed: bool
+    dated: bool
     bare: bool
     since: float
     contents: dict[str, int]
@@ -34,16 +39,17 @@ def no_attributes(_: str) -> Iterable[str]:
 
 
 class Deduplicator:
-    """Finds events that repeat a state within `window` seconds; 0 finds none.
+    """Finds events that repeat a state. A source may repeat itself after `window` seconds; with 0, always.
 
     Within a source, an event is a repetition if it has the last state and the same fields and attributes. Only the last
     state counts: on, off, on are three events. The window starts at the first of the repeated events, so an entity that
     always repeats itself still gets one point per window. Entities without new events are forgotten.
 
     Two sources of one home report each state twice; the first report is kept. If both reports have Home Assistant's own
-    time, it decides; otherwise the second one must follow within the window or ACROSS seconds, whichever is longer.
-    Attributes are not compared, because MQTT sends them apart; but a report with attributes that are `written` does not
-    repeat one without them.
+    time, it decides. Otherwise the second one must follow within the window or ACROSS seconds, whichever is longer, or
+    repeat the entity's last state: a source that was away reports that one once it is back, however late. Attributes
+    are not compared, because MQTT sends them apart; but a report with attributes that are `written` does not repeat one
+    without them.
     """
 
     def __init__(self, window: float, written: Callable[[str], Iterable[str]] = no_attributes) -> None:
@@ -52,7 +58,8 @@ class Deduplicator:
         self._written = written
         self._sources: set[str] = set()
         self._recent: OrderedDict[str, deque[_Kept]] = OrderedDict()
-        self._timed: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
+        self._last: OrderedDict[str, _Kept] = OrderedDict()
+        self._dated: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
 
     def __len__(self) -> int:
         """Return the number of entities with recent states."""
@@ -60,8 +67,6 @@ class Deduplicator:
 
     def is_duplicate(self, event: Event, now: float) -> bool:
         """Return whether `event` is a repetition at the time `now`, in seconds of a monotonic clock."""
-        if self._window <= 0:
-            return False
         self._sources.add(event.source)
         recent = self._remembered(event.entity_id, now)
         content = hash((event.state, json.dumps((event.attributes, event.fields), sort_keys=True, default=str)))
@@ -70,7 +75,7 @@ class Deduplicator:
             return True
         if self._repeats_itself(event, content, recent, now):
             return True
-        self._keep(event, _Kept(event.state, event.timed, self._is_bare(event), now, {event.source: content}))
+        self._keep(event, _Kept(event.state, event.dated, self._is_bare(event), now, {event.source: content}))
         return False
 
     def _remembered(self, entity_id: str, now: float) -> Sequence[_Kept]:
@@ -88,6 +93,8 @@ class Deduplicator:
 
     def _repeats_itself(self, event: Event, content: int, recent: Sequence[_Kept], now: float) -> bool:
         """Return whether the last state that the event's own source has reported within the window is the same."""
+        if self._window <= 0:
+            return False
         own = (kept for kept in reversed(recent) if event.source in kept.contents)
         last = next(own, None)
         return last is not None and now - last.since <= self._window and last.contents[event.source] == content
@@ -96,8 +103,10 @@ class Deduplicator:
         """Return the oldest state that other sources have reported and this event repeats."""
         if len(self._sources) == 1:
             return None
-        candidates = [kept for kept in recent if not (kept.timed and event.timed)]
-        if event.timed and (at_the_time := self._timed.get((event.entity_id, event.timestamp))) is not None:
+        if not recent and (last := self._last.get(event.entity_id)) is not None:
+            recent = (last,)
+        candidates = [kept for kept in recent if not (kept.dated and event.dated)]
+        if event.dated and (at_the_time := self._dated.get((event.entity_id, event.timestamp))) is not None:
             candidates.insert(0, at_the_time)
         bare = self._is_bare(event)
         for kept in candidates:
@@ -114,7 +123,11 @@ class Deduplicator:
             self._recent[event.entity_id] = deque(maxlen=MOST_RECENT)
         self._recent[event.entity_id].append(new)
         self._recent.move_to_end(event.entity_id)
-        if event.timed:
-            self._timed[event.entity_id, event.timestamp] = new
-            if len(self._timed) > MOST_TIMED:
-                self._timed.popitem(last=False)
+        self._last[event.entity_id] = new
+        self._last.move_to_end(event.entity_id)
+        if len(self._last) > MOST_ENTITIES:
+            self._last.popitem(last=False)
+        if event.dated:
+            self._dated[event.entity_id, event.timestamp] = new
+            if len(self._dated) > MOST_DATED:
+                self._dated.popitem(last=False)

@@ -96,7 +96,13 @@ class Discovery:
         state = checked_state(entity.state(payload)) if payload else ""
         timestamp = time_of(json_of(payload)) if payload and entity.template and entity.template.json else None
         event = Event(
-            "mqtt", entity.entity_id, state, timestamp or time.time_ns(), entity.attributes, timed=bool(timestamp)
+            "mqtt",
+            entity.entity_id,
+            state,
+            timestamp or time.time_ns(),
+            entity.attributes,
+            timed=bool(timestamp),
+            device_time=bool(timestamp),
         )
         self._states[entity.entity_id] = event
         return event if self._is_available(entity) else replace(event, state=UNAVAILABLE)

@@ -24,7 +24,8 @@ class InvalidEventError(ValueError):
 class Event:
     """The state of an entity at `timestamp`, in nanoseconds since 1970.
 
-    The timestamp is the source's own if `timed`, otherwise the time of arrival. An empty state is a cleared text, or
+    The timestamp is the source's own if `timed`, otherwise the time of arrival; `device_time` means that it is not Home
+    Assistant's but the time of a device, as JSON messages contain it. An empty state is a cleared text, or
     the state of a JSON payload that has only further values, which are in `fields`. Raises InvalidEventError if the
     entity's id is not of the form domain.object, or if text cannot be encoded in UTF-8, because JSON can contain half
     of a surrogate pair.
@@ -37,6 +38,7 @@ class Event:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     timed: bool = False
     fields: Mapping[str, str | float] = field(default_factory=dict)
+    device_time: bool = False
 
     def __post_init__(self) -> None:
         """Check the text that will be written."""
@@ -72,6 +74,11 @@ class Event:
         if not isinstance(unit, str) or not unit:
             return None
         return unit if unit.isascii() else unicodedata.normalize("NFC", unit).replace(MICRO_SIGN, GREEK_MU)
+
+    @property
+    def dated(self) -> bool:
+        """Whether the timestamp is Home Assistant's own, which is the same whichever source reports the state."""
+        return self.timed and not self.device_time
 
     @property
     def age(self) -> float:

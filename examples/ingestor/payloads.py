@@ -44,7 +44,8 @@ def from_json(entity: str, payload: bytes) -> Event:
         raise InvalidEventError("attributes must be a JSON object")
     timestamp = time_of(message)
     text = "" if state is None else state_text(state)
-    return Event("mqtt", named(entity), text, timestamp or time.time_ns(), attributes, bool(timestamp), fields)
+    timed = bool(timestamp)
+    return Event("mqtt", named(entity), text, timestamp or time.time_ns(), attributes, timed, fields, device_time=timed)
 
 
 def named(entity: str) -> str:

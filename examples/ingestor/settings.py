@@ -61,7 +61,9 @@ class Settings:
     exclude: tuple[str, ...] = setting(LIST, "entities to leave out, as globs", default=())
     ignore_states: tuple[str, ...] = setting(LIST, "states to leave out", default=("unknown", "unavailable"))
     dedup_window: float = setting(
-        seconds(0, 86_400), "seconds in which a repeated state counts once; 0 keeps every state", default=1.0
+        seconds(0, 86_400),
+        "seconds in which a source's repeated state counts once; 0 keeps each",
+        default=1.0,
     )
     queue_capacity: int = setting(
         whole(1, 10_000_000), "events that can wait; a full queue discards new ones", default=10_000

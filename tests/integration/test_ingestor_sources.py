@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import paho.mqtt.client as mqtt
 import pytest
 
+from examples.ingestor import dedup
 from examples.ingestor.accounting import Accounting, accounting, samples
 from examples.ingestor.connection import Backoff
 from examples.ingestor.intake import Intake
@@ -83,7 +84,11 @@ class Streams:
         new = state_of("sensor.power", state, at=time.time(), unit_of_measurement="W")
         message = {"id": 2, "type": "event", "event": {"data": {"entity_id": "sensor.power", "new_state": new}}}
         await self.sockets[-1].send_json(message)
-        messages = {"state": state} | ({"last_updated": new["last_updated"]} if timestamps else {})
+        await self.publish(new, timestamps=timestamps)
+
+    async def publish(self, new: dict, *, timestamps: bool) -> None:
+        """Report a state over MQTT alone."""
+        messages = {"state": new["state"]} | ({"last_updated": new["last_updated"]} if timestamps else {})
         for topic, payload in messages.items():
             published = self._mqtt.publish(f"homeassistant/sensor/power/{topic}", payload, qos=1, retain=True)
             await asyncio.to_thread(published.wait_for_publish, 10)
@@ -124,6 +129,29 @@ async def test_both_sources_of_a_home_give_one_series_and_each_state_once(teleme
     assert [row["key"] for row in series] == ["sensor,entity_id=power,unit=W"]
     written = influxdb.query("SELECT value FROM sensor", "homeassistant")
     assert [row["value"] for row in written] == [1, 2, 1, 3]
+
+
+async def test_a_state_of_one_source_is_not_written_again_after_a_long_gap_of_the_other(
+    telemetry, mosquitto, influxdb, monkeypatch
+):
+    monkeypatch.setattr(dedup, "ACROSS", 0.0)  # so that any gap is long
+    influxdb.create_database("homeassistant")
+    streams = Streams(mosquitto)
+    store = Address("http", HOST, int(influxdb.address.split(":")[1]))
+    try:
+        async with both_sources(streams, mosquitto, telemetry, influxdb=store, dedup_window=0.0):
+            await streams.fire("1", timestamps=False)
+            await until(lambda: account(telemetry).received == 2)
+            await streams.sockets[-1].close()
+            new = state_of("sensor.power", "2", at=time.time(), unit_of_measurement="W")
+            streams.home.states = [new]
+            await streams.publish(new, timestamps=False)
+            await until(lambda: account(telemetry).received == 4)  # over MQTT, and once WebSocket is back
+    finally:
+        streams.close()
+    assert account(telemetry).discarded["duplicate"] == 2
+    written = influxdb.query("SELECT value FROM sensor", "homeassistant")
+    assert [row["value"] for row in written] == [1, 2]
 
 
 def account(telemetry) -> Accounting:

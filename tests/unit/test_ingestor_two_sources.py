@@ -1,12 +1,16 @@
 """MQTT and the WebSocket API of one home: each entity is one series, and each state is written once."""
 
+from dataclasses import replace
+
 import pytest
 
 from examples.ingestor import dedup
 from examples.ingestor.dedup import Deduplicator
 from examples.ingestor.descriptions import Descriptions
+from examples.ingestor.discovery import Discovery
 from examples.ingestor.event import Event
 from examples.ingestor.line_protocol import to_point
+from examples.ingestor.payloads import from_json
 
 
 def report(source: str, state: str = "on", time: int | None = None, **attributes: object) -> Event:
@@ -55,7 +59,7 @@ def test_a_source_with_times_may_be_any_number_of_states_behind():
 
 
 def test_the_states_in_memory_are_limited(monkeypatch):
-    monkeypatch.setattr(dedup, "MOST_TIMED", 10)
+    monkeypatch.setattr(dedup, "MOST_DATED", 10)
     states = [report("websocket", str(number), number) for number in range(100)]
     late = [report("mqtt", str(number), number) for number in (99, 89)]
     assert duplicates(*states, *late, every=2.0)[100:] == [True, False]
@@ -75,9 +79,59 @@ def test_the_same_time_of_its_own_is_a_duplicate_after_any_time():
     assert duplicates(report("mqtt", time=1), report("websocket", time=1), every=3600.0) == [False, True]
 
 
-@pytest.mark.parametrize(("seconds", "found"), [(29.0, [False, True]), (31.0, [False, False])])
-def test_reports_without_times_are_compared_for_30_seconds(seconds, found):
-    assert duplicates(report("mqtt"), report("websocket", time=1), every=seconds) == found
+@pytest.mark.parametrize(("seconds", "found"), [(14.0, [False, False, True]), (16.0, [False, False, False])])
+def test_earlier_states_without_times_are_compared_for_30_seconds(seconds, found):
+    reports = [report("websocket", "?", 1), report("mqtt"), report("mqtt", "off"), report("websocket", time=2)]
+    assert duplicates(*reports, every=seconds)[1:] == found
+
+
+@pytest.mark.parametrize("times", [(None, 1), (1, None), (None, None)], ids=str)
+@pytest.mark.parametrize("sources", [("mqtt", "websocket"), ("websocket", "mqtt")], ids=str)
+def test_a_source_that_was_away_does_not_repeat_the_last_state_however_late(sources, times):
+    there, back = sources
+    before = [report(there, "off"), report(back, "off")]
+    during = [report(there, "on", times[0])]
+    after = [report(back, "on", times[1]), report(back, "off"), report(there, "off"), report(back, "on")]
+    assert duplicates(*before, *during, *after, every=25.0) == [False, True, False, True, False, True, False]
+
+
+def test_a_source_that_was_away_reports_a_state_that_the_other_has_missed():
+    reports = [report("mqtt", "off"), report("websocket", "off", 1), report("mqtt"), report("websocket", "off", 3)]
+    assert duplicates(*reports, every=60.0) == [False, True, False, False]
+
+
+def test_a_source_that_was_away_reports_the_state_once_if_the_other_repeats_it():
+    reports = [report("mqtt"), report("websocket", time=1), report("mqtt"), report("websocket", time=2, n=2)]
+    assert duplicates(*reports, every=60.0) == [False, True, False, True]
+
+
+def test_the_entities_whose_last_state_is_remembered_are_limited(monkeypatch):
+    monkeypatch.setattr(dedup, "MOST_ENTITIES", 10)
+    seen = Deduplicator(1.0)
+    for number in range(100):
+        seen.is_duplicate(Event("mqtt", f"light.l{number}", "on", 0), number * 60.0)
+    found = [seen.is_duplicate(Event("websocket", f"light.l{number}", "on", 0), 9000.0) for number in (99, 90, 89, 0)]
+    assert found == [True, True, False, False]
+
+
+@pytest.mark.parametrize("sources", [("mqtt", "websocket"), ("websocket", "mqtt")], ids=str)
+def test_the_time_of_a_device_is_not_compared_with_home_assistants(sources):
+    reports = {"mqtt": replace(report("mqtt", time=1), device_time=True), "websocket": report("websocket", time=2)}
+    assert duplicates(*(reports[source] for source in sources)) == [False, True]
+
+
+def test_the_time_in_a_message_of_a_device_is_not_home_assistants():
+    payload = b'{"state": "on", "last_updated": "2026-11-26T00:00:00Z"}'
+    discovery = Discovery("homeassistant")
+    config = b'{"name": "hall", "schema": "json", "state_topic": "hall/state"}'
+    discovery.announce("homeassistant/light/hall/config", config)
+    for event in [from_json("light.hall", payload), *discovery.events("hall/state", payload)]:
+        assert (event.timed, event.dated) == (True, False)
+
+
+def test_a_window_of_0_keeps_repetitions_of_a_source_but_not_of_the_other_one():
+    reports = [report("websocket", time=1), report("mqtt"), report("mqtt"), report("websocket", time=2)]
+    assert duplicates(*reports, every=0.0, window=0.0) == [False, True, False, True]
 
 
 def test_each_change_of_an_attribute_is_repeated_once_by_the_other_source():
