@@ -11,6 +11,8 @@ from examples.ingestor.event import Event
 
 DESCRIBING: Final = ("unit_of_measurement", "friendly_name", "device_class")
 """Attributes that become tags, which belong to the identity of a series."""
+REGISTERED: Final = ("friendly_name", "device_class")
+"""Those that users can change in Home Assistant, so that a device's announcement may have another value."""
 MOST_ENTITIES: Final = 100_000
 """A limit of memory, in case topics of MQTT contain random names."""
 
@@ -19,13 +21,13 @@ class Descriptions:
     """The describing attributes of each entity.
 
     Each event of the WebSocket API has all attributes. Over MQTT a state comes alone, and its attributes on topics of
-    their own. One entity must be one series, so an event gets the attributes that any source has told.
+    their own. One entity must be one series, so an event gets the attributes that any source has reported.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, str]] = {}
         self.learned = asyncio.Event()
-        """Set once a source has told the attributes of all entities."""
+        """Set once a source has reported the attributes of all entities."""
 
     def describe(self, entity_id: str, attributes: Mapping[str, Any]) -> None:
         """Replace the description of an entity; `attributes` are all its attributes."""
@@ -42,11 +44,16 @@ class Descriptions:
             self._known[entity_id] = {name: value for name, value in description.items() if is_text(value)}
 
     def complete(self, event: Event) -> Event:
-        """Return the event with the describing attributes that it lacks."""
-        missing = {
-            name: value for name, value in self._known.get(event.entity_id, {}).items() if name not in event.attributes
+        """Return the event with the describing attributes that it lacks, and with its registered name and class.
+
+        The unit of an event is kept, because Home Assistant may convert: 70 °F must not become 70 °C.
+        """
+        changed = {
+            name: value
+            for name, value in self._known.get(event.entity_id, {}).items()
+            if name in REGISTERED or name not in event.attributes
         }
-        return replace(event, attributes={**event.attributes, **missing}) if missing else event
+        return replace(event, attributes={**event.attributes, **changed}) if changed else event
 
 
 def is_text(value: Any) -> bool:

@@ -170,6 +170,16 @@ def test_an_attribute_of_the_event_itself_takes_precedence():
     assert known.complete(report("mqtt", unit_of_measurement="lm")).unit == "lm"
 
 
+@pytest.mark.parametrize("name", ["friendly_name", "device_class"])
+def test_home_assistants_name_and_class_replace_those_of_an_announcement(name):
+    known = Descriptions()
+    known.describe("light.hall", {name: "Kitchen"})
+    reports = [report("mqtt", **{name: "Lamp"}), report("websocket", **{name: "Kitchen"}), report("mqtt")]
+    assert {to_point(known.complete(each), tags=(name,)).line.split()[0] for each in reports} == {
+        f"light,entity_id=hall,{name}=Kitchen"
+    }
+
+
 def test_a_unit_that_an_entity_has_lost_is_forgotten():
     known = Descriptions()
     known.describe("light.hall", {"unit_of_measurement": "lx", "device_class": "illuminance"})
