@@ -1,3 +1,4 @@
+from examples.ingestor import text_labels
 from examples.ingestor.event import Event
 from examples.ingestor.text_labels import TextLabels
 from examples.ingestor.transformer import Transformer
@@ -88,3 +89,13 @@ def test_each_entity_has_a_budget_of_labels_and_a_warning_when_it_is_used_up(cap
     assert labels.change("sensor.b", "e", {}) == [({"state": "e"}, 1.0)]
     [message] = caplog.messages
     assert message.startswith("sensor.a has more than 2 texts; later ones become the label _OTHER. --text-labels sets")
+
+
+def test_the_entities_with_labels_are_limited_and_a_warning_says_so_once(caplog, monkeypatch):
+    monkeypatch.setattr(text_labels, "MOST_ENTITIES", 2)
+    labels = TextLabels(5)
+    found = [labels.change(f"sensor.s{number}", "a", {}) for number in (0, 1, 2, 3, 0)]
+    assert found == [[({"state": "a"}, 1.0)], [({"state": "a"}, 1.0)], [], [], [({"state": "a"}, 1.0)]]
+    assert caplog.messages == [
+        "sensor.s2 and further entities have no labels, because 2 have; --exclude leaves entities out"
+    ]
