@@ -30,6 +30,7 @@ from examples.ingestor.urls import SUPERVISOR, Address
 
 PREFIX: Final = "INGESTOR_"
 TOKEN: Final = f"{PREFIX}HOME_ASSISTANT_TOKEN"
+TEXT_LABELS: Final = 20
 SUPERVISOR_TOKEN: Final = "SUPERVISOR_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -88,7 +89,9 @@ class Settings:
         SWITCH, "write text states to VictoriaMetrics as the label of a series with the value 1", default=False
     )
     text_labels: int = setting(
-        whole(1, 10_000), "texts of one entity that become labels; later ones share the label _OTHER", default=20
+        whole(1, 10_000),
+        "texts of an entity that become labels; later ones share the label _OTHER",
+        default=TEXT_LABELS,
     )
     write_timeout: float = setting(seconds(0.1, 3600), "seconds to wait for the store's answer", default=10.0)
     drain_timeout: float = setting(seconds(0, 3600), "seconds to finish received events at shutdown", default=5.0)
@@ -112,6 +115,8 @@ class Settings:
             raise SettingsError(f"{given}; give one of --influxdb, --victoriametrics and --file")
         if self.text_as_label and self.victoriametrics is None:
             raise SettingsError(f"--text-as-label is for --victoriametrics; {stores[0]} stores text as it is")
+        if self.text_labels != TEXT_LABELS and not self.text_as_label:
+            raise SettingsError("--text-labels is for --text-as-label; give both or neither")
 
     @property
     def token(self) -> str | None:

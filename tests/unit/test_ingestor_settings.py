@@ -71,6 +71,10 @@ def test_text_as_label_is_refused_for_a_store_that_takes_text():
     assert refused("--text-as-label") == "--text-as-label is for --victoriametrics; --file stores text as it is"
 
 
+def test_a_number_of_labels_is_refused_without_labels():
+    assert refused("--text-labels", "5") == "--text-labels is for --text-as-label; give both or neither"
+
+
 def test_the_log_level_can_be_in_upper_or_lower_case():
     assert settings("--log-level", "DEBUG").log_level == settings("--log-level", "debug").log_level == "debug"
 
