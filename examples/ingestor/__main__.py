@@ -28,6 +28,8 @@ async def serve(settings: Settings) -> None:
 
 def account(telemetry: Telemetry) -> str:
     """Return the accounting of the events, in a line."""
+    if not telemetry.config.business_metrics:
+        return "no accounting: business metrics are off (OTEL_HA_BUSINESS_METRICS)"
     try:
         return str(accounting(telemetry.prometheus_text()))
     except TelemetryError as error:

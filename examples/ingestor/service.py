@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from typing import Protocol
 
 from examples.ingestor.dedup import Deduplicator
@@ -20,7 +20,10 @@ from examples.ingestor.topics import Layout
 from examples.ingestor.transformer import Transformer
 from examples.ingestor.websocket import WebSocketSource
 
+logger = logging.getLogger(__name__)
+
 LEARNED_WITHIN = 2.0
+"""Seconds. If Home Assistant is away for longer, its devices' states are worth more than their units."""
 
 
 class Source(Protocol):
@@ -93,8 +96,14 @@ class Ingestor:
         would start a series of its own.
         """
         if len(self.sources) > 1:
-            with contextlib.suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(self.intake.descriptions.learned.wait(), LEARNED_WITHIN)
+            except TimeoutError:
+                logger.warning(
+                    "Home Assistant has not reported its entities within %.0f s; until it does, states of MQTT may be "
+                    "written to series without unit",
+                    LEARNED_WITHIN,
+                )
         await self._processor.run()
         await self._sink.close()
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from examples.ingestor import service as service_module
+from examples.ingestor.__main__ import account as account_line
 from examples.ingestor.accounting import Accounting, accounting, samples
 from examples.ingestor.event import Event
 from examples.ingestor.intake import Intake
@@ -13,7 +15,7 @@ from examples.ingestor.service import Ingestor
 from examples.ingestor.settings import Settings
 from examples.ingestor.transformer import Transformer
 from examples.ingestor.urls import Address
-from otel_ha import Telemetry
+from otel_ha import Telemetry, TelemetryConfig, setup_telemetry
 
 
 def event(number: int, entity_id: str = "sensor.a") -> Event:
@@ -204,6 +206,15 @@ async def test_every_event_is_counted_if_a_source_fails(telemetry, tmp_path):
     assert found.discarded["shutdown"] > 0
 
 
+async def test_the_last_line_does_not_claim_numbers_if_events_are_not_counted():
+    config = TelemetryConfig(
+        metrics_exporters=("prometheus",), prometheus_port=0, system_metrics=False, business_metrics=False, environ={}
+    )
+    with setup_telemetry("test", config=config) as telemetry:
+        line = account_line(telemetry)
+    assert line == "no accounting: business metrics are off (OTEL_HA_BUSINESS_METRICS)"
+
+
 async def test_a_source_that_does_not_end_costs_no_received_event(telemetry, tmp_path):
     class Stuck:
         async def run(self, _: asyncio.Event) -> None:
@@ -216,6 +227,23 @@ async def test_a_source_that_does_not_end_costs_no_received_event(telemetry, tmp
     service.stop()
     await service.run()
     assert dict(account(telemetry).points) == {"ok": 100}
+
+
+async def test_states_without_units_are_announced_if_home_assistant_is_away(telemetry, tmp_path, caplog, monkeypatch):
+    class Away:
+        async def run(self, stopping: asyncio.Event) -> None:
+            await stopping.wait()
+
+    monkeypatch.setattr(service_module, "LEARNED_WITHIN", 0.01)
+    service = ingestor(tmp_path)
+    service.sources = [Away(), Away()]
+    service.intake.put(event(1))
+    running = asyncio.create_task(service.run())
+    await asyncio.sleep(0.1)
+    service.stop()
+    await running
+    assert ["series without unit" in line for line in caplog.messages] == [True]
+    assert (tmp_path / "points").read_text().startswith("sensor,entity_id=a value=1.0")
 
 
 async def test_an_event_before_the_attributes_of_its_entity_starts_no_second_series(telemetry, tmp_path):
