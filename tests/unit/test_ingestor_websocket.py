@@ -254,6 +254,12 @@ async def test_a_home_assistant_that_does_not_answer_pings_is_lost(telemetry):
         assert active(telemetry) == {"websocket": 0}
 
 
+def test_a_silent_home_assistant_is_noticed_within_30_seconds():
+    answer = HEARTBEAT / 2
+    rounded = 2.0  # aiohttp rounds both times up to whole seconds
+    assert HEARTBEAT + answer + rounded <= 30
+
+
 async def test_states_that_changed_while_disconnected_are_taken_and_counted(telemetry):
     async def change_unseen(socket: web.WebSocketResponse) -> None:
         if home.connections == 1:
