@@ -36,6 +36,14 @@ INCORRECT_LINE = 'incorrect influx line "'
 TOO_BIG = "too big data size"
 """The beginnings of VictoriaMetrics' errors about a line, and about a longer request than -influx.maxRequestSize."""
 NO_DATABASE = "database is required"
+DATABASE_REMEDIES = {
+    NO_DATABASE: "; choose one with --influxdb-database",
+    "database not found": "; create it, or choose another one with --influxdb-database",
+}
+REMEDIES: dict[int, str] = {
+    **dict.fromkeys((401, 403), "; check the user and password in the URL"),
+    **dict.fromkeys(DATA_AT_FAULT, "; this is not about the points; check that the address is the store's"),
+}
 
 
 class HttpWriter:
@@ -103,13 +111,13 @@ def judge(status: int, text: str, count: int, location: str = "") -> Answer:
     message = error_in(text)
     if status == HTTPStatus.BAD_REQUEST and message.startswith("partial write"):
         return Answer(rejected(message, count), "partial_write", message[:LONGEST_MESSAGE])
-    explained = f"HTTP {status} {message[:LONGEST_MESSAGE]}".rstrip() + remedy(status, message, location)
+    about_points = status in DATA_AT_FAULT and is_about_points(text)
+    advice = "" if about_points else remedy(status, message, location)
+    explained = f"HTTP {status} {message[:LONGEST_MESSAGE]}".rstrip() + advice
     if is_too_large(status, message):
         return Answer(count, str(status), explained, too_large=True)
-    if status in DATA_AT_FAULT:
-        if is_about_points(text):
-            return Answer(count, str(status), explained)
-        explained += "; this is not about the points; check that the address is the store's"
+    if about_points:
+        return Answer(count, str(status), explained)
     passing = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     raise UnavailableError(str(status), explained, refused=not passing)
 
@@ -121,13 +129,12 @@ def remedy(status: int, message: str, location: str) -> str:
         return f"; it redirects to {target}, which is not followed; give the address of the store itself"
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return "; a store answers 204; check that the address is the store's"
-    if status == HTTPStatus.NOT_FOUND and "database not found" in message:
-        return "; create it, or choose another one with --influxdb-database"
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return "; check the user and password in the URL"
     if is_too_large(status, message):
         return "; write smaller batches with --batch-size, or let the store or its proxy accept larger requests"
-    return ""
+    for error, advice in DATABASE_REMEDIES.items():
+        if message.startswith(error):
+            return advice
+    return REMEDIES.get(status, "")
 
 
 def is_too_large(status: int, message: str) -> bool:

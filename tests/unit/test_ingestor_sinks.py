@@ -157,7 +157,7 @@ def test_points_that_would_be_rejected_again_are_not_sent_again(status, text):
         (PAGE, "400 The plain HTTP request was sent to HTTPS port"),
         ('remoteAddr: "[::1]:1"; missing route for "/write"', 'missing route for "/write"'),
         ('unsupported path requested: "/wrtte"', 'unsupported path requested: "/wrtte"'),
-        ('{"error":"database is required"}', "database is required"),
+        ('{"error":"database is required"}', "database is required; choose one with --influxdb-database"),
         ('{"message":"bad request"}', "bad request"),
         ("[" * 100_000, "[["),
         ("", "check that the address is the store's"),
