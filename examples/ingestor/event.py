@@ -96,6 +96,11 @@ def checked_state(state: object) -> str:
     return text
 
 
+def own_time(message: Mapping[str, Any]) -> int | None:
+    """Return the source's own time in a state object, in nanoseconds since 1970; None if there is none."""
+    return nanoseconds(message.get("last_updated")) or nanoseconds(message.get("last_changed"))
+
+
 def nanoseconds(iso: object) -> int | None:
     """Return an ISO 8601 time as nanoseconds since 1970.
 

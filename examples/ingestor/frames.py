@@ -11,7 +11,7 @@ import json
 import time
 from typing import Any, Final
 
-from examples.ingestor.event import Event, InvalidEventError, checked_state, nanoseconds
+from examples.ingestor.event import Event, InvalidEventError, checked_state, own_time
 
 FEATURES: Final = {"id": 1, "type": "supported_features", "features": {"coalesce_messages": 1}}
 SUBSCRIBE: Final = {"id": 2, "type": "subscribe_events", "event_type": "state_changed"}
@@ -53,7 +53,7 @@ def parse_state(entity_id: Any, state: Any) -> Event:
     """Return the event in a state object of Home Assistant; raise InvalidEventError if it is malformed."""
     try:
         text, attributes = checked_state(state["state"]), state.get("attributes") or {}
-        timestamp = nanoseconds(state.get("last_updated")) or nanoseconds(state.get("last_changed"))
+        timestamp = own_time(state)
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidEventError(f"not a state: {error!r}") from None
     if not isinstance(entity_id, str) or "." not in entity_id or not isinstance(attributes, dict):

@@ -97,8 +97,9 @@ def test_text_that_is_not_json_is_the_state_itself():
         b'{"state": 21.',
         b'{"state": NaN}',
         b'{"state": null}',
-        b'{"state": {"a": 1}}',
-        b'{"state": "on", "attributes": []}',
+        b'{"state": {}}',
+        b'{"state": [1], "value": null}',
+        b'{"attributes": {"a": 1}}',
         b"[1, 2]",
         b"{}",
         b"x" * 256,
@@ -117,18 +118,36 @@ def test_a_topic_that_names_no_entity_is_an_invalid_event():
         from_text("", b"1")
 
 
+@pytest.mark.parametrize("payload", [{"state": "\ud800"}, {"a": "\ud800"}, {"\ud800": 1}])
+def test_half_of_a_surrogate_pair_is_an_invalid_event(payload):
+    with pytest.raises(InvalidEventError, match="no state and no other value"):
+        parsed(payload)
+
+
 @pytest.mark.parametrize(
-    "payload",
+    ("payload", "state", "fields"),
     [
-        {"state": "\ud800"},
-        {"state": "1", "attributes": {"unit_of_measurement": "\ud800"}},
-        {"a": "\ud800"},
-        {"\ud800": 1},
+        ({"state": {"reported": {"t": 21.5}}}, "", {"state_reported_t": 21.5}),
+        ({"value": {"t": 1}, "x": 5}, "", {"value_t": 1, "x": 5}),
+        ({"state": None, "value": 5}, "5", {}),
+        ({"state": [1], "value": "on"}, "on", {}),
+        ({"state": {"a": 1}, "value": True}, "true", {"state_a": 1}),
+        ({"attributes": [1], "temperature": 2}, "", {"temperature": 2}),
+        ({"state": "x" * 256, "temperature": 2}, "", {"temperature": 2}),
+        ({"state": "\ud800", "temperature": 2}, "", {"temperature": 2}),
+        ({"a": "\ud800", "b\ud800": 1, "c": {"d\ud800": 1}, "e": 2}, "", {"e": 2}),
+        (b'{"temperature":NaN,"humidity":40}', "", {"humidity": 40}),
+        (b'{"state":Infinity,"humidity":40}', "", {"humidity": 40}),
     ],
 )
-def test_half_of_a_surrogate_pair_is_an_invalid_event(payload):
-    with pytest.raises(InvalidEventError, match="cannot be encoded in UTF-8"):
-        parsed(payload)
+def test_a_bad_member_loses_nothing_but_itself(payload, state, fields):
+    event = parsed(payload)
+    assert (event.state, event.fields) == (state, fields)
+
+
+def test_a_bad_attribute_loses_nothing_but_itself():
+    attributes = {"unit_of_measurement": "\ud800", "device_class": "power"}
+    assert parsed({"state": "1", "attributes": attributes}).attributes == {"device_class": "power"}
 
 
 def test_a_time_that_no_store_can_hold_becomes_the_time_of_arrival():
