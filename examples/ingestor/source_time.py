@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,9 +13,12 @@ from examples.ingestor.event import Event
 
 LONGEST_WAIT = 0.5
 """Seconds that a state waits for its time. Home Assistant waits for the broker's acknowledgement in between."""
-
 MOST_LATE = 100
 """Times of an entity that are awaited further, although their states have been released."""
+MOST_ENTITIES = 100_000
+"""A limit of memory, in case topics contain random names."""
+TOLERANCE = 20_000_000
+"""Nanoseconds by which a state may arrive faster than the one that the clocks were compared with."""
 
 
 class Release(Protocol):
@@ -25,12 +30,30 @@ class Release(Protocol):
 
 @dataclass(slots=True)
 class Held:
-    """A state that waits for its time; `retained` means that the broker had kept it."""
+    """A state without its time; `retained` means that the broker had kept it. It is `late` if it no longer waits."""
 
     event: Event
     retained: bool
     deadline: float
-    waiting: bool = True
+    late: bool = False
+
+
+class Clocks:
+    """Compares Home Assistant's clock with ours on one connection, by the time that arrived fastest."""
+
+    def __init__(self) -> None:
+        self._least_age: float = float("inf")
+        self._state_age = 0
+
+    def compare(self, held: Held, moment: int, now: int) -> None:
+        """Note that the time of a state has arrived `now`."""
+        if now - moment < self._least_age:
+            self._least_age = now - moment
+            self._state_age = held.event.timestamp - moment
+
+    def allow(self, held: Held, moment: int) -> bool:
+        """Return whether a time can be that of a state: it is not later than the arrival."""
+        return held.event.timestamp - moment >= self._state_age - TOLERANCE
 
 
 class SourceTime:
@@ -39,17 +62,21 @@ class SourceTime:
     A state is held only once `last_updated` has been seen, because mqtt_statestream publishes it only with the option
     `publish_timestamps`. States of an entity are released in order, each with the first time that arrives after it. If
     the broker sends retained messages, the time may precede the state. The time of a state that could not wait for it
-    must not become that of the next one, so it is awaited further; it cannot be later than the arrival of its state.
+    must not become that of the next one, so it is awaited further. A time may be lost: the next one, which is later
+    than the arrival of the state, belongs to one of the following states.
     """
 
-    def __init__(self, release: Release, longest_wait: float = LONGEST_WAIT) -> None:
+    def __init__(
+        self, release: Release, longest_wait: float = LONGEST_WAIT, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self._release = release
         self._longest_wait = longest_wait
+        self._clock = clock
+        self._clocks = Clocks()
         self._published = False
-        self._early: dict[str, int] = {}
-        self._held: dict[str, deque[Held]] = {}  # by entity
+        self._early: OrderedDict[str, int] = OrderedDict()
+        self._undated: OrderedDict[str, deque[Held]] = OrderedDict()  # by entity
         self._order: deque[Held] = deque()
-        self._late: dict[str, deque[int]] = {}  # arrivals of the states that were released without their times
         self._timer: asyncio.TimerHandle | None = None
 
     def state(self, event: Event, *, retained: bool) -> None:
@@ -61,7 +88,9 @@ class SourceTime:
         else:
             loop = asyncio.get_running_loop()
             held = Held(event, retained, loop.time() + self._longest_wait)
-            self._held.setdefault(event.entity_id, deque()).append(held)
+            self._undated.setdefault(event.entity_id, deque(maxlen=MOST_LATE)).append(held)
+            if len(self._undated) > MOST_ENTITIES:
+                self._undated.popitem(last=False)
             self._order.append(held)
             if self._timer is None:
                 self._timer = loop.call_at(held.deadline, self._expire)
@@ -72,53 +101,46 @@ class SourceTime:
         Return False if it belongs to the last state, which was released without it.
         """
         self._published = True
-        if self._is_late(entity_id, moment):
-            return bool(self._late[entity_id] or self._held.get(entity_id))
-        held = self._next(entity_id)
-        if held is not None:
-            self._release(replace(held.event, timestamp=moment, timed=True), retained=held.retained)
-        elif retained:
-            self._early[entity_id] = moment
-        return held is not None
+        undated = self._undated.get(entity_id)
+        if not undated:
+            if retained:
+                self._early[entity_id] = moment
+                if len(self._early) > MOST_ENTITIES:
+                    self._early.popitem(last=False)
+            return False
+        if len(undated) == 1 and not retained:
+            self._clocks.compare(undated[0], moment, self._clock())
+        while len(undated) > 1 and not self._clocks.allow(undated[0], moment):
+            self._release_late([undated.popleft()])
+        held = undated.popleft()
+        if not undated:
+            del self._undated[entity_id]
+        if held.late:
+            return bool(undated)
+        held.late = True
+        self._release(replace(held.event, timestamp=moment, timed=True), retained=held.retained)
+        return True
 
     def flush(self) -> None:
         """Release every held state without its time, when the connection ends."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._release_late(self._order)
+        self._order.clear()
+        self._undated.clear()
         self._early.clear()
-        self._expire_until(float("inf"))
-        self._late.clear()
+        self._clocks = Clocks()
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
-        self._expire_until(loop.time())
+        while self._order and (self._order[0].late or self._order[0].deadline <= loop.time()):
+            self._release_late([self._order.popleft()])
         self._timer = loop.call_at(self._order[0].deadline, self._expire) if self._order else None
 
-    def _expire_until(self, moment: float) -> None:
-        while self._order and (not self._order[0].waiting or self._order[0].deadline <= moment):
-            held = self._order.popleft()
-            if held.waiting:
-                self._next(held.event.entity_id)
-                late = self._late.setdefault(held.event.entity_id, deque(maxlen=MOST_LATE))
-                late.append(held.event.timestamp)
+    def _release_late(self, states: Iterable[Held]) -> None:
+        """Release states without their times, if they still wait."""
+        for held in states:
+            if not held.late:
+                held.late = True
                 self._release(held.event, retained=held.retained)
-
-    def _is_late(self, entity_id: str, moment: int) -> bool:
-        """Return whether a time belongs to a state that was released without it."""
-        late = self._late.get(entity_id)
-        while late:
-            if moment <= late.popleft():
-                return True
-        return False
-
-    def _next(self, entity_id: str) -> Held | None:
-        """Take the first held state of an entity, None if there is none."""
-        waiting = self._held.get(entity_id)
-        if not waiting:
-            return None
-        held = waiting.popleft()
-        held.waiting = False
-        if not waiting:
-            del self._held[entity_id]
-        return held
