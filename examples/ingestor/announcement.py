@@ -7,46 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from examples.ingestor import value_template
+from examples.ingestor.abbreviations import full
+from examples.ingestor.descriptions import DESCRIBING
 from examples.ingestor.event import InvalidEventError
 from examples.ingestor.payloads import json_of
-from examples.ingestor.topics import entity_id, slug
+from examples.ingestor.topics import TOPIC, entity_id, is_topic, short, slug
 from examples.ingestor.value_template import PLAIN, Template, UnsupportedTemplateError
-
-ABBREVIATIONS: Final = {
-    "act_stat_t": "activity_state_topic",
-    "act_val_tpl": "activity_value_template",
-    "avty": "availability",
-    "avty_mode": "availability_mode",
-    "avty_t": "availability_topic",
-    "avty_tpl": "availability_template",
-    "cmps": "components",
-    "def_ent_id": "default_entity_id",
-    "dev": "device",
-    "dev_cla": "device_class",
-    "mode_stat_t": "mode_state_topic",
-    "mode_stat_tpl": "mode_state_template",
-    "obj_id": "object_id",
-    "p": "platform",
-    "pl_avail": "payload_available",
-    "pl_home": "payload_home",
-    "pl_not_avail": "payload_not_available",
-    "pl_not_home": "payload_not_home",
-    "pl_off": "payload_off",
-    "pl_on": "payload_on",
-    "stat_clsd": "state_closed",
-    "stat_locked": "state_locked",
-    "stat_off": "state_off",
-    "stat_on": "state_on",
-    "stat_open": "state_open",
-    "stat_t": "state_topic",
-    "stat_tpl": "state_template",
-    "stat_unlocked": "state_unlocked",
-    "stat_val_tpl": "state_value_template",
-    "t": "topic",
-    "unit_of_meas": "unit_of_measurement",
-    "val_tpl": "value_template",
-}
-"""The abbreviations of the keys that matter here, as Home Assistant defines them."""
 
 LEFT_OUT: Final = frozenset({"device_automation", "event", "image", "tag", "update"})
 """Components whose message is not the entity's state."""
@@ -92,17 +58,20 @@ class Availability:
 class Announced:
     """An announced entity. `fallback_id` is its id if another entity has the same one.
 
-    `words` are the payloads that stand for a state. `template` is None if the announced one is not supported.
+    `words` are the payloads that stand for a state. `template` is None if the announced one is not supported. With the
+    JSON schema, a payload has the attributes beside the state. `announced_on` is the topic of the announcement.
     """
 
     entity_id: str
     fallback_id: str
     state_topic: str
     template: Template | None = None
+    json_schema: bool = False
     words: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     availability: tuple[Availability, ...] = ()
     availability_mode: str = "latest"
+    announced_on: str = ""
 
     @property
     def availability_topics(self) -> set[str]:
@@ -115,6 +84,12 @@ class Announced:
             raise InvalidEventError("the template of the announcement is not supported")
         text = self.template.render(payload)
         return self.words.get(text, "unknown" if text == "None" else text)
+
+    def values(self, payload: bytes) -> dict[str, Any]:
+        """Return the attributes in a payload with a state."""
+        if not self.json_schema or not payload:
+            return {}
+        return {name: value for name, value in json_of(payload).items() if name not in ("state", *DESCRIBING)}
 
 
 def announced(levels: list[str], payload: bytes) -> tuple[list[Announced], list[str]]:
@@ -152,7 +127,7 @@ def _configs(levels: list[str], payload: bytes, problems: list[str]) -> Iterator
 
     The parts of a device share the options of the device.
     """
-    config = _full(json_of(payload))
+    config = full(json_of(payload))
     component, path = levels[0], levels[1:-1]
     if component != "device":
         yield component, path, config
@@ -162,7 +137,7 @@ def _configs(levels: list[str], payload: bytes, problems: list[str]) -> Iterator
         raise InvalidEventError("the announcement of a device needs an object of components")
     for key, part in parts.items():
         try:
-            own = _full(part)
+            own = full(part)
         except InvalidEventError as error:
             problems.append(f"component {key!r}: {error}")
             continue
@@ -171,27 +146,25 @@ def _configs(levels: list[str], payload: bytes, problems: list[str]) -> Iterator
             yield component, [*path, key], {**config, **own}
 
 
-def _full(config: Any) -> dict[str, Any]:
-    """Return a configuration without abbreviations; raise InvalidEventError if it is not a JSON object."""
-    if not isinstance(config, dict):
-        raise InvalidEventError(f"a configuration must be a JSON object, not {type(config).__name__}")
-    return {ABBREVIATIONS.get(str(key), str(key)): value for key, value in config.items()}
-
-
 def _topic(config: dict[str, Any], key: str, base: object = None) -> str:
     """Return a topic, in which `~` at either end stands for the base topic; raise ValueError if it is invalid."""
     topic, base = config.get(key), config.get("~", base)
-    if not isinstance(topic, str) or not topic or set(topic) & set("+#\0"):
-        raise ValueError(f"{key} is {topic!r}; allowed: a topic without + and #")
-    if topic.startswith("~") and isinstance(base, str):
-        topic = base + topic[1:]
-    if topic.endswith("~") and isinstance(base, str):
-        topic = topic[:-1] + base
+    if isinstance(topic, str) and isinstance(base, str):
+        if topic.startswith("~"):
+            topic = base + topic[1:]
+        if topic.endswith("~"):
+            topic = topic[:-1] + base
+    if not isinstance(topic, str) or not is_topic(topic):
+        raise ValueError(f"{key} is {short(topic)}; allowed: {TOPIC}")
     return topic
 
 
+def _has_json_schema(component: str, config: dict[str, Any]) -> bool:
+    return component == "vacuum" or (component == "light" and config.get("schema") == "json")
+
+
 def _template(component: str, config: dict[str, Any], keys: tuple[str, ...]) -> Template:
-    if component == "vacuum" or (component == "light" and config.get("schema") == "json"):
+    if _has_json_schema(component, config):
         return value_template.parse("{{ value_json.state }}")
     text = next((config[key] for key in keys if config.get(key)), None)
     return PLAIN if text is None else value_template.parse(str(text))
@@ -200,7 +173,7 @@ def _template(component: str, config: dict[str, Any], keys: tuple[str, ...]) -> 
 def _entity(component: str, path: list[str], config: dict[str, Any], topic: str) -> Announced:
     """Return an entity without template and availability; raise ValueError if it cannot have an id."""
     device = config.get("device")
-    device_name = _full(device).get("name") if isinstance(device, dict) else None
+    device_name = full(device).get("name") if isinstance(device, dict) else None
     name = _name(component, device_name, config)
     fallback = entity_id(slug(component), slug("_".join(path)))
     wanted = config.get("default_entity_id") or f"{component}.{config.get('object_id') or name}"
@@ -217,6 +190,7 @@ def _entity(component: str, path: list[str], config: dict[str, Any], topic: str)
         found,
         fallback or found,
         topic,
+        json_schema=_has_json_schema(component, config),
         words=_words(component, config),
         attributes=attributes,
         availability_mode=str(config.get("availability_mode", "latest")),
@@ -243,7 +217,7 @@ def _availability(config: dict[str, Any]) -> tuple[Availability, ...]:
     key, template = ("availability_topic", "availability_template") if single else ("topic", "value_template")
     if not isinstance(found, dict | list):
         raise InvalidEventError(f"availability is {found!r}; allowed: an object or a list of objects")
-    parts = [_full(part) for part in (found if isinstance(found, list) else [found])]
+    parts = [full(part) for part in (found if isinstance(found, list) else [found])]
     return tuple(
         Availability(
             _topic(part, key, config.get("~")),

@@ -64,6 +64,7 @@ class Connection:
         self._active = False
         self._failures = 0
         self._reported: set[str] = set()
+        self._could_take_all = True
         self._last_event = time.monotonic()
         ingest.CONNECTIONS.add(0, kind=kind)  # an alert on 0 needs the series before the first connection
         ingest.MESSAGE_AGE.observe(lambda: time.monotonic() - self._last_event, source=kind)
@@ -75,6 +76,14 @@ class Connection:
     def took_event(self) -> None:
         """Note a live event. Answers and history do not prove that events arrive."""
         self._last_event = time.monotonic()
+
+    def could_not_take(self, error: Exception) -> None:
+        """Count the exception that a message has raised, and log the first one: no message must end the service."""
+        ingest.ERRORS.add(1, component=self.kind, error_type="message", severity="error")
+        if self._could_take_all:
+            message = "%s: a message could not be taken; it counts as invalid, and later ones too"
+            logger.error(message, self.kind, exc_info=error)
+        self._could_take_all = False
 
     def established(self) -> None:
         """Note that events can arrive: the connection is active, and the next delay is the shortest again."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections.abc import Iterable, Sized
 from dataclasses import replace
 
 from examples.ingestor.announcement import Announced, Availability, announced
@@ -22,6 +23,8 @@ from otel_ha.vocabulary import ingest
 logger = logging.getLogger(__name__)
 
 UNAVAILABLE = "unavailable"
+MOST_ENTITIES = 100_000
+"""A limit of memory, for entities and for announcements."""
 
 
 class Discovery:
@@ -43,6 +46,8 @@ class Discovery:
         self._available: dict[Availability, tuple[int, bool]] = {}
         self._states: dict[str, Event] = {}
         self._number = itertools.count()
+        self._new: set[str] = set()  # topics of announcements that were not retained
+        self._is_full = False
 
     @property
     def topics(self) -> frozenset[str]:
@@ -53,21 +58,32 @@ class Discovery:
         """Return whether an announced entity has its state or its availability on a topic."""
         return topic in self._by_topic
 
-    def announce(self, topic: str, payload: bytes) -> None:
+    def is_new(self, topic: str) -> bool:
+        """Return whether an entity with this topic was announced while we were connected."""
+        return any(entity.announced_on in self._new for entity in self._by_topic[topic].values())
+
+    def announce(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         """Take an announcement on the topic `.../config`; an empty one removes the entities."""
-        if payload == self._payloads.get(topic):
+        if payload == self._payloads.get(topic, b""):
             return
-        self._remove(topic)
-        if not payload:
-            return
-        self._payloads[topic] = payload
+        before = self._remove(topic)
         self.changed = True
+        if payload and self._has_room(self._payloads):
+            self._payloads[topic] = payload
+            if not retained:
+                self._new.add(topic)
+            self._follow(topic, payload)
+        self._forget_availability(before)
+
+    def _follow(self, topic: str, payload: bytes) -> None:
+        """Add the entities of an announcement, and report its problems."""
         try:
             entities, problems = announced(below(self._prefix, topic), payload)
         except InvalidEventError as error:
             entities, problems = [], [str(error)]
         for entity in entities:
-            self._add(topic, entity)
+            if self._has_room(self._owners):
+                self._add(topic, replace(entity, announced_on=topic))
         for problem in problems:
             ingest.ERRORS.add(1, component="mqtt", error_type="announcement", severity="warning")
             logger.warning("mqtt: in the announcement on %s: %s", topic, problem)
@@ -95,15 +111,9 @@ class Discovery:
         # An empty payload clears the state, whatever the template.
         state = checked_state(entity.state(payload)) if payload else ""
         timestamp = time_of(json_of(payload)) if payload and entity.template and entity.template.json else None
-        event = Event(
-            "mqtt",
-            entity.entity_id,
-            state,
-            timestamp or time.time_ns(),
-            entity.attributes,
-            timed=bool(timestamp),
-            device_time=bool(timestamp),
-        )
+        attributes = {**entity.values(payload), **entity.attributes}
+        moment, timed = timestamp or time.time_ns(), bool(timestamp)
+        event = Event("mqtt", entity.entity_id, state, moment, attributes, timed=timed, device_time=timed)
         self._states[entity.entity_id] = event
         return event if self._is_available(entity) else replace(event, state=UNAVAILABLE)
 
@@ -144,9 +154,28 @@ class Discovery:
         for each in (entity.state_topic, *entity.availability_topics):
             self._by_topic.setdefault(each, {})[entity.entity_id] = entity
 
-    def _remove(self, topic: str) -> None:
+    def _has_room(self, known: Sized) -> bool:
+        """Return whether memory may grow; warn the first time that it may not."""
+        if len(known) < MOST_ENTITIES:
+            return True
+        ingest.ERRORS.add(1, component="mqtt", error_type="announcement", severity="warning")
+        if not self._is_full:
+            logger.warning("mqtt: %d entities are announced; further ones are not followed", MOST_ENTITIES)
+        self._is_full = True
+        return False
+
+    def _forget_availability(self, entities: Iterable[Announced]) -> None:
+        """Forget what was said about the availability of entities, unless others share it or a new announcement."""
+        for each in {availability for entity in entities for availability in entity.availability}:
+            if not any(each in other.availability for other in self._by_topic.get(each.topic, {}).values()):
+                self._available.pop(each, None)
+
+    def _remove(self, topic: str) -> list[Announced]:
+        """Remove an announcement, and return its entities."""
         self._payloads.pop(topic, None)
-        for entity in self._entities.pop(topic, {}).values():
+        self._new.discard(topic)
+        removed = list(self._entities.pop(topic, {}).values())
+        for entity in removed:
             if self._owners.get(entity.entity_id) == topic:
                 del self._owners[entity.entity_id]
             self._states.pop(entity.entity_id, None)
@@ -155,3 +184,4 @@ class Discovery:
                 entities.pop(entity.entity_id, None)
                 if not entities:
                     self._by_topic.pop(each, None)
+        return removed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from examples.ingestor.event import Event
 
@@ -17,6 +18,7 @@ class _State:
 
     state: str
     fields: Mapping[str, str | float]
+    attributes: Mapping[str, Any]
     moment: int | None
 
 
@@ -30,7 +32,9 @@ class LastSeen:
 
     def note(self, event: Event) -> None:
         """Remember the state in an event as the last one of its entity."""
-        self._states[event.entity_id] = _State(event.state, event.fields, event.timestamp if event.timed else None)
+        self._states[event.entity_id] = _State(
+            event.state, event.fields, event.attributes, event.timestamp if event.timed else None
+        )
         self._states.move_to_end(event.entity_id)
         if len(self._states) > self._most:
             self._states.popitem(last=False)
@@ -50,7 +54,7 @@ class LastSeen:
             return True
         if event.timed and last.moment is not None and event.timestamp != last.moment:
             return event.timestamp > last.moment
-        return (event.state, event.fields) != (last.state, last.fields)
+        return (event.state, event.fields, event.attributes) != (last.state, last.fields, last.attributes)
 
     def missed(self, states: Sequence[Event]) -> list[Event]:
         """Return those of all current states that are news, and remember all of them.

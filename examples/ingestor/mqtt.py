@@ -112,9 +112,12 @@ class MqttSource:
                 await self._subscribe_announced(client)
 
     async def _subscribe_announced(self, client: Client) -> None:
-        """Subscribe to the topics of announced entities."""
+        """Subscribe to the topics of announced entities, and to no topics that are not announced any longer."""
         self._messages.discovery.changed = False
-        topics = [topic for topic in self._messages.discovery.topics if not self._layout.covers(topic)]
+        topics = {topic for topic in self._messages.discovery.topics if not self._layout.covers(topic)}
+        if gone := self._subscribed - topics - {*self._layout.subscriptions, DROPPED}:
+            self._subscribed -= gone
+            await client.unsubscribe(sorted(gone))
         if refused := await self._subscribe(client, topics):
             logger.warning("mqtt: the broker does not let us subscribe to %s", ", ".join(sorted(refused)))
 
@@ -132,7 +135,12 @@ class MqttSource:
     def take(self, message: aiomqtt.Message) -> None:
         """Take a message from the broker."""
         payload = message.payload if isinstance(message.payload, bytes) else b""
-        kind = self._messages.take(str(message.topic), payload, retained=message.retain)
+        try:
+            kind = self._messages.take(str(message.topic), payload, retained=message.retain)
+        except Exception as error:  # noqa: BLE001 - could_not_take logs it
+            self._connection.could_not_take(error)
+            self._messages.refuse(retained=message.retain)
+            kind = "other"
         self._connection.heard(len(payload), kind)
         if kind == "state" and not message.retain:
             self._connection.took_event()

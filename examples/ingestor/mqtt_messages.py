@@ -22,8 +22,8 @@ LONGEST_COUNT = 18
 class Messages:
     """Puts live states into the intake, and retained ones that are news after a reconnect; discards the others.
 
-    A broker sends retained messages when a client subscribes. On the first connection they are history. After a
-    reconnect they have the changes that were missed.
+    A broker sends retained messages when a client subscribes. On the first connection they are history, except for
+    entities that are announced meanwhile. After a reconnect they have the changes that were missed.
     """
 
     def __init__(self, layout: Layout, intake: Intake) -> None:
@@ -48,9 +48,10 @@ class Messages:
     def take(self, topic: str, payload: bytes, *, retained: bool) -> str:
         """Take a message; return its kind for the metrics."""
         if self.discovery.knows(topic):
-            for event in self.discovery.events(topic, payload):
-                self._announced(event, retained=retained)
-            return "state"
+            events = self.discovery.events(topic, payload)
+            for event in events:
+                self._announced(event, retained=retained, new=self.discovery.is_new(topic))
+            return "state" if events else "availability"
         meaning = self._layout.meaning(topic)
         match meaning.kind:
             case "state":
@@ -60,7 +61,7 @@ class Messages:
             case "attribute":
                 self._attribute(topic, payload)
             case "config":
-                self.discovery.announce(topic, payload)
+                self.discovery.announce(topic, payload, retained=retained)
             case "broker":
                 self._count_dropped(payload)
         return meaning.kind
@@ -95,21 +96,21 @@ class Messages:
             value = payload.decode(errors="replace")
         self._intake.descriptions.learn(entity_id(domain, object_id), name, value)
 
-    def _announced(self, event: Event | InvalidEventError, *, retained: bool) -> None:
+    def _announced(self, event: Event | InvalidEventError, *, retained: bool, new: bool) -> None:
         if isinstance(event, MissingValueError):
             self._intake.refuse("mqtt", "filtered")
         elif isinstance(event, InvalidEventError):
             self.refuse(retained=retained)
         else:
             self._intake.receive("mqtt")
-            self._release(event, retained=retained)
+            self._release(event, retained=retained, new=new)
 
-    def _release(self, event: Event, *, retained: bool) -> None:
-        """Queue a received event, or discard it as history."""
+    def _release(self, event: Event, *, retained: bool, new: bool = False) -> None:
+        """Queue a received event, or discard it as history. The first state of a `new` entity is none."""
         news = self._seen.is_news(event)
         if news or not retained:
             self._seen.note(event)
-        if retained and not (news and self._reconnected):
+        if retained and not (news and (new or self._reconnected)):
             self._intake.discard("mqtt", "retained")
             return
         if retained:

@@ -11,9 +11,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+import reprlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
+
+from slugify import slugify
 
 Kind = Literal["state", "last_updated", "attribute", "config", "broker", "other"]
 
@@ -22,6 +25,17 @@ DROPPED: Final = "$SYS/broker/publish/messages/dropped"
 """Mosquitto's number of dropped messages; other brokers have no such topic."""
 COMMANDS: Final = frozenset({"set", "get"})
 """Last levels of topics on which devices take commands, as with Zigbee2MQTT."""
+LONGEST_TOPIC: Final = 65_535  # bytes (MQTT 3.1.1, section 1.5.3)
+MOST_LEVELS: Final = 200
+"""Mosquitto closes the connection of a client that subscribes to a topic with more than 200 slashes."""
+TOPIC: Final = (
+    f"1 to {LONGEST_TOPIC:,} bytes of UTF-8 in {MOST_LEVELS} levels, without +, #, $share and control characters"
+)
+NO_CHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
+    chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)
+)
+FORBIDDEN: Final = re.compile(rf"[+#\x00-\x1f\x7f-\x9f{NO_CHARACTERS}]|\A\$share(?:/|\Z)")
+"""Brokers close the connection of a client that subscribes to a topic with these characters (section 1.5.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,8 @@ class Layout:
         prefix = max((each for each in self.json if topic.startswith(f"{each}/")), key=len, default=None)
         match below(self.base, topic):
             case [domain, object_id, "state"]:
-                return Meaning("state", entity_id(domain, object_id), json=prefix is not None)
+                json = prefix is not None and f"{prefix}/".startswith(f"{self.base}/")
+                return Meaning("state", entity_id(domain, object_id), json=json)
             case [domain, object_id, "last_updated"]:
                 return Meaning("last_updated", entity_id(domain, object_id))
         match below(self.discovery, topic):
@@ -102,7 +117,21 @@ def entity_id(domain: str, object_id: str) -> str:
     return f"{domain}.{object_id}" if SLUG.fullmatch(domain) and SLUG.fullmatch(object_id) else ""
 
 
+@lru_cache(maxsize=10_000)
 def slug(name: str) -> str:
-    """Return a name as Home Assistant writes it in an entity's id: `Küche 1` is kuche_1."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    """Return a name as Home Assistant writes it in an entity's id: `Küche 1` is kuche_1, `кухня` is kukhnia."""
+    return slugify(name, separator="_")
+
+
+def is_topic(text: str) -> bool:
+    """Return whether every broker accepts a subscription to a topic."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < size <= LONGEST_TOPIC and text.count("/") < MOST_LEVELS and not FORBIDDEN.search(text)
+
+
+def short(value: object) -> str:
+    """Return a value for a message, without the middle of a long one."""
+    return reprlib.repr(value)

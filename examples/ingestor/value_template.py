@@ -117,9 +117,11 @@ def parse(text: str) -> Template:
     return Template(found["root"] == "value_json", steps, filters)
 
 
-def _arguments(text: str) -> tuple[Any, ...]:
+def _arguments(text: str) -> tuple[str | float | None, ...]:
     try:
-        arguments = ast.literal_eval(f"({text},)") if text.strip() else ()
-    except (ValueError, SyntaxError):
-        raise UnsupportedTemplateError(f"{text!r} is not a number or text") from None
-    return tuple(arguments)
+        arguments = tuple(ast.literal_eval(f"({text},)")) if text.strip() else ()
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        arguments = (...,)
+    if not all(isinstance(argument, str | int | float | None) for argument in arguments):
+        raise UnsupportedTemplateError(f"{text[:100]!r} is not a number, text, True, False or None")
+    return arguments

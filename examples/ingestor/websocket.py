@@ -148,11 +148,20 @@ class WebSocketSource:
             self._intake.refuse("websocket", "invalid")
             return
         for message in messages:
-            match message.get("type"):
-                case "event":
-                    self._take_event(message)
-                case "result":
-                    self._take_result(message)
+            try:
+                self._take_message(message)
+            except ConnectionEndedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - could_not_take logs it
+                self._connection.could_not_take(error)
+                self._intake.refuse("websocket", "invalid")
+
+    def _take_message(self, message: dict[str, Any]) -> None:
+        match message.get("type"):
+            case "event":
+                self._take_event(message)
+            case "result":
+                self._take_result(message)
 
     def _take_event(self, message: dict[str, Any]) -> None:
         self._connection.took_event()

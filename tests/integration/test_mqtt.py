@@ -293,3 +293,62 @@ async def test_messages_that_the_broker_drops_are_shown(server_directory, keep_s
             await client.subscribe("away/#", qos=1)
         await publish(broker, *[("away/a", "1")] * 5)
         await until(lambda: value(telemetry, name) == 4)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"state_topic": "a\ud800"},
+        {"state_topic": "~/state", "~": "a/#"},
+        {"state_topic": "~", "~": ""},
+        {"state_topic": "x" * 70_000},
+        {"state_topic": "zig/lamp\n"},
+        {"state_topic": "a\u0001b"},
+        {"state_topic": "a\u0085b"},
+        {"state_topic": "a\uffff"},
+        {"state_topic": "\ufdd0"},
+        {"state_topic": "a/" * 250},
+        {"state_topic": "$share/x"},
+        {"state_topic": "t", "availability_topic": "a\n"},
+        {"state_topic": "t", "availability_template": "{{ value_json.s | default({}) }}", "availability_topic": "u"},
+    ],
+    ids=lambda config: ascii(config)[:60],
+)
+async def test_an_announced_topic_that_is_not_valid_stops_no_messages(mosquitto, telemetry, tmp_path, caplog, config):
+    announcement = ("homeassistant/sensor/x/config", json.dumps({"name": "x", **config}))
+    await publish(mosquitto, announcement, retain=True)
+    async with ingestor(mosquitto, tmp_path / "points"):
+        await until_subscribed(mosquitto, telemetry)
+        await publish(mosquitto, ("t", "1"), ("u", "1"), ("homeassistant/sensor/a/state", "7"))
+        await until(lambda: bool(points(tmp_path / "points", "a")))
+    warnings = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
+    assert [line.split(":")[1] for line in warnings] == [" in the announcement on homeassistant/sensor/x/config"]
+
+
+async def test_the_retained_state_of_a_device_that_is_announced_later_is_an_event(mosquitto, telemetry, tmp_path):
+    async with ingestor(mosquitto, tmp_path / "points"):
+        await until_subscribed(mosquitto, telemetry)
+        await publish(mosquitto, ("zz/door", "ON"), retain=True)
+        config = {"name": "Door", "state_topic": "zz/door"}
+        await publish(mosquitto, ("homeassistant/binary_sensor/door/config", config), retain=True)
+        await until(lambda: bool(points(tmp_path / "points", "door")))
+    assert [fields for fields, _ in points(tmp_path / "points", "door")] == ['value=1.0,state="on"']
+    assert value(telemetry, RESYNCHRONIZED) == 1
+
+
+async def test_the_retained_states_of_devices_that_were_announced_before_are_history(mosquitto, telemetry, tmp_path):
+    for number in range(200):
+        config = {"name": f"Door {number}", "state_topic": f"zz/{number}"}
+        await publish(mosquitto, (f"homeassistant/binary_sensor/door{number}/config", config), retain=True)
+    await publish(mosquitto, *[(f"zz/{number}", "ON") for number in range(200)], retain=True)
+    async with ingestor(mosquitto, tmp_path / "points"):
+        await until(lambda: account(telemetry).discarded["retained"] == 200)
+    assert value(telemetry, RESYNCHRONIZED) is None
+
+
+@pytest.mark.parametrize(("name", "entity"), [("кухня", "kukhnia"), ("Straße", "strasse"), ("厨房", "chu_fang")])
+async def test_a_device_with_a_name_in_any_script_has_points(mosquitto, telemetry, tmp_path, name, entity):
+    async with ingestor(mosquitto, tmp_path / "points", "zigbee2mqtt"):
+        await until_subscribed(mosquitto, telemetry)
+        await publish(mosquitto, (f"zigbee2mqtt/{name}", {"temperature": 21.5}))
+        await until(lambda: bool(points(tmp_path / "points", entity)))

@@ -5,8 +5,11 @@ import logging
 
 import pytest
 
+from examples.ingestor import discovery as discovery_module
+from examples.ingestor.dedup import Deduplicator
 from examples.ingestor.discovery import Discovery
 from examples.ingestor.event import Event, InvalidEventError
+from examples.ingestor.transformer import Transformer
 from examples.ingestor.value_template import MissingValueError
 
 ZIGBEE2MQTT = {
@@ -198,7 +201,9 @@ def test_the_state_of_a_climate_is_its_mode():
         ({"name": "Temperature"}, "sensor.temperature"),
         ({}, "sensor.mqtt_sensor"),
         ({"device": {"name": "Hub"}}, "sensor.hub_mqtt_sensor"),
-        ({"name": "日本"}, "sensor.0x1_temperature"),
+        ({"name": "日本"}, "sensor.ri_ben"),
+        ({"name": "Straße"}, "sensor.strasse"),
+        ({"name": "!"}, "sensor.0x1_temperature"),
     ],
 )
 def test_an_entity_has_the_id_that_home_assistant_gives_it(config, entity_id):
@@ -283,7 +288,15 @@ def test_a_template_that_is_not_supported_makes_states_invalid_and_warns_once(ca
 
 
 @pytest.mark.parametrize(
-    "config", [{"avty_tpl": "{% if value %}online{% endif %}"}, {"avty_t": None, "avty": True}, {"avty_t": "a/#"}]
+    "config",
+    [
+        {"avty_tpl": "{% if value %}online{% endif %}"},
+        {"avty_t": None, "avty": True},
+        {"avty_t": "a/#"},
+        {"avty_t": "a\n"},
+        {"avty_t": None, "avty": [{"t": "~", "~": "#"}]},
+        {"avty_tpl": "{{ value_json.s | default([]) }}"},
+    ],
 )
 def test_an_availability_that_is_not_supported_is_ignored(config, caplog):
     discovery = announced(ESPHOME | config)
@@ -299,6 +312,13 @@ def test_an_availability_that_is_not_supported_is_ignored(config, caplog):
         {"stat_t": "a/#"},
         {"stat_t": 5},
         {"stat_t": ""},
+        {"stat_t": "a\ud800"},
+        {"stat_t": "zig/lamp\n"},
+        {"stat_t": "a\u0001b"},
+        {"stat_t": "~/state", "~": "a/#"},
+        {"stat_t": "~", "~": "a/+"},
+        {"stat_t": "~", "~": ""},
+        {"stat_t": "x" * 70_000},
         {"cmps": {}, "stat_t": "\0"},
     ],
 )
@@ -326,3 +346,83 @@ def test_an_entity_without_a_state_of_its_own_is_left_out(component, caplog):
     config = {"cmd_t": "c", "t": "x"} if component in ("button", "camera", "tag") else {"stat_t": "x"}
     assert announced(config, f"{component}/a").topics == frozenset()
     assert caplog.records == []
+
+
+def test_a_warning_of_a_long_topic_is_short(caplog):
+    announced(ESPHOME | {"stat_t": "x" * 70_000})
+    assert len(caplog.messages[0]) < 500
+
+
+@pytest.mark.parametrize("component", ["light", "vacuum"])
+def test_the_values_beside_a_state_with_the_json_schema_are_attributes(component):
+    discovery = announced(ESPHOME_LIGHT, f"{component}/livingroom/strip")
+    payload = {"state": "ON", "brightness": 100, "color": {"r": 1}, "device_class": "x"}
+    [event] = found(discovery, "livingroom/light/strip/state", payload)
+    assert event.attributes == {"brightness": 100, "color": {"r": 1}, "friendly_name": "Strip"}
+
+
+def test_a_brightness_that_changes_makes_another_point():
+    discovery = announced(ESPHOME_LIGHT, "light/livingroom/strip")
+    seen = Deduplicator(1.0, lambda _: ["brightness"])
+    transformer = Transformer((("light.*", ("brightness",)),))
+    lines = []
+    for brightness in (100, 200):
+        [event] = found(discovery, "livingroom/light/strip/state", {"state": "ON", "brightness": brightness})
+        assert not seen.is_duplicate(event, 0.0)
+        lines.append(transformer.point(event).line)
+    assert [line.split(" ")[1] for line in lines] == [
+        'brightness=100.0,value=1.0,state="on"',
+        'brightness=200.0,value=1.0,state="on"',
+    ]
+
+
+def test_an_entity_that_is_announced_again_has_no_earlier_state():
+    discovery = announced(ESPHOME)
+    found(discovery, "livingroom/sensor/humidity/state", b"40")
+    announce(discovery, None)
+    announce(discovery, ESPHOME)
+    found(discovery, "livingroom/status", b"offline")
+    assert found(discovery, "livingroom/status", b"online") == []
+
+
+def test_an_entity_that_is_announced_again_is_available_until_it_is_said_otherwise():
+    discovery = announced(ESPHOME)
+    found(discovery, "livingroom/status", b"offline")
+    announce(discovery, None)
+    announce(discovery, ESPHOME)
+    assert states(discovery, "livingroom/sensor/humidity/state", b"1") == {"sensor.living_room_humidity": "1"}
+
+
+@pytest.mark.parametrize("change", [{"unit_of_meas": "g"}, {"avty_tpl": "{{ value }}"}])
+def test_a_changed_announcement_keeps_what_is_known_of_its_availability(change):
+    discovery = announced(ESPHOME)
+    found(discovery, "livingroom/status", b"offline")
+    announce(discovery, ESPHOME | change)
+    assert set(states(discovery, "livingroom/sensor/humidity/state", b"1").values()) == {"unavailable"}
+
+
+def test_the_entities_in_memory_are_limited(monkeypatch, caplog):
+    monkeypatch.setattr(discovery_module, "MOST_ENTITIES", 3)
+    discovery = announced(None)
+    for number in range(10):
+        announce(discovery, {"stat_t": f"t{number}", "name": f"a{number}"}, f"sensor/{number}")
+    assert discovery.topics == {"t0", "t1", "t2"}
+    assert caplog.messages == ["mqtt: 3 entities are announced; further ones are not followed"]
+    announce(discovery, None, "sensor/0")
+    announce(discovery, {"stat_t": "t9", "name": "a9"}, "sensor/9")
+    assert discovery.topics == {"t1", "t2", "t9"}
+
+
+def test_the_entities_of_one_device_are_limited(monkeypatch):
+    monkeypatch.setattr(discovery_module, "MOST_ENTITIES", 3)
+    parts = {str(number): {"p": "sensor", "name": str(number)} for number in range(10)}
+    discovery = announced({"stat_t": "t", "cmps": parts}, "device/a")
+    assert len(states(discovery, "t", b"1")) == 3
+
+
+def test_nothing_is_kept_of_a_device_that_is_removed():
+    discovery = announced(ZIGBEE2MQTT)
+    found(discovery, "zigbee2mqtt/bridge/state", {"state": "online"})
+    found(discovery, "zigbee2mqtt/Bath", {"temperature": 1})
+    announce(discovery, None)
+    assert [name for name, value in vars(discovery).items() if isinstance(value, dict | set) and value] == []

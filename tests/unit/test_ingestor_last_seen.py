@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from examples.ingestor.event import Event
 from examples.ingestor.last_seen import LastSeen
 
@@ -86,3 +88,16 @@ def test_without_a_time_a_state_that_differs_is_newer():
     seen.note(event("on"))
     assert missed(seen, event("on")) == []
     assert missed(seen, event("off")) == ["off"]
+
+
+def test_an_entity_that_was_away_is_missed_when_it_is_back():
+    seen = LastSeen()
+    seen.missed([event("a", 1)])
+    seen.missed([])
+    assert missed(seen, event("a", 1)) == ["a"]
+
+
+def test_without_times_an_event_with_another_attribute_is_news():
+    on = Event("mqtt", "light.a", "on", 0, {"brightness": 100})
+    assert is_news(on, replace(on, attributes={"brightness": 200}))
+    assert not is_news(on, on)

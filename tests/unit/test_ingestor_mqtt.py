@@ -14,6 +14,7 @@ from examples.ingestor.accounting import Accounting, accounting, samples
 from examples.ingestor.connection import Backoff
 from examples.ingestor.intake import Intake
 from examples.ingestor.mqtt import MqttSource
+from examples.ingestor.mqtt_messages import Messages
 from examples.ingestor.topics import Layout
 from examples.ingestor.urls import Address
 from otel_ha import Telemetry
@@ -273,3 +274,114 @@ async def test_the_unit_of_a_statestream_belongs_to_its_state(telemetry, payload
         await until(lambda: account(telemetry).received == 1)
         intake.close()
         assert [intake.descriptions.complete(event).unit async for _, event in intake.events()] == [unit]
+
+
+async def test_a_dead_broker_is_noticed_within_30_seconds(telemetry):
+    keepalives: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connect = await reader.readexactly(12)
+        keepalives.append(int.from_bytes(connect[10:12]))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        stopping = asyncio.Event()
+        source = MqttSource(Address("mqtt", host, port), Layout("a", "a"), 0, Intake(1))
+        running = asyncio.create_task(source.run(stopping))
+        await until(lambda: bool(keepalives))
+        stopping.set()
+        await running
+    # paho sends a ping after the keepalive, waits for as long for the answer, and checks every second.
+    assert 0 < 2 * keepalives[0] + 2 <= 30
+
+
+async def test_a_message_that_raises_is_invalid_and_logged_once(telemetry, caplog, monkeypatch):
+    def fail(*_: object) -> None:
+        raise TypeError("unhashable")
+
+    monkeypatch.setattr(Messages, "_attribute", fail)
+    async with embedded_broker() as broker, source_at(broker, Intake(10)):
+        await until(lambda: connected(telemetry))
+        await publish(broker, *[("light/a/brightness", "1")] * 3, ("light/a/state", "on"))
+        await until(lambda: account(telemetry).received == 4)
+    assert dict(account(telemetry).discarded) == {"invalid": 3}
+    assert closes(telemetry) == {"stopped": 1}
+    assert counted(telemetry, "homeassistant_errors_total", "error_type") == {"message": 3}
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "mqtt: a message could not be taken; it counts as invalid, and later ones too"
+    ]
+
+
+LAMP = '{"name": "Lamp", "stat_t": "zig/lamp", "avty_t": "zig/alive"}'
+
+
+async def test_a_message_about_an_availability_that_stays_does_not_reset_the_age(telemetry, monkeypatch):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(connection, "time", clock)
+    async with embedded_broker() as broker, source_at(broker, Intake(10)):
+        await until(lambda: connected(telemetry))
+        await publish(broker, ("light/lamp/config", LAMP))
+        await until(lambda: "config" in bytes_received(telemetry))
+        for moment, topic, payload, kind, age in [
+            (100.0, "alive", "online", "availability", 100.0),
+            (200.0, "lamp", "ON", "state", 0.0),
+            (300.0, "alive", "offline", "state", 0.0),
+        ]:
+            clock.now, before = moment, bytes_received(telemetry).get(kind, 0)
+            async with aiomqtt.Client(broker.host, broker.port) as client:
+                while bytes_received(telemetry).get(kind, 0) == before:  # the source may not have subscribed yet
+                    await client.publish(f"zig/{topic}", payload)
+                    await asyncio.sleep(0.02)
+            ages = counted(telemetry, "homeassistant_message_age_seconds", "homeassistant_source")
+            assert ages == {"mqtt": age}
+
+
+def messages(telemetry: Telemetry, *taken: tuple[str, str, bool]) -> list[str]:
+    """The states that are queued of messages (topic, payload, retained) on the first connection."""
+    intake = Intake(100)
+    source = Messages(Layout("homeassistant", "homeassistant"), intake)
+    source.subscribed()
+    for topic, payload, retained in taken:
+        source.take(topic, payload.encode(), retained=retained)
+    return [event.state for _, event in intake._events]
+
+
+def test_the_retained_state_of_an_entity_that_is_announced_meanwhile_is_news(telemetry):
+    config = "homeassistant/light/lamp/config"
+    assert messages(telemetry, (config, LAMP, False), ("zig/lamp", "ON", True)) == ["on"]
+    assert messages(telemetry, (config, LAMP, True), ("zig/lamp", "ON", True)) == []
+
+
+def test_a_retained_state_of_statestream_stays_history_after_an_announcement(telemetry):
+    config = "homeassistant/light/lamp/config"
+    assert messages(telemetry, (config, LAMP, False), ("homeassistant/light/a/state", "on", True)) == []
+
+
+def test_an_older_retained_state_does_not_become_the_last_one(telemetry):
+    intake = Intake(10)
+    source = Messages(Layout("homeassistant", "homeassistant", ("z",)), intake)
+    for second in (20, 10, 15):  # the last two are retained, each on a connection of its own
+        payload = f'{{"state": {second}, "last_updated": "2026-01-01T00:00:{second}Z"}}'
+        source.take("z/a", payload.encode(), retained=second != 20)
+        source.subscribed()
+        source.disconnected()
+    assert [event.state for _, event in intake._events] == ["20"]
+
+
+async def test_a_topic_that_is_not_announced_any_longer_is_not_subscribed_to(telemetry):
+    async with embedded_broker() as broker, source_at(broker, Intake(100)):
+        await until(lambda: connected(telemetry))
+        await publish(broker, ("light/lamp/config", LAMP))
+        async with aiomqtt.Client(broker.host, broker.port) as client:
+            while account(telemetry).received == 0:
+                await client.publish("zig/lamp", "ON")
+                await asyncio.sleep(0.02)
+            await publish(broker, ("light/lamp/config", LAMP.replace("zig/lamp", "other")))
+            while True:
+                before = bytes_received(telemetry)
+                await client.publish("zig/lamp", "ON")
+                await publish(broker, ("sensor/a/state", "12345"))
+                await until(lambda before=before: bytes_received(telemetry)["state"] >= before["state"] + 5)
+                if bytes_received(telemetry) == {**before, "state": before["state"] + 5}:
+                    break

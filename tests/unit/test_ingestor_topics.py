@@ -1,6 +1,6 @@
 import pytest
 
-from examples.ingestor.topics import DROPPED, Layout, Meaning, slug
+from examples.ingestor.topics import DROPPED, Layout, Meaning, is_topic, slug
 
 SAME = Layout("homeassistant", "homeassistant")
 APART = Layout("states", "homeassistant", ("zigbee2mqtt", "devices/tasmota"))
@@ -41,6 +41,7 @@ def test_a_topic_that_names_no_entity_has_no_entity():
     ("topic", "entity_id"),
     [
         ("zigbee2mqtt/Küche 1", "zigbee2mqtt.kuche_1"),
+        ("zigbee2mqtt/кухня", "zigbee2mqtt.kukhnia"),
         ("zigbee2mqtt/hall/lamp", "zigbee2mqtt.hall_lamp"),
         ("zigbee2mqtt/lamp/state", "zigbee2mqtt.lamp"),
         ("devices/tasmota/plug/SENSOR", "tasmota.plug_sensor"),
@@ -78,5 +79,56 @@ def test_separate_prefixes_need_a_subscription_each():
     assert APART.subscriptions == ["devices/tasmota/#", "homeassistant/#", "states/#", "zigbee2mqtt/#"]
 
 
-def test_a_name_becomes_a_slug_as_in_home_assistant():
-    assert slug(" Küche: Lampe-2 ") == "kuche_lampe_2"
+@pytest.mark.parametrize(
+    ("prefix", "json"), [("home", False), ("home/ha", True), ("home/ha/sensor", True), ("home/hall", False)]
+)
+def test_a_statestream_topic_has_json_only_if_the_prefix_is_not_above_the_base(prefix, json):
+    layout = Layout("home/ha", "homeassistant", (prefix,))
+    assert layout.meaning("home/ha/sensor/a/state") == Meaning("state", "sensor.a", json=json)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (" Küche: Lampe-2 ", "kuche_lampe_2"),
+        ("Straße", "strasse"),
+        ("Smørrebrød", "smorrebrod"),
+        ("厨房", "chu_fang"),
+        ("кухня", "kukhnia"),
+        ("Łódź", "lodz"),
+        ("!", ""),
+        ("\ud800", ""),
+    ],
+)
+def test_a_name_becomes_a_slug_as_in_home_assistant(name, expected):
+    assert slug(name) == expected
+
+
+@pytest.mark.parametrize("topic", ["a", "a b/ü", "/", "$SYS/x", "$shared/a", "x" * 65_535, "/".join("a" * 200), "😀"])
+def test_a_topic_can_be_subscribed_to(topic):
+    assert is_topic(topic)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "a/#",
+        "+/a",
+        "a\0",
+        "a\n",
+        "\x01",
+        "\x7f",
+        "\x85",
+        "\ud800",
+        "\ufdd0",
+        "\uffff",
+        "\U0001fffe",
+        "$share/a/b",
+        "ü" * 32_768,
+        "/".join("a" * 201),
+    ],
+    ids=lambda topic: ascii(topic)[:20],
+)
+def test_a_topic_that_a_broker_may_refuse_is_not_subscribed_to(topic):
+    assert not is_topic(topic)

@@ -360,3 +360,22 @@ async def test_a_server_that_is_not_home_assistant_is_reported(telemetry, caplog
     async with source_of(home):
         await until(lambda: bool(caplog.records))
     assert "does not speak Home Assistant's WebSocket API" in caplog.text
+
+
+def test_a_dead_home_assistant_is_noticed_within_30_seconds():
+    # aiohttp pings after the heartbeat, waits half as long for the answer, and rounds both up.
+    assert 0 < HEARTBEAT * 1.5 + 2 <= 30
+
+
+async def test_a_message_that_raises_is_invalid_and_logged_once(telemetry, caplog, monkeypatch):
+    def fail(*_: object) -> None:
+        raise TypeError("unhashable")
+
+    monkeypatch.setattr(websocket.Delay, "measure", fail)
+    home = HomeAssistant(sending([changed("light.a"), changed("light.b")], changed("light.c")))
+    async with source_of(home):
+        await until(lambda: received(telemetry) == 3)
+    assert dict(accounting(telemetry.prometheus_text()).discarded) == {"invalid": 3}
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "websocket: a message could not be taken; it counts as invalid, and later ones too"
+    ]
