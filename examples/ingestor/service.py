@@ -112,6 +112,12 @@ def make_sources(settings: Settings, intake: Intake) -> list[Source]:
     """Return the sources in the settings."""
     sources: list[Source] = []
     if settings.mqtt_url is not None:
+        if settings.attributes and settings.home_assistant_url is None:
+            # mqtt_statestream publishes them after the state, so a point would have those of the state before.
+            logger.warning(
+                "--attributes adds attributes of JSON messages alone; for those of mqtt_statestream's entities, "
+                "give --home-assistant-url too"
+            )
         layout = Layout(settings.mqtt_base, settings.mqtt_discovery, settings.mqtt_json)
         sources.append(MqttSource(settings.mqtt_url, layout, settings.mqtt_qos, intake))
     if settings.home_assistant_url is not None:

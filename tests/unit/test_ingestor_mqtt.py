@@ -15,9 +15,13 @@ from examples.ingestor.connection import Backoff
 from examples.ingestor.intake import Intake
 from examples.ingestor.mqtt import MqttSource
 from examples.ingestor.mqtt_messages import Messages
+from examples.ingestor.service import make_sources
+from examples.ingestor.settings import Settings
 from examples.ingestor.topics import Layout
 from examples.ingestor.urls import Address
 from otel_ha import Telemetry
+
+HOME = Address("http", "127.0.0.1", 1)
 
 
 @asynccontextmanager
@@ -385,3 +389,21 @@ async def test_a_topic_that_is_not_announced_any_longer_is_not_subscribed_to(tel
                 await until(lambda before=before: bytes_received(telemetry)["state"] >= before["state"] + 5)
                 if bytes_received(telemetry) == {**before, "state": before["state"] + 5}:
                     break
+
+
+@pytest.mark.parametrize(
+    ("home_assistant", "attributes", "warned"),
+    [(None, (("light.*", ("brightness",)),), True), (None, (), False), (HOME, (("light.*", ("brightness",)),), False)],
+)
+async def test_attributes_that_mqtt_alone_cannot_give_are_warned_of(
+    telemetry, caplog, tmp_path, home_assistant, attributes, warned
+):
+    settings = Settings(
+        mqtt_url=Address("mqtt", "127.0.0.1", 1),
+        home_assistant_url=home_assistant,
+        home_assistant_token="t",
+        attributes=attributes,
+        file=tmp_path / "points",
+    )
+    make_sources(settings, Intake(1))
+    assert ("give --home-assistant-url too" in caplog.text) is warned
