@@ -15,7 +15,7 @@ import aiomqtt
 class Client(aiomqtt.Client):
     """A client that calls `unreadable` with the size of a message whose topic is invalid, and continues.
 
-    It overrides a private method of aiomqtt, the only place to hear of such messages.
+    It uses private names of aiomqtt: no other place has such messages, or the reason that a connection has ended.
     """
 
     def __init__(self, *arguments: Any, unreadable: Callable[[int], None], **options: Any) -> None:
@@ -27,3 +27,11 @@ class Client(aiomqtt.Client):
             super()._on_message(client, userdata, message)
         except ValueError:  # not UTF-8, empty, or with a wildcard
             self._unreadable(len(message.payload))
+
+    async def __aexit__(self, *exception: Any) -> None:  # noqa: PYI036 - passed on
+        """Disconnect. The end of the connection is known already, so asyncio must not log it again."""
+        try:
+            await super().__aexit__(*exception)
+        finally:
+            if self._disconnected.done() and not self._disconnected.cancelled():
+                self._disconnected.exception()

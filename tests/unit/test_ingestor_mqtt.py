@@ -14,6 +14,7 @@ from examples.ingestor.accounting import Accounting, accounting, samples
 from examples.ingestor.connection import Backoff
 from examples.ingestor.intake import Intake
 from examples.ingestor.mqtt import MqttSource
+from examples.ingestor.mqtt_client import Client
 from examples.ingestor.mqtt_messages import Messages
 from examples.ingestor.service import make_sources
 from examples.ingestor.settings import Settings
@@ -407,3 +408,10 @@ async def test_attributes_that_mqtt_alone_cannot_give_are_warned_of(
     )
     make_sources(settings, Intake(1))
     assert ("give --home-assistant-url too" in caplog.text) is warned
+
+
+async def test_asyncio_does_not_log_the_end_of_a_connection_that_we_log():
+    client = Client("127.0.0.1", unreadable=lambda _: None)
+    client._disconnected.set_exception(aiomqtt.MqttError("Unexpected disconnection"))
+    await client.__aexit__(None, None, None)
+    assert not client._disconnected._log_traceback
