@@ -88,16 +88,27 @@ def _filesystems(scrape: Scrape) -> Rows:
 
 
 def _events(scrape: Scrape) -> Rows:
+    """Return for each source the events with a domain or, if more are counted by source alone, those."""
+    found = _with_domain(scrape)
+    by_source = scrape.rows(ha_ingestor.SOURCE_EVENTS, _SOURCE | _STATUS)
+    known = added_up(found, _SOURCE)
+    more = {key for key, number in added_up(by_source, _SOURCE).items() if number > known.get(key, 0)}
+    found = {labels: value for labels, value in found.items() if _only_source(labels) not in more}
+    return found | {labels: value for labels, value in by_source.items() if _only_source(labels) in more}
+
+
+def _with_domain(scrape: Scrape) -> Rows:
     """Return for each source and domain the counted events or, if more were measured, the measured ones."""
     measured = scrape.rows(ingest.EVENT_DURATION, _EVENT | _STATUS, "_count")
     measured = {labels: value for labels, value in measured.items() if dict(labels).get("source")}
     counted = scrape.rows(ha_ingestor.COUNTED_EVENTS, _EVENT | _STATUS)
     more = {key for key, number in added_up(measured, _EVENT).items() if number > added_up(counted, _EVENT).get(key, 0)}
     found = {labels: value for labels, value in counted.items() if _without_status(labels) not in more}
-    found |= {labels: value for labels, value in measured.items() if _without_status(labels) in more}
-    known = {dict(labels).get("source") for labels in found}
-    by_source = scrape.rows(ha_ingestor.SOURCE_EVENTS, _SOURCE | _STATUS)
-    return found | {labels: value for labels, value in by_source.items() if dict(labels).get("source") not in known}
+    return found | {labels: value for labels, value in measured.items() if _without_status(labels) in more}
+
+
+def _only_source(labels: Labels) -> Labels:
+    return tuple(pair for pair in labels if pair[0] == "source")
 
 
 def _without_status(labels: Labels) -> Labels:
@@ -122,26 +133,28 @@ def _rows(instrument: Instrument, names: Names) -> Callable[[Scrape], Rows]:
     return lambda scrape: scrape.rows(instrument, names)
 
 
-def _discarded(reason: str, names: Names) -> Callable[[Scrape], Rows]:
-    """Return the share of the received events that were discarded for a reason, since telemetry started."""
+def _duplicates(scrape: Scrape) -> Rows:
+    """Return the share of duplicates by source; in all, if the source of some or of all events is unknown."""
+    discarded = scrape.rows(ingest.DISCARDED, _SOURCE, reason="duplicate")
+    more = _unmeasured(scrape)
+    received = {key: number for key, number in scrape.rows(ingest.RECEIVED, _SOURCE).items() if key}
+    if () in discarded or not received:
+        return _share_in_all("duplicate")(scrape)
+    every = {labels: number + more.get(labels, 0.0) for labels, number in received.items()}
+    return {labels: discarded.get(labels, 0.0) / number for labels, number in every.items() if number}
+
+
+def _share_in_all(reason: str) -> Callable[[Scrape], Rows]:
+    """Return the share of all received events that were discarded for a reason, since telemetry started."""
 
     def rows(scrape: Scrape) -> Rows:
-        received = _received(scrape)
-        if not names:
-            without_source = scrape.rows(ingest.EVENT_DURATION, _SOURCE, "_count").get((), 0.0)
-            more = sum(_unmeasured(scrape).values()) - without_source
-            received = {(): sum(scrape.rows(ingest.RECEIVED, {}).values()) + max(more, 0.0)}
-        discarded = scrape.rows(ingest.DISCARDED, names, reason=reason)
-        return {labels: discarded.get(labels, 0.0) / number for labels, number in received.items() if number}
+        without_source = scrape.rows(ingest.EVENT_DURATION, _SOURCE, "_count").get((), 0.0)
+        more = sum(_unmeasured(scrape).values()) - without_source
+        received = sum(scrape.rows(ingest.RECEIVED, {}).values()) + max(more, 0.0)
+        discarded = scrape.rows(ingest.DISCARDED, {}, reason=reason).get((), 0.0)
+        return {(): discarded / received} if received else {}
 
     return rows
-
-
-def _received(scrape: Scrape) -> Rows:
-    """Return the events received by source: those that telemetry received, and those that were only counted."""
-    more = _unmeasured(scrape)
-    received = scrape.rows(ingest.RECEIVED, _SOURCE)
-    return {labels: number + more.get(labels, 0.0) for labels, number in received.items()}
 
 
 def _unmeasured(scrape: Scrape) -> Rows:
@@ -233,7 +246,7 @@ _NAMES: Final[Mapping[str, tuple[str, str, Callable[[Scrape], Rows]]]] = {
         _pushed(
             ha_ingestor.DEDUPLICATION,
             _SOURCE,
-            _discarded("duplicate", _SOURCE),
+            _duplicates,
         ),
     ),
     "filter_efficiency": (
@@ -242,7 +255,7 @@ _NAMES: Final[Mapping[str, tuple[str, str, Callable[[Scrape], Rows]]]] = {
         _pushed(
             ha_ingestor.FILTER_EFFICIENCY,
             {"filter_type": ha_ingestor.FILTER},
-            _discarded("filtered", {}),
+            _share_in_all("filtered"),
         ),
     ),
     "transformation_success_rate": (

@@ -372,6 +372,47 @@ def test_events_counted_by_source_show_for_a_source_without_others(promtool, tmp
     rules_give(promtool, tmp_path, way, series, expected)
 
 
+@pytest.mark.parametrize("received", [(BY_SOURCE, {}), (MEASURED, MQTT)])
+def test_duplicates_without_a_source_are_a_share_of_all_events(promtool, tmp_path, way, received):
+    name, of = received
+    received_total, mqtt = "homeassistant_event_received_total", {"homeassistant_source": "mqtt"}
+    series = [
+        (name, {**mqtt, **of, **OK}, growing(24)),
+        *([(received_total, mqtt, growing(24))] if name == MEASURED else []),
+        (received_total, {}, growing(6)),
+        ("homeassistant_event_discarded_total", {"homeassistant_discard_reason": "duplicate"}, growing(6)),
+    ]
+    rules_give(promtool, tmp_path, way, series, {"ha_ingestor_deduplication_rate": [({}, 0.2)]})
+
+
+def test_received_events_without_any_source_have_one_share(promtool, tmp_path, way):
+    series = [("homeassistant_event_received_total", {}, growing(15)), (MEASURED, OK, growing(15))]
+    rules_give(promtool, tmp_path, way, series, {"ha_ingestor_deduplication_rate": [({}, 0)]})
+
+
+@pytest.mark.parametrize("counted", [COUNTED, MEASURED])
+def test_a_source_that_is_then_counted_in_another_way_keeps_its_total(promtool, tmp_path, way, counted):
+    series = [
+        (BY_SOURCE, {"homeassistant_source": "mqtt", **OK}, constant(90)),
+        (BY_SOURCE, {"homeassistant_source": "mqtt", **ERROR}, constant(10)),
+        (counted, {**MQTT, **OK}, constant(1)),
+    ]
+    expected = {
+        PROCESSED: [({"source": "mqtt", "status": "success"}, 90), ({"source": "mqtt", "status": "error"}, 10)],
+        "ha_ingestor_events_mqtt_total": [({}, 100)],
+        "ha_ingestor_events_failed_total": [({}, 10)],
+    }
+    rules_give(promtool, tmp_path, way, series, expected)
+
+
+def test_the_pipelines_queue_is_its_own_and_without_one_the_sum(promtool, tmp_path, way):
+    ingest, pipeline = ({"homeassistant_queue": name} for name in ("ingest", "pipeline"))
+    name, both = "homeassistant_queue_size", [("homeassistant_queue_size", ingest, constant(5))]
+    rules_give(promtool, tmp_path, way, both, {"ha_ingestor_pipeline_queue_size": [({}, 5)]})
+    both.append((name, pipeline, constant(5)))
+    rules_give(promtool, tmp_path, way, both, {"ha_ingestor_pipeline_queue_size": [({}, 5)]})
+
+
 def test_the_rate_of_a_source_has_each_domain_as_its_events_come(promtool, tmp_path, way):
     sensor = {**MQTT, "homeassistant_domain": "sensor"}
     series = [

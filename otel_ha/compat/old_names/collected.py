@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_ha.compat.old_names.old_name import OldName
-from otel_ha.compat.old_names.promql import of_ours, renamed
+from otel_ha.compat.old_names.promql import events_by_source, of_ours, or_else, renamed, sum_without
 from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
-_EVENTS: Final = "ha_ingestor_events_processed_total"
 _MEASURED: Final = (ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS)
 
 
@@ -59,7 +58,7 @@ def _events_of(source: str) -> OldName:
     return _name(
         f"events_{source}_total",
         "record_event_processed",
-        f'sum without (source, domain, status) ({_EVENTS}{{source="{source}"}})',
+        sum_without("source", events_by_source(str, ingest.SOURCE, "=", source)),
         (ha_ingestor.SOURCE_EVENTS,),
         derived=_MEASURED,
     )
@@ -100,7 +99,10 @@ COLLECTED: Final = (
     _name(
         "pipeline_queue_size",
         "record_pipeline_queue_size",
-        _summed(ingest.QUEUE_SIZE.prometheus_name, ingest.QUEUE_SIZE),
+        or_else(
+            _summed(_only(ingest.QUEUE_SIZE, ingest.QUEUE, "pipeline"), ingest.QUEUE_SIZE),
+            _summed(ingest.QUEUE_SIZE.prometheus_name, ingest.QUEUE_SIZE),
+        ),
         (ingest.QUEUE_SIZE,),
     ),
     *map(_connected, ("mqtt", "websocket", "influxdb")),
@@ -108,7 +110,7 @@ COLLECTED: Final = (
     _name(
         "events_failed_total",
         "record_event_processed",
-        f'sum without (source, domain, status) ({_EVENTS}{{status="error"}})',
+        sum_without("source", events_by_source(str, ingest.OUTCOME, "=", "error", ingest.SOURCE, "!=", "")),
         (ha_ingestor.SOURCE_EVENTS,),
         derived=_MEASURED,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ha.compat.old_names.old_name import OldName
-from otel_ha.compat.old_names.promql import of_host, pushed_or, rate, renamed
+from otel_ha.compat.old_names.promql import of_host, or_else, rate, renamed
 from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.vocabulary import ha_ingestor, runtime
 
@@ -16,14 +16,14 @@ _USED: Final = f'{{{runtime.MEMORY_STATE.prometheus_label}="used"}}'
 def _machine(gauge: Instrument, derived: str, *attributes: Attribute) -> dict[str, str]:
     """Return the series that update_system_metrics() pushes, or else the measured ones."""
     names = {"hostname": ha_ingestor.HOST, **{_MACHINE_LABELS[each]: each for each in attributes}}
-    return {"": pushed_or(renamed(gauge.prometheus_name, names), of_host(derived))}
+    return {"": or_else(renamed(gauge.prometheus_name, names), of_host(derived))}
 
 
 def _machine_total(pushed: Instrument, measured: Instrument, direction: Attribute, way: str) -> dict[str, str]:
     only = f'{{{direction.prometheus_label}="{way}"}}'
     names = {"interface": runtime.INTERFACE} if runtime.INTERFACE in measured.attributes else {}
     given = renamed(pushed.prometheus_name + only, {"hostname": ha_ingestor.HOST, **names}, direction)
-    return {"": pushed_or(given, of_host(renamed(measured.prometheus_name + only, names, direction, runtime.DEVICE)))}
+    return {"": or_else(given, of_host(renamed(measured.prometheus_name + only, names, direction, runtime.DEVICE)))}
 
 
 _IDLE: Final = rate(f'{runtime.SYSTEM_CPU_TIME.prometheus_name}{{{runtime.CPU_MODE.prometheus_label}=~"idle|iowait"}}')

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from otel_ha.declare.instruments import Attribute
-from otel_ha.vocabulary import ingest
+from otel_ha.declare.instruments import Attribute, Instrument
+from otel_ha.vocabulary import ha_ingestor, ingest
 
 Labels = Mapping[str, Attribute]
 """The labels of a new series, and the attributes that they come from."""
@@ -14,6 +14,14 @@ Labels = Mapping[str, Attribute]
 _SCOPE: Final = ("otel_scope_name", "otel_scope_schema_url", "otel_scope_version")
 _SAME_SERVICE: Final = "on (job, instance, via)"
 _OURS: Final = 'target_info{telemetry_distro_name="otel-ha"}'
+
+
+def only(instrument: Instrument, *matchers: str | Attribute, part: str = "") -> str:
+    """Return a selector of an instrument's series; each matcher is an attribute, an operator and a value."""
+    triples = zip(matchers[::3], matchers[1::3], matchers[2::3], strict=True)
+    spelled = (f'{each.prometheus_label}{how}"{value}"' for each, how, value in triples if isinstance(each, Attribute))
+    chosen = ", ".join(spelled)
+    return f"{instrument.prometheus_name}{part}{{{chosen}}}" if chosen else f"{instrument.prometheus_name}{part}"
 
 
 def rate(selector: str) -> str:
@@ -52,9 +60,9 @@ def of_host(expression: str) -> str:
     return f"sum without (host_name) ({named})"
 
 
-def pushed_or(pushed: str, derived: str) -> str:
-    """Return the pushed series; for a service that pushes none, the derived ones."""
-    return f"{pushed}\nor {_SAME_SERVICE}\n{derived}"
+def or_else(series: str, otherwise: str) -> str:
+    """Return series; for a service that has none, others."""
+    return f"{series}\nor {_SAME_SERVICE}\n{otherwise}"
 
 
 def larger(*expressions: str, labels: Labels, drop: Sequence[Attribute]) -> str:
@@ -77,9 +85,40 @@ def whole_of(counted: str, measured: str, *, labels: Labels, apart: str, drop: S
     )
 
 
-def or_by_source(expression: str, by_source: str) -> str:
-    """Return series, and for a source that has none, those that are counted by source alone."""
-    return f"{expression}\nor on (job, instance, via, source)\n{by_source}"
+def larger_by_source(expression: str, by_source: str) -> str:
+    """Return series by source, domain and status or, for a source of which more are counted by source alone, those.
+
+    An event that is counted in both ways is counted in one of them first: as in whole_of(), the number by source must
+    have been larger for 5 minutes.
+    """
+    labels = {"source": ingest.SOURCE, "status": ingest.OUTCOME}
+    all_by_source = renamed(f"min_over_time({by_source}[5m])", {"source": ingest.SOURCE}, ingest.OUTCOME)
+    return (
+        f"(\n{expression}\n)\nunless on (job, instance, via, source)\n("
+        f"{all_by_source}\n> {sum_without('domain, status', expression)}\n)\n"
+        f"or on (job, instance, via, source)\n{renamed(by_source, labels)}"
+    )
+
+
+def events_by_source(of: Callable[[str], str] = str, *only_with: str | Attribute) -> str:
+    """Return the events of each source, each one once: the larger of those measured, counted, and counted by source.
+
+    `of` is applied to each counter, and `only_with` selects as in only().
+    """
+    by_event = {"source": ingest.SOURCE, "domain": ingest.DOMAIN}
+    measured = of(only(ingest.EVENT_DURATION, *(only_with or (ingest.SOURCE, "!=", "")), part="_count"))
+    counted = of(only(ha_ingestor.COUNTED_EVENTS, *only_with))
+    by_source = of(only(ha_ingestor.SOURCE_EVENTS, *only_with))
+    ended = (ingest.OUTCOME, ingest.ERROR_TYPE)
+    return larger_of(
+        sum_without("domain", larger(measured, counted, labels=by_event, drop=ended)),
+        renamed(by_source, {"source": ingest.SOURCE}, ingest.OUTCOME),
+    )
+
+
+def unless_any(series: str, any_of: str, otherwise: str) -> str:
+    """Return series, or others for a service that has none, or that has any of a third kind."""
+    return f"(\n{series}\nunless {_SAME_SERVICE}\n{any_of}\n)\nor {_SAME_SERVICE}\n{otherwise}"
 
 
 def larger_of(*series: str) -> str:

@@ -6,12 +6,12 @@ from typing import Final
 
 from otel_ha.compat.old_names import promql
 from otel_ha.compat.old_names.old_name import OldName
-from otel_ha.compat.old_names.promql import larger, larger_of, pushed_or, rate, renamed, whole_of
+from otel_ha.compat.old_names.promql import or_else, rate, renamed, whole_of
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 _BY_SOURCE: Final = {"source": ingest.SOURCE}
 _BY_EVENT: Final = {"source": ingest.SOURCE, "domain": ingest.DOMAIN}
-_PROCESSED: Final = f'{ingest.EVENT_DURATION.prometheus_name}_count{{{ingest.SOURCE.prometheus_label}!=""}}'
+_PROCESSED: Final = promql.only(ingest.EVENT_DURATION, ingest.SOURCE, "!=", "", part="_count")
 _COUNTED: Final = ha_ingestor.COUNTED_EVENTS.prometheus_name
 _EVERY_WAY: Final = (ingest.EVENT_DURATION, ha_ingestor.COUNTED_EVENTS, ha_ingestor.SOURCE_EVENTS)
 """The instruments of measured events and of events that are only counted."""
@@ -20,10 +20,11 @@ _ENDED: Final = (ingest.OUTCOME, ingest.ERROR_TYPE)
 _EVENTS: Final = "homeassistant:compat_events:rate5m"
 _UNMEASURED: Final = "homeassistant:compat_unmeasured_events:rate5m"
 _OF_SOURCES: Final = renamed(rate(ingest.RECEIVED.prometheus_name), _BY_SOURCE)
+_OF_EACH_SOURCE: Final = renamed(rate(promql.only(ingest.RECEIVED, ingest.SOURCE, "!=", "")), _BY_SOURCE)
 _WITHOUT_SOURCE: Final = promql.sum_without(
     "source",
     renamed(
-        rate(f'{ingest.EVENT_DURATION.prometheus_name}_count{{{ingest.SOURCE.prometheus_label}=""}}'),
+        rate(promql.only(ingest.EVENT_DURATION, ingest.SOURCE, "=", "", part="_count")),
         _BY_SOURCE,
         ingest.DOMAIN,
         *_ENDED,
@@ -31,15 +32,12 @@ _WITHOUT_SOURCE: Final = promql.sum_without(
 )
 
 STEPS: Final = {
-    _EVENTS: larger_of(
-        promql.sum_without("domain", larger(rate(_PROCESSED), rate(_COUNTED), labels=_BY_EVENT, drop=_ENDED)),
-        renamed(rate(ha_ingestor.SOURCE_EVENTS.prometheus_name), _BY_SOURCE, ingest.OUTCOME),
-    ),
+    _EVENTS: promql.events_by_source(rate),
     _UNMEASURED: promql.excess(_EVENTS, renamed(rate(_PROCESSED), _BY_SOURCE, ingest.DOMAIN, *_ENDED)),
 }
 """Rules that others read: the rates, by source, of events, each one once, and of those that were only counted."""
 
-_RECEIVED: Final = promql.plus(_OF_SOURCES, _UNMEASURED)
+_RECEIVED: Final = promql.plus(_OF_EACH_SOURCE, _UNMEASURED)
 """The rate of events received by source: those that telemetry received, and those that were only counted."""
 
 _RECEIVED_IN_ALL: Final = promql.plus(
@@ -50,7 +48,11 @@ _RECEIVED_IN_ALL: Final = promql.plus(
 
 
 def _discarded(reason: str) -> str:
-    return rate(f'{ingest.DISCARDED.prometheus_name}{{{ingest.REASON.prometheus_label}="{reason}"}}')
+    return rate(promql.only(ingest.DISCARDED, ingest.REASON, "=", reason))
+
+
+def _share_in_all(reason: str) -> str:
+    return promql.share(renamed(_discarded(reason), {}, ingest.REASON, ingest.SOURCE), _RECEIVED_IN_ALL)
 
 
 _TIMED: Final = (
@@ -86,7 +88,7 @@ WORK: Final = (
         recorded=(ha_ingestor.EVENT_RATE,),
         derived=_EVERY_WAY,
         series={
-            "": pushed_or(
+            "": or_else(
                 renamed(ha_ingestor.EVENT_RATE.prometheus_name, _BY_SOURCE),
                 _EVENTS,
             )
@@ -119,7 +121,7 @@ WORK: Final = (
         recorded=(ha_ingestor.COUNTED_EVENTS,),
         derived=(ingest.EVENT_DURATION, ha_ingestor.SOURCE_EVENTS),
         series={
-            "": promql.or_by_source(
+            "": promql.larger_by_source(
                 whole_of(
                     _COUNTED,
                     _PROCESSED,
@@ -127,7 +129,7 @@ WORK: Final = (
                     apart="status",
                     drop=(ingest.ERROR_TYPE,),
                 ),
-                renamed(ha_ingestor.SOURCE_EVENTS.prometheus_name, {**_BY_SOURCE, "status": ingest.OUTCOME}),
+                ha_ingestor.SOURCE_EVENTS.prometheus_name,
             )
         },
         prefer="the count of the duration. By entity: `homeassistant_entity_events_total`",
@@ -162,9 +164,13 @@ WORK: Final = (
         recorded=(ha_ingestor.DEDUPLICATION,),
         derived=(ingest.DISCARDED, ingest.RECEIVED, *_EVERY_WAY),
         series={
-            "": pushed_or(
+            "": or_else(
                 renamed(ha_ingestor.DEDUPLICATION.prometheus_name, _BY_SOURCE),
-                promql.share(renamed(_discarded("duplicate"), _BY_SOURCE, ingest.REASON), _RECEIVED),
+                promql.unless_any(
+                    promql.share(renamed(_discarded("duplicate"), _BY_SOURCE, ingest.REASON), _RECEIVED),
+                    promql.only(ingest.DISCARDED, ingest.REASON, "=", "duplicate", ingest.SOURCE, "=", ""),
+                    _share_in_all("duplicate"),
+                ),
             )
         },
         prefer='the derived ratio, once the service calls `event.discard("duplicate")`',
@@ -176,12 +182,9 @@ WORK: Final = (
         recorded=(ha_ingestor.FILTER_EFFICIENCY,),
         derived=(ingest.DISCARDED, ingest.RECEIVED, *_EVERY_WAY),
         series={
-            "": pushed_or(
+            "": or_else(
                 renamed(ha_ingestor.FILTER_EFFICIENCY.prometheus_name, {"filter_type": ha_ingestor.FILTER}),
-                promql.share(
-                    renamed(_discarded("filtered"), {}, ingest.REASON, ingest.SOURCE),
-                    _RECEIVED_IN_ALL,
-                ),
+                _share_in_all("filtered"),
             )
         },
         prefer='the derived ratio, once the service calls `event.discard("filtered")`: the share of filtered events',
@@ -193,7 +196,7 @@ WORK: Final = (
         recorded=(ha_ingestor.TRANSFORM_SUCCESS,),
         derived=(ingest.TRANSFORM_DURATION,),
         series={
-            "": pushed_or(
+            "": or_else(
                 renamed(ha_ingestor.TRANSFORM_SUCCESS.prometheus_name, {"transformer_type": ingest.TRANSFORMER}),
                 promql.share(
                     *(

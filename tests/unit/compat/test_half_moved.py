@@ -2,6 +2,7 @@
 
 import pytest
 
+from otel_ha import measured
 from otel_ha.compat import HAIngestorCollector, PerformanceMonitor, get_metrics_collector
 from otel_ha.vocabulary import ingest
 from tests.unit.compat.conftest import problem_counts
@@ -76,3 +77,39 @@ def test_a_service_that_has_moved_has_the_share_of_received_events(telemetry):
         if number < 3:
             ingest.EVENT.discard("duplicate", source="mqtt")
     assert telemetry.summary()["current"]["business"]["deduplication_rate"] == 0.3
+
+
+def test_duplicates_without_a_source_are_a_share_of_all_events(telemetry):
+    collector = get_metrics_collector()
+    for _ in range(8):
+        collector.record_event_processed("mqtt")
+    for _ in range(2):
+        collector.record_event_deduplicated()
+    assert PerformanceMonitor().calculate_business_metrics().deduplication_rate == 0.2
+    assert rows_of("deduplication_rate") == ["ha_ingestor_deduplication_rate 0.2"]
+
+
+def test_duplicates_without_a_source_are_a_share_of_measured_events_too(telemetry):
+    for _ in range(8):
+        with measured(ingest.EVENT, source="mqtt"):
+            pass
+    for _ in range(2):
+        get_metrics_collector().record_event_deduplicated()
+    assert rows_of("deduplication_rate") == ["ha_ingestor_deduplication_rate 0.2"]
+
+
+def test_a_source_that_is_then_counted_in_another_way_keeps_its_total(telemetry):
+    collector = get_metrics_collector()
+    for number in range(100):
+        collector.record_event_processed("mqtt", success=number > 9)
+    PerformanceMonitor().record_event_processed("mqtt", "light")
+    name = "ha_ingestor_events_processed_total"
+    assert sorted(rows_of("events_processed_total")) == [
+        f'{name}{{source="mqtt",status="error"}} 10.0',
+        f'{name}{{source="mqtt",status="success"}} 90.0',
+    ]
+
+
+def rows_of(name: str) -> list[str]:
+    text = HAIngestorCollector().export_metrics()
+    return [line for line in text.splitlines() if line.startswith(f"ha_ingestor_{name}")]
