@@ -24,8 +24,8 @@ _BREAKER_NUMBERS: Final = {state: number for number, state in enumerate(CIRCUIT_
 class MetricsCollector:
     """The earlier metrics collector: its 49 names are in `registry`, and its figures in the metrics of telemetry.
 
-    No method that records raises. What the service records by otel-ha's own API as well is not counted twice in
-    telemetry (see otel_ha.compat.feeding).
+    No method that records raises. What the service reports by otel-ha's own API as well is counted twice in telemetry,
+    except for events and queues (see otel_ha.compat.recorded).
     """
 
     def __init__(self) -> None:

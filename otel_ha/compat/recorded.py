@@ -1,14 +1,15 @@
-"""Records the reports of the earlier MetricsCollector as figures of the ingest vocabulary."""
+"""Records the reports of the earlier MetricsCollector as figures of the ingest vocabulary.
+
+Each call adds to them at once. Whether the service reports the same thing by otel-ha's own API as well cannot be known:
+the two reports have the same attributes, and a collection may fall between them. Only events that are counted by source
+are compared (see otel_ha.compat.events), and queues, which the service then observes itself.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-
 from otel_ha.compat import events, pushed
-from otel_ha.compat.feeding import feed
 from otel_ha.compat.words import SEVERITIES, amount, outcome_of, text, word
 from otel_ha.declare.outcome import Discarded
-from otel_ha.declare.plain import plain_text
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 _INFLUXDB = "influxdb"
@@ -24,14 +25,13 @@ def event(source: object, success: object) -> None:
 
 def duplicate() -> None:
     """Count an event that was received and discarded."""
-    record = partial(ingest.EVENT.record, 0.0, Discarded("duplicate"))
-    feed(ingest.DISCARDED, {ingest.REASON: "duplicate"}, record)
+    ingest.EVENT.record(0.0, Discarded("duplicate"))
 
 
 def processing_time(seconds: object) -> None:
     """Record an event of which only the duration is known."""
     if (took := amount(ingest.EVENT_DURATION, "a duration", seconds)) is not None:
-        feed(ingest.EVENT_DURATION, {}, partial(ingest.EVENT.record, took))
+        ingest.EVENT.record(took)
 
 
 def queue_size(size: object) -> None:
@@ -41,9 +41,8 @@ def queue_size(size: object) -> None:
 
 def connection(client: str, status: object) -> None:
     """Set whether a client is connected."""
-    on = ingest.CONNECTIONS
-    if (number := amount(on, "a connection's state", status, 1)) is not None:
-        feed(on, {ingest.CONNECTION: client}, partial(pushed.active_connections, number, client))
+    if (number := amount(ingest.CONNECTIONS, "a connection's state", status, 1)) is not None:
+        pushed.active_connections(number, client)
 
 
 def connection_error(client: str) -> None:
@@ -53,32 +52,27 @@ def connection_error(client: str) -> None:
 
 def reconnect(client: str) -> None:
     """Count an attempt to connect again."""
-    feed(ingest.RECONNECTS, {ingest.CONNECTION: client}, partial(ingest.RECONNECTS.add, 1, kind=client))
+    ingest.RECONNECTS.add(1, kind=client)
 
 
 def write(points: object, success: object, seconds: object) -> None:
     """Count the points of a write, and record its duration."""
     outcome = outcome_of(success)
-    written = ingest.POINTS_WRITTEN
-    if (count := amount(written, "a count", points)) is not None:
-        feed(written, {ingest.SINK: _INFLUXDB}, partial(written.add, count, sink=_INFLUXDB, outcome=outcome))
+    if (count := amount(ingest.POINTS_WRITTEN, "a count", points)) is not None:
+        ingest.POINTS_WRITTEN.add(count, sink=_INFLUXDB, outcome=outcome)
     if (took := amount(ingest.WRITE_DURATION, "a duration", seconds)) is not None:
-        record = partial(ingest.WRITE.record, took, outcome, system=_INFLUXDB, operation="write")  # type: ignore[arg-type]  # the attribute rejects and reports a wrong outcome
-        feed(ingest.WRITE_DURATION, {ingest.DB_SYSTEM: _INFLUXDB}, record)
+        ingest.WRITE.record(took, outcome, system=_INFLUXDB, operation="write")  # type: ignore[arg-type]  # the attribute rejects and reports a wrong outcome
 
 
 def batch(points: object) -> None:
     """Record the size of a batch."""
-    on = ingest.BATCH_SIZE
-    if (size := amount(on, "a size", points)) is not None:
-        feed(on, {ingest.SINK: _INFLUXDB}, partial(on.record, size, sink=_INFLUXDB))
+    if (size := amount(ingest.BATCH_SIZE, "a size", points)) is not None:
+        ingest.BATCH_SIZE.record(size, sink=_INFLUXDB)
 
 
 def retry(component: object, operation: object) -> None:
     """Count a retry."""
-    on = ingest.RETRIES
-    where = {ingest.COMPONENT: text(on, "component", component), ingest.OPERATION: text(on, "operation", operation)}
-    feed(on, where, partial(events.retried, component, operation))
+    events.retried(component, operation)
 
 
 def breaker(state: object, component: object) -> None:
@@ -88,7 +82,4 @@ def breaker(state: object, component: object) -> None:
 
 def error(category: object, severity: object) -> None:
     """Count an error."""
-    on = ingest.ERRORS
-    kind, known = text(on, "error_type", category), word(severity, SEVERITIES)
-    where = {ingest.ERROR_TYPE: kind, ingest.COMPONENT: None, ingest.SEVERITY: plain_text(known)}
-    feed(on, where, partial(on.add, 1, error_type=kind, severity=known))
+    ingest.ERRORS.add(1, error_type=text(ingest.ERRORS, "error_type", category), severity=word(severity, SEVERITIES))

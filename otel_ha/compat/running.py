@@ -2,8 +2,7 @@
 
 The earlier API consists of global instances, so it has global state besides that of otel_ha.telemetry: here, whether
 telemetry has run, and the instances that get_…() returns; in `pushed`, the last readings; in `exposed`, the names
-registered on each MeterProvider; in `feeding`, the figures that wait for a collection; and in `registry`, all
-registries, which a forked child clears.
+registered on each MeterProvider; and in `registry`, all registries, which a forked child clears.
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ class TestTheVocabulary:
         assert total(telemetry, ingest.CONNECTIONS) == 0
         assert len(values(telemetry, ingest.CONNECTIONS)) == 1
 
-    def test_what_waits_is_in_the_last_push(self):
+    def test_the_last_push_has_the_last_call(self):
         with earlier.telemetry() as running:
             MetricsCollector().record_influxdb_write(10, success=True, duration_seconds=0.5)
             running.pipeline.disconnect()
@@ -235,91 +235,101 @@ class TestTheVocabulary:
 
 
 @pytest.mark.parametrize("earlier_call_first", [True, False])
-class TestNothingIsCountedTwice:
-    """When the service also uses otel-ha's own API for the same thing."""
+@pytest.mark.parametrize("scrapes", [True, False])
+class TestBothWays:
+    """When the service also uses otel-ha's own API, with or without a collection in between."""
 
-    def _both(self, one, other, earlier_call_first):
-        for call in (one, other) if earlier_call_first else (other, one):
-            call()
+    def _both(self, one, other, earlier_call_first, in_between):
+        first, second = (one, other) if earlier_call_first else (other, one)
+        first()
+        in_between()
+        second()
 
-    def test_a_measured_event(self, telemetry, collector, earlier_call_first):
-        def old() -> None:
-            collector.record_event_processed("mqtt")
-            collector.record_pipeline_processing_time(0.1)
-
+    def test_an_event_of_a_source_is_counted_once(self, telemetry, collector, earlier_call_first, scrapes):
         def new() -> None:
             with measured(ingest.EVENT, source="mqtt", domain="light"):
                 pass
 
         for _ in range(3):
-            self._both(old, new, earlier_call_first)
+            self._both(
+                lambda: collector.record_event_processed("mqtt"),
+                new,
+                earlier_call_first,
+                telemetry.prometheus_text if scrapes else lambda: None,
+            )
         assert total(telemetry, ingest.RECEIVED) == total(telemetry, ingest.EVENT_DURATION) == 3
         business = PerformanceMonitor().calculate_business_metrics()
         assert (business.total_events_processed, business.events_by_source) == (3, {"mqtt": 3})
         rows = [line for line in HAIngestorCollector().export_metrics().splitlines() if line.startswith(EVENTS)]
         assert rows == [f'{EVENTS}{{source="mqtt",domain="light",status="success"}} 3.0']
 
-    def test_a_duplicate(self, telemetry, collector, earlier_call_first):
-        def new() -> None:
-            ingest.EVENT.receive(source="mqtt")
-            ingest.EVENT.discard("duplicate", source="mqtt")
-
-        self._both(collector.record_event_deduplicated, new, earlier_call_first)
-        assert total(telemetry, ingest.RECEIVED) == total(telemetry, ingest.DISCARDED) == 1
-
-    def test_a_write_and_its_points(self, telemetry, collector, earlier_call_first):
-        def new() -> None:
-            with measured(ingest.WRITE, system="influxdb", operation="write"):
-                ingest.POINTS_WRITTEN.add(10, sink="influxdb", measurement="state", outcome="ok")
-
-        self._both(
-            lambda: collector.record_influxdb_write(10, success=True, duration_seconds=0.5), new, earlier_call_first
-        )
-        assert total(telemetry, ingest.POINTS_WRITTEN) == 10
-        assert total(telemetry, ingest.WRITE_DURATION) == 1
-
-    def test_a_connection(self, telemetry, collector, earlier_call_first):
-        self._both(
-            lambda: collector.record_client_connection_status("mqtt", connected=True),
-            lambda: ingest.CONNECTIONS.add(1, kind="mqtt"),
-            earlier_call_first,
-        )
-        assert total(telemetry, ingest.CONNECTIONS) == 1
-
-    def test_a_retry_a_reconnection_an_error_and_a_batch(self, telemetry, collector, earlier_call_first):
-        def old() -> None:
-            collector.record_influxdb_retry_attempt(1)
-            collector.record_connection_reconnect("mqtt")
-            collector.record_error("timeout", "error")
-            collector.record_influxdb_batch_processed(1, *BATCH)
-
-        def new() -> None:
-            ingest.RETRIES.add(1, component="influxdb", operation="write")
-            ingest.RECONNECTS.add(1, kind="mqtt")
-            ingest.ERRORS.add(1, error_type="timeout", severity="error")
-            ingest.BATCH_SIZE.record(15, sink="influxdb")
-
-        self._both(old, new, earlier_call_first)
-        counted = (ingest.RETRIES, ingest.RECONNECTS, ingest.ERRORS, ingest.BATCH_SIZE)
-        assert [total(telemetry, each) for each in counted] == [1, 1, 1, 1]
-
-    def test_a_queue(self, telemetry, collector, earlier_call_first):
+    def test_a_queue_is_the_observed_one(self, telemetry, collector, earlier_call_first, scrapes):
         collector.record_pipeline_queue_size(5)
         self._both(
             lambda: collector.record_pipeline_queue_size(5),
             lambda: ingest.QUEUE_SIZE.observe(lambda: 5, queue="ingest"),
             earlier_call_first,
+            telemetry.prometheus_text if scrapes else lambda: None,
         )
         collector.record_pipeline_queue_size(5)
         assert values(telemetry, ingest.QUEUE_SIZE) == {frozenset({("homeassistant_queue", "ingest")}): 5}
 
-    def test_another_sink_is_not_the_same(self, telemetry, collector, earlier_call_first):
-        self._both(
-            lambda: collector.record_influxdb_write(10, success=True, duration_seconds=0.5),
-            lambda: ingest.POINTS_WRITTEN.add(7, sink="file", outcome="ok"),
-            earlier_call_first,
-        )
-        assert total(telemetry, ingest.POINTS_WRITTEN) == 17
+    def test_no_write_silences_another_one(self, telemetry, collector, earlier_call_first, scrapes):
+        """A call that the service makes once, at its start, leaves all later ones of the other way."""
+
+        def new() -> None:
+            with measured(ingest.WRITE, system="influxdb", operation="write"):
+                ingest.POINTS_WRITTEN.add(1, sink="influxdb", measurement="state", outcome="ok")
+
+        def old() -> None:
+            for _ in range(10):
+                collector.record_influxdb_write(100, success=True, duration_seconds=0.5)
+
+        self._both(old, new, earlier_call_first, telemetry.prometheus_text if scrapes else lambda: None)
+        assert total(telemetry, ingest.POINTS_WRITTEN) == 1001
+        assert total(telemetry, ingest.WRITE_DURATION) == 11
+
+
+@pytest.mark.parametrize("scrapes", [True, False])
+class TestNoCallSilencesAnother:
+    """One call of another object of the earlier API, then many of the metrics collector for the like."""
+
+    @pytest.fixture(autouse=True)
+    def _scrape_after_the_other(self, telemetry, scrapes):
+        self.then = telemetry.prometheus_text if scrapes else lambda: None
+
+    async def test_an_operation_and_processing_times(self, telemetry, collector, scrapes):
+        async with PerformanceMonitor().monitor_operation("startup"):
+            pass
+        self.then()
+        for _ in range(50):
+            collector.record_pipeline_processing_time(0.1)
+        assert total(telemetry, ingest.EVENT_DURATION) == 51
+
+    def test_errors(self, telemetry, collector, scrapes):
+        PerformanceMonitor().record_error("connection")
+        self.then()
+        for _ in range(10):
+            collector.record_error("connection", "critical")
+        error = ("error_type", "connection")
+        assert values(telemetry, ingest.ERRORS) == {
+            frozenset({error}): 1,
+            frozenset({error, ("homeassistant_error_severity", "critical")}): 10,
+        }
+
+    def test_retries(self, telemetry, collector, scrapes):
+        EnhancedMetricsCollector().record_retry_attempt("influxdb", "write")
+        self.then()
+        for _ in range(10):
+            collector.record_influxdb_retry_attempt(1)
+        assert total(telemetry, ingest.RETRIES) == 11
+
+    def test_points(self, telemetry, collector, scrapes):
+        HAIngestorCollector().increment_data_points_written(1, "weather", "success")
+        self.then()
+        for _ in range(10):
+            collector.record_influxdb_write(100, success=True, duration_seconds=0.1)
+        assert total(telemetry, ingest.POINTS_WRITTEN) == 1001
 
 
 EVENTS = "ha_ingestor_events_processed_total"
