@@ -12,8 +12,7 @@ from otel_ha.compat.metrics_collector import get_metrics_collector
 from otel_ha.compat.performance_monitor import get_performance_monitor
 from otel_ha.compat.prometheus_collector import get_prometheus_collector
 from otel_ha.compat.running import Instance, ensure
-from otel_ha.compat.words import outcome_of
-from otel_ha.declare.plain import plain_number
+from otel_ha.compat.words import has_failed, outcome_of
 from otel_ha.telemetry import running_telemetry
 
 _logger = logging.getLogger("otel_ha.compat")
@@ -69,7 +68,7 @@ class EnhancedMetricsCollector:
         self.performance_monitor.note_event(source, domain, entity_id)
         self.registry.note_event(source, success)
         events.counted(source, domain, entity_id, outcome)
-        if plain_number(success) is False:
+        if has_failed(success):
             events.failed("processing")
             self.performance_monitor.note_error("processing")
 

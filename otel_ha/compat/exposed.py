@@ -1,8 +1,8 @@
 """Registered names as OpenTelemetry instruments of the running pipeline, so that they are scraped and pushed.
 
-A name is exposed as it is registered. A counter whose name does not end in "_total" is an up-down counter there,
-because every way to Prometheus appends "_total" to a counter. Names that a recording rule has, and those of declared
-metrics, are left out: a second metric of the same name would break the scrape or the rule.
+A name is exposed as OpenTelemetry spells it, in lower case. A counter whose name does not end in "_total" is an up-down
+counter there, because every way to Prometheus appends "_total" to a counter. Names that a recording rule has, and those
+of declared metrics, are left out: a second metric of the same name would break the scrape or the rule.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from opentelemetry.context import get_current
 from opentelemetry.metrics import Meter, MeterProvider
 
 from otel_ha.compat.built_in import NAMES
-from otel_ha.compat.metric import BUCKETS, Metric, within_limit
+from otel_ha.compat.metric import BUCKETS, PARTS, Metric, samples_of, within_limit
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.old_names.table import OLD_NAMES
 from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.spelling import OVERFLOW, Labels, instrument_name
-from otel_ha.declare.instruments import Instrument
+from otel_ha.declare.instruments import Counter, Instrument, ObservableCounter
 from otel_ha.declare.ports import AttributeValue
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.record.resolver import OVERFLOW as OVERFLOW_ATTRIBUTES
@@ -30,8 +30,6 @@ from otel_ha.vocabulary import ha_ingestor, runtime
 
 SCOPE: Final = "otel_ha.compat"
 MOST_NAMES: Final = 500
-
-_PARTS: Final = ("_bucket", "_sum", "_count")
 
 Write = Callable[[float, dict[str, AttributeValue], Any], None]
 
@@ -58,7 +56,8 @@ def record(metric: Metric, value: float, labels: Labels) -> None:
 class Exposed:
     """One name as an instrument, with the series that it has."""
 
-    def __init__(self, kind: str, write: Write) -> None:
+    def __init__(self, name: str, kind: str, write: Write) -> None:
+        self.name = name
         self.kind = kind
         self.write = write
         self.series: set[Labels] = set()
@@ -74,30 +73,35 @@ class Names:
 
     def exposed(self, metric: Metric, pipeline: Pipeline) -> Exposed | None:
         """Return the instrument of a metric, made if it is new; None if the name cannot be exposed."""
-        if metric.name in _WITHHELD:
-            return None
         name = instrument_name(metric.name)
+        if name in _WITHHELD:
+            return None
         found = self._by_name.get(name)
         if found is None and (found := self._make(name, metric, pipeline)) is not None:
             self._by_name[name] = found
-        if found is not None and found.kind != metric.type:
-            message = f"is a {found.kind} of another registry; this {metric.type} is not scraped or pushed; rename one"
-            pipeline.report(metric.name, "name_taken", message)
-            return None
-        return found
+        if found is None or (found.name, found.kind) == (metric.name, metric.type):
+            return found
+        message = f"is {name} in the scrape, like the {found.kind} {found.name}; not scraped or pushed; rename one"
+        pipeline.report(metric.name, "name_taken", message)
+        return None
 
     def _make(self, name: str, metric: Metric, pipeline: Pipeline) -> Exposed | None:
         if len(self._by_name) >= MOST_NAMES:
             message = f"more than {MOST_NAMES} registered names; further ones are not scraped or pushed"
             pipeline.report("MetricsRegistry", "names_exceeded", message)
             return None
-        samples = {name, *(name + part for part in _PARTS)} if metric.type == "histogram" else {name}
+        samples = samples_of(name, metric.type) | _family_of(name, metric.type == "counter")
         if samples & self._taken:
             message = "another metric has this name; this one is not scraped or pushed; register another name"
             pipeline.report(metric.name, "name_taken", message)
             return None
         self._taken |= samples
-        return Exposed(metric.type, _instrument(self._meter, name, metric))
+        return Exposed(metric.name, metric.type, _instrument(self._meter, name, metric))
+
+
+def _family_of(name: str, counts: bool) -> set[str]:  # noqa: FBT001 - private
+    """Return the name of a counter's family, which OpenMetrics spells without "_total"; no other may have it."""
+    return {name.removesuffix("_total")} if counts else set()
 
 
 def _instrument(meter: Meter, name: str, metric: Metric) -> Write:
@@ -128,12 +132,13 @@ def _names_on(telemetry: Telemetry, pipeline: Pipeline) -> Names:
 
 def _samples_of(instruments: Iterable[Instrument]) -> Iterable[str]:
     for each in instruments:
-        yield from (each.prometheus_name, *(each.prometheus_name + part for part in _PARTS))
+        yield from samples_of(each.prometheus_name, "histogram")
+        yield from _family_of(each.prometheus_name, isinstance(each, Counter | ObservableCounter))
 
 
 _WITHHELD: Final = frozenset(
-    {*NAMES, *(f"{name}{part}" for name in NAMES for part in _PARTS)}
-    | {f"{PREFIX}{old.name}{part}" for old in OLD_NAMES for part in ("", *_PARTS)}
+    {*NAMES, *(f"{name}{part}" for name in NAMES for part in PARTS)}
+    | {f"{PREFIX}{old.name}{part}" for old in OLD_NAMES for part in ("", *PARTS)}
     | {"target_info"}
 )
 """Names of the earlier system: they exist in its texts, and as recording rules."""

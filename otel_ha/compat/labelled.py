@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.running import report
 from otel_ha.compat.spelling import labels_of
 from otel_ha.compat.words import usable_number
@@ -28,6 +29,7 @@ class MetricObject:
         self.record = record
         self.adds = adds
         self._last: dict[tuple[str, ...], float] = {}
+        self._lock = ProcessLock()
 
     def labels(self, *values: object, **named: object) -> LabelledSeries:
         """Return the series with these label values, given in order or by name."""
@@ -45,17 +47,21 @@ class MetricObject:
 
     def put(self, of: Mapping[str, object], value: object) -> None:
         """Set a series, and remember its value for inc() and dec()."""
-        key = self._key(of)
-        if (number := usable_number(value)) is not None and (key in self._last or len(self._last) < MOST_SERIES):
-            self._last[key] = number
-        self.record(value, **of)
+        key = _key(of)
+        with self._lock():
+            if (number := usable_number(value)) is not None and (key in self._last or len(self._last) < MOST_SERIES):
+                self._last[key] = number
+            self.record(value, **of)
 
-    def last(self, of: Mapping[str, object]) -> float:
-        """Return the last value of a series; 0 if it has none."""
-        return self._last.get(self._key(of), 0.0)
+    def change(self, of: Mapping[str, object], by: object, sign: int) -> None:
+        """Add to the last value of a series, which is 0 at first."""
+        number = usable_number(by)
+        with self._lock():
+            self.put(of, by if number is None else self._last.get(_key(of), 0.0) + sign * number)
 
-    def _key(self, of: Mapping[str, object]) -> tuple[str, ...]:
-        return tuple(plain_text(value) or "" for value in of.values())
+
+def _key(of: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(plain_text(value) or "" for value in of.values())
 
 
 class LabelledSeries:
@@ -74,13 +80,11 @@ class LabelledSeries:
         if self._of.adds:
             self._of.record(amount, **self._labels)
         else:
-            number = usable_number(amount)
-            self.set(amount if number is None else self._of.last(self._labels) + number)
+            self._of.change(self._labels, amount, 1)
 
     def dec(self, amount: float = 1) -> None:
         """Subtract from a gauge."""
-        number = usable_number(amount)
-        self.set(amount if number is None else self._of.last(self._labels) - number)
+        self._of.change(self._labels, amount, -1)
 
     def observe(self, value: float) -> None:
         """Add a value to a histogram."""

@@ -20,6 +20,9 @@ MOST_VALUES: Final = 100
 BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The bounds of a histogram that is registered without any."""
 
+PARTS: Final = ("_bucket", "_sum", "_count")
+"""The endings of the samples of a histogram."""
+
 
 @dataclass(slots=True)
 class MetricValue:
@@ -102,6 +105,11 @@ class Metric:
         self.distributions.clear()
         self._values.clear()
         self.count = 0
+
+
+def samples_of(name: str, kind: str) -> set[str]:
+    """Return the names that the samples of a metric have or, as those of a histogram, reserve."""
+    return {name, *(name + part for part in PARTS)} if kind == "histogram" else {name}
 
 
 def within_limit(

@@ -13,10 +13,13 @@ from otel_ha.compat.built_in import BUILT_IN
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.registry import MetricsRegistry
 from otel_ha.compat.running import Instance, report
-from otel_ha.compat.words import BREAKER_STATES, usable_number, word
+from otel_ha.compat.words import BREAKER_STATES, has_failed, usable_number, word
 from otel_ha.declare.plain import plain_number, plain_text
 from otel_ha.declare.ports import shown
 from otel_ha.vocabulary.ingest import CIRCUIT_STATE
+
+MOST_CLIENTS: Final = 16
+"""Clients that have a gauge of their own, besides mqtt, websocket and influxdb."""
 
 _BREAKER_NUMBERS: Final = {state: number for number, state in enumerate(CIRCUIT_STATE.values)}
 
@@ -31,6 +34,8 @@ class MetricsCollector:
     def __init__(self) -> None:
         self.logger = logging.getLogger("otel_ha.compat")
         self.registry = MetricsRegistry()
+        self._clients: set[str] = set()
+        """The names of the gauges of clients that are not built in."""
         for name, (kind, help_text) in BUILT_IN.items():
             getattr(self.registry, f"register_{kind}")(name, help_text)
 
@@ -44,7 +49,7 @@ class MetricsCollector:
         self._count("events_processed_total")
         if (known := (plain_text(source) or "").lower()) in {"mqtt", "websocket"}:
             self._count(f"events_{known}_total")
-        if plain_number(success) is False:
+        if has_failed(success):
             self._count("events_failed_total")
 
     def record_event_deduplicated(self) -> None:
@@ -66,11 +71,21 @@ class MetricsCollector:
         """Set whether a client is connected: mqtt, websocket, influxdb or another one."""
         client, is_up = _lower(client_type), plain_number(connected)
         name = f"{client}_connected"
-        if f"{PREFIX}{name}" not in BUILT_IN:
-            self.registry.register_gauge(f"{PREFIX}{name}", f"1 while the client {client} is connected, else 0")
         status = None if is_up is None else float(bool(is_up))
-        self._set(name, status)
+        if self._has_gauge(client, name):
+            self._set(name, status)
         recorded.connection(client, status)
+
+    def _has_gauge(self, client: str, name: str) -> bool:
+        """Register the gauge of a client, within a budget: it must not take the names that the service registers."""
+        if f"{PREFIX}{name}" not in BUILT_IN and name not in self._clients:
+            if len(self._clients) >= MOST_CLIENTS:
+                message = f"more than {MOST_CLIENTS} clients; {shown(client)} and later ones have no gauge of their own"
+                report("MetricsRegistry", "names_exceeded", message)
+                return False
+            self._clients.add(name)
+            self.registry.register_gauge(f"{PREFIX}{name}", f"1 while the client {client} is connected, else 0")
+        return True
 
     def record_connection_latency(self, client_type: str, latency_seconds: float) -> None:
         """Record the latency of a connection, in seconds."""
@@ -100,7 +115,7 @@ class MetricsCollector:
 
     def record_influxdb_write(self, points_count: int, success: bool, duration_seconds: float) -> None:  # noqa: FBT001 - as above
         """Record a write to InfluxDB: its points, its outcome, and its duration in seconds."""
-        failed = plain_number(success) is False
+        failed = has_failed(success)
         self._count(f"influxdb_points_{'failed' if failed else 'written'}_total", points_count)
         self._observe("influxdb_write_duration_seconds", duration_seconds)
         recorded.write(points_count, success, duration_seconds)
@@ -120,7 +135,7 @@ class MetricsCollector:
         compressed_data_size: int,
     ) -> None:
         """Record a batch: durations in seconds, sizes in points, data sizes in bytes."""
-        failed = plain_number(success) is False
+        failed = has_failed(success)
         self._count(f"influxdb_batches_{'failed' if failed else 'processed'}_total")
         self._observe("influxdb_batch_processing_duration_seconds", processing_duration)
         self._observe("influxdb_batch_age_seconds", batch_age)
@@ -163,7 +178,7 @@ class MetricsCollector:
                 f"got {shown(wrong)}; allowed: the component's name and a dict of numbers",
             )
             return
-        for key, value in list(metrics.items()):
+        for key, value in _items(metrics):
             if (name := plain_text(key)) is not None and plain_number(value) is not None:
                 full = f"{PREFIX}{component}_{name}"
                 self.registry.register_gauge(full, f"{component} {name}")
@@ -280,6 +295,14 @@ class MetricsCollector:
         known = plain_text(word(state, BREAKER_STATES)) or ""
         if known in _BREAKER_NUMBERS:  # otherwise it stays as it is, and recorded.breaker() reports it
             self._set(name, _BREAKER_NUMBERS[known], **labels)
+
+
+def _items(metrics: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    try:
+        return [(key, value) for key, value in metrics.items()]
+    except Exception:  # noqa: BLE001 - a mapping of the caller's own may do anything, and recording never raises
+        report("MetricsRegistry", "invalid_value", "a component's metrics cannot be read; ignored")
+        return []
 
 
 def _lower(client: object) -> str:

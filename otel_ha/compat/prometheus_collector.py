@@ -12,16 +12,14 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from otel_ha.compat import answers, events, pushed
+from otel_ha.compat import answers, events
 from otel_ha.compat.built_in import NAMES
 from otel_ha.compat.earlier_text import RULED, earlier_text
 from otel_ha.compat.labelled import MetricObject, ServiceInfo
 from otel_ha.compat.metrics_collector import get_metrics_collector
-from otel_ha.compat.objects import PERCENT, metric_objects
-from otel_ha.compat.registry_text import text_of
+from otel_ha.compat.objects import metric_objects
 from otel_ha.compat.running import Instance, ensure, is_running, prometheus_text
 from otel_ha.compat.words import OUTCOMES, word
-from otel_ha.vocabulary import ha_ingestor
 
 
 class HAIngestorCollector(Collector):
@@ -71,14 +69,14 @@ class HAIngestorCollector(Collector):
         interface: str = "default",
     ) -> None:
         """Set readings of a machine; those of disks and network are the machine's own totals."""
-        pushed.reading(ha_ingestor.CPU, cpu_percent, PERCENT, host=hostname)
-        pushed.reading(ha_ingestor.MEMORY, memory_percent, PERCENT, host=hostname)
-        pushed.reading(ha_ingestor.MEMORY_USED, memory_used_bytes, host=hostname)
-        pushed.reading(ha_ingestor.FILESYSTEM, disk_usage_percent, PERCENT, host=hostname, mountpoint=mountpoint)
-        pushed.disk_io(disk_io_read_bytes, host=hostname, direction="read")
-        pushed.disk_io(disk_io_write_bytes, host=hostname, direction="write")
-        pushed.network_io(network_io_sent_bytes, host=hostname, interface=interface, direction="transmit")
-        pushed.network_io(network_io_recv_bytes, host=hostname, interface=interface, direction="receive")
+        self.system_cpu_percent.labels(hostname).set(cpu_percent)
+        self.system_memory_percent.labels(hostname).set(memory_percent)
+        self.system_memory_used_bytes.labels(hostname).set(memory_used_bytes)
+        self.system_disk_usage_percent.labels(hostname, mountpoint).set(disk_usage_percent)
+        self.system_disk_io_read_bytes.labels(hostname).set(disk_io_read_bytes)
+        self.system_disk_io_write_bytes.labels(hostname).set(disk_io_write_bytes)
+        self.system_network_io_sent_bytes.labels(hostname, interface).set(network_io_sent_bytes)
+        self.system_network_io_recv_bytes.labels(hostname, interface).set(network_io_recv_bytes)
 
     def observe_event_processing(
         self, duration_seconds: float, source: str = "unknown", domain: str = "unknown", entity_id: str = "unknown"
@@ -88,15 +86,15 @@ class HAIngestorCollector(Collector):
 
     def update_event_processing_rate(self, rate: float, source: str = "unknown") -> None:
         """Set a rate, in events per second."""
-        pushed.reading(ha_ingestor.EVENT_RATE, rate, source=source)
+        self.event_processing_rate.labels(source).set(rate)
 
     def update_queue_depth(self, depth: int, queue_name: str = "default") -> None:
         """Set the depth of a queue."""
-        pushed.queue_depth(depth, queue_name)
+        self.queue_depth.labels(queue_name).set(depth)
 
     def update_active_connections(self, count: int, connection_type: str = "unknown") -> None:
         """Set the number of active connections."""
-        pushed.active_connections(count, connection_type)
+        self.active_connections.labels(connection_type).set(count)
 
     def increment_events_processed(
         self, source: str = "unknown", domain: str = "unknown", entity_id: str = "unknown", status: str = "success"
@@ -116,15 +114,15 @@ class HAIngestorCollector(Collector):
 
     def update_deduplication_rate(self, rate: float, source: str = "unknown") -> None:
         """Set the share of events that were duplicates, from 0 to 1."""
-        pushed.reading(ha_ingestor.DEDUPLICATION, rate, 1, source=source)
+        self.deduplication_rate.labels(source).set(rate)
 
     def update_filter_efficiency(self, efficiency: float, filter_type: str = "unknown") -> None:
         """Set the efficiency of a filter, from 0 to 1."""
-        pushed.reading(ha_ingestor.FILTER_EFFICIENCY, efficiency, 1, filter=filter_type)
+        self.filter_efficiency.labels(filter_type).set(efficiency)
 
     def update_transformation_success_rate(self, rate: float, transformer_type: str = "unknown") -> None:
         """Set the share of transformations that succeeded, from 0 to 1."""
-        pushed.reading(ha_ingestor.TRANSFORM_SUCCESS, rate, 1, transformer=transformer_type)
+        self.transformation_success_rate.labels(transformer_type).set(rate)
 
     def increment_errors(
         self, error_type: str = "unknown", component: str = "unknown", severity: str = "unknown"
@@ -134,7 +132,7 @@ class HAIngestorCollector(Collector):
 
     def update_circuit_breaker_state(self, state: int, component: str = "unknown") -> None:
         """Set the state of a circuit breaker: 0 closed, 1 half open, 2 open."""
-        pushed.circuit_breaker(state, component)
+        self.circuit_breaker_state.labels(component).set(state)
 
     def increment_retry_attempts(self, component: str = "unknown", operation: str = "unknown") -> None:
         """Count a retry."""
@@ -153,8 +151,8 @@ class HAIngestorCollector(Collector):
         registry = get_metrics_collector()
         registry.update_uptime()
         known = RULED if scraped else frozenset[str]()
-        ours = [each for name, each in registry.registry.get_all_metrics().items() if name in NAMES - known]
-        return f"{scraped}{earlier}{text_of(ours)}"
+        ours = NAMES - known
+        return f"{scraped}{earlier}{registry.registry.text(ours.__contains__)}"
 
     def get_metrics_summary(self) -> dict[str, Any]:
         """Return registry, metrics_count, and metrics: the type, help and samples of each."""

@@ -6,12 +6,13 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from otel_ha.compat import exposed
 from otel_ha.compat.built_in import BUILT_IN
-from otel_ha.compat.metric import BUCKETS, MOST_SERIES, Metric
+from otel_ha.compat.metric import BUCKETS, MOST_SERIES, Metric, samples_of
 from otel_ha.compat.old_names.old_name import PREFIX
 from otel_ha.compat.process_lock import ProcessLock
 from otel_ha.compat.registry_text import text_of
@@ -23,6 +24,9 @@ from otel_ha.declare.ports import shown
 
 MOST_NAMES: Final = 500
 """Names of one registry."""
+
+MOST_BUCKETS: Final = 100
+"""Bounds of one histogram."""
 
 UPTIME: Final = f"{PREFIX}uptime_seconds"
 
@@ -38,6 +42,8 @@ class MetricsRegistry:
         ensure({})
         self._start_time = time.time()
         self._metrics: dict[str, Metric] = {}
+        self._samples: set[str] = set()
+        """The names of their samples, each of which one metric may have."""
         self._lock = ProcessLock()
         _all.add(self)
 
@@ -100,10 +106,14 @@ class MetricsRegistry:
 
     def export_prometheus(self) -> str:
         """Return the metrics as Prometheus text, one line for each series, and the uptime."""
+        uptime = Metric(UPTIME, BUILT_IN[UPTIME][1], "gauge")
+        uptime.record(self.get_uptime_seconds(), ())
+        return text_of([uptime]) + self.text(lambda name: name != UPTIME)
+
+    def text(self, has: Callable[[str], bool]) -> str:
+        """Return those metrics whose name it shall have as Prometheus text."""
         with self._lock():
-            uptime = Metric(UPTIME, BUILT_IN[UPTIME][1], "gauge")
-            uptime.record(self.get_uptime_seconds(), ())
-            return text_of([uptime, *(metric for name, metric in self._metrics.items() if name != UPTIME)])
+            return text_of(metric for name, metric in self._metrics.items() if has(name))
 
     def get_metrics_summary(self) -> dict[str, Any]:
         """Return uptime_seconds, total_metrics, and metrics: type, help, and the number of values and the last one."""
@@ -113,38 +123,40 @@ class MetricsRegistry:
 
     def _register(self, given: object, help_text: object, kind: str, buckets: object = None) -> None:
         name = metric_name(given)
-        if name is None:
-            report(
-                "MetricsRegistry",
-                "invalid_name",
-                f"cannot register {shown(given)}; allowed: 1 to {LONGEST_NAME} characters",
-            )
+        if name is None or (kind == "counter" and name == "_total"):
+            allowed = f"1 to {LONGEST_NAME} characters, for a counter not '_total' alone"
+            report("MetricsRegistry", "invalid_name", f"cannot register {shown(given)}; allowed: {allowed}")
             return
         with self._lock():
             known = self._metrics.get(name)
-            if known is None and len(self._metrics) < MOST_NAMES:
-                bounds = _bounds(name, buckets) if kind == "histogram" else None
-                self._metrics[name] = Metric(name, description(help_text) or name, kind, bounds)
-            elif known is None:
+            if known is not None:
+                if known.type != kind:
+                    report(name, "name_taken", f"is registered as a {known.type}; the {kind} is ignored; rename one")
+            elif len(self._metrics) >= MOST_NAMES:
                 message = f"more than {MOST_NAMES} names; {name} and later ones are ignored; register fewer names"
                 report("MetricsRegistry", "names_exceeded", message)
-            elif known.type != kind:
-                report(name, "name_taken", f"is registered as a {known.type}; the {kind} is ignored; rename one")
+            elif taken := samples_of(name, kind) & self._samples:
+                message = f"cannot register {name}: a histogram has samples named {min(taken)}; rename one"
+                report("MetricsRegistry", "name_taken", message)
+            else:
+                bounds = _bounds(name, buckets) if kind == "histogram" else None
+                self._metrics[name] = Metric(name, description(help_text) or name, kind, bounds)
+                self._samples |= samples_of(name, kind)
 
     def _record(self, given: object, value: object, labels: object, kind: str) -> None:
         name = metric_name(given) or ""
         metric = self._metrics.get(name)
         if metric is None or metric.type != kind:
-            what = "is not registered" if metric is None else f"is a {metric.type}, not a {kind}"
-            report(
-                name or "MetricsRegistry",
-                "undeclared",
-                f"{what}; ignored; call register_{kind}() once, before recording",
-            )
+            remedy = f"ignored; call register_{kind}() once, before recording"
+            if metric is None:  # under one name: others would make a series of each
+                report("MetricsRegistry", "undeclared", f"{shown(given)} is not registered; {remedy}")
+            else:
+                report(name, "undeclared", f"is a {metric.type}, not a {kind}; {remedy}")
             return
         number = usable_number(value, least=-LIMIT if kind == "gauge" else 0)
         if number is None:
-            allowed = "a finite number" if kind == "gauge" else "a number from 0"
+            least = "-2**63" if kind == "gauge" else "0"
+            allowed = f"a number from {least} to 2**63"
             report(name, "invalid_amount", f"cannot record {shown(value)}; allowed: {allowed}; ignored")
             return
         found = labels_of(labels, lambda reason, message: report(name, reason, message))
@@ -161,16 +173,15 @@ def _bounds(name: str, given: object) -> Sequence[float]:
     if given is None:
         return BUCKETS
     try:
-        numbers = [usable_number(each, least=-LIMIT) for each in given if each != math.inf]  # type: ignore[attr-defined]  # what cannot be iterated raises
+        first = list(islice(given, MOST_BUCKETS + 1))  # type: ignore[call-overload]  # what cannot be iterated raises
+        numbers = [usable_number(each, least=-LIMIT) for each in first if each != math.inf]
     except Exception:  # noqa: BLE001 - an iterable of the caller's own may do anything
         numbers = [None]
-    finite = sorted({each for each in numbers if each is not None})
+    finite = sorted({each for each in numbers[:MOST_BUCKETS] if each is not None})
     if finite != numbers:
-        report(
-            name,
-            "invalid_buckets",
-            f"buckets is {shown(given)}; allowed: finite numbers, ascending; used: {finite or BUCKETS}",
-        )
+        allowed = f"up to {MOST_BUCKETS} finite numbers, ascending"
+        used = shown(finite or BUCKETS)
+        report(name, "invalid_buckets", f"buckets is {shown(given)}; allowed: {allowed}; used: {used}")
     return finite or BUCKETS
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from otel_ha.config.parsing import BOOLEAN, seconds
@@ -102,13 +103,12 @@ def earlier_variables(environ: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _of_file() -> Mapping[str, str]:
-    path = os.path.abspath(_ENV_FILE)  # noqa: PTH100 - for a message; the working directory may be gone
-    if not os.path.isfile(path):  # noqa: PTH113 - as above
+    if not Path(_ENV_FILE).is_file():
         return {}
     try:
-        return environment({}, path)
-    except ConfigError as error:
-        _logger.warning("the earlier settings in %s are not used: %s", path, error)
+        return environment({}, _ENV_FILE)
+    except (ConfigError, OSError) as error:  # the working directory may be gone meanwhile
+        _logger.warning("the earlier settings in %s are not used: %s", _ENV_FILE, error)
         return {}
 
 

@@ -103,10 +103,15 @@ def word(value: object, meanings: Meanings) -> AttributeValue | None:
 
 
 def outcome_of(success: object) -> AttributeValue:
-    """Return the outcome of work by its success; anything but a bool is returned for the attribute to reject."""
-    if isinstance(known := plain_number(success), bool):
+    """Return the outcome of work by its success, a bool, 0 or 1; anything else itself, for the attribute to reject."""
+    if (known := plain_number(success)) is not None and known in {0, 1}:
         return "ok" if known else "error"
     return "None" if success is None else success  # type: ignore[return-value]  # as in word()
+
+
+def has_failed(success: object) -> bool:
+    """Whether work failed by its success: what is neither a success nor a failure did not."""
+    return plain_text(outcome_of(success)) == "error"
 
 
 def breaker_state(on: Declaration, value: object) -> str | None:

@@ -25,6 +25,7 @@ from otel_ha.compat import (
     MetricsRegistry,
     PerformanceMonitor,
 )
+from otel_ha.compat.built_in import BUILT_IN
 from otel_ha.vocabulary import ha_ingestor, ingest
 from tests import earlier
 
@@ -165,7 +166,11 @@ def test_each_event_is_counted_once_whichever_calls_its_source_uses(happened, ch
         assert earlier.problems(running) == 0
 
 
-names = st.one_of(st.sampled_from(["a_total", "b", "c_seconds", "le", "homeassistant_errors_total"]), garbage)
+names = st.one_of(
+    st.sampled_from(["a_total", "a", "A", "b", "b_count", "b_bucket", "B_sum", "c:d", "c_d", "_total", "_c", "le"]),
+    st.sampled_from(["homeassistant_errors_total", "Homeassistant_Errors", "HA_INGESTOR:queue_depth", *BUILT_IN]),
+    garbage,
+)
 labels = st.one_of(
     st.none(), st.dictionaries(st.one_of(st.sampled_from(["le", "job", "a"]), st.text()), garbage), garbage
 )
@@ -185,8 +190,12 @@ def test_a_registry_takes_anything_and_its_texts_stay_valid(steps):
             getattr(registry, f"register_{kind}")(name, other)
             getattr(registry, verbs[kind])(name, value, of)
         for text in (registry.export_prometheus(), running.prometheus_text()):
-            families = [family.name for family in text_string_to_metric_families(text)]
-            assert len(families) == len(set(families))
+            assert all(family.name for family in text_string_to_metric_families(text))
+            lines = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("# HELP")]
+            assert len(lines) == len(set(lines))
+        families = [family.name for family in text_string_to_metric_families(running.prometheus_text())]
+        assert len(families) == len(set(families))
+        assert not any(name.startswith("ha_ingestor_") for name in families)
         for metric in registry.get_all_metrics().values():
             if metric.type == "counter":
                 assert sum(metric.numbers.values()) == pytest.approx(sum(value.value for value in metric.values))

@@ -145,6 +145,24 @@ class TestItsNames:
         collector.collect_component_metrics("pool", wrong)
         assert problems(telemetry) == 1
 
+    def test_component_metrics_that_cannot_be_read_are_ignored(self, telemetry, collector):
+        class Unreadable(dict):
+            def items(self):
+                raise ConnectionError("no")
+
+        collector.collect_component_metrics("pool", Unreadable())
+        assert problems(telemetry) == 1
+
+    @pytest.mark.parametrize(("success", "failed"), [(0, 1), (0.0, 1), (1, 0), (1.0, 0)])
+    def test_a_success_of_0_or_1_is_a_bool(self, telemetry, collector, success, failed):
+        collector.record_event_processed("mqtt", success)
+        collector.record_influxdb_write(5, success, 0.1)
+        outcome = ("homeassistant_outcome", "error" if failed else "ok")
+        assert [outcome in labels for labels in values(telemetry, ha_ingestor.SOURCE_EVENTS)] == [True]
+        assert [outcome in labels for labels in values(telemetry, ingest.POINTS_WRITTEN)] == [True]
+        assert summed(collector, "events_failed_total") == failed
+        assert summed(collector, "influxdb_points_failed_total") == 5 * failed
+
     async def test_an_operation_is_timed_under_its_own_name(self, telemetry, collector):
         async with collector.timed_operation("backup", {"kind": "full"}):
             await asyncio.sleep(0)

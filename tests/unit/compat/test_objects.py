@@ -6,7 +6,8 @@ from otel_ha.compat import HAIngestorCollector, PerformanceMonitor
 from otel_ha.compat.objects import metric_objects
 from otel_ha.vocabulary import ha_ingestor, ingest
 from tests.earlier import problems, total, values
-from tests.unit.compat.conftest import MQTT, SERVER
+from tests.recorded import in_threads
+from tests.unit.compat.conftest import MQTT, SERVER, switching_often
 
 
 @pytest.fixture
@@ -32,6 +33,36 @@ def test_a_gauge_can_be_counted_up_and_down(telemetry, collector):
     collector.active_connections.labels("mqtt").inc()
     assert total(telemetry, ingest.QUEUE_SIZE) == 6
     assert total(telemetry, ingest.CONNECTIONS) == 1
+
+
+PUSHES = {
+    "queue_depth": lambda collector: collector.update_queue_depth(5, "x"),
+    "active_connections": lambda collector: collector.update_active_connections(5, "x"),
+    "event_processing_rate": lambda collector: collector.update_event_processing_rate(5, "x"),
+    "system_cpu_percent": lambda collector: collector.update_system_metrics("x", *[5] * 8),
+    "system_disk_io_read_bytes": lambda collector: collector.update_system_metrics("x", *[5] * 8),
+}
+
+
+@pytest.mark.parametrize("name", PUSHES)
+def test_a_value_that_a_call_sets_can_be_counted_up(telemetry, collector, name):
+    PUSHES[name](collector)
+    getattr(collector, name).labels("x").inc()
+    on = {
+        "queue_depth": ingest.QUEUE_SIZE,
+        "active_connections": ingest.CONNECTIONS,
+        "event_processing_rate": ha_ingestor.EVENT_RATE,
+        "system_cpu_percent": ha_ingestor.CPU,
+        "system_disk_io_read_bytes": ha_ingestor.DISK_IO,
+    }[name]
+    assert 6 in values(telemetry, on).values()
+
+
+def test_threads_lose_no_step_of_a_gauge(telemetry, collector):
+    series = collector.queue_depth.labels("ingest")
+    with switching_often():
+        in_threads(8, lambda _: [series.inc() for _ in range(200)])
+    assert total(telemetry, ingest.QUEUE_SIZE) == 1600
 
 
 def test_a_counter_adds(telemetry, collector):

@@ -1,5 +1,6 @@
 """Metrics whose names callers register at run time."""
 
+import itertools
 import re
 import threading
 
@@ -7,12 +8,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel_ha import TelemetryConfig, setup_telemetry
-from otel_ha.compat import MetricsRegistry
+from otel_ha.compat import HAIngestorCollector, MetricsCollector, MetricsRegistry, get_metrics_collector
 from otel_ha.compat.built_in import BUILT_IN
 from tests import earlier
 from tests.earlier import problems
 from tests.recorded import in_threads
-from tests.unit.compat.conftest import problem_counts
+from tests.unit.compat.conftest import problem_counts, switching_often
 
 
 @pytest.fixture
@@ -99,6 +100,43 @@ class TestTheScrape:
         families = [family.name for family in text_string_to_metric_families(text)]
         assert len(families) == len(set(families))
 
+    @pytest.mark.parametrize(
+        "name", ["HA_INGESTOR_EVENTS_MQTT_TOTAL", "ha_ingestor:errors_total", "Ha_Ingestor_queue:depth", "TARGET_INFO"]
+    )
+    def test_an_earlier_name_in_another_spelling_is_not_in_the_scrape(self, telemetry, registry, name):
+        registry.register_counter(name, "Mine")
+        registry.increment_counter(name)
+        assert "Mine" not in telemetry.prometheus_text()
+        assert f"{name} 1.0" in registry.export_prometheus()
+
+    @pytest.mark.parametrize(("first", "second"), [("Pool_Size", "pool_size"), ("a:b", "a_b"), ("_lead", "lead_")])
+    def test_two_names_of_one_spelling_do_not_merge(self, telemetry, registry, first, second):
+        for number, name in enumerate((first, second)):
+            registry.register_gauge(name, "Size")
+            registry.set_gauge(name, number)
+        one_spelling = first != "_lead"
+        assert reasons(telemetry) == ({"name_taken": 1} if one_spelling else {})
+        spelled = {"Pool_Size": "pool_size", "a:b": "a_b", "_lead": "exported_lead"}[first]
+        assert scraped(telemetry, spelled) == {frozenset(): 0}
+        assert f"{second} 1.0" in registry.export_prometheus()
+
+    @pytest.mark.parametrize("kind", ["gauge", "histogram"])
+    @pytest.mark.parametrize("counter_first", [True, False])
+    def test_a_counter_has_its_family_for_itself(self, telemetry, registry, kind, counter_first):
+        verbs = {"counter": "increment_counter", "gauge": "set_gauge", "histogram": "observe_histogram"}
+        kinds = [("counter", "x_total"), (kind, "x")]
+        for each, name in kinds if counter_first else reversed(kinds):
+            getattr(registry, f"register_{each}")(name, "X")
+            getattr(registry, verbs[each])(name, 1)
+        assert reasons(telemetry) == {"name_taken": 1}
+        families = [family.name for family in text_string_to_metric_families(telemetry.prometheus_text())]
+        assert families.count("x") == 1
+
+    def test_the_family_of_a_declared_counter_is_taken(self, telemetry, registry):
+        registry.register_gauge("homeassistant_errors", "Mine")
+        registry.set_gauge("homeassistant_errors", 1)
+        assert "Mine" not in telemetry.prometheus_text()
+
     def test_two_registries_add_up_in_one_series(self, telemetry):
         for _ in range(2):
             registry = MetricsRegistry()
@@ -171,6 +209,35 @@ class TestLimits:
             registry.increment_counter(f"name_{number}_total")
         assert telemetry.prometheus_text().count("# TYPE name_") == 500
 
+    def test_names_that_are_not_registered_are_one_series_of_problems(self, telemetry, registry):
+        for number in range(50):
+            registry.increment_counter(f"name_{number}_total")
+        assert [(dict(k)["otel_ha_problem_reason"], n) for k, n in problem_counts(telemetry).items()] == [
+            ("undeclared", 50)
+        ]
+
+    def test_clients_leave_names_to_the_service(self, telemetry):
+        collector = MetricsCollector()
+        for number in range(600):
+            collector.record_client_connection_status(f"client-{number}", connected=True)
+        collector.record_client_connection_status("client-3", connected=False)
+        collector.registry.register_counter("own_total", "Mine")
+        collector.registry.increment_counter("own_total")
+        assert scraped(telemetry, "own_total") == {frozenset(): 1}
+        assert len(collector.registry.get_metric_names()) == len(BUILT_IN) + 16 + 1
+        assert "ha_ingestor_client_3_connected 0.0" in collector.export_prometheus()
+
+    @pytest.mark.parametrize("given", [itertools.count(), range(2_000_000), iter(range(101))])
+    def test_buckets_are_limited(self, telemetry, registry, given):
+        registry.register_histogram("times", "Times", given)
+        assert registry.get_metric("times").buckets == list(range(100))
+        assert reasons(telemetry) == {"invalid_buckets": 1}
+
+    def test_a_hundred_buckets_are_fine(self, telemetry, registry):
+        registry.register_histogram("times", "Times", [*range(100)])
+        assert len(registry.get_metric("times").buckets) == 100
+        assert reasons(telemetry) == {}
+
     def test_series_beyond_the_limit_add_up_in_one(self, telemetry, registry):
         registry.register_counter("things_total", "Things")
         for number in range(1_100):
@@ -211,7 +278,8 @@ class TestWrongCalls:
             registry.increment_counter("things_total")
         (record,) = caplog.records
         assert record.message == (
-            "things_total: is not registered; ignored; call register_counter() once, before recording "
+            "MetricsRegistry: 'things_total' is not registered; ignored; "
+            "call register_counter() once, before recording "
             "(later ones are counted, not logged)"
         )
         assert reasons(telemetry) == {"undeclared": 3}
@@ -225,6 +293,36 @@ class TestWrongCalls:
     @pytest.mark.parametrize("wrong", [None, "", 5, "x" * 300])
     def test_a_name_that_is_not_usable_text_is_ignored(self, telemetry, registry, wrong):
         registry.register_gauge(wrong, "x")
+        assert registry.get_metric_names() == []
+        assert reasons(telemetry) == {"invalid_name": 1}
+
+    @pytest.mark.parametrize(
+        ("kind", "wrong", "allowed"),
+        [("gauge", 1e300, "-2**63 to 2**63"), ("gauge", -1e300, "-2**63 to 2**63"), ("counter", 1e300, "0 to 2**63")],
+    )
+    def test_a_number_that_is_too_large_is_reported_with_the_limit(self, registry, caplog, kind, wrong, allowed):
+        getattr(registry, f"register_{kind}")("things", "Things")
+        getattr(registry, {"gauge": "set_gauge", "counter": "increment_counter"}[kind])("things", wrong)
+        assert f"allowed: a number from {allowed}; ignored" in caplog.text
+
+    @pytest.mark.parametrize("part", ["bucket", "sum", "count"])
+    @pytest.mark.parametrize("histogram_first", [True, False])
+    def test_a_name_of_a_histograms_samples_is_taken(self, telemetry, registry, part, histogram_first):
+        def histogram() -> None:
+            registry.register_histogram("svc_h", "H")
+            registry.observe_histogram("svc_h", 1)
+
+        if histogram_first:
+            histogram()
+        registry.register_gauge(f"svc_h_{part}", "G")
+        histogram()
+        assert len(registry.get_metric_names()) == 1
+        assert reasons(telemetry)["name_taken"] == 1
+        lines = [line.rpartition(" ")[0] for line in registry.export_prometheus().splitlines()]
+        assert len(lines) == len(set(lines))
+
+    def test_a_counter_needs_a_name_besides_total(self, telemetry, registry):
+        registry.register_counter("_total", "x")
         assert registry.get_metric_names() == []
         assert reasons(telemetry) == {"invalid_name": 1}
 
@@ -281,9 +379,34 @@ class TestTheText:
 
     def test_threads_lose_nothing(self, telemetry, registry):
         registry.register_counter("things_total", "Things")
-        in_threads(8, lambda _: [registry.increment_counter("things_total") for _ in range(200)])
-        assert registry.get_metric("things_total").numbers == {(): 1600}
+        with switching_often():
+            in_threads(8, lambda _: [registry.increment_counter("things_total") for _ in range(200)])
+        metric = registry.get_metric("things_total")
+        assert (metric.numbers, sum(value.value for value in metric.values)) == ({(): 1600}, 1600)
         assert scraped(telemetry, "things_total") == {frozenset(): 1600}
+
+    def test_threads_that_record_leave_both_texts_readable(self, telemetry):
+        collector, registry = HAIngestorCollector(), get_metrics_collector().registry
+        is_over = threading.Event()
+
+        def record() -> None:
+            for number in itertools.count():
+                if is_over.is_set():
+                    return
+                registry.increment_counter("ha_ingestor_filters_cache_hits_total", labels={"n": str(number % 900)})
+                if number % 900 == 0:
+                    registry.clear_all_metrics()
+
+        thread = threading.Thread(target=record)
+        with switching_often():
+            thread.start()
+            try:
+                for _ in range(10):
+                    list(text_string_to_metric_families(collector.export_metrics()))
+                    list(text_string_to_metric_families(registry.export_prometheus()))
+            finally:
+                is_over.set()
+                thread.join()
 
     def test_recording_does_not_wait_for_a_collection(self, telemetry, registry):
         registry.register_gauge("things", "Things")

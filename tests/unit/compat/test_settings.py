@@ -118,6 +118,13 @@ class TestTheEnvFile:
         assert MonitoringSettings.of({}).monitoring_interval == 30.0
         assert "the earlier settings in " in caplog.text
 
+    def test_a_working_directory_that_is_gone_has_none(self, tmp_path, monkeypatch):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        assert MonitoringSettings.of({}).monitoring_interval == 30.0
+
 
 def test_a_wrong_variable_is_an_error_that_names_it():
     with pytest.raises(ConfigError, match=r"^MONITORING_ENABLED is 'perhaps'; allowed: true or false$"):

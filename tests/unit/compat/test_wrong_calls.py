@@ -67,8 +67,8 @@ class TestWrongCalls:
         assert values(telemetry, ha_ingestor.COUNTED_EVENTS) == {of: 1}
         assert problems(telemetry) == 0
 
-    @pytest.mark.parametrize("wrong", ["yes", None, 1, []])
-    def test_a_success_that_is_not_a_bool_is_neither(self, telemetry, wrong):
+    @pytest.mark.parametrize("wrong", ["yes", None, 2, 0.5, []])
+    def test_a_success_that_is_neither_a_bool_nor_0_or_1_is_neither(self, telemetry, wrong):
         EnhancedMetricsCollector().record_event_processing(0.1, "mqtt", success=wrong)
         (labels,) = values(telemetry, ingest.EVENT_DURATION)
         assert ("homeassistant_outcome", "_OTHER") in labels
