@@ -122,7 +122,6 @@ class Pipeline:
 
     def disconnect(self) -> None:
         """Make the declarations inert."""
-        self.gate.before_collection()  # what still waits for the last collection
         disconnect(each for each in self._catalog if isinstance(each, Observable | Synchronous))
 
     def adopt(self, parent: Pipeline) -> None:

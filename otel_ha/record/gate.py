@@ -69,8 +69,6 @@ class CollectionGate:
         """How many times a thread with the turn has recorded something."""
         self._stuck_at = -1
         """That number when a thread was last refused the turn: if it is still the same, the turn's thread hangs."""
-        self.before_collection: Callable[[], object] = lambda: None
-        """Called when a collection starts: it may record."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -113,7 +111,6 @@ class CollectionGate:
     def begin(self, reader: object) -> None:
         """Hold back batches from now on: this thread collects for `reader`."""
         self._thread.reader = reader
-        self.before_collection()
         # A batch that a thread is recording is complete first; if that thread is interrupted, this costs consistency.
         self._catch_up(PATIENCE)
         self._collecting.add(threading.get_ident())
