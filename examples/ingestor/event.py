@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import unicodedata
 from collections.abc import Mapping
@@ -90,6 +91,8 @@ def checked_state(state: object) -> str:
     """Return a state as text; raise InvalidEventError if Home Assistant would not accept it as a state."""
     if isinstance(state, bool) or not isinstance(state, str | int | float):
         raise InvalidEventError(f"a state must be text or a number, not {type(state).__name__}")
+    if isinstance(state, float) and not math.isfinite(state):
+        raise InvalidEventError(f"a number must be finite, not {state}")
     text = str(state)
     if len(text) > LONGEST_STATE:
         raise InvalidEventError(f"a state must have at most {LONGEST_STATE} characters, not {len(text)}")

@@ -61,7 +61,8 @@ def to_point(
     The domain is the measurement; the entity, its unit and the attributes in `tags` are tags. The state, the
     event's fields and the named attributes are fields.
     """
-    named = {**event.fields, **{name: event.attributes.get(name) for name in attributes}}
+    chosen = {name: event.attributes[name] for name in attributes if name in event.attributes}
+    named = {**event.fields, **chosen}
     fields = named_fields(named) | state_fields(event.state, event.domain)
     if not text:
         fields = {name: value for name, value in fields.items() if isinstance(value, float)}

@@ -155,3 +155,18 @@ def test_a_time_that_no_store_can_hold_becomes_the_time_of_arrival():
     event = from_json("sensor.a", b'{"state": "on", "last_updated": "0001-01-01T00:00:00Z"}')
     assert not event.timed
     assert before <= event.timestamp <= time.time_ns()
+
+
+@pytest.mark.parametrize("attributes", [{}, {"battery": 70}])
+def test_a_chosen_attribute_replaces_no_field_of_the_message(attributes):
+    payload = {"state": "ON", "battery": 50, "attributes": attributes}
+    point = to_point(from_json("sensor.a", json.dumps(payload).encode()), ("battery",))
+    assert point is not None
+    assert f"battery={attributes.get('battery', 50)}.0" in point.line
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_state_that_is_not_finite_is_left_out_alone(number):
+    assert from_json("sensor.a", f'{{"state": {number}, "battery": 50}}'.encode()).state == ""
+    with pytest.raises(InvalidEventError):
+        from_json("sensor.a", f'{{"state": {number}}}'.encode())
