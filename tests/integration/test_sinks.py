@@ -150,7 +150,7 @@ async def test_victoriametrics_stores_text_as_a_label_on_request(victoria_metric
     series = victoria_metrics.export("climate_state")
     values = {labels["state"]: [value for _, value in samples] for labels, samples in series}
     assert values == {"heat": [1, 0, 1], "cool": [1, 0]}
-    assert [value for _, value in victoria_metrics.query("climate_value")] == [0]
+    assert [value for _, samples in victoria_metrics.export("climate_value") for _, value in samples] == [0]
 
 
 async def test_victoriametrics_stores_each_text_under_its_own_label(victoria_metrics):
