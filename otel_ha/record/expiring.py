@@ -97,7 +97,8 @@ class ExpiringSums:
     def _in_use(self) -> list[tuple[Identity, float]]:
         # Refused if the thread that adds up is interrupted by a handler that waits for this: then the sums so far.
         self._adding_up.run(self._prepare, PATIENCE, None)
-        return [(key, total) for key, (total, _) in list(self._sums.items())]
+        # A copy makes no objects whose number triggers the garbage collector, and so finalizers that change the sums.
+        return [(key, total) for key, (total, _) in self._sums.copy().items()]
 
     def _prepare(self) -> None:
         oldest = self._clock() - self._expiry
