@@ -396,7 +396,7 @@ for _ in range(100):
 
 def test_telemetry_is_set_up_where_processes_cannot_fork():
     code = """
-import logging, os, random, threading  # Python's own use the hook where there is one
+import asyncio, logging, os, random, threading  # Python's own use the hook where there is one
 del os.register_at_fork
 from otel_ha import TelemetryConfig, compat, setup_telemetry
 config = TelemetryConfig(metrics_exporters=("prometheus",), prometheus_port=0, system_metrics=False)
