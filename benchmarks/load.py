@@ -46,12 +46,12 @@ class TimedIntake(Intake):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.came: dict[int, float] = {}
+        self.came: dict[tuple[str, int], float] = {}
 
-    def put(self, event: Event) -> None:
+    def queue(self, event: Event) -> None:
         """Take an event in."""
-        self.came[id(event)] = time.perf_counter()
-        super().put(event)
+        self.came[event.entity_id, event.timestamp] = time.perf_counter()
+        super().queue(event)
 
 
 class TimedSink(BatchSink):
@@ -65,7 +65,7 @@ class TimedSink(BatchSink):
     async def put(self, point: Point) -> None:
         """Hand over a point."""
         await super().put(point)
-        self.taken.append(time.perf_counter() - self._intake.came.pop(id(point.event)))
+        self.taken.append(time.perf_counter() - self._intake.came.pop((point.event.entity_id, point.event.timestamp)))
 
 
 async def run(rate: float, seconds: float) -> dict[str, float]:
