@@ -110,7 +110,6 @@ class Sigterm:
             _send()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._is_handled = True
         if self._is_over:
             self._act(number, frame)
         elif self._is_holding and not _is_of_event_loop(self._previous):

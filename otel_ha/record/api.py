@@ -57,7 +57,7 @@ class ApiRecorder:
     def _write_safely(
         self, amount: float, resolved: dict[str, AttributeValue], context: Context, *, is_count: bool
     ) -> None:
-        # Another recording or a collection may call this: the error is none of theirs.
+        # Another recording or a collection may call this, and the error does not concern it.
         try:
             self._write(amount, resolved, context)
         except Exception as error:  # noqa: BLE001 - see record()

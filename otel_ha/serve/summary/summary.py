@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -64,7 +63,11 @@ class _Figures:
 
     def of(self, metrics: SystemMetrics | PerformanceMetrics | BusinessMetrics) -> dict[str, Any]:
         """Return the figures by name."""
-        return {**asdict(metrics), **self._unmeasured[type(metrics)]}
+        # Not by asdict(), whose deep copies are most of the time of a summary.
+        found = {name: getattr(metrics, name) for name in type(metrics).__slots__}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in found.items()} | (
+            self._unmeasured[type(metrics)]
+        )
 
 
 def _current(history: History, figures: _Figures) -> dict[str, Any]:
