@@ -1,7 +1,7 @@
-"""Render text from the declarations: ``python -m otel_ha.render KIND`` prints it.
+"""Render files from the declared metrics: ``python -m otel_ha.render KIND`` prints them, ``--out DIR`` writes them.
 
 A kind is one entry of KINDS. Everything else in this package turns objects into text; only this module imports the
-modules that the command line names, reads and prints.
+modules that the command line names, reads, prints and writes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from otel_ha.errors import TelemetryError
@@ -18,11 +19,14 @@ from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs
 from otel_ha.render.reference import render_reference
 
-__all__ = ["KINDS", "FromCatalogs", "FromPage", "Kind", "load", "main"]
+__all__ = ["KINDS", "Files", "FromCatalogs", "FromPage", "Kind", "load", "main"]
+
+Files = Mapping[str, str]
+"""Texts by the names of their files."""
 
 
 class Kind(Protocol):
-    """One kind of output: its arguments on the command line, and the text that follows from them."""
+    """One kind of output: its arguments on the command line, and the files that follow from them."""
 
     @property
     def help(self) -> str:
@@ -31,30 +35,37 @@ class Kind(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
 
-    def output(self, given: argparse.Namespace) -> str:
-        """Return the text. Raises TelemetryError for arguments that cannot work."""
+    def files(self, given: argparse.Namespace) -> Files:
+        """Return the files. Raises TelemetryError for arguments that cannot work."""
+
+
+def _no_options(_: argparse.ArgumentParser) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class FromCatalogs:
-    """Output made from catalogs: those of --catalog, or else our own."""
+    """Output made from catalogs: those of --catalog, or else our own; `options` declares further arguments."""
 
     help: str
-    render: Callable[[Sequence[NamedCatalog]], str]
+    render: Callable[[Sequence[NamedCatalog], argparse.Namespace], Files]
+    own: Callable[[], list[NamedCatalog]] = own_catalogs
+    options: Callable[[argparse.ArgumentParser], None] = _no_options
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare --catalog."""
+        """Declare --catalog and the further arguments."""
         parser.add_argument(
             "--catalog",
             action="append",
             metavar="MODULE:NAME",
             help="a catalog to render, such as acme.metrics:CATALOG; may be given several times "
-            "(default: the catalogs of otel-ha)",
+            f"(default: {', '.join(named.module for named in self.own())})",
         )
+        self.options(parser)
 
-    def output(self, given: argparse.Namespace) -> str:
+    def files(self, given: argparse.Namespace) -> Files:
         """Import the catalogs and render them."""
-        return self.render([load(spec) for spec in given.catalog] if given.catalog else own_catalogs())
+        return self.render([load(spec) for spec in given.catalog] if given.catalog else self.own(), given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +73,58 @@ class FromPage:
     """Output made from a page on standard input, whose blocks are filled in."""
 
     help: str
+    name: str
     render: Callable[[str], str]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare nothing: the page is all that it needs."""
 
-    def output(self, _: argparse.Namespace) -> str:
+    def files(self, _: argparse.Namespace) -> Files:
         """Read the page and render it."""
-        return self.render(sys.stdin.read())
+        return {self.name: self.render(sys.stdin.read())}
 
 
 KINDS: Mapping[str, Kind] = {
-    "reference": FromCatalogs("the reference of all metrics, as Markdown", render_reference),
-    "api": FromPage("the API page, read from standard input, with its blocks filled in", render_api),
+    "reference": FromCatalogs(
+        "the reference of all metrics, as Markdown", lambda catalogs, _: {"metrics.md": render_reference(catalogs)}
+    ),
+    "api": FromPage("the API page, read from standard input, with its blocks filled in", "api.md", render_api),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one kind of output; returns the exit status. A wrong argument exits with status 2 and one line."""
+    """Print or write one kind of output; returns the exit status. A wrong argument exits with status 2 and one line."""
     parser = argparse.ArgumentParser(
-        prog="python -m otel_ha.render", description="Render text from the declared metrics, and print it."
+        prog="python -m otel_ha.render", description="Render files from the declared metrics."
     )
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, kind in KINDS.items():
-        kind.add_arguments(kinds.add_parser(name, help=kind.help, description=f"Print {kind.help}."))
+        of_kind = kinds.add_parser(name, help=kind.help, description=f"Render {kind.help}.")
+        of_kind.add_argument("--out", type=Path, metavar="DIR", help="write files to this folder instead of printing")
+        kind.add_arguments(of_kind)
     given = parser.parse_args(arguments)
     try:
-        output = KINDS[given.kind].output(given)
+        files = KINDS[given.kind].files(given)
+        if given.out is None:
+            sys.stdout.writelines(files.values())
+        else:
+            _write(files, given.out)
     except TelemetryError as error:
         parser.error(str(error))
-    sys.stdout.write(output)
     return 0
+
+
+def _write(files: Files, folder: Path) -> None:
+    """Write the files that have changed, and print the path of each."""
+    for name, text in files.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file() or path.read_bytes() != text.encode():
+                path.write_bytes(text.encode())
+        except OSError as error:
+            raise TelemetryError(f"cannot write {path}: {error.strerror}; --out names a folder to write to") from error
+        sys.stdout.write(f"{path}\n")
 
 
 def load(spec: str) -> NamedCatalog:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from types import ModuleType
 from typing import Self
 
@@ -14,7 +16,7 @@ from otel_ha.declare.ports import shown
 from otel_ha.errors import CatalogError
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
-__all__ = ["NamedCatalog", "own_catalogs"]
+__all__ = ["NamedCatalog", "own_catalogs", "service_catalogs", "united"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,16 @@ class NamedCatalog:
 def own_catalogs() -> list[NamedCatalog]:
     """Return the catalogs of this package: that of a service, and the two that are added to every other."""
     return [NamedCatalog.of(module) for module in (ingest, runtime, ha_ingestor)]
+
+
+def service_catalogs() -> list[NamedCatalog]:
+    """Return the catalogs of a service without the earlier API, whose names have rules of their own."""
+    return [NamedCatalog.of(module) for module in (ingest, runtime)]
+
+
+def united(catalogs: Iterable[NamedCatalog]) -> Catalog:
+    """Return one catalog with the instruments and objectives of all."""
+    return reduce(or_, (named.catalog for named in catalogs), Catalog())
 
 
 def _first_paragraph(text: str | None) -> str:
