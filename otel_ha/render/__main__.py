@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from otel_ha.errors import TelemetryError
+from otel_ha.render.alerts.kind import alert_options, alerts_files
 from otel_ha.render.api import render_api
-from otel_ha.render.catalogs import NamedCatalog, own_catalogs
+from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
 from otel_ha.render.reference import render_reference
 
 __all__ = ["KINDS", "Files", "FromCatalogs", "FromPage", "Kind", "load", "main"]
@@ -87,6 +88,9 @@ class FromPage:
 KINDS: Mapping[str, Kind] = {
     "reference": FromCatalogs(
         "the reference of all metrics, as Markdown", lambda catalogs, _: {"metrics.md": render_reference(catalogs)}
+    ),
+    "alerts": FromCatalogs(
+        "alerts, as a Prometheus rules file", alerts_files, own=service_catalogs, options=alert_options
     ),
     "api": FromPage("the API page, read from standard input, with its blocks filled in", "api.md", render_api),
 }

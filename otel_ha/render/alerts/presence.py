@@ -1,0 +1,83 @@
+"""Alerts on services and servers that are away, by each way in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_ha.render.alerts.alert import Alert
+from otel_ha.render.alerts.expressions import UPTIME, services
+from otel_ha.vocabulary import ingest, runtime
+
+__all__ = ["SERVERS", "SERVICES"]
+
+_HERE: Final = services("<absent>")
+# Behind a Collector that is down, nothing is known of a service.
+_COLLECTOR_DOWN: Final = '(max by (via) (up{via="collector"}) == 0)'
+# A metric that each server of the monitoring has; other targets of the same Prometheus are not ours.
+_SERVER: Final = "otelcol_process_uptime_seconds_total|prometheus_build_info|alertmanager_build_info|vm_app_version|thanos_build_info"
+_PUSHED: Final = 'via!="scrape"'
+
+SERVICES: Final = (
+    Alert(
+        name="ServiceDown",
+        severity="page",
+        cause="down",
+        # Scraped ones have up == 0; pushed ones were there and are gone.
+        expr=f"(group by (job) ({services('<memory>', by='job, via')} unless on (via) {_COLLECTOR_DOWN})"
+        f' or group by (job) (up{{via="scrape"}} == 0)) unless on (job) {_HERE}',
+        hold="2m",
+        summary="{{ $labels.job }} is down",
+        description="No metrics of {{ $labels.job }} have arrived for <absent>, by any way. It has ended or hangs, "
+        "its machine is off, or nothing can reach it.",
+        needs=(runtime.PROCESS_UPTIME,),
+    ),
+    Alert(
+        name="ScrapeFails",
+        severity="ticket",
+        cause="scrape",
+        expr=f"count by (job) (up == 0) and on (job) {_HERE}",
+        summary="{{ $labels.job }} cannot be scraped",
+        description="{{ $value }} endpoint(s) of {{ $labels.job }} do not answer, although metrics of it arrive by "
+        "another way or from another instance.",
+        needs=(runtime.PROCESS_UPTIME,),
+    ),
+    Alert(
+        name="PushStopped",
+        severity="ticket",
+        cause="push",
+        expr="count by (job) ("
+        f"{services('<recent>', _PUSHED, by='job, via')} unless {services('<absent>', _PUSHED, by='job, via')}"
+        f" unless on (via) {_COLLECTOR_DOWN}) and on (job) {_HERE}",
+        summary="Pushed metrics of {{ $labels.job }} have stopped",
+        description="{{ $labels.job }} runs, but {{ $value }} way(s) on which it pushed metrics within <recent> bring "
+        "none any longer.",
+        needs=(runtime.PROCESS_UPTIME,),
+    ),
+    Alert(
+        name="ServiceRestarts",
+        severity="ticket",
+        cause="restart",
+        # A scraped instance keeps its name and its uptime falls; a pushed one has a new name after each start.
+        expr=f"max by (job) (sum by (job, via) (resets({UPTIME}[<recent>]))"
+        f" + count by (job, via) (last_over_time({UPTIME}[<recent>]))"
+        f" - count by (job, via) (last_over_time({UPTIME}[<absent>]))) >= <restarts>",
+        hold="0s",
+        summary="{{ $labels.job }} restarts again and again",
+        description="{{ $labels.job }} has restarted {{ $value }} times within <recent>.",
+        needs=(runtime.PROCESS_UPTIME,),
+    ),
+)
+
+SERVERS: Final = (
+    Alert(
+        name="ServerDown",
+        severity="page",
+        cause="down",
+        expr="count by (job) (up == 0) and on (job) "
+        f'(group by (job) (last_over_time({{__name__=~"{_SERVER}"}}[<memory>])) or group by (job) (up{{via="collector"}}))',
+        summary="{{ $labels.job }} does not answer",
+        description="{{ $value }} server(s) of {{ $labels.job }} do not answer. Metrics are not collected, or alerts are "
+        "not delivered, until they are back.",
+        needs=(ingest.RECEIVED,),
+    ),
+)
