@@ -20,7 +20,7 @@ help:
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
 	@echo "make package  build wheel and sdist, check their contents, install and run them in new environments"
 	@echo "make check    linters, types, import contracts, generated pages"
-	@echo "make servers  install the servers that the tests need into a cache"
+	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Chromium)"
 	@echo "make docs     render the reference pages again"
 	@echo "make bench    run the benchmarks, side by side with peers"
 
@@ -72,7 +72,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
 
 servers:
-	@$(PYTHON) tests/servers/install.py
+	@$(PYTHON) tests/servers/install.py $(if $(ALL),--all)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

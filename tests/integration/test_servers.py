@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tests.servers import build, install, locate
-from tests.servers.fixtures import MakeCollector, MakePrometheus, needed
+from tests.servers.alertmanager import Alertmanager
+from tests.servers.chromium import Chromium
+from tests.servers.fixtures import (
+    MakeCollector,
+    MakeHashring,
+    MakePrometheus,
+    MakeQuery,
+    MakeVictoriaMetrics,
+    MakeVMAlert,
+    needed,
+)
 from tests.servers.influxdb import InfluxDB
 from tests.servers.locate import GoBuild, Missing
 from tests.servers.mosquitto import Mosquitto
@@ -50,6 +67,27 @@ def ends(server: Server) -> None:
     assert not server.running
     with pytest.raises(OSError, match=r"refused|reset"):
         server.ready()
+
+
+def otlp(name: str, unit: str, value: float, resource: dict[str, str]) -> bytes:
+    """One monotonic sum with the attribute a="b", as OTLP's protobuf."""
+
+    def attributes(pairs: dict[str, str]) -> list[KeyValue]:
+        return [KeyValue(key=key, value=AnyValue(string_value=text)) for key, text in pairs.items()]
+
+    point = NumberDataPoint(as_double=value, time_unix_nano=time.time_ns(), attributes=attributes({"a": "b"}))
+    total = Sum(data_points=[point], is_monotonic=True, aggregation_temporality=2)
+    scope = ScopeMetrics(metrics=[Metric(name=name, unit=unit, sum=total)])
+    whole = ResourceMetrics(resource=Resource(attributes=attributes(resource)), scope_metrics=[scope])
+    return ExportMetricsServiceRequest(resource_metrics=[whole]).SerializeToString()
+
+
+@pytest.fixture
+def always(tmp_path: Path) -> Path:
+    """A rule file with an alert that always fires."""
+    path = tmp_path / "rules.yml"
+    path.write_text("groups: [{name: test, rules: [{alert: Always, expr: vector(1)}]}]\n", encoding="utf-8")
+    return path
 
 
 @pytest.mark.servers
@@ -96,6 +134,103 @@ class TestEachServer:
         with pytest.raises(RefusedError, match=r"HTTP 400: .*cannot \w+ influx line protocol"):
             post(victoria_metrics.write_url, "state,entity=light.a value=1\nnonsense\n")
         assert victoria_metrics.export("state_value") == []
+
+    def test_victoria_metrics_has_the_same_names_and_labels_by_otlp_as_prometheus(
+        self, victoria_metrics: VictoriaMetrics, prometheus: Prometheus
+    ) -> None:
+        resource = {"service.namespace": "home", "service.name": "test", "service.instance.id": "one", "x": "y"}
+        body = otlp("homeassistant.test.events", "1", 3.0, resource)
+        for store in (victoria_metrics, prometheus):
+            post(f"{store.otlp_metrics_endpoint}", body, "application/x-protobuf")
+        expected = {"__name__": "homeassistant_test_events_total", "job": "home/test", "instance": "one", "a": "b"}
+        for store in (victoria_metrics, prometheus):
+            query = 'homeassistant_test_events_total{a="b"}'
+            [(labels, value)] = eventually(lambda store=store, query=query: store.query(query))
+            assert value == 3.0
+            assert {name: text for name, text in labels.items() if not name.startswith("otel_scope_")} == expected
+
+    def test_victoria_metrics_takes_targets_before_it_starts_and_while_it_runs(
+        self, make_victoria_metrics: MakeVictoriaMetrics
+    ) -> None:
+        store = make_victoria_metrics()
+        store.scrape("ha-ingestor", store.address)
+        store.start()
+        store.scrape("of-the-test", store.address)
+        up = eventually(lambda: store.query("up == 1"), lambda rows: len(rows) == 2)
+        assert sorted((labels["job"], labels.get("via")) for labels, _ in up) == [
+            ("ha-ingestor", "scrape"),
+            ("of-the-test", None),
+        ]
+
+    def test_alertmanager_starts_restarts_and_ends(self, alertmanager: Alertmanager) -> None:
+        alertmanager.send({"labels": {"alertname": "Test"}})
+        [alert] = eventually(alertmanager.alerts)
+        assert alert["labels"] == {"alertname": "Test"}
+        ends(alertmanager)
+
+    def test_amtool_refuses_a_receiver_that_does_not_exist(self, amtool: Path, tmp_path: Path) -> None:
+        config = tmp_path / "alertmanager.yml"
+        config.write_text("route: {receiver: nowhere}\n", encoding="utf-8")
+        done = subprocess.run([amtool, "check-config", config], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert 'undefined receiver "nowhere"' in done.stdout + done.stderr
+
+    def test_vmalert_sends_an_alert_and_writes_it_to_the_store(
+        self,
+        victoria_metrics: VictoriaMetrics,
+        alertmanager: Alertmanager,
+        make_vmalert: MakeVMAlert,
+        always: Path,
+    ) -> None:
+        vmalert = make_vmalert(store=victoria_metrics.url, rules=[always], notifier=alertmanager.url).start()
+        [alert] = eventually(alertmanager.alerts)
+        assert alert["labels"]["alertname"] == "Always"
+        assert eventually(lambda: victoria_metrics.query('ALERTS{alertstate="firing",alertname="Always"}'))
+        assert [each["state"] for each in vmalert.alerts()] == ["firing"]
+        ends(vmalert)
+
+    def test_prometheus_sends_an_alert(
+        self, make_prometheus: MakePrometheus, alertmanager: Alertmanager, always: Path
+    ) -> None:
+        prometheus = make_prometheus(rules=[always], alertmanager=alertmanager.target).start()
+        [alert] = eventually(alertmanager.alerts)
+        assert alert["labels"] == {"alertname": "Always"}
+        assert [each["state"] for each in prometheus.alerts()] == ["firing"]
+
+    def test_thanos_counts_a_sample_once_and_survives_a_dead_receiver(
+        self, make_hashring: MakeHashring, make_query: MakeQuery
+    ) -> None:
+        receivers = [receiver.start() for receiver in make_hashring()]
+        query = make_query(receivers).start()
+        body = otlp("homeassistant.test.events", "1", 3.0, {"service.name": "test", "service.instance.id": "one"})
+        # A receiver accepts data before it has reached the others.
+        eventually(lambda: post(receivers[0].otlp_metrics_endpoint, body, "application/x-protobuf") or True)
+        [(labels, value)] = eventually(lambda: query.query("homeassistant_test_events_total"))
+        assert (labels["job"], labels["instance"], labels["a"], value) == ("test", "one", "b", 3.0)
+        receivers[0].kill()
+        eventually(lambda: query.query("homeassistant_test_events_total", partial=True), lambda rows: len(rows) == 1)
+        ends(receivers[1])
+        ends(query)
+
+    def test_chromium_sees_the_page_its_width_and_the_errors(self, chromium: Chromium, tmp_path: Path) -> None:
+        page = tmp_path / "page.html"
+        page.write_text(
+            "<p id=width></p><script>width.textContent = innerWidth; console.error('lost', 1); nothing.here</script>",
+            encoding="utf-8",
+        )
+        for width in (1280, 400):
+            visit = chromium.visit(page.as_uri(), width=width, until="width.textContent")
+            assert visit.found == str(width)
+            assert f'<p id="width">{width}</p>' in visit.document
+            assert visit.picture.startswith(b"\x89PNG")
+            assert int.from_bytes(visit.picture[16:20], "big") == width
+            assert visit.errors[0] == "lost 1"
+            assert visit.errors[1].startswith("ReferenceError: nothing is not defined")
+        with pytest.raises(AssertionError, match=r"window.never is still None after 0 s"):
+            chromium.visit(page.as_uri(), until="window.never", timeout=0)
+        with pytest.raises(AssertionError, match="ERR_CONNECTION_REFUSED"):
+            chromium.visit(f"http://127.0.0.1:{free_ports(1)[0]}")
+        ends(chromium)
 
     def test_the_error_of_a_server_that_fails_to_start_shows_its_log(self, make_otelcol: MakeCollector) -> None:
         with pytest.raises(ServerError, match="limit_mib"):
@@ -194,15 +329,25 @@ class TestFinding:
             (
                 "victoria-metrics",
                 "",  # Debian's 1.79
-                "victoria-metrics-20241021-141912-tags-v1.105.0-0-g0123456789",
-                "states no version (1.105 or later is needed)",
+                "victoria-metrics-20260625-141912-tags-v1.145.0-0-g0123456789",
+                "states no version (1.145 or later is needed)",
             ),
             (
                 "victoria-metrics",
                 "victoria-metrics-20220713-132457-tags-v1.79.0-0-g0123456789",
                 "victoria-metrics-v1.150.0",
-                "is version 1.79 (1.105 or later is needed)",
+                "is version 1.79 (1.145 or later is needed)",
             ),
+            (
+                "vmalert",
+                "vmalert-20220713-132457-tags-v1.79.0-0-g0123456789",
+                "vmalert-20261015-101010-tags-v1.150.0-0-g0123456789",
+                "is version 1.79 (1.145 or later is needed)",
+            ),
+            ("alertmanager", "alertmanager, version 0.25.0", "alertmanager, version 0.34.2", "is version 0.25 (0.34"),
+            ("amtool", "amtool, version 0.25.0", "amtool, version 0.34.2", "is version 0.25 (0.34 or later"),
+            ("thanos", "thanos, version 0.39.2", "thanos, version 0.42.0", "is version 0.39 (0.42 or later"),
+            ("chromium", "Chromium 90.0.4430.212", "Chromium 156.0.8078.108", "is version 90.0 (120.0 or later"),
             ("mosquitto", "mosquitto version 1.6.12", "mosquitto version 2.0.11", "is version 1.6 (2.0 or later"),
             (
                 "influxd",
@@ -243,7 +388,7 @@ class TestFinding:
 
     def test_the_versions_that_are_built_suit(self) -> None:
         """Each recipe's version is one that would be accepted on PATH."""
-        for name in ("prometheus", "promtool", "victoria-metrics"):
+        for name in ("prometheus", "promtool", "victoria-metrics", "vmalert", "alertmanager", "amtool", "thanos"):
             recipe = locate.SERVERS[locate.PROGRAMS[name].server]
             assert isinstance(recipe, GoBuild)
             stated = recipe.ldflags.rpartition("Version=")[2]
@@ -277,10 +422,26 @@ class TestFinding:
 RECIPE = GoBuild("example.org/nowhere", "v1.0.0", packages=("cmd/server",), go=(1, 25), minutes="no time")
 
 
-def fake_go(program: Program, then: str) -> None:
-    """A Go that is new enough, and runs a script instead of building."""
-    script = f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\n{then}\n'
-    program("go", "").write_text(script, encoding="utf-8")
+def fake_go(program: Program, then: str, recipe: GoBuild = RECIPE) -> None:
+    """A Go that is new enough, has the module, and runs a script instead of building into $out."""
+    go = program("go", "")
+    module = go.parent / "module.zip"
+    with zipfile.ZipFile(module, "w") as archive:
+        archive.writestr(f"{recipe.module}@{recipe.version}/go.mod", "")
+    downloaded = json.dumps({"Zip": str(module)})
+    script = f"""#!/bin/sh
+[ "$1" = env ] && echo go1.26.0 && exit
+[ "$1" = mod ] && echo '{downloaded}' && exit
+for each; do [ "$last" = -o ] && out=$each; last=$each; done
+{then}
+"""
+    go.write_text(script, encoding="utf-8")
+
+
+def recipe_of(name: str) -> GoBuild:
+    recipe = locate.SERVERS[name]
+    assert isinstance(recipe, GoBuild)
+    return recipe
 
 
 class TestInstalling:
@@ -301,7 +462,7 @@ class TestInstalling:
 
     @pytest.mark.usefixtures("bare")
     def test_a_build_that_fails_leaves_its_log_and_nothing_else(self, program: Program) -> None:
-        fake_go(program, "echo half > out/prometheus; echo no such module; exit 3")
+        fake_go(program, "echo half > $out/prometheus; echo no such module; exit 3")
         locate.cache().mkdir(parents=True)
         log = locate.cache() / "prometheus.log"
         assert (
@@ -320,11 +481,65 @@ class TestInstalling:
     def test_a_built_server_is_found_and_not_built_again(
         self, program: Program, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        fake_go(program, "echo built > out/victoria-metrics")
-        assert install.main(["victoria-metrics", "--strict"]) == 0
+        fake_go(program, "echo built > $out/prometheus; echo built > $out/promtool", recipe_of("prometheus"))
+        assert install.main(["prometheus", "--strict"]) == 0
         assert "built in" in capsys.readouterr().out
+        assert install.main(["prometheus", "--strict"]) == 0
+        assert capsys.readouterr().out == f"prometheus: {locate.find('prometheus')}, {locate.find('promtool')}\n"
+
+    @pytest.mark.usefixtures("bare")
+    def test_an_earlier_build_that_lacks_a_program_is_replaced(self, program: Program) -> None:
+        earlier = locate.directory("victoria-metrics") / "victoria-metrics"
+        earlier.parent.mkdir(parents=True)
+        earlier.write_text("earlier", encoding="utf-8")
+        fake_go(program, "echo built > $out/victoria-metrics; echo built > $out/vmalert", recipe_of("victoria-metrics"))
         assert install.main(["victoria-metrics", "--strict"]) == 0
-        assert capsys.readouterr().out == f"victoria-metrics: {locate.find('victoria-metrics')}\n"
+        assert earlier.read_text(encoding="utf-8") == "built\n"
+        assert locate.find("vmalert") == earlier.with_name("vmalert")
+
+    @pytest.mark.usefixtures("bare")
+    def test_files_that_a_module_lacks_are_added(self, program: Program) -> None:
+        fake_go(program, "cat ui/app/dist/index.html; test -f go.mod || exit 4; exit 3", recipe_of("alertmanager"))
+        locate.cache().mkdir(parents=True)
+        assert "only its API.</p>" in reason(build.build("alertmanager", recipe_of("alertmanager")))
+
+    @pytest.mark.usefixtures("bare")
+    def test_a_module_that_cannot_be_downloaded_is_reported_in_one_line(self, program: Program) -> None:
+        answer = '{"Error": "example.org/nowhere@v1.0.0: reading proxy: 404 Not Found"}'
+        go = program("go", "")
+        go.write_text(f"#!/bin/sh\n[ $1 = env ] && echo go1.26.0 || echo '{answer}'\n", encoding="utf-8")
+        locate.cache().mkdir(parents=True)
+        assert reason(build.build("prometheus", RECIPE)) == (
+            "the download failed: example.org/nowhere@v1.0.0: reading proxy: 404 Not Found"
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "ci", "expected"),
+        [
+            ([], "", locate.USUAL),
+            (["--all"], "", tuple(locate.SERVERS)),
+            ([], "true", tuple(locate.SERVERS)),
+            (["mosquitto"], "true", ("mosquitto",)),
+        ],
+    )
+    @pytest.mark.usefixtures("bare")
+    def test_alertmanager_thanos_and_chromium_are_for_ci_and_for_those_who_ask(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        arguments: list[str],
+        ci: str,
+        expected: tuple[str, ...],
+    ) -> None:
+        monkeypatch.setenv("CI", ci)
+        assert install.main(arguments) == 0
+        said = capsys.readouterr().out
+        assert tuple(name for name in locate.SERVERS if f"{name}: not available" in said) == expected
+
+    @pytest.mark.usefixtures("bare")
+    def test_a_missing_server_names_the_command_that_gets_it(self) -> None:
+        assert "`make servers` gets it" in reason(locate.find("vmalert"))
+        assert "`make servers ALL=1` gets it" in reason(locate.find("amtool"))
 
     @pytest.mark.usefixtures("bare")
     def test_an_unavailable_server_is_reported_and_the_others_are_installed(

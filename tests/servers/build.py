@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,10 +44,17 @@ def build(server: str, recipe: GoBuild) -> Path | Missing:
     print(f"{server}: {recipe.minutes} the first time; the log is {log}", flush=True)
     with _workplace(server) as place:
         began = time.monotonic()
-        code = _run(server, _command(server, recipe, place), place, log)
+        source = _manifest(place) if server == "otelcol" else _source(recipe, place)
+        if isinstance(source, Missing):
+            return source
+        out = place / "out"
+        out.mkdir()
+        code = _run(server, _command(server, recipe, out), source, log)
         if code:
             return Missing(f"the build failed (exit {code}); {log} ends with: {_tail(log)}")
-        (place / "out").replace(target)
+        # An earlier recipe for the same version may have built fewer programs.
+        shutil.rmtree(target, ignore_errors=True)
+        out.replace(target)
     print(f"{server}: built in {time.monotonic() - began:.0f} s", flush=True)
     return target
 
@@ -66,19 +75,48 @@ def _workplace(server: str) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _command(server: str, recipe: GoBuild, place: Path) -> list[str]:
+def _source(recipe: GoBuild, place: Path) -> Path | Missing:
+    """Unpack the module: built from within, its own exclude and replace apply, and its go.sum is checked."""
+    command = ["go", "mod", "download", "-json", f"{recipe.module}@{recipe.version}"]
+    done = subprocess.run(command, cwd=place, env=_environment(), capture_output=True, text=True, check=False)
+    answer = json.loads(done.stdout or "{}")
+    if "Zip" not in answer:
+        return Missing(f"the download failed: {_last_line(answer.get('Error') or done.stderr)}")
+    with zipfile.ZipFile(answer["Zip"]) as archive:
+        archive.extractall(place)
+    source = place / f"{recipe.module}@{recipe.version}"
+    for path, text in recipe.adds.items():
+        added = source / path
+        added.parent.mkdir(parents=True, exist_ok=True)
+        added.write_text(text, encoding="utf-8")
+    return source
+
+
+def _manifest(place: Path) -> Path:
+    """The Collector's manifest, changed to build in the same place as the others."""
+    manifest = MANIFEST.read_text(encoding="utf-8").replace("output_path: ./build", "output_path: ./out")
+    (place / "builder.yaml").write_text(manifest, encoding="utf-8")
+    return place
+
+
+def _command(server: str, recipe: GoBuild, out: Path) -> list[str]:
     if server == "otelcol":
-        manifest = MANIFEST.read_text(encoding="utf-8").replace("output_path: ./build", "output_path: ./out")
-        (place / "builder.yaml").write_text(manifest, encoding="utf-8")
         return ["go", "run", f"{recipe.module}@{recipe.version}", "--config", "builder.yaml"]
-    # A module of our own that requires theirs: `go install module@version` refuses modules with exclude or replace.
-    (place / "go.mod").write_text(
-        f"module servers\n\ngo {dotted(recipe.go)}\n\nrequire {recipe.module} {recipe.version}\n", encoding="utf-8"
-    )
-    (place / "out").mkdir()
-    packages = [f"{recipe.module}/{package}" for package in recipe.packages]
+    packages = [f"./{package}" for package in recipe.packages]
     # -v names each package as it is compiled, so that the log shows progress.
-    return ["go", "build", "-v", "-trimpath", "-tags", recipe.tags, "-ldflags", recipe.ldflags, "-o", "out/", *packages]
+    return [
+        "go",
+        "build",
+        "-v",
+        "-trimpath",
+        "-tags",
+        recipe.tags,
+        "-ldflags",
+        recipe.ldflags,
+        "-o",
+        f"{out}/",
+        *packages,
+    ]
 
 
 def _environment() -> dict[str, str]:
@@ -94,11 +132,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **ours}
 
 
-def _run(server: str, command: list[str], place: Path, log: Path) -> int:
+def _run(server: str, command: list[str], source: Path, log: Path) -> int:
     """Run to the end, and report progress. A separate process group, so that an abort ends the compilers too."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=place, env=_environment(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=source, env=_environment(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         return _wait(server, process, log)
@@ -119,5 +157,9 @@ def _wait(server: str, process: subprocess.Popen[bytes], log: Path) -> int:
 
 def _tail(log: Path) -> str:
     """The last line with text, cut to one line of a terminal."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return _last_line(log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip()[-160:] if lines else "(nothing yet)"

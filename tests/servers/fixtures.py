@@ -1,12 +1,11 @@
 """pytest fixtures for real servers, each started on request and stopped at the end of the test.
 
-`make_otelcol` and `make_prometheus` give servers that have not started yet, for tests that need one late, or two.
+The fixtures named make_… give servers that have not started yet, for tests that need one late, or two.
 A missing server skips its tests with the reason, or fails them if CI=true.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,13 +13,17 @@ from typing import Protocol, TypeVar
 
 import pytest
 
+from tests.servers.alertmanager import NOBODY, Alertmanager
+from tests.servers.chromium import Chromium
 from tests.servers.influxdb import InfluxDB
-from tests.servers.locate import Missing, find
+from tests.servers.locate import Missing, find, in_ci
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.otelcol import Collector
 from tests.servers.prometheus import Prometheus, Scrape
 from tests.servers.running import Server
+from tests.servers.thanos import Query, Receive, hashring
 from tests.servers.victoria_metrics import VictoriaMetrics
+from tests.servers.vmalert import VMAlert
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 Keep = Callable[[Server], None]
@@ -37,8 +40,45 @@ class MakeCollector(Protocol):
 class MakePrometheus(Protocol):
     """Makes a Prometheus that has not started: `make_prometheus([Scrape(…)]).start()`."""
 
-    def __call__(self, scrapes: Sequence[Scrape] = ()) -> Prometheus:
+    def __call__(
+        self, scrapes: Sequence[Scrape] = (), *, rules: Sequence[Path] | None = None, alertmanager: str | None = None
+    ) -> Prometheus:
+        """More targets can be given later, by scrape(). `rules` replaces the repository's rule files."""
+
+
+class MakeVictoriaMetrics(Protocol):
+    """Makes a VictoriaMetrics that has not started: `make_victoria_metrics([Scrape(…)]).start()`."""
+
+    def __call__(self, scrapes: Sequence[Scrape] = (), *, dashboards: Path | None = None) -> VictoriaMetrics:
         """More targets can be given later, by scrape()."""
+
+
+class MakeAlertmanager(Protocol):
+    """Makes an Alertmanager that has not started: `make_alertmanager(config=text).start()`."""
+
+    def __call__(self, config: str = NOBODY) -> Alertmanager:
+        """Without a configuration it notifies nobody."""
+
+
+class MakeVMAlert(Protocol):
+    """Makes a vmalert that has not started: `make_vmalert(store=url, rules=[path], notifier=url).start()`."""
+
+    def __call__(self, *, store: str, rules: Sequence[Path], notifier: str | None = None) -> VMAlert:
+        """Without a notifier, alerts go nowhere but into the store."""
+
+
+class MakeHashring(Protocol):
+    """Makes Thanos receivers that have not started; start all of them before any data is sent."""
+
+    def __call__(self, count: int = 3, replication: int = 3) -> list[Receive]:
+        """With replication 3, one of three may die and nothing is lost."""
+
+
+class MakeQuery(Protocol):
+    """Makes a Thanos querier that has not started: `make_query(receivers).start()`."""
+
+    def __call__(self, receivers: Sequence[Receive]) -> Query:
+        """The receivers may start later."""
 
 
 def needed(program: str) -> Path:
@@ -46,7 +86,7 @@ def needed(program: str) -> Path:
     found = find(program)
     if not isinstance(found, Missing):
         return found
-    if os.environ.get("CI", "").lower() == "true":
+    if in_ci():
         pytest.fail(found.reason, pytrace=False)
     pytest.skip(found.reason)
 
@@ -92,8 +132,11 @@ def make_prometheus(server_directory: NewDirectory, keep_server: Keep) -> MakePr
     """Prometheus 3 with the repository's prometheus.yml and the test's targets, not started."""
     program = needed("prometheus")
 
-    def make(scrapes: Sequence[Scrape] = ()) -> Prometheus:
-        prometheus = Prometheus(program, server_directory("prometheus"), scrapes=scrapes)
+    def make(
+        scrapes: Sequence[Scrape] = (), *, rules: Sequence[Path] | None = None, alertmanager: str | None = None
+    ) -> Prometheus:
+        directory = server_directory("prometheus")
+        prometheus = Prometheus(program, directory, scrapes=scrapes, rules=rules, alertmanager=alertmanager)
         keep_server(prometheus)
         return prometheus
 
@@ -125,9 +168,95 @@ def influxdb(server_directory: NewDirectory, keep_server: Keep) -> InfluxDB:
 
 
 @pytest.fixture
-def victoria_metrics(server_directory: NewDirectory, keep_server: Keep) -> VictoriaMetrics:
-    """A running VictoriaMetrics."""
-    return _started(VictoriaMetrics(needed("victoria-metrics"), server_directory("victoria-metrics")), keep_server)
+def make_victoria_metrics(server_directory: NewDirectory, keep_server: Keep) -> MakeVictoriaMetrics:
+    """VictoriaMetrics with the repository's settings for scrapes and OTLP, and the test's targets, not started."""
+    program = needed("victoria-metrics")
+
+    def make(scrapes: Sequence[Scrape] = (), *, dashboards: Path | None = None) -> VictoriaMetrics:
+        directory = server_directory("victoria-metrics")
+        store = VictoriaMetrics(program, directory, scrapes=scrapes, dashboards=dashboards)
+        keep_server(store)
+        return store
+
+    return make
+
+
+@pytest.fixture
+def victoria_metrics(make_victoria_metrics: MakeVictoriaMetrics) -> VictoriaMetrics:
+    """A running VictoriaMetrics with no targets yet."""
+    return make_victoria_metrics().start()
+
+
+@pytest.fixture
+def make_alertmanager(server_directory: NewDirectory, keep_server: Keep) -> MakeAlertmanager:
+    """Alertmanagers with the test's configuration, not started."""
+    program = needed("alertmanager")
+
+    def make(config: str = NOBODY) -> Alertmanager:
+        alertmanager = Alertmanager(program, server_directory("alertmanager"), config=config)
+        keep_server(alertmanager)
+        return alertmanager
+
+    return make
+
+
+@pytest.fixture
+def alertmanager(make_alertmanager: MakeAlertmanager) -> Alertmanager:
+    """A running Alertmanager that notifies nobody."""
+    return make_alertmanager().start()
+
+
+@pytest.fixture
+def amtool() -> Path:
+    """The amtool program."""
+    return needed("amtool")
+
+
+@pytest.fixture
+def make_vmalert(server_directory: NewDirectory, keep_server: Keep) -> MakeVMAlert:
+    """vmalerts with the test's rules, not started."""
+    program = needed("vmalert")
+
+    def make(*, store: str, rules: Sequence[Path], notifier: str | None = None) -> VMAlert:
+        vmalert = VMAlert(program, server_directory("vmalert"), store=store, rules=rules, notifier=notifier)
+        keep_server(vmalert)
+        return vmalert
+
+    return make
+
+
+@pytest.fixture
+def make_hashring(server_directory: NewDirectory, keep_server: Keep) -> MakeHashring:
+    """Thanos receivers that share data, not started."""
+    program = needed("thanos")
+
+    def make(count: int = 3, replication: int = 3) -> list[Receive]:
+        receivers = hashring(program, server_directory("thanos-receive"), count=count, replication=replication)
+        for receiver in receivers:
+            keep_server(receiver)
+        return receivers
+
+    return make
+
+
+@pytest.fixture
+def make_query(server_directory: NewDirectory, keep_server: Keep) -> MakeQuery:
+    """Thanos queriers of the test's receivers, not started."""
+    program = needed("thanos")
+
+    def make(receivers: Sequence[Receive]) -> Query:
+        endpoints = [receiver.grpc_address for receiver in receivers]
+        query = Query(program, server_directory("thanos-query"), endpoints=endpoints)
+        keep_server(query)
+        return query
+
+    return make
+
+
+@pytest.fixture
+def chromium(server_directory: NewDirectory, keep_server: Keep) -> Chromium:
+    """A running headless browser."""
+    return _started(Chromium(needed("chromium"), server_directory("chromium")), keep_server)
 
 
 def _started(server: AnyServer, keep_server: Keep) -> AnyServer:

@@ -1,11 +1,14 @@
 """Get the servers that the tests need, into a cache outside the tree.
 
-    python3 tests/servers/install.py [--list] [--strict] [NAME ...]
+    python3 tests/servers/install.py [--all] [--list] [--strict] [NAME ...]
 
-The Collector, Prometheus 3 and VictoriaMetrics are built with Go from pinned modules; mosquitto and influxdb come from
-Debian if this runs as root. A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL,
-VICTORIA_METRICS, MOSQUITTO, INFLUXD), is used instead. A server that is not available is reported in one line, and the
-others are still installed. Standard library only.
+The Collector, Prometheus 3, VictoriaMetrics with vmalert, Alertmanager and Thanos are built with Go from pinned
+modules; mosquitto, influxdb and chromium come from Debian if this runs as root. Alertmanager, Thanos and chromium are
+installed only with --all, with CI=true, or by name.
+
+A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL, VICTORIA_METRICS, VMALERT, MOSQUITTO,
+INFLUXD, ALERTMANAGER, AMTOOL, THANOS, CHROMIUM), is used instead. A server that is not available is reported in one
+line, and the others are still installed. Standard library only.
 """
 
 from __future__ import annotations
@@ -26,13 +29,13 @@ if __name__ == "__main__":  # run as a script, the import path starts here, not 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.servers.build import build, sweep
-from tests.servers.locate import PROGRAMS, SERVERS, DebianPackage, Missing, cache, find
+from tests.servers.locate import PROGRAMS, SERVERS, USUAL, DebianPackage, Missing, cache, find, in_ci
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 also when something is missing (its tests are skipped), unless --strict."""
     options = _parser().parse_args(arguments)
-    names = options.names or list(SERVERS)
+    names = options.names or list(SERVERS if options.all or options.list or in_ci() else USUAL)
     if options.list:
         _list(names)
         return 0
@@ -46,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Get the servers that the tests need, into a cache outside the tree.")
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *SERVERS], help=", ".join(SERVERS))
+    parser.add_argument(
+        "--all", action="store_true", help=f"also {', '.join(name for name in SERVERS if name not in USUAL)}"
+    )
     parser.add_argument("--list", action="store_true", help="list the programs and their paths; install nothing")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything is not available")
     return parser

@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,7 @@ class GoBuild:
     minutes: str  # from nothing, on two cores; shown while the user waits
     tags: str = ""
     ldflags: str = "-s -w"
+    adds: Mapping[str, str] = field(default_factory=dict)  # files that the published module lacks, by their path
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ SERVERS: dict[str, GoBuild | DebianPackage] = {
         "github.com/prometheus/prometheus",
         "v0.316.0",
         packages=("cmd/prometheus", "cmd/promtool"),
-        go=(1, 25),
+        go=(1, 26),
         minutes="about 3 minutes",
         tags="netgo,remove_all_sd",  # no cloud SDKs: the tests list their targets
         ldflags="-s -w -X github.com/prometheus/common/version.Version=3.16.0",
@@ -108,19 +110,42 @@ SERVERS: dict[str, GoBuild | DebianPackage] = {
     "victoria-metrics": GoBuild(
         "github.com/VictoriaMetrics/VictoriaMetrics",
         "v1.150.0",
-        packages=("app/victoria-metrics",),
+        packages=("app/victoria-metrics", "app/vmalert"),
         go=(1, 26),
-        minutes="under a minute",
+        minutes="about a minute",
         tags="netgo",
         ldflags="-s -w -X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=victoria-metrics-v1.150.0",
     ),
     "mosquitto": DebianPackage("mosquitto"),
     "influxdb": DebianPackage("influxdb"),
+    "alertmanager": GoBuild(
+        "github.com/prometheus/alertmanager",
+        "v0.34.2",
+        packages=("cmd/alertmanager", "cmd/amtool"),
+        go=(1, 26),
+        minutes="about 3 minutes",
+        tags="netgo",
+        ldflags="-s -w -X github.com/prometheus/common/version.Version=0.34.2",
+        adds={"ui/app/dist/index.html": "<p>This build of Alertmanager has no pages, only its API.</p>\n"},
+    ),
+    "thanos": GoBuild(
+        "github.com/thanos-io/thanos",
+        "v0.42.0",
+        packages=("cmd/thanos",),
+        go=(1, 26),
+        minutes="about 3 minutes",
+        tags="netgo,slicelabels",  # without slicelabels, a receiver panics when a querier asks it
+        ldflags="-s -w -X github.com/prometheus/common/version.Version=0.42.0",
+    ),
+    "chromium": DebianPackage("chromium"),
 }
+# The servers that everyone's `make test` gets. The others take longer, and CI gets them.
+USUAL = ("otelcol", "prometheus", "victoria-metrics", "mosquitto", "influxdb")
 
 # The oldest versions that the tests pass with. Prometheus: promtool knows fuzzy_compare since 3.5, and prometheus.yml
-# needs 3.1. VictoriaMetrics: it refuses a whole request for one bad line since 1.105. InfluxDB and Mosquitto: as
-# Debian 12 has them. The Collector: otlp_http has this name since 0.144.
+# needs 3.1. VictoriaMetrics: -opentelemetry.promoteScopeMetadata came with 1.145. InfluxDB and Mosquitto: as Debian 12
+# has them. The Collector: otlp_http has this name since 0.144. Nothing older was tried of Alertmanager, Thanos and
+# Chromium.
 PROGRAMS = {
     program.name: program
     for program in (
@@ -133,15 +158,27 @@ PROGRAMS = {
             "victoria-metrics",
             ("--version",),
             # victoria-metrics-20261015-101010-tags-v1.150.0-0-g0123456789; Debian's states none.
-            Version((1, 105), r"\bv(\d+)\.(\d+)"),
+            Version((1, 145), r"\bv(\d+)\.(\d+)"),
         ),
+        Program("vmalert", "VMALERT", "victoria-metrics", ("--version",), Version((1, 145), r"\bv(\d+)\.(\d+)")),
         # It has no --version; -h says it, before the usage.
         Program("mosquitto", "MOSQUITTO", "mosquitto", ("-h",), Version((2, 0), r"mosquitto version (\d+)\.(\d+)")),
         Program(
             "influxd", "INFLUXD", "influxdb", ("version",), Version((1, 6), r"InfluxDB v(\d+)\.(\d+)", below=(2, 0))
         ),
+        Program(
+            "alertmanager", "ALERTMANAGER", "alertmanager", ("--version",), Version((0, 34), r"version (\d+)\.(\d+)")
+        ),
+        Program("amtool", "AMTOOL", "alertmanager", ("--version",), Version((0, 34), r"version (\d+)\.(\d+)")),
+        Program("thanos", "THANOS", "thanos", ("--version",), Version((0, 42), r"version (\d+)\.(\d+)")),
+        Program("chromium", "CHROMIUM", "chromium", ("--version",), Version((120, 0), r"Chromium (\d+)\.(\d+)")),
     )
 }
+
+
+def in_ci() -> bool:
+    """Whether every server is needed: a missing one then fails its tests instead of skipping them."""
+    return os.environ.get("CI", "").lower() == "true"
 
 
 def cache() -> Path:
@@ -181,7 +218,8 @@ def find(name: str) -> Path | Missing:
         if objection is None:
             return Path(on_path)
         reason = f"{on_path} {objection}"
-    return _built(program) or Missing(f"{name}: {reason}, {program.variable} is not set; `make servers` gets it")
+    getting = "make servers" if program.server in USUAL else "make servers ALL=1"
+    return _built(program) or Missing(f"{name}: {reason}, {program.variable} is not set; `{getting}` gets it")
 
 
 def _objection(program: Program, path: Path) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tests.servers.locate import ROOT
-from tests.servers.running import HOST, Server, free_ports, get, instant_query, post
+from tests.servers.running import HOST, Server, free_ports, get, get_json, instant_query, post
 
 CONFIG = ROOT / "collector-config" / "prometheus" / "prometheus.yml"
 # The flags that prometheus.yml asks for; a test keeps them, compose.yaml and the README in step.
@@ -29,16 +29,29 @@ class Scrape:
 
 
 class Prometheus(Server):
-    """Scrapes its targets once a second, and receives OTLP."""
+    """Scrapes its targets once a second, and receives OTLP.
+
+    `rules` replaces the rule files of prometheus.yml; `alertmanager` is the host:port that is sent alerts.
+    """
 
     name = "prometheus"
 
-    def __init__(self, program: Path, directory: Path, *, scrapes: Sequence[Scrape] = ()) -> None:
+    def __init__(
+        self,
+        program: Path,
+        directory: Path,
+        *,
+        scrapes: Sequence[Scrape] = (),
+        rules: Sequence[Path] | None = None,
+        alertmanager: str | None = None,
+    ) -> None:
         super().__init__(program, directory)
         [port] = free_ports(1)
         self.url = f"http://{HOST}:{port}"
         self.target = f"{HOST}:{port}"
         self.scrapes = list(scrapes)
+        self.rules = rules
+        self.alertmanager = alertmanager
         self.config = directory / "prometheus.yml"
 
     @property
@@ -62,6 +75,11 @@ class Prometheus(Server):
         """Every (labels, value) now. A series that stops is stale after a scrape: use last_over_time(x[5m])."""
         return instant_query(self.url, promql)
 
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alerts that are pending or fire now."""
+        found: list[dict[str, Any]] = get_json(f"{self.url}/api/v1/alerts")["data"]["alerts"]
+        return found
+
     def command(self) -> Sequence[str | Path]:
         """With the flags that prometheus.yml asks for."""
         self._write_config()
@@ -82,15 +100,19 @@ class Prometheus(Server):
         return bool(get(f"{self.url}/-/ready"))
 
     def _write_config(self) -> None:
-        self.config.write_text(yaml.safe_dump(for_test(self.scrapes)), encoding="utf-8")
+        config = for_test(self.scrapes)
+        if self.rules is not None:
+            config["rule_files"] = [str(path) for path in self.rules]
+        if self.alertmanager is not None:
+            config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [self.alertmanager]}]}]}
+        self.config.write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
-def for_test(scrapes: Sequence[Scrape]) -> dict[str, Any]:
+def for_test(scrapes: Sequence[Scrape], path: Path = CONFIG) -> dict[str, Any]:
     """The repository's file with only these targets; scrapes and rules run every second."""
-    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     known = {job["job_name"]: job for job in config["scrape_configs"]}
-    often = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), "1s")
-    config["global"] = {**config["global"], **often}
+    config["global"] = dict.fromkeys({*config["global"], "scrape_timeout"}, "1s")
     jobs: dict[str, dict[str, Any]] = {}
     for scrape in scrapes:
         job = jobs.setdefault(scrape.job, _job(known, scrape))
@@ -98,7 +120,7 @@ def for_test(scrapes: Sequence[Scrape]) -> dict[str, Any]:
     config["scrape_configs"] = list(jobs.values())
     # The written file lies elsewhere, so that relative paths must become absolute.
     if "rule_files" in config:
-        config["rule_files"] = [str((CONFIG.parent / path).resolve()) for path in config["rule_files"]]
+        config["rule_files"] = [str((path.parent / each).resolve()) for each in config["rule_files"]]
     config.pop("alerting", None)
     return config
 

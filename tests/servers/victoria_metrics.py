@@ -7,7 +7,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.servers.running import HOST, Server, free_ports, get, instant_query
+import yaml
+
+from tests.servers.locate import ROOT
+from tests.servers.prometheus import Scrape, for_test
+from tests.servers.running import HOST, Server, free_ports, get, instant_query, post
+
+CONFIG = ROOT / "collector-config" / "victoriametrics" / "scrape.yml"
+RELABEL = CONFIG.with_name("relabel.yml")
+# With these and relabel.yml, metrics have the same names and labels by OTLP as by a scrape.
+OTLP_FLAGS = (
+    "-opentelemetry.usePrometheusNaming",
+    "-opentelemetry.promoteAllResourceAttributes=false",
+    "-opentelemetry.promoteResourceAttributes=service.namespace,service.name,service.instance.id",
+    "-opentelemetry.promoteScopeMetadata=false",
+)
 
 
 class VictoriaMetrics(Server):
@@ -15,15 +29,34 @@ class VictoriaMetrics(Server):
 
     One bad line refuses the whole request with 400 and stores none of it. With the header Stream-Mode: 1 it stores the
     good lines, counts the bad one in vm_rows_invalid_total and answers 204. A field that is text is stored as 0.
+
+    It scrapes its targets once a second, and draws the dashboards (JSON files) of a directory in its page.
     """
 
     name = "victoria-metrics"
 
-    def __init__(self, program: Path, directory: Path) -> None:
+    def __init__(
+        self, program: Path, directory: Path, *, scrapes: Sequence[Scrape] = (), dashboards: Path | None = None
+    ) -> None:
         super().__init__(program, directory)
         [port] = free_ports(1)
         self.address = f"{HOST}:{port}"
         self.url = f"http://{self.address}"
+        self.scrapes = list(scrapes)
+        self.dashboards = dashboards
+        self.config = directory / "scrape.yml"
+
+    @property
+    def otlp_metrics_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, which is used as given."""
+        return f"{self.url}/opentelemetry/v1/metrics"
+
+    def scrape(self, job: str, target: str) -> None:
+        """Scrape one more target from now on (or from the start, if it has not started yet)."""
+        self.scrapes.append(Scrape(job, target))
+        if self.running:
+            self._write_config()
+            post(f"{self.url}/-/reload")
 
     @property
     def write_url(self) -> str:
@@ -48,6 +81,7 @@ class VictoriaMetrics(Server):
 
     def command(self) -> Sequence[str | Path]:
         """Keeps everything, and shows writes at once (by default it holds them back for 30 s)."""
+        self._write_config()
         return [
             self.program,
             f"-httpListenAddr={self.address}",
@@ -56,11 +90,18 @@ class VictoriaMetrics(Server):
             "-search.latencyOffset=0s",
             # By default it caches a share of the machine's memory, which other tests need as well.
             "-memory.allowedBytes=256MB",
+            f"-promscrape.config={self.config}",
+            f"-relabelConfig={RELABEL}",
+            *OTLP_FLAGS,
+            *([f"-vmui.customDashboardsPath={self.dashboards}"] if self.dashboards else []),
         ]
 
     def ready(self) -> bool:
         """/health says OK once the storage is open."""
         return get(f"{self.url}/health") == "OK"
+
+    def _write_config(self) -> None:
+        self.config.write_text(yaml.safe_dump(for_test(self.scrapes, CONFIG)), encoding="utf-8")
 
     def _flush(self) -> None:
         # Without it a query misses the last second of writes.
