@@ -24,7 +24,7 @@ class Receive(Server):
         self, program: Path, directory: Path, *, replica: str = "0", replication: int = 1, flags: Sequence[str] = ()
     ) -> None:
         super().__init__(program, directory)
-        grpc, http, remote_write = free_ports(3)
+        grpc, http, remote_write, self._capnproto_port = free_ports(4)
         self.grpc_address = f"{HOST}:{grpc}"
         self.target = f"{HOST}:{http}"
         self.remote_write_address = f"{HOST}:{remote_write}"
@@ -53,6 +53,7 @@ class Receive(Server):
             f"--grpc-address={self.grpc_address}",
             f"--http-address={self.target}",
             f"--remote-write.address={self.remote_write_address}",
+            f"--receive.capnproto-address={HOST}:{self._capnproto_port}",
             f"--tsdb.path={self.directory / 'data'}",
             f'--label={REPLICA}="{self.replica}"',
             f"--receive.hashrings-file={hashring}",
