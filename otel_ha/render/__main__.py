@@ -19,6 +19,7 @@ from otel_ha.render.alerts.kind import alert_options, alerts_files
 from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
 from otel_ha.render.reference import render_reference
+from otel_ha.render.rules import render_rules
 
 __all__ = ["KINDS", "Files", "FromCatalogs", "FromPage", "Kind", "load", "main"]
 
@@ -88,6 +89,11 @@ class FromPage:
 KINDS: Mapping[str, Kind] = {
     "reference": FromCatalogs(
         "the reference of all metrics, as Markdown", lambda catalogs, _: {"metrics.md": render_reference(catalogs)}
+    ),
+    "rules": FromCatalogs(
+        "recording rules for Prometheus or vmalert",
+        lambda catalogs, _: {"otel_ha.rules.yml": render_rules(catalogs)},
+        own=service_catalogs,
     ),
     "alerts": FromCatalogs(
         "alerts, as a Prometheus rules file", alerts_files, own=service_catalogs, options=alert_options

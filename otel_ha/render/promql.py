@@ -13,7 +13,18 @@ from typing import Final
 
 from otel_ha.declare.instruments import Attribute, Instrument
 
-__all__ = ["EVERYTHING", "Selection", "once", "once_per_instance", "quantile", "ratio", "total", "total_per_instance"]
+__all__ = [
+    "EVERYTHING",
+    "Selection",
+    "average",
+    "base_name",
+    "once",
+    "once_per_instance",
+    "quantile",
+    "ratio",
+    "total",
+    "total_per_instance",
+]
 
 _WAY: Final = ("job", "via")
 _INSTANCE: Final = ("job", "instance", "via")
@@ -52,6 +63,11 @@ def total(expression: str, *attributes: Attribute) -> str:
     return f"sum by ({_labels(_WAY, attributes)}) ({expression})"
 
 
+def average(expression: str, *attributes: Attribute) -> str:
+    """Return the average over the instances of each job, on each way in, by these attributes."""
+    return f"avg by ({_labels(_WAY, attributes)}) ({expression})"
+
+
 def total_per_instance(expression: str, *attributes: Attribute) -> str:
     """Return the sum for each instance, on each way in, by these attributes."""
     return f"sum by ({_labels(_INSTANCE, attributes)}) ({expression})"
@@ -75,6 +91,11 @@ def ratio(part: str, whole: str) -> str:
 def quantile(share: float, buckets: str, *attributes: Attribute) -> str:
     """Return a quantile, within each way in, of the rates of a histogram's buckets."""
     return f"histogram_quantile({share:g}, sum by ({_labels((*_WAY, 'le'), attributes)}) ({buckets}))"
+
+
+def base_name(instrument: Instrument) -> str:
+    """Return the name that recording rules give to an instrument: its Prometheus name without _total."""
+    return instrument.prometheus_name.removesuffix("_total")
 
 
 def _labels(first: tuple[str, ...], attributes: tuple[Attribute, ...]) -> str:
