@@ -9,13 +9,17 @@ may add labels that a scrape lacks, such as host_name.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
+
+from prometheus_client.utils import floatToGoString
 
 from otel_ha.declare.instruments import Attribute, Instrument
 
 __all__ = [
     "EVERYTHING",
     "Selection",
+    "at_most",
     "average",
     "base_name",
     "once",
@@ -91,6 +95,14 @@ def ratio(part: str, whole: str) -> str:
 def quantile(share: float, buckets: str, *attributes: Attribute) -> str:
     """Return a quantile, within each way in, of the rates of a histogram's buckets."""
     return f"histogram_quantile({share:g}, sum by ({_labels((*_WAY, 'le'), attributes)}) ({buckets}))"
+
+
+def at_most(bound: float) -> str:
+    """Return the matcher of the bucket with this bound. A scrape spells 0.00005 as 5e-05, a push as it is written."""
+    spellings = dict.fromkeys((floatToGoString(bound), f"{Decimal(repr(bound)):f}"))
+    if len(spellings) == 1:
+        return f'le="{spellings.popitem()[0]}"'
+    return 'le=~"{}"'.format("|".join(spellings).replace("+", "[+]"))
 
 
 def base_name(instrument: Instrument) -> str:
