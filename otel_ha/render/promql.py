@@ -99,7 +99,8 @@ def quantile(share: float, buckets: str, *attributes: Attribute) -> str:
 
 def at_most(bound: float) -> str:
     """Return the matcher of the bucket with this bound. A scrape spells 0.00005 as 5e-05, a push as it is written."""
-    spellings = dict.fromkeys((floatToGoString(bound), f"{Decimal(repr(bound)):f}"))
+    scraped = str(floatToGoString(bound))  # type: ignore[no-untyped-call]
+    spellings = dict.fromkeys((scraped, f"{Decimal(repr(bound)):f}"))
     if len(spellings) == 1:
         return f'le="{spellings.popitem()[0]}"'
     return 'le=~"{}"'.format("|".join(spellings).replace("+", "[+]"))
