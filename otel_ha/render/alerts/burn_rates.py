@@ -76,7 +76,7 @@ def left_out(objectives: Iterable[Objective]) -> list[str]:
 def _alert(alarm: Alarm, burns: Sequence[Burn], objective: Objective) -> Alert:
     name, histogram = slug(objective), objective.histogram
     unit = "" if histogram.unit.startswith(("{", "1")) else f" {histogram.unit}"
-    limits = " or ".join(f"{burn.factor:g} times that over {burn.short} and {burn.long}" for burn in burns)
+    limits = ", or ".join(f"{burn.factor:g} times that share over {burn.short} and {burn.long}" for burn in burns)
     return Alert(
         name=alarm.alert,
         severity=alarm.severity,
@@ -86,7 +86,7 @@ def _alert(alarm: Alarm, burns: Sequence[Burn], objective: Objective) -> Alert:
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the measurements of {histogram.name} are above "
             f"{objective.bound:g}{unit}. The objective allows {100 * (1 - objective.target):.3g} %; "
-            f"this alert fires at {limits}."
+            f"this alert fires above {limits}."
         ),
         hold=alarm.hold,
         needs=(histogram,),
