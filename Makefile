@@ -9,6 +9,12 @@ API := docs/reference/api.md
 MOVE := docs/how-to/move-from-ha-ingestor.md
 PYTEST := -m pytest -n auto --maxprocesses 4
 
+# The files that are rendered from our catalogs, each kind into its folder below the one given.
+define render
+$(BIN)/python -m otel_ha.render reference --out $(1)docs/reference
+$(BIN)/python -m otel_ha.render rules --out $(1)collector-config/prometheus
+endef
+
 .PHONY: help demo test floor newest pythons package check bench docs servers clean
 .DEFAULT_GOAL := help
 
@@ -79,7 +85,10 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m otel_ha.render reference | diff - docs/reference/metrics.md
+	@rm -rf $(VENV)/rendered
+	$(call render,$(VENV)/rendered/)
+	@cd $(VENV)/rendered && find . -type f | sort | while read -r file; do \
+	  diff -u "$(CURDIR)/$$file" "$$file" || { echo "$$file is out of date: make docs"; exit 1; }; done
 	$(BIN)/python -m otel_ha.render api < $(API) | diff - $(API)
 	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names | diff - $(RULES)
@@ -88,7 +97,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
 
 docs: $(VENV)/dev.stamp
-	$(BIN)/python -m otel_ha.render reference > docs/reference/metrics.md
+	$(call render,)
 	@$(BIN)/python -m otel_ha.render api < $(API) > $(API).new && mv $(API).new $(API)
 	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names > $(RULES)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -115,17 +117,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         files = KINDS[given.kind].files(given)
-        if given.out is None:
-            sys.stdout.writelines(files.values())
-        else:
-            _write(files, given.out)
+        return _print("".join(files.values()) if given.out is None else _written(files, given.out))
     except TelemetryError as error:
         parser.error(str(error))
+
+
+def _print(text: str) -> int:
+    """Print text as UTF-8, whatever the terminal's encoding; returns the exit status, 1 if nobody reads it."""
+    try:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.flush()
+    except OSError as error:
+        # Python flushes again at its end, and must not fail then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 1
+        raise TelemetryError(f"cannot print: {error.strerror}; --out DIR writes files instead") from error
     return 0
 
 
-def _write(files: Files, folder: Path) -> None:
-    """Write the files that have changed, and print the path of each."""
+def _written(files: Files, folder: Path) -> str:
+    """Write the files that have changed, and return the paths of all, each on a line."""
     for name, text in files.items():
         path = folder / name
         try:
@@ -134,16 +146,22 @@ def _write(files: Files, folder: Path) -> None:
                 path.write_bytes(text.encode())
         except OSError as error:
             raise TelemetryError(f"cannot write {path}: {error.strerror}; --out names a folder to write to") from error
-        sys.stdout.write(f"{path}\n")
+    return "".join(f"{folder / name}\n" for name in files)
 
 
 def load(spec: str) -> NamedCatalog:
     """Return the catalog of "MODULE:NAME"; NAME is CATALOG if left out. Raises TelemetryError."""
     path, _, name = spec.partition(":")
     try:
-        module = importlib.import_module(path)
-    except Exception as error:  # the user's module runs here, and may raise anything
-        raise TelemetryError(f"cannot import {path!r}: {type(error).__name__}: {error}") from error
+        # The user's module runs here: it may print, which is no part of the files, and raise anything.
+        with redirect_stdout(sys.stderr):
+            module = importlib.import_module(path)
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TelemetryError(
+            f"cannot import {path!r}: {reason}; --catalog names a module that Python can import from here, "
+            "such as acme.metrics:CATALOG"
+        ) from error
     return NamedCatalog.of(module, name or "CATALOG")
 
 

@@ -64,8 +64,13 @@ def service_catalogs() -> list[NamedCatalog]:
 
 
 def united(catalogs: Iterable[NamedCatalog]) -> Catalog:
-    """Return one catalog with the instruments and objectives of all."""
-    return reduce(or_, (named.catalog for named in catalogs), Catalog())
+    """Return one catalog with the instruments and objectives of all. Raises CatalogError if two of them clash."""
+    sources = list(catalogs)
+    try:
+        return reduce(or_, (named.catalog for named in sources), Catalog())
+    except CatalogError as error:
+        modules = " and ".join(f"{named.module}:{named.name}" for named in sources)
+        raise CatalogError(f"cannot unite {modules}: {error}") from error
 
 
 def _first_paragraph(text: str | None) -> str:

@@ -1,0 +1,129 @@
+"""The render command: what it prints and writes, and what it says about wrong arguments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otel_ha.render.__main__ import KINDS, FromCatalogs, main
+
+ROOT = Path(__file__).parents[2]
+OURS = "otel_ha.vocabulary.ingest"
+RENDERED_FROM_CATALOGS = [name for name, kind in KINDS.items() if isinstance(kind, FromCatalogs)]
+
+
+def render(*arguments: str, path: Path = ROOT, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(path))), "PYTHONWARNINGS": "error"}
+    environment |= options.pop("environment", {})
+    command = [sys.executable, "-m", "otel_ha.render", *arguments]
+    defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    return subprocess.run(command, env=environment, check=False, timeout=60, **(defaults | options))
+
+
+def a_module(folder: Path, name: str, code: str) -> str:
+    (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    return name
+
+
+@pytest.mark.parametrize("kind", RENDERED_FROM_CATALOGS)
+def test_the_same_catalog_gives_the_same_bytes_in_every_process(kind):
+    one, other = (render(kind, environment={"PYTHONHASHSEED": seed}) for seed in ("1", "2"))
+    assert one.returncode == other.returncode == 0, one.stderr
+    assert one.stdout == other.stdout != ""
+
+
+@pytest.mark.parametrize("kind", RENDERED_FROM_CATALOGS)
+def test_the_files_are_those_that_are_printed(kind, tmp_path):
+    done = render(kind, "--out", str(tmp_path / "new" / "folder"))
+    paths = [Path(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "".join(path.read_text(encoding="utf-8") for path in paths) == render(kind).stdout
+
+
+def test_a_file_that_has_not_changed_is_not_written_again(tmp_path):
+    (file,) = main_writes(tmp_path)
+    os.utime(file, (1, 1))
+    assert main_writes(tmp_path) == [file]
+    assert file.stat().st_mtime == 1
+
+
+def main_writes(folder: Path) -> list[Path]:
+    assert main(["rules", "--out", str(folder)]) == 0
+    return list(folder.iterdir())
+
+
+def test_several_catalogs_are_rendered_together():
+    both = render("rules", "--catalog", OURS, "--catalog", "otel_ha.vocabulary.runtime").stdout
+    assert both == render("rules").stdout
+    alone = render("rules", "--catalog", OURS).stdout
+    assert "job:process_threads" in both
+    assert "job:process_threads" not in alone
+
+
+def test_the_text_is_utf_8_whatever_the_terminal_speaks():
+    assert render("reference", environment={"PYTHONIOENCODING": "ascii"}).stdout == render("reference").stdout
+
+
+CLASH = """
+from otel_ha import Catalog, Counter
+CATALOG = Catalog(Counter("homeassistant.event.received", unit="{event}", description="Mine."))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise RuntimeError('one\\ntwo')", "cannot import 'mine': RuntimeError: one two; --catalog names a module"),
+        ("import sys; sys.exit('bye')", "cannot import 'mine': SystemExit: bye; --catalog names"),
+        ("CATALOG = 3", "mine:CATALOG is not a Catalog but 3; write MODULE:NAME of a Catalog"),
+        (CLASH, f"cannot unite {OURS}:CATALOG and mine:CATALOG: two instruments are named 'homeassistant.event.rec"),
+    ],
+    ids=["raises", "leaves", "no catalog", "clashes"],
+)
+def test_a_catalog_that_cannot_be_rendered_is_one_line_and_no_traceback(tmp_path, code, said):
+    done = render("rules", "--catalog", OURS, "--catalog", a_module(tmp_path, "mine", code), path=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    usage, error = done.stderr.splitlines()
+    assert usage.startswith("usage:")
+    assert said in error
+
+
+def test_what_a_users_module_prints_is_no_part_of_the_file(tmp_path):
+    mine = a_module(tmp_path, "mine", f"from {OURS} import CATALOG\nprint('hello')\n")
+    done = render("rules", "--catalog", mine, path=tmp_path)
+    assert done.returncode == 0
+    assert "hello" not in done.stdout
+    assert "hello" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("rules",), ("rules", "--out", "folder")], ids=["text", "paths"])
+def test_a_reader_that_leaves_early_is_no_error_message(tmp_path, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = render(*arguments, stdout=writer, cwd=tmp_path)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_line_and_no_traceback():
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = render("rules", stdout=full)
+    assert done.returncode == 2
+    assert "cannot print: No space left on device; --out DIR writes files instead" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_no_traceback(tmp_path):
+    (tmp_path / "file").touch()
+    done = render("rules", "--out", str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert "file/otel_ha.rules.yml: " in done.stderr
+    assert "; --out names a folder to write to" in done.stderr
+    assert "Traceback" not in done.stderr
