@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from otel_ha import Objective
-from otel_ha.render.alerts.burn_rates import burn_rate_alerts, left_out
+from otel_ha import Catalog, Objective
+from otel_ha.render.alerts.groups import render_alerts
 from otel_ha.render.objectives import missed_groups, slug
-from otel_ha.render.rule import RuleGroup, rules_file
+from otel_ha.render.rule import rules_file
 from otel_ha.vocabulary import ingest
 from tests.promtool import Case, Phase, counter, rules_give, spelt
 
@@ -25,16 +25,9 @@ EVENTS = 100
 SCRAPED = {"job": JOB, "instance": "one", "via": "scrape"}
 
 
-def as_written(name: str) -> str:
-    return name
-
-
 def rendered(objective: Objective = QUICK) -> list[str]:
-    alerts = [alert.rule(as_written, as_written, {"runbook": alert.runbook}) for alert in burn_rate_alerts([objective])]
-    return [
-        rules_file("", missed_groups([objective])),
-        rules_file("\n".join(left_out([objective])), [RuleGroup("otel_ha_objectives", alerts)]),
-    ]
+    catalog = Catalog(objective.histogram, objectives=[objective])
+    return [rules_file("", missed_groups(catalog.objectives)), render_alerts(catalog)]
 
 
 def events(*missed: Phase, each: int = EVENTS, le: str = "0.25", **labels: str) -> dict[str, str]:
@@ -182,7 +175,6 @@ def test_a_small_bound_is_found_in_either_spelling(promtool, tmp_path, le):
 
 def test_the_notification_says_how_much_is_too_slow_and_what_is_allowed(promtool, tmp_path):
     odd = replace(QUICK, description="Fast {{ enough }} for <everybody>.")
-    (page, _) = burn_rate_alerts([odd])
     alert = {
         "alertname": "ObjectiveBurnsFast",
         "eval_time": "15m",
@@ -190,7 +182,7 @@ def test_the_notification_says_how_much_is_too_slow_and_what_is_allowed(promtool
             {
                 "exp_labels": {
                     "severity": "page",
-                    "cause": page.cause,
+                    "cause": f"objective_{slug(odd)}",
                     "job": JOB,
                     "objective": slug(odd),
                     "target": "0.99",

@@ -2,8 +2,9 @@
 
 An objective with target 0.99 has a budget: 1 % of the measurements may miss its bound. A burn rate of 1 uses the budget
 up exactly; at 14.4, one hour takes 2 % of the budget of 30 days. Factors and windows are those of the Site Reliability
-Workbook, chapter 5: the long window shows that it matters, the short one that it still goes on. At least LEAST_MISSED
-measurements must have missed the bound in the long window, so one slow event in a quiet night fires nothing.
+Workbook, chapter 5: the long window shows that it matters, the short one that it still goes on. A number of
+measurements, the threshold objective_missed, must have missed the bound in the long window: one slow event in a quiet
+night fires nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from otel_ha.declare.catalog import Objective
 from otel_ha.render.alerts.alert import Alert, Severity
 from otel_ha.render.objectives import error_ratio, missed, slug
 
-__all__ = ["ALARMS", "LEAST_MISSED", "burn_rate_alerts", "left_out"]
-
-LEAST_MISSED: Final = 5
+__all__ = ["ALARMS", "burn_rate_alerts", "left_out"]
 
 
 class Burn(NamedTuple):
@@ -105,5 +104,5 @@ def _burning(burn: Burn, objective: Objective) -> str:
     return (
         f"(\n  {error_ratio(objective, burn.long)} > {threshold}\n"
         f"  and on (job) {error_ratio(objective, burn.short)} > {threshold}\n"
-        f"  and on (job) {missed(objective, burn.long)} >= {LEAST_MISSED}\n)"
+        f"  and on (job) {missed(objective, burn.long)} >= <objective_missed>\n)"
     )

@@ -9,6 +9,7 @@ from typing import Final
 from otel_ha.declare.catalog import Catalog
 from otel_ha.errors import TelemetryError
 from otel_ha.render.alerts.alert import Alert
+from otel_ha.render.alerts.burn_rates import burn_rate_alerts, left_out
 from otel_ha.render.alerts.events import EVENTS
 from otel_ha.render.alerts.presence import SERVERS, SERVICES
 from otel_ha.render.alerts.recording import RECORDING, folded
@@ -30,6 +31,7 @@ def alerts_by_group(catalog: Catalog) -> dict[str, list[Alert]]:
     """Return the alerts whose instruments the catalog contains, by the name of their rule group."""
     groups: dict[str, Sequence[Alert]] = {
         "otel_ha_service": (*SERVICES, *SOURCES, *EVENTS, *SINKS, *RECORDING, *folded(catalog)),
+        "otel_ha_objectives": tuple(burn_rate_alerts(catalog.objectives)),
         "otel_ha_resources": RESOURCES,
         "otel_ha_servers": (*SERVERS, *COLLECTOR, *STORES, *WATCHDOG),
     }
@@ -79,7 +81,7 @@ def render_alerts(catalog: Catalog, changes: Sequence[str] = (), runbooks: str =
     groups = alerts_by_group(catalog)
     settings = Settings(changes, [alert for alerts in groups.values() for alert in alerts])
     return rules_file(
-        _OPENING,
+        "\n".join([_OPENING, *left_out(catalog.objectives)]),
         [
             RuleGroup(
                 name,

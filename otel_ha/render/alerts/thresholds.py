@@ -77,6 +77,7 @@ THRESHOLDS: Final[Sequence[Threshold]] = (
     Threshold("error_share_ticket", "0.02", "share", "Share of processed events that failed: ticket."),
     Threshold("error_share_page", "0.05", "share", "Share of processed events that failed: page."),
     Threshold("lag", "10s", "duration", "Time until an event is stored, for 95 % of events."),
+    Threshold("objective_missed", "5", "number", "Measurements that miss an objective below which nothing burns."),
     Threshold("queue_share", "0.8", "share", "Used share of a queue."),
     Threshold("overflow", "0", "number", "Events lost to a full queue within `window`."),
     Threshold("invalid_share", "0.05", "share", "Share of received events that are invalid."),
