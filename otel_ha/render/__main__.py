@@ -21,6 +21,7 @@ from otel_ha.render.alerts.kind import alert_options, alerts_files
 from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
 from otel_ha.render.reference import render_reference
+from otel_ha.render.registry import registry_options, render_registry
 from otel_ha.render.rules import render_rules
 
 __all__ = ["KINDS", "Files", "FromCatalogs", "FromPage", "Kind", "load", "main"]
@@ -99,6 +100,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     "alerts": FromCatalogs(
         "alerts, as a Prometheus rules file", alerts_files, own=service_catalogs, options=alert_options
+    ),
+    "registry": FromCatalogs(
+        "a semantic-convention registry, as YAML for OpenTelemetry Weaver",
+        lambda catalogs, given: render_registry(catalogs, given.schema_url),
+        own=service_catalogs,
+        options=registry_options,
     ),
     "api": FromPage("the API page, read from standard input, with its blocks filled in", "api.md", render_api),
 }
