@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram, Objective, Up
 from otel_ha.render.catalogs import NamedCatalog, service_catalogs
 from otel_ha.render.rules import render_rules
 from otel_ha.vocabulary import ingest
+from tests.pages import ROOT, blocks
 from tests.promtool import Case, Phase, counter, rules_give, run, spelt
 from tests.servers.fixtures import needed
 
@@ -57,6 +61,22 @@ def test_promtool_finds_the_rules_valid(promtool, file):
 
 def test_vmalert_loads_the_same_file(file):
     run(needed("vmalert"), "-dryRun", f"-rule={file}")
+
+
+def test_a_users_metrics_of_the_how_to_page_render_to_files_that_promtool_and_vmalert_accept(promtool, tmp_path):
+    declared, gathered = blocks(ROOT / "docs" / "how-to" / "metrics-of-your-own.md")[:2]
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "metrics.py").write_text(declared + gathered, encoding="utf-8")
+    for kind in ("rules", "alerts"):
+        render = (sys.executable, "-m", "otel_ha.render", kind, "--catalog", "acme.metrics:ACME", "--out", "prometheus")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run(render, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
+        file = tmp_path / "prometheus" / f"otel_ha.{kind}.yml"
+        run(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(file))
+        run(needed("vmalert"), "-dryRun", f"-rule={file}")
+        text = file.read_text(encoding="utf-8")
+        assert "acme_heating_duration_900_5" in text
+        assert "homeassistant" not in text
 
 
 def growing(each: float) -> str:

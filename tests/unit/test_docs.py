@@ -28,7 +28,8 @@ LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)\s]+)\)")
 FROM_TOP = re.compile(r"(?<![\w/.-])((?:benchmarks|collector-config|docs|examples|otel_ha|tests)/[\w./-]*)")
 # A path in backticks: from the top, beside the document, or within the package.
 IN_BACKTICKS = re.compile(r"`(\w[\w.-]*(?:/[\w.-]+)*/(?:[\w-]+\.(?:py|md|ya?ml|json|toml))?)`")
-DOTTED = re.compile(r"(?<![\w.])(otel_ha(?:\.[A-Za-z]\w*)+)")
+# A file's name, such as that of rendered rules, looks like a module's.
+DOTTED = re.compile(r"(?<![\w.])(otel_ha(?!\.\w+\.yml\b)(?:\.[A-Za-z]\w*)+)")
 # In Python, a name in quotes may be anything: the key of a context, the name of a logger.
 IN_CODE = re.compile(rf"(?<![\"']){DOTTED.pattern}")
 RUN = re.compile(r"-m ((?:benchmarks|examples|otel_ha|tests)(?:\.\w+)*)")
