@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram
 from otel_ha.render.alerts.burn_rates import burn_rate_alerts, left_out
@@ -29,11 +28,6 @@ def records(catalog: Catalog, group: str) -> dict[str, str]:
 
 def test_the_file_on_disk_is_the_rendered_one():
     assert (FOLDER / "otel_ha.rules.yml").read_text(encoding="utf-8") == render_rules(service_catalogs()), "make docs"
-
-
-def test_prometheus_yml_loads_it():
-    loaded = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
-    assert "otel_ha.rules.yml" in loaded["rule_files"]
 
 
 @pytest.mark.parametrize("instrument", OURS, ids=lambda each: each.name)
