@@ -41,9 +41,9 @@ def values(of: Telemetry, instrument: Instrument) -> dict[frozenset[tuple[str, s
     """Return the samples of an instrument (the counts of a histogram) in a scrape, by their labels."""
     name = instrument.prometheus_name + ("_count" if instrument.kind == "histogram" else "")
     found = {}
-    for labels, value in re.findall(rf"^{name}{{(.*)}} (\S+)$", of.prometheus_text(), re.MULTILINE):
+    for labels, value in re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", of.prometheus_text(), re.MULTILINE):
         pairs = re.findall(r'(\w+)="([^"]*)"', labels)
-        found[frozenset((k, v) for k, v in pairs if v and not k.startswith("otel_scope"))] = float(value)
+        found[frozenset((k, v) for k, v in pairs if v)] = float(value)
     return found
 
 

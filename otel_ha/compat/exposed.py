@@ -26,9 +26,10 @@ from otel_ha.declare.ports import AttributeValue
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.record.resolver import OVERFLOW as OVERFLOW_ATTRIBUTES
 from otel_ha.telemetry import Telemetry, running_telemetry
+from otel_ha.version import DISTRO
 from otel_ha.vocabulary import ha_ingestor, runtime
 
-SCOPE: Final = "otel_ha.compat"
+SCOPE: Final = f"{DISTRO}.compat"
 MOST_NAMES: Final = 500
 
 Write = Callable[[float, dict[str, AttributeValue], Any], None]

@@ -27,8 +27,8 @@ Every metric of the catalogs below: its name in Prometheus and in OpenTelemetry,
   is recorded as `_OTHER`. A quarter more sets are reserved for these; everything else shares one series,
   `otel_metric_overflow="true"`.
 - **Histograms** have three names in Prometheus: `…_bucket`, `…_sum` and `…_count`.
-- **Further labels.** A scrape adds three labels that begin with `otel_scope_` to every series. The series `target_info`
-  describes the service, the process and the host.
+- **Further labels.** Prometheus adds `job` and `instance`. The series `target_info` describes the service, the process
+  and the host. [Stable names](stability.md) has the labels of each way to Prometheus, and what may change.
 """
 
 _GROUPS = """

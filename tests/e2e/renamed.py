@@ -126,8 +126,7 @@ def _scraped(url: str | None) -> dict[str, float]:
 
     with urlopen(url or "", timeout=10) as response:
         lines = response.read().decode().splitlines()
-    without_scope = (re.sub(r'otel_scope_\w+="[^"]*",?', "", line).replace(",}", "}") for line in lines)
-    samples = (line.rpartition(" ") for line in without_scope if line.startswith("homeassistant_"))
+    samples = (line.rpartition(" ") for line in lines if line.startswith("homeassistant_"))
     return {series: float(value) for series, _, value in samples if not _is_timed(series)}
 
 

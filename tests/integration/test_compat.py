@@ -27,8 +27,7 @@ from tests.servers.running import HOST, eventually, free_ports
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
-ADDED = {"__name__", "job", "instance", "via", "host_name", "otel_scope_name", "otel_scope_schema_url"}
-ADDED |= {"otel_scope_version"}
+ADDED = {"__name__", "job", "instance", "via", "host_name"}
 SERVER = {"hostname": "server-01"}
 MB = 1024 * 1024
 EVENT = {"source": "mqtt", "domain": "light"}

@@ -13,7 +13,6 @@ import yaml
 from tests.servers.locate import ROOT
 
 RULES = ROOT / "collector-config" / "prometheus" / "ha_ingestor.rules.yml"
-SCOPE = {"otel_scope_name": "otel-ha", "otel_scope_version": "", "otel_scope_schema_url": "https://example.org/1"}
 SERVICE = {"job": "ha-ingestor", "instance": "one"}
 AT = "10m"
 
@@ -22,7 +21,6 @@ class Way(NamedTuple):
     """The labels that a way to Prometheus adds to every series; a series' own labels take precedence."""
 
     name: str
-    scope: Mapping[str, str]
     added: Mapping[str, str]
     kept: Mapping[str, str]
     """The added labels that the earlier names have as well."""
@@ -31,9 +29,9 @@ class Way(NamedTuple):
 
 IDENTITY = {"telemetry_distro_name": "otel-ha", "host_name": "pi"}
 WAYS = [
-    Way("scrape", SCOPE, {"via": "scrape"}, {"via": "scrape"}, {**IDENTITY, "service_name": "ha-ingestor"}),
-    Way("collector", SCOPE, {"via": "collector"}, {"via": "collector"}, IDENTITY),
-    Way("otlp", {}, {"host_name": "pi"}, {"host_name": "pi"}, {**IDENTITY, "service_name": "ha-ingestor"}),
+    Way("scrape", {"via": "scrape"}, {"via": "scrape"}, {**IDENTITY, "service_name": "ha-ingestor"}),
+    Way("collector", {"via": "collector"}, {"via": "collector"}, IDENTITY),
+    Way("otlp", {"host_name": "pi"}, {"host_name": "pi"}, {**IDENTITY, "service_name": "ha-ingestor"}),
 ]
 
 EVENTS = "homeassistant_event_process_duration_seconds"
@@ -67,7 +65,7 @@ def rules_give(promtool: Path, tmp_path: Path, way: Way, series: Series, expecte
             {
                 "interval": "15s",
                 "input_series": [
-                    {"series": spelt(name, {**SERVICE, **way.scope, **way.added, **labels}), "values": values}
+                    {"series": spelt(name, {**SERVICE, **way.added, **labels}), "values": values}
                     for name, labels, values in [info, *series]
                 ],
                 "promql_expr_test": [
@@ -285,7 +283,7 @@ def test_machine_metrics_that_are_not_pushed_are_measured(promtool, tmp_path, wa
 
 
 def test_another_services_machine_is_not_ours(promtool, tmp_path):
-    other = Way("scrape", SCOPE, {"via": "scrape"}, {}, {"telemetry_distro_name": "another"})
+    other = Way("scrape", {"via": "scrape"}, {}, {"telemetry_distro_name": "another"})
     series = [("system_memory_utilization_ratio", {"system_memory_state": "used"}, constant(0.6))]
     rules_give(promtool, tmp_path, other, series, {"ha_ingestor_system_memory_percent": [], "ha_ingestor_info": []})
 

@@ -57,7 +57,7 @@ def exposed(text: str) -> tuple[float | None, ...]:
     found: list[float | None] = []
     for instrument in INSTRUMENTS:
         name = instrument.prometheus_name
-        value = re.search(rf"^{name}{{.*}} (\S+)$", text, re.MULTILINE)
+        value = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
         assert value is None or f"# TYPE {name} gauge" in text
         found.append(None if value is None else float(value[1]))
     return tuple(found)

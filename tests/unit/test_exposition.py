@@ -23,6 +23,7 @@ from otel_ha.export.prometheus.scrape import MOST_FORMATS, ScrapeReader
 from otel_ha.record.gate import CollectionGate
 from otel_ha.record.journal.sdk import gather_points
 from otel_ha.serve.application import Endpoint
+from otel_ha.version import DISTRO
 
 
 class Constant:
@@ -91,14 +92,54 @@ def test_a_new_attribute_is_an_empty_label_of_the_others(reader, meter, covered)
     assert covered
 
 
-def test_metrics_that_the_exporter_merges_are_left_to_the_exporter(reader, covered):
-    provider = MeterProvider([reader], shutdown_on_exit=False)
-    for scope in ("one", "two"):
-        provider.get_meter(scope).create_counter("events").add(1, {"scope": scope})
+def test_our_metrics_have_no_labels_of_a_scope(reader, provider):
+    provider.get_meter(DISTRO, "1.0", "https://example.org/schema").create_counter("events").add(1, {"kind": "a"})
+    provider.get_meter(f"{DISTRO}.compat").create_counter("names").add(1)
+    assert 'events_total{kind="a"} 1.0\n' in text(reader)
+    assert "\nnames_total 1.0\n" in text(reader)
+
+
+@pytest.mark.parametrize("other", ["theirs", f"{DISTRO}ppy"])
+def test_the_scope_of_another_meter_is_a_label_so_that_no_series_appears_twice(reader, provider, other):
+    for scope in (DISTRO, other, "requests"):
+        provider.get_meter(scope).create_histogram("duration").record(0.3, {"kind": "a"})
+    samples = [line.rpartition(" ")[0] for line in text(reader).splitlines() if not line.startswith("#")]
+    assert len(samples) == len(set(samples))
+    assert f'duration_count{{kind="a",otel_scope_name="{other}"}} 1.0\n' in text(reader)
     assert text(reader) == generate_latest(reader.registry).decode()
-    assert text(reader).count("# TYPE events_total") == 1
+
+
+def test_an_attribute_that_is_named_like_the_label_of_the_scope_takes_its_place(reader, meter):
+    meter.create_counter("events").add(1, {"otel_scope_name": "mine"})
+    assert 'events_total{otel_scope_name="mine"} 1.0\n' in text(reader)
+
+
+def test_metrics_of_two_meters_that_are_spelled_alike_are_one_with_the_labels_of_both(reader, provider, covered):
+    for scope, name, key in (("one", "home.events", "room"), ("two", "home_events", "floor")):
+        meter = provider.get_meter(scope)
+        meter.create_counter(name, description=f"Of {scope}.").add(1, {key: "a"})
+    assert text(reader) == generate_latest(reader.registry).decode()
+    assert text(reader).count("# TYPE home_events_total") == 1
+    assert 'home_events_total{floor="",otel_scope_name="one",room="a"} 1.0\n' in text(reader)
+    assert 'home_events_total{floor="a",otel_scope_name="two",room=""} 1.0\n' in text(reader)
+    assert covered
+
+
+def test_metrics_that_the_exporter_merges_are_left_to_the_exporter(reader, provider, covered):
+    for name in ("home.events", "home_events"):
+        provider.get_meter(DISTRO).create_counter(name).add(1, {"name": name})
+    assert text(reader) == generate_latest(reader.registry).decode()
+    assert text(reader).count("# TYPE home_events_total") == 1
     assert not covered
-    provider.shutdown()
+
+
+def test_histograms_of_two_meters_with_other_bounds_are_left_to_the_exporter(reader, provider, covered):
+    for scope, bound in (("one", 0.5), ("two", 1.5)):
+        meter = provider.get_meter(scope)
+        meter.create_histogram("duration", explicit_bucket_boundaries_advisory=[bound]).record(1)
+    assert text(reader) == generate_latest(reader.registry).decode()
+    assert 'duration_bucket{le="1.5",otel_scope_name="two"} 1.0\n' in text(reader)
+    assert not covered
 
 
 def test_the_exporter_still_cannot_write_the_omitted_metrics():

@@ -90,7 +90,7 @@ def test_a_rule_reads_only_rules_before_it():
 
 @pytest.mark.parametrize("old", OLD_NAMES, ids=lambda old: old.name)
 def test_an_expression_reads_exactly_the_instruments_in_the_table(old):
-    words = set(re.findall(r"\b[a-z_]+\b(?=[\[{),]| or | >|\))", expanded(" ".join(old.series.values()))))
+    words = set(re.findall(r"\b[a-z_]+\b(?=[\[{),\n]| or | >|\))", expanded(" ".join(old.series.values()))))
     read = {re.sub(r"_(bucket|sum|count)$", "", word) for word in words} & EXPOSED
     counts_more = old.name in {"event_processing_duration_seconds", "events_deduplicated_total"}
     also = {ingest.RECEIVED.prometheus_name} if counts_more else set()

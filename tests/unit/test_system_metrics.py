@@ -53,7 +53,7 @@ def scrape(pipeline: Pipeline) -> str:
 def samples(pipeline: Pipeline, name: str) -> dict[tuple[str, ...], float]:
     """Return the samples of one metric by the values of their own labels, in the order of the labels' names."""
     return {
-        tuple(value for key, value in sorted(sample.labels.items()) if not key.startswith("otel_scope")): sample.value
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(scrape(pipeline))
         for sample in family.samples
         if sample.name == name

@@ -76,7 +76,7 @@ def test_a_histogram_has_the_buckets_that_it_declares(ours):
 def test_metrics_are_served_at_the_url_that_telemetry_names(ours):
     JOBS.add(1)
     with urllib.request.urlopen(ours.metrics_url) as response:
-        assert b"test_jobs_total{" in response.read()
+        assert b"\ntest_jobs_total 1.0\n" in response.read()
 
 
 def test_target_info_names_the_service_and_its_instance(ours):

@@ -11,7 +11,6 @@ from otel_ha.vocabulary import ha_ingestor, ingest
 Labels = Mapping[str, Attribute]
 """The labels of a new series, and the attributes that they come from."""
 
-_SCOPE: Final = ("otel_scope_name", "otel_scope_schema_url", "otel_scope_version")
 _SAME_SERVICE: Final = "on (job, instance, via)"
 _OURS: Final = 'target_info{telemetry_distro_name="otel-ha"}'
 
@@ -41,7 +40,7 @@ def renamed(expression: str, labels: Labels, *drop: Attribute, how: str = "sum")
         if attribute is ingest.OUTCOME:
             expression = f'label_replace({expression}, "{label}", "success", "{label}", "ok")'
     gone = {attribute.prometheus_label for attribute in (*labels.values(), *drop)} - set(labels)
-    return f"{how} without ({', '.join([*_SCOPE, *sorted(gone)])}) ({expression})"
+    return f"{how} without ({', '.join(sorted(gone))}) ({expression})" if gone else expression
 
 
 def _label(expression: str, label: str, source: str) -> str:

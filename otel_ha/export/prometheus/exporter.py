@@ -34,7 +34,7 @@ class Exporter(PrometheusMetricReader):
 
     def __init__(self, *, target_info: bool) -> None:
         self._families = CollectorRegistry()
-        super().__init__(disable_target_info=not target_info, registry=self._families)
+        super().__init__(disable_target_info=not target_info, scope_info_enabled=False, registry=self._families)
 
     def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: see GatedReader
         """Collect nothing."""

@@ -2,9 +2,9 @@
 
 They make an object of each sample and escape every name again, which blocks for tens of milliseconds if there are many
 series, most of it a full garbage collection. Here they are asked once for each metric (see template.py), so names,
-labels, their order and the format remain theirs, in every format. Metrics that an example does not cover, such as two
-that the exporter would merge, are left to them entirely; and so is everything, if a trial shows that they escape or
-spell differently from the versions known here.
+labels, their order and the format remain theirs, in every format. Metrics that an example does not cover, such as
+histograms with two sets of bounds, are left to them entirely; and so is everything, if a trial shows that they escape
+or spell differently from the versions known here.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Exposition:
     ) -> Template:
         data, keys, bounds = metric.data, points.keys(), points.bounds or ()
         kind = (type(data), getattr(data, "is_monotonic", None), getattr(data, "aggregation_temporality", None))
-        key = (of_scope.scope, metric.name, metric.description, metric.unit, kind, bounds, frozenset(keys))
+        key = (metric.name, metric.description, metric.unit, kind, bounds, frozenset(keys))
         template = self.templates.get(key)
         if template is None:
             if len(self.templates) >= MOST_TEMPLATES:

@@ -20,6 +20,7 @@ from otel_ha.export.prometheus.exporter import Encode, with_ratios, writable
 from otel_ha.export.prometheus.exposition import Exposition, exposition
 from otel_ha.export.prometheus.points import in_columns
 from otel_ha.export.prometheus.restricted import restricted_families
+from otel_ha.export.prometheus.scopes import with_scopes
 from otel_ha.record.gate import CollectionGate, GatedReader
 
 _logger = logging.getLogger("otel_ha")
@@ -46,7 +47,7 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
         self._thread = threading.local()
         self.formats: dict[Any, Exposition] = {}
         self._left_out: set[str] = set()
-        super().__init__(registry=self.registry)
+        super().__init__(scope_info_enabled=False, registry=self.registry)
 
     def stream(self, encode: Encode, names: AbstractSet[str] | None = None) -> Iterator[str]:
         """Collect now, and return the text that `encode` writes for the registry, in pieces.
@@ -75,6 +76,7 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         metrics_data, left_out = writable(metrics_data)
         self._warn_of(left_out)
+        metrics_data = with_scopes(metrics_data)
         taken = self._taken()
         if taken is None:
             super()._receive_metrics(with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)

@@ -56,7 +56,7 @@ def count(number):
 def show(process):
     text = get_prometheus_collector().export_metrics()
     names = ("things_total", "homeassistant_point_written_total")
-    found = [re.findall("^" + name + r"[{].* (.*)", text, re.M) for name in names]
+    found = [re.findall("^" + name + r"(?:[{].*)? (.*)", text, re.M) for name in names]
     own = registry.get_metric("things_total").numbers[()]
     print(process, own, *(n for numbers in found for n in numbers), flush=True)
 

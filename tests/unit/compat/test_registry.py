@@ -24,9 +24,9 @@ def registry(telemetry):
 def scraped(telemetry, name: str) -> dict[frozenset[tuple[str, str]], float]:
     """The samples of a name in a scrape, by their labels."""
     found = {}
-    for labels, value in re.findall(rf"^{name}{{(.*)}} (\S+)$", telemetry.prometheus_text(), re.MULTILINE):
+    for labels, value in re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", telemetry.prometheus_text(), re.MULTILINE):
         pairs = re.findall(r'(\w+)="([^"]*)"', labels)
-        found[frozenset((k, v) for k, v in pairs if v and not k.startswith("otel_scope"))] = float(value)
+        found[frozenset((k, v) for k, v in pairs if v)] = float(value)
     return found
 
 
