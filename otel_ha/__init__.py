@@ -24,6 +24,7 @@ from otel_ha.declare.instruments import (
 )
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import Discarded
+from otel_ha.declare.rename import Rename
 from otel_ha.declare.resolved import BoundOperation
 from otel_ha.errors import CatalogError, ConfigError, TelemetryError
 from otel_ha.measure.decorator import measured
@@ -53,6 +54,7 @@ __all__ = [
     "ObservableGauge",
     "ObservableUpDownCounter",
     "Operation",
+    "Rename",
     "Telemetry",
     "TelemetryConfig",
     "TelemetryError",

@@ -1,4 +1,4 @@
-"""Catalog: a set of declared instruments, unique by name, with their objectives."""
+"""Catalog: a set of declared instruments, unique by name, with their objectives and earlier names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.declare.ports import shown
+from otel_ha.declare.rename import Rename
 from otel_ha.errors import CatalogError
 
 
@@ -40,11 +41,14 @@ class Objective:
 class Catalog:
     """Instruments, unique by name and by Prometheus name; `a | b` unites two catalogs.
 
-    An instrument may be on both sides of a union. Raises CatalogError if two instruments share a name, or for an
-    objective on a histogram that is not in the catalog.
+    An instrument may be on both sides of a union. `renames` has earlier Prometheus names, which recording rules keep.
+    Raises CatalogError if two instruments share a name, for an objective or a rename of an instrument that is not in
+    the catalog, and for an earlier name that is in use.
     """
 
-    def __init__(self, *instruments: Instrument, objectives: Iterable[Objective] = ()) -> None:
+    def __init__(
+        self, *instruments: Instrument, objectives: Iterable[Objective] = (), renames: Iterable[Rename] = ()
+    ) -> None:
         self._by_name: dict[str, Instrument] = {}
         exposed: dict[str, Instrument] = {}
         for instrument in instruments:
@@ -59,10 +63,21 @@ class Catalog:
                 raise CatalogError(
                     f"objective on {objective.histogram.name!r}: the catalog lacks this histogram; add it"
                 )
+        self.renames = tuple(dict.fromkeys(renames))
+        for rename in self.renames:
+            if rename.instrument not in self:
+                raise CatalogError(f"rename of {rename.name!r}: the catalog lacks {rename.instrument.name!r}; add it")
+            if rename.name in exposed:
+                raise CatalogError(f"rename of {rename.name!r}: another instrument has or had this name; leave one out")
+            exposed[rename.name] = rename.instrument
 
     def __or__(self, other: Catalog) -> Catalog:
         """Return a catalog of the instruments and objectives of both."""
-        return Catalog(*{**dict.fromkeys(self), **dict.fromkeys(other)}, objectives=self.objectives + other.objectives)
+        return Catalog(
+            *{**dict.fromkeys(self), **dict.fromkeys(other)},
+            objectives=self.objectives + other.objectives,
+            renames=self.renames + other.renames,
+        )
 
     def __iter__(self) -> Iterator[Instrument]:
         """Iterate over the instruments in the order in which they were given."""

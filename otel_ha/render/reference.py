@@ -112,6 +112,8 @@ def _facts(instrument: Instrument, source: NamedCatalog) -> Iterator[tuple[str, 
     for objective in source.catalog.objectives:
         if objective.histogram is instrument:
             yield "Objective", f"{objective.description} (bound {objective.bound:g}, target {objective.target:g})"
+    if earlier := [rename.name for rename in source.catalog.renames if rename.instrument is instrument]:
+        yield "Earlier names", ", ".join(map(code, earlier))
     if instrument in source.instruments:
         yield "In Python", code(source.instruments[instrument])
     if operations := source.operations_with(instrument):

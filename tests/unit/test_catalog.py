@@ -1,6 +1,6 @@
 import pytest
 
-from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective
+from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective, Rename
 
 A = Counter("test.a", unit="1", description="A.")
 B = Gauge("test.b", unit="1", description="B.")
@@ -119,3 +119,65 @@ def test_a_catalog_of_a_list_is_a_clear_error():
 def test_an_attribute_in_place_of_a_tuple_is_a_clear_error():
     with pytest.raises(CatalogError, match=r"attributes is Attribute.*; allowed: a tuple of Attribute declarations"):
         Counter("test.things", unit="{thing}", description="Things.", attributes=Attribute("test.room", "A room."))
+
+
+ROOM = Attribute("test.room", "The room.")
+OPENED = Counter("test.opened", unit="1", description="Opened.", attributes=(ROOM,))
+
+
+def test_a_union_keeps_the_renames_of_both_once():
+    of_a, of_b = Rename("a_before", A), Rename("b_before", B)
+    both = Catalog(A, renames=[of_a]) | Catalog(A, B, renames=[of_a, of_b])
+    assert both.renames == (of_a, of_b)
+
+
+@pytest.mark.parametrize("name", ["", "a-b", "1a", "acme.calls"])
+def test_an_earlier_name_is_one_that_prometheus_can_have(name):
+    with pytest.raises(CatalogError, match="not a name in Prometheus"):
+        Rename(name, A)
+
+
+def test_an_earlier_name_is_not_the_present_one():
+    with pytest.raises(CatalogError, match="has this name now"):
+        Rename("test_a_total", A)
+
+
+@pytest.mark.parametrize("times", [0, -1, float("nan"), float("inf")])
+def test_earlier_values_were_a_positive_multiple_of_the_present_ones(times):
+    with pytest.raises(CatalogError, match="times is"):
+        Rename("a_before", A, times=times)
+
+
+def test_a_histogram_of_another_unit_cannot_keep_its_earlier_name():
+    with pytest.raises(CatalogError, match="converts no buckets"):
+        Rename("wait_before", WAIT, times=1000)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        ({"a-b": ROOM}, "cannot be an attribute's"),
+        ({"job": ROOM}, "cannot be an attribute's"),
+        ({"test_room": ROOM}, "has the label 'test_room' now"),
+        ({"floor": Attribute("test.floor", "The floor.")}, "is not an attribute of 'test.opened'"),
+    ],
+)
+def test_an_earlier_label_stands_for_an_attribute_of_the_instrument(labels, problem):
+    with pytest.raises(CatalogError, match=problem):
+        Rename("opened_before", OPENED, labels=labels)
+
+
+def test_a_rename_needs_a_declaration():
+    with pytest.raises(CatalogError, match="is not an instrument"):
+        Rename("a_before", "test.a")
+
+
+def test_a_rename_of_an_instrument_outside_the_catalog_is_an_error():
+    with pytest.raises(CatalogError, match=r"the catalog lacks 'test\.b'"):
+        Catalog(A, renames=[Rename("b_before", B)])
+
+
+@pytest.mark.parametrize("renames", [[Rename("test_b_ratio", A)], [Rename("x", A), Rename("x", B)]])
+def test_an_earlier_name_that_is_in_use_is_an_error(renames):
+    with pytest.raises(CatalogError, match="another instrument has or had this name"):
+        Catalog(A, B, renames=renames)

@@ -64,9 +64,7 @@ def test_a_class_shows_how_to_make_one_if_asked_to():
 
 def test_keyword_only_parameters_are_behind_a_star():
     assert "    name: str,\n    *,\n    unit: str,\n" in block("otel_ha.Counter", "__init__")
-    assert "Catalog(*instruments: Instrument, objectives: Iterable[Objective] = ())" in block(
-        "otel_ha.Catalog", "__init__"
-    )
+    assert "Catalog(\n    *instruments: Instrument,\n    objectives: " in block("otel_ha.Catalog", "__init__")
 
 
 def test_a_long_default_is_left_out():

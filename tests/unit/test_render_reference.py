@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_ha import Attribute, Catalog, CatalogError, Counter, Histogram, Objective
+from otel_ha import Attribute, Catalog, CatalogError, Counter, Histogram, Objective, Rename
 from otel_ha.config.settings import settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.instruments import GROUPS
@@ -171,3 +171,12 @@ def test_help_names_every_kind(capsys):
         main(["--help"])
     assert ended.value.code == 0
     assert set(KINDS) <= set(re.findall(r"\w+", capsys.readouterr().out))
+
+
+def test_a_renamed_metric_shows_its_earlier_names():
+    declared = Counter("test.calls", unit="1", description="Calls.")
+    renames = [Rename("calls_total", declared), Rename("requests_total", declared)]
+    module = types.ModuleType("mine")
+    module.CATALOG = Catalog(declared, renames=renames)
+    page = render_reference([NamedCatalog.of(module)])
+    assert "| Earlier names | `calls_total`, `requests_total` |" in section(page, "test_calls_total")

@@ -1,0 +1,44 @@
+"""Bridges: recording rules that give renamed metrics their earlier names as well, so that old dashboards go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from otel_ha.declare.catalog import Catalog
+from otel_ha.declare.rename import Rename
+
+__all__ = ["Bridge", "bridges"]
+
+
+class Bridge(NamedTuple):
+    """A recording rule: the earlier name, and the expression of its series."""
+
+    record: str
+    expr: str
+
+
+def bridges(catalog: Catalog) -> list[Bridge]:
+    """Return a rule for every series of every rename in the catalog.
+
+    A rule keeps all labels that a way to Prometheus adds, so it serves each way. It copies raw values: counters and
+    buckets remain counters, for `rate()` and `histogram_quantile()`.
+    """
+    return [bridge for rename in catalog.renames for bridge in _of(rename)]
+
+
+def _of(rename: Rename) -> Iterator[Bridge]:
+    for part in rename.series:
+        expression = f"{rename.instrument.prometheus_name}{part}"
+        if rename.times != 1:
+            expression = f"{expression} * {rename.times!r}"
+        yield Bridge(rename.name + part, _with_earlier_labels(expression, rename))
+
+
+def _with_earlier_labels(expression: str, rename: Rename) -> str:
+    """Return the series with the earlier labels in place of those that replace them."""
+    for earlier, attribute in rename.labels.items():
+        expression = f'label_replace({expression}, "{earlier}", "$1", "{attribute.prometheus_label}", "(.*)")'
+    gone = sorted({attribute.prometheus_label for attribute in rename.labels.values()})
+    # The labels that go have their values in others, so each sum is of one series.
+    return f"sum without ({', '.join(gone)}) ({expression})" if gone else expression
