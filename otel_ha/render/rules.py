@@ -16,6 +16,7 @@ from otel_ha.declare.instruments import Attribute, Gauge, Histogram, Instrument,
 from otel_ha.render.catalogs import NamedCatalog, united
 from otel_ha.render.objectives import missed_groups
 from otel_ha.render.promql import Selection, average, base_name, once, total
+from otel_ha.render.renames import bridges
 from otel_ha.render.rule import Rule, RuleGroup, rules_file
 from otel_ha.render.shares import share_rules
 
@@ -48,6 +49,8 @@ def rule_groups(catalog: Catalog) -> list[RuleGroup]:
     return [
         RuleGroup("otel_ha_minutes", _rules(catalog, minutes), "1m"),
         RuleGroup("otel_ha_hours", _rules(catalog, hour), "2m"),
+        # At the server's own interval: they copy counters, of which rate() needs as many samples as of the new name.
+        RuleGroup("otel_ha_renames", [Rule(*bridge) for bridge in bridges(catalog)]),
         *missed_groups(catalog.objectives),
     ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram
+from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram, Rename
 from otel_ha.render.alerts.burn_rates import burn_rate_alerts, left_out
 from otel_ha.render.alerts.groups import render_alerts
 from otel_ha.render.catalogs import service_catalogs, united
@@ -22,7 +22,7 @@ QUICK, STORED = ingest.CATALOG.objectives
 
 
 def records(catalog: Catalog, group: str) -> dict[str, str]:
-    (found,) = [each for each in rule_groups(catalog) if each.name == group]
+    (found,) = (each for each in rule_groups(catalog) if each.name == group)
     return {rule.record: rule.expr for rule in found.rules}
 
 
@@ -72,8 +72,14 @@ def test_a_share_needs_both_of_its_instruments():
 
 def test_a_catalog_without_objectives_has_no_rules_for_them():
     seen = Gauge("acme.seen", unit="1", description="Seen.", attributes=(Attribute("acme.room", "Room."),))
-    assert [group.name for group in rule_groups(Catalog(seen))] == ["otel_ha_minutes", "otel_ha_hours"]
+    assert not [group.name for group in rule_groups(Catalog(seen)) if "objectives" in group.name]
     assert missed_groups([]) == []
+
+
+def test_a_renamed_metric_has_its_earlier_name_too():
+    opened = Counter("acme.opened", unit="{window}", description="Windows opened.")
+    catalog = Catalog(opened, renames=[Rename("acme_openings_total", opened)])
+    assert records(catalog, "otel_ha_renames") == {"acme_openings_total": "acme_opened_total"}
 
 
 @pytest.mark.parametrize("window", WINDOWS)
