@@ -13,8 +13,15 @@ __all__ = ["SERVERS", "SERVICES"]
 _HERE: Final = services("<absent>")
 # Behind a Collector that is down, nothing is known of a service.
 _COLLECTOR_DOWN: Final = '(max by (via) (up{via="collector"}) == 0)'
-# A metric that each server of the monitoring has; other targets of the same Prometheus are not ours.
-_SERVER: Final = "otelcol_process_uptime_seconds_total|prometheus_build_info|alertmanager_build_info|vm_app_version|thanos_build_info"
+# One metric of each server of the monitoring has; other targets of the same Prometheus are not ours.
+_SERVER_METRICS: Final = (
+    "otelcol_process_uptime_seconds_total",
+    "prometheus_build_info",
+    "alertmanager_build_info",
+    "thanos_build_info",
+    "vm_app_version",
+)
+_SERVERS: Final = f'group by (job) (last_over_time({{__name__=~"{"|".join(_SERVER_METRICS)}"}}[<memory>]))'
 _PUSHED: Final = 'via!="scrape"'
 
 SERVICES: Final = (
@@ -73,11 +80,10 @@ SERVERS: Final = (
         name="ServerDown",
         severity="page",
         cause="down",
-        expr="count by (job) (up == 0) and on (job) "
-        f'(group by (job) (last_over_time({{__name__=~"{_SERVER}"}}[<memory>])) or group by (job) (up{{via="collector"}}))',
+        expr=f'count by (job) (up == 0) and on (job) ({_SERVERS} or group by (job) (up{{via="collector"}}))',
         summary="{{ $labels.job }} does not answer",
-        description="{{ $value }} server(s) of {{ $labels.job }} do not answer. Metrics are not collected, or alerts are "
-        "not delivered, until they are back.",
+        description="{{ $value }} server(s) of {{ $labels.job }} do not answer. Metrics are not collected, or alerts "
+        "are not delivered, until they are back.",
         needs=(ingest.RECEIVED,),
     ),
 )
