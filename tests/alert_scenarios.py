@@ -456,6 +456,26 @@ SPECIAL = [
     ),
     Case(
         "ServiceDown",
+        "it pushes by OTLP, and the Collector before it is down",
+        {
+            labelled(UPTIME, **PUSHED): RUNS_100_MIN_ONLY,
+            labelled("up", job="otelcol", instance="pi:8888"): "1x100 0x100",
+            labelled("otelcol_process_uptime_seconds_total", job="otelcol", instance="pi:8888"): RUNS_100_MIN_ONLY,
+        },
+        {"100m": QUIET, "106m": QUIET, "120m": QUIET},
+    ),
+    Case(
+        "ServiceDown",
+        "it is scraped, and a Collector is down too",
+        {
+            labelled(UPTIME, **SCRAPED): RUNS_100_MIN_ONLY,
+            labelled("up", **SCRAPED): "1x100 0x100",
+            labelled("up", job="otelcol-exporter", instance="pi:8889", via="collector"): "1x100 0x100",
+        },
+        {"100m": QUIET, "106m": FIRES},
+    ),
+    Case(
+        "ServiceDown",
         "Prometheus itself was away",
         {
             labelled(UPTIME, **PUSHED): "0+60x100 _x20 7200+60x60",
@@ -730,6 +750,17 @@ SPECIAL = [
         "a service counts events only as received",
         {labelled(RECEIVED, **SCRAPED, **mqtt()): "0+50x100"},
         {f"{minute}m": QUIET for minute in range(1, 100, 10)},
+    ),
+    Case(
+        "EventsNotProcessed",
+        "a quiet home restarts with as many retained messages as before",
+        {
+            labelled(RECEIVED, **SCRAPED, **mqtt()): "400x20 200x30",
+            labelled(DISCARDED, **SCRAPED, **mqtt(homeassistant_discard_reason="retained")): "200x50",
+            labelled(PROCESSED, **SCRAPED, **mqtt(), **OK): "199x20 0x30",
+            labelled(IN_FLIGHT, **SCRAPED, **mqtt(homeassistant_event_state="queued")): "0x50",
+        },
+        {f"{minute}m": QUIET for minute in range(20, 40)},
     ),
     Case(
         "EventsNotProcessed",

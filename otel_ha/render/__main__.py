@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from otel_ha.errors import TelemetryError
-from otel_ha.render.alerts.kind import alert_options, alerts_files
+from otel_ha.render.alerts.kind import alert_options, alerts_files, alerts_page
 from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
 from otel_ha.render.reference import render_reference
@@ -100,6 +100,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "alerts": FromCatalogs(
         "alerts, as a Prometheus rules file", alerts_files, own=service_catalogs, options=alert_options
+    ),
+    "alerts-reference": FromCatalogs(
+        "the reference of all alerts and their thresholds, as Markdown", alerts_page, own=service_catalogs
     ),
     "registry": FromCatalogs(
         "a semantic-convention registry, as YAML for OpenTelemetry Weaver",

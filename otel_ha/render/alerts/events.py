@@ -41,11 +41,15 @@ def _difference() -> str:
 
 
 def _stuck() -> str:
-    """Return the events that were accepted while none was processed."""
+    """Return the events that were accepted while some waited all the time and none was processed.
+
+    Without those that wait, a restart would count: its retained messages may be as many as those of the start before,
+    and then look as if none of them had been discarded.
+    """
     handled = total(WINDOW.increase(ingest.DISCARDED, f'{_REASON}!="overflow"'))
     accepted = f"({_received} - ({handled} or 0 * {_received}) >= <min_events>)"
-    watched = f"group by (job) ({EVERYTHING.series(ingest.IN_FLIGHT)})"
-    return f"{once(f'{accepted} unless ({_processed} > 0)')} and on (job) {watched} unless on (job) {SINK_FAILS}"
+    waiting = f"({total(f'min_over_time({EVERYTHING.series(ingest.IN_FLIGHT)}[<window>])')} > 0)"
+    return f"{once(f'{accepted} and {waiting} unless ({_processed} > 0)')} unless on (job) {SINK_FAILS}"
 
 
 def _repeated() -> str:

@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from otel_ha.render.alerts.groups import render_alerts
+from otel_ha.render.alerts.page import render_alerts_page
 from otel_ha.render.catalogs import NamedCatalog, united
 
-__all__ = ["alert_options", "alerts_files"]
+__all__ = ["alert_options", "alerts_files", "alerts_page"]
 
 
 def alert_options(parser: argparse.ArgumentParser) -> None:
@@ -33,3 +34,8 @@ def alert_options(parser: argparse.ArgumentParser) -> None:
 def alerts_files(catalogs: Sequence[NamedCatalog], given: argparse.Namespace) -> Mapping[str, str]:
     """Return the rules file with the alerts of these catalogs."""
     return {"otel_ha.alerts.yml": render_alerts(united(catalogs), given.set, given.runbooks)}
+
+
+def alerts_page(catalogs: Sequence[NamedCatalog], _: argparse.Namespace) -> Mapping[str, str]:
+    """Return the reference of the alerts of these catalogs."""
+    return {"alerts.md": render_alerts_page(united(catalogs))}

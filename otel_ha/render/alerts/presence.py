@@ -11,9 +11,14 @@ from otel_ha.vocabulary import ingest, runtime
 __all__ = ["SERVERS", "SERVICES"]
 
 _HERE: Final = services("<absent>")
-# Behind a Collector that is down, nothing is known of a service.
-_COLLECTOR_DOWN: Final = '(max by (via) (up{via="collector"}) == 0)'
-# One metric of each server of the monitoring has; other targets of the same Prometheus are not ours.
+_SCRAPED: Final = 'via="scrape"'
+_PUSHED: Final = 'via!="scrape"'
+# Behind a Collector that is down, nothing is known of a service that pushes.
+_COLLECTOR_DOWN: Final = (
+    'group (up{via="collector"} == 0'
+    " or up == 0 and on (job) last_over_time(otelcol_process_uptime_seconds_total[<memory>]))"
+)
+# One metric of each server of the monitoring; other targets of the same Prometheus are not ours.
 _SERVER_METRICS: Final = (
     "otelcol_process_uptime_seconds_total",
     "prometheus_build_info",
@@ -22,16 +27,15 @@ _SERVER_METRICS: Final = (
     "vm_app_version",
 )
 _SERVERS: Final = f'group by (job) (last_over_time({{__name__=~"{"|".join(_SERVER_METRICS)}"}}[<memory>]))'
-_PUSHED: Final = 'via!="scrape"'
 
 SERVICES: Final = (
     Alert(
         name="ServiceDown",
         severity="page",
         cause="down",
-        # Scraped ones have up == 0; pushed ones were there and are gone.
-        expr=f"(group by (job) ({services('<memory>', by='job, via')} unless on (via) {_COLLECTOR_DOWN})"
-        f' or group by (job) (up{{via="scrape"}} == 0)) unless on (job) {_HERE}',
+        # A scraped one may never have answered; others were there and are gone.
+        expr=f"({services('<memory>', _SCRAPED)} or group by (job) (up{{{_SCRAPED}}} == 0)"
+        f" or {services('<memory>', _PUSHED)} unless on () {_COLLECTOR_DOWN}) unless on (job) {_HERE}",
         hold="2m",
         summary="{{ $labels.job }} is down",
         description="No metrics of {{ $labels.job }} have arrived for <absent>, by any way. It has ended or hangs, "
@@ -54,7 +58,7 @@ SERVICES: Final = (
         cause="push",
         expr="count by (job) ("
         f"{services('<recent>', _PUSHED, by='job, via')} unless {services('<absent>', _PUSHED, by='job, via')}"
-        f" unless on (via) {_COLLECTOR_DOWN}) and on (job) {_HERE}",
+        f" unless on () {_COLLECTOR_DOWN}) and on (job) {_HERE}",
         summary="Pushed metrics of {{ $labels.job }} have stopped",
         description="{{ $labels.job }} runs, but {{ $value }} way(s) on which it pushed metrics within <recent> bring "
         "none any longer.",

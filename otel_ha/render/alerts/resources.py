@@ -54,24 +54,24 @@ _MEMORY_NEEDS: Final = (
 RESOURCES: Final = (
     Alert(
         name="CpuSaturated",
-        severity="page",
+        severity="ticket",
         cause="cpu",
-        expr=f"{_cpu()} > <cpu_page>",
+        expr=f"{_cpu()} > <cpu_ticket>",
         hold="15m",
         summary="The CPU that {{ $labels.job }} runs on is saturated",
         description="{{ $value | humanizePercentage }} of the CPU time that {{ $labels.job }} may use is in use; the "
-        "limit is <cpu_page>. Events are delayed.",
+        "limit is <cpu_ticket>. Events are delayed.",
         needs=_CPU_NEEDS,
     ),
     Alert(
         name="CpuHigh",
-        severity="ticket",
+        severity="info",
         cause="cpu",
-        expr=f"{_cpu()} > <cpu_ticket>",
+        expr=f"{_cpu()} > <cpu_info>",
         hold="30m",
         summary="The CPU that {{ $labels.job }} runs on is busy",
         description="{{ $value | humanizePercentage }} of the CPU time that {{ $labels.job }} may use is in use; the "
-        "limit is <cpu_ticket>.",
+        "limit is <cpu_info>.",
         needs=_CPU_NEEDS,
     ),
     Alert(

@@ -27,7 +27,11 @@ class Threshold:
 
     def parsed(self, text: str) -> str:
         """Return a given value as PromQL has it. Raises TelemetryError if it is not of this kind."""
-        return duration(self.name, text) if self.kind == "duration" else _number(self.name, text, self.kind)
+        if self.kind != "duration":
+            return _number(self.name, text, self.kind)
+        if not re.search("[1-9]", duration(self.name, text)):
+            raise TelemetryError(f"{self.name}={text} is not a duration above 0; write one, such as 30s, 5m or 1h30m")
+        return text
 
 
 def words(threshold: Threshold) -> str:
@@ -87,8 +91,8 @@ THRESHOLDS: Final[Sequence[Threshold]] = (
     Threshold("write_time", "1s", "duration", "Time of a write, for 95 % of writes."),
     Threshold("retries", "10", "number", "Retries of one operation within `slow_window`."),
     Threshold("recording_problems", "0", "number", "Problems with measurements within `window`."),
-    Threshold("cpu_ticket", "0.8", "share", "Used share of the CPUs, or of the container's quota: ticket."),
-    Threshold("cpu_page", "0.95", "share", "Used share of the CPUs, or of the container's quota: page."),
+    Threshold("cpu_info", "0.8", "share", "Used share of the CPUs, or of the container's quota: info."),
+    Threshold("cpu_ticket", "0.95", "share", "Used share of the CPUs, or of the container's quota: ticket."),
     Threshold("memory_ticket", "0.85", "share", "Used share of the memory, or of the container's limit: ticket."),
     Threshold("memory_page", "0.95", "share", "Used share of the memory, or of the container's limit: page."),
     Threshold("disk_share", "0.9", "share", "Used share of a file system."),
