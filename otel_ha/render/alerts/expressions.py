@@ -19,20 +19,20 @@ ALIVE: Final = f"{UPTIME}|{ingest.RECEIVED.prometheus_name}"
 def grown(series: str) -> str:
     """Return the growth of a counter within the window, from 0 if it is new.
 
-    A counter appears with its first measurement, and increase() does not see that one. A series is new if its process
-    was known before, or has just started: after an outage of Prometheus, all series seem to be.
+    A counter appears with its first measurement, and increase() does not see that one. After an outage of Prometheus,
+    all series seem new: processes that were unknown before the window, although they are older, are left out.
     """
-    return _grown(series, f"({UPTIME} offset <window> or {UPTIME} < <window>)")
+    return _grown(series, f"({UPTIME} >= 2 * <window> unless {UPTIME} offset <window>)")
 
 
 def server_grown(series: str) -> str:
     """Return the growth of a server's counter within the window, from 0 if it is new."""
-    return _grown(series, "up offset <window>")
+    return _grown(series, "(up unless up offset <window>)")
 
 
-def _grown(series: str, known: str) -> str:
-    new = f"{series} unless {series} offset <window> and on (job, instance, via) {known}"
-    return f"({new} or increase({series}[<window>]))"
+def _grown(series: str, unknown: str) -> str:
+    growth = f"({series} unless {series} offset <window> or increase({series}[<window>]))"
+    return f"({growth} unless on (job, instance, via) {unknown})"
 
 
 def services(window: str, *matchers: str, by: str = "job") -> str:
