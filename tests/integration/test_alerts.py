@@ -1,4 +1,4 @@
-"""Alerts, as promtool evaluates them over the series of faults, by every way to Prometheus."""
+"""Alerts, as Prometheus and VictoriaMetrics evaluate them over the series of faults, by every way in."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from otel_ha.render.alerts.thresholds import THRESHOLDS
 from otel_ha.render.catalogs import service_catalogs, united
 from tests.alert_scenarios import SCENARIOS, SPECIAL, Case, Expected, Scenario, Series
 from tests.servers.fixtures import needed
+from tests.servers.locate import ROOT
 
 CATALOG = united(service_catalogs())
 HEALTHY, DISTURBED, FAULT_ENDS, END = 30, 75, 130, 170
 BEFORE, FIRING, LATER = HEALTHY - 1, FAULT_ENDS - 2, END - 1
 GAP, OUTAGE = 3, 8
+FILE = ROOT / "collector-config" / "prometheus" / "otel_ha.alerts.yml"
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -254,6 +256,18 @@ def write_tests(directory: Path, rule: Mapping[str, Any], tests: list[dict[str, 
     return file
 
 
+def write_victoria_tests(directory: Path, rule: Mapping[str, Any], tests: list[dict[str, Any]]) -> None:
+    """Write the same tests for vmalert-tool, which names the group and has no expressions of PromQL."""
+    file = write_tests(directory, rule, tests)
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    del content["fuzzy_compare"]
+    for test in content["tests"]:
+        test.pop("promql_expr_test", None)
+        for each in test["alert_rule_test"]:
+            each["groupname"] = "g"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([needed("promtool"), *arguments], capture_output=True, text=True, check=False)
 
@@ -266,6 +280,21 @@ def test_each_alert_fires_above_its_threshold_only_and_resolves(tmp_path):
     files = [write_tests(tmp_path, RULES[name], cases_of(RULES[name])) for name in OURS]
     done = promtool("test", "rules", *files)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_victoria_metrics_evaluates_them_alike(tmp_path):
+    for name in OURS:
+        write_victoria_tests(tmp_path, RULES[name], cases_of(RULES[name]))
+    command = [needed("vmalert-tool"), "unittest", f"--files={tmp_path}/*.test.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_and_vmalert_load_the_file():
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", FILE)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    dry = subprocess.run([needed("vmalert"), "-dryRun", f"-rule={FILE}"], capture_output=True, text=True, check=False)
+    assert dry.returncode == 0, dry.stderr
 
 
 def test_each_alert_has_a_scenario():

@@ -492,7 +492,8 @@ class TestInstalling:
         earlier = locate.directory("victoria-metrics") / "victoria-metrics"
         earlier.parent.mkdir(parents=True)
         earlier.write_text("earlier", encoding="utf-8")
-        fake_go(program, "echo built > $out/victoria-metrics; echo built > $out/vmalert", recipe_of("victoria-metrics"))
+        built = "for each in victoria-metrics vmalert vmalert-tool; do echo built > $out/$each; done"
+        fake_go(program, built, recipe_of("victoria-metrics"))
         assert install.main(["victoria-metrics", "--strict"]) == 0
         assert earlier.read_text(encoding="utf-8") == "built\n"
         assert locate.find("vmalert") == earlier.with_name("vmalert")

@@ -110,7 +110,7 @@ SERVERS: dict[str, GoBuild | DebianPackage] = {
     "victoria-metrics": GoBuild(
         "github.com/VictoriaMetrics/VictoriaMetrics",
         "v1.150.0",
-        packages=("app/victoria-metrics", "app/vmalert"),
+        packages=("app/victoria-metrics", "app/vmalert", "app/vmalert-tool"),
         go=(1, 26),
         minutes="about a minute",
         tags="netgo",
@@ -161,6 +161,8 @@ PROGRAMS = {
             Version((1, 145), r"\bv(\d+)\.(\d+)"),
         ),
         Program("vmalert", "VMALERT", "victoria-metrics", ("--version",), Version((1, 145), r"\bv(\d+)\.(\d+)")),
+        # It states no version, so that the built one is run and not one on PATH.
+        Program("vmalert-tool", "VMALERT_TOOL", "victoria-metrics", ("--help",), Version((1, 145), r"\bv(\d+)\.(\d+)")),
         # It has no --version; -h says it, before the usage.
         Program("mosquitto", "MOSQUITTO", "mosquitto", ("-h",), Version((2, 0), r"mosquitto version (\d+)\.(\d+)")),
         Program(
