@@ -37,7 +37,7 @@ COLLECTOR: Final = (
         name="CollectorNotSending",
         severity="ticket",
         cause="collector_sending",
-        expr="sum by (job, exporter) (min_over_time(otelcol_exporter_queue_size[<window>])) > 0"
+        expr='sum by (job, exporter) (min_over_time(otelcol_exporter_queue_size{data_type="metrics"}[<window>])) > 0'
         f" unless on (job, exporter) ({_SENT} > 0)",
         summary="The Collector {{ $labels.job }} cannot send to {{ $labels.exporter }}",
         description="{{ $value | humanize }} items wait for the exporter {{ $labels.exporter }} of {{ $labels.job }}, "
