@@ -500,8 +500,8 @@ SPECIAL = [
         },
         {
             "60m": QUIET,
-            "64m": QUIET,
-            "67m": Expected(fires=True, shown="1"),
+            "69m": QUIET,
+            "72m": Expected(fires=True, shown="1"),
             "119m": Expected(fires=True, shown="1"),
             "123m": QUIET,
         },
@@ -514,7 +514,7 @@ SPECIAL = [
             labelled("up", instance="nas:9464", via="scrape"): "1x120",
             labelled(UPTIME, instance="nas:9464", via="scrape"): RUNS,
         },
-        {"60m": QUIET, "67m": Expected(fires=True, shown="1")},
+        {"60m": QUIET, "72m": Expected(fires=True, shown="1")},
     ),
     Case(
         "ScrapeFails",
@@ -529,8 +529,8 @@ SPECIAL = [
             {labelled(UPTIME, **labels): "0+60x60 stale _x59 0+60x60", labelled(UPTIME, **SCRAPED): RUNS},
             {
                 "60m": QUIET,
-                "66m": QUIET,
-                "70m": Expected(fires=True, shown="1"),
+                "70m": QUIET,
+                "74m": Expected(fires=True, shown="1"),
                 "118m": Expected(fires=True, shown="1"),
                 "121m": QUIET,
             },

@@ -47,6 +47,8 @@ SERVICES: Final = (
         severity="ticket",
         cause="scrape",
         expr=f"count by (job) (up == 0) and on (job) {_HERE}",
+        # Longer than ServiceDown takes, which is the one alert when all ways stop.
+        hold="10m",
         summary="{{ $labels.job }} cannot be scraped",
         description="{{ $value }} endpoint(s) of {{ $labels.job }} do not answer, although metrics of it arrive by "
         "another way or from another instance.",
@@ -59,6 +61,8 @@ SERVICES: Final = (
         expr="count by (job) ("
         f"{services('<recent>', _PUSHED, by='job, via')} unless {services('<absent>', _PUSHED, by='job, via')}"
         f" unless on () {_COLLECTOR_DOWN}) and on (job) {_HERE}",
+        # Longer than ServiceDown takes, which is the one alert when all ways stop.
+        hold="10m",
         summary="Pushed metrics of {{ $labels.job }} have stopped",
         description="{{ $labels.job }} runs, but {{ $value }} way(s) on which it pushed metrics within <recent> bring "
         "none any longer.",
