@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import Context, get_current
@@ -34,6 +35,9 @@ _LONGEST = 3_600_000
 
 _A_BATCH = 0.01
 """Seconds to wait for another thread that records a batch, which takes microseconds."""
+
+_SLOW = 1.0
+"""Seconds in which a thread with the turn may record nothing: it lacks the CPU. Beyond that, it hangs."""
 
 
 class _Thread(threading.local):
@@ -68,7 +72,9 @@ class CollectionGate:
         self._recorded = 0
         """How many times a thread with the turn has recorded something."""
         self._stuck_at = -1
-        """That number when a thread was last refused the turn: if it is still the same, the turn's thread hangs."""
+        """That number when a thread was last refused the turn: if it is still the same, the turn's thread may hang."""
+        self._hangs_at = 0.0
+        """The time from which it does hang, if the number is still the same."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -169,13 +175,21 @@ class CollectionGate:
         try:
             while thread.wanted > 0 and self._deferred and self._may_record():
                 # Another thread has the turn for one batch. If it hangs, only a collection waits for it again.
-                wait = 0 if self._stuck_at == self._recorded and patience == _A_BATCH else patience
+                wait = 0 if self._stuck_at == self._recorded and patience == _A_BATCH and self._may_hang() else patience
                 if not self._turn.run(self._record_oldest, wait, otherwise=False):
-                    self._stuck_at = self._recorded
+                    if self._stuck_at != self._recorded:
+                        self._hangs_at, self._stuck_at = monotonic() + _SLOW, self._recorded
                     break
                 thread.wanted -= 1
         finally:
             thread.is_recording, thread.wanted = False, 0
+
+    def _may_hang(self) -> bool:
+        """Whether a thread with the turn, which has recorded nothing since another was refused it, is not waited for.
+
+        Beyond MOST_DEFERRED it is, for _SLOW seconds: threads that only append are faster, and would take its CPU.
+        """
+        return len(self._deferred) <= self.MOST_DEFERRED or monotonic() >= self._hangs_at
 
     def _may_record(self) -> bool:
         if not self._collecting:

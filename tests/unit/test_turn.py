@@ -282,6 +282,37 @@ def test_only_the_first_of_many_measurements_waits_for_a_thread_that_hangs(recor
     assert recorded.value(THINGS, shape="a") == 5
 
 
+@pytest.fixture
+def few_deferred(monkeypatch):
+    """Let few measurements wait at a gate, where a thread that has the turn is slow for a minute before it hangs."""
+    monkeypatch.setattr(CollectionGate, "MOST_DEFERRED", 10)
+    monkeypatch.setattr(CollectionGate, "MOST_WAITING", 1000)
+    monkeypatch.setattr("otel_ha.record.gate._SLOW", 60)
+
+
+def test_measurements_beyond_many_wait_for_a_thread_that_is_slow(recorded, few_deferred, caplog):
+    thread = holding(recorded.gate, threading.Event(), 0.3)
+    for _ in range(2000):
+        THINGS.add(1, shape="a")
+    thread.join()
+    assert recorded.value(THINGS, shape="a") == 2000
+    assert caplog.text == ""
+
+
+def test_measurements_beyond_many_do_not_wait_for_a_thread_that_hangs(recorded, few_deferred, monkeypatch):
+    monkeypatch.setattr("otel_ha.record.gate._SLOW", 0)
+    released, waits = threading.Event(), []
+    thread = holding(recorded.gate, released)
+    take = Turn.take
+    monkeypatch.setattr(Turn, "take", lambda self, timeout=-1: waits.append(timeout) or take(self, timeout))
+    for _ in range(20):
+        THINGS.add(1, shape="a")
+    released.set()
+    thread.join()
+    assert [wait for wait in waits if wait] == waits[:1]
+    assert recorded.value(THINGS, shape="a") == 20
+
+
 def test_a_collection_waits_for_a_batch_before_it_records_what_waits(recorded):
     THINGS.add(1, shape="a")
     thread = holding(recorded.gate, threading.Event(), 0.3)
