@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from contextlib import contextmanager
+from threading import Barrier, Event
 from typing import Any, NamedTuple, Self
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -141,6 +143,34 @@ def in_threads(number: int, target: Callable[[int], object]) -> None:
 
     with ThreadPoolExecutor(number) as pool:
         list(pool.map(run, range(number)))
+
+
+@contextmanager
+def meanwhile(action: Callable[[], object], times: int = 3_000) -> Iterator[None]:
+    """Call `action` in a thread from before a block until its end, with many changes of threads, and raise its error.
+
+    Three measurements or batches of each call are fewer than a CollectionGate defers. Beyond that, a collection that is
+    slow, as it may be on a busy machine, counts as one that hangs, and sees part of a batch.
+    """
+    begun, ended, before = Event(), Event(), sys.getswitchinterval()
+
+    def repeat() -> None:
+        for _ in range(times):
+            action()
+            begun.set()
+            if ended.is_set():
+                break
+
+    with ThreadPoolExecutor(1) as pool:
+        repeating = pool.submit(repeat)
+        begun.wait(10)
+        sys.setswitchinterval(1e-5)
+        try:
+            yield
+        finally:
+            sys.setswitchinterval(before)
+            ended.set()
+        repeating.result()
 
 
 def _value(point: Any) -> Any:

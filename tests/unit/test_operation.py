@@ -7,7 +7,7 @@ import pytest
 from otel_ha import Attribute, CatalogError, Counter, Discarded, Histogram, Operation, UpDownCounter, measured
 from otel_ha.declare.resolved import Resolved
 from otel_ha.vocabulary import ingest
-from tests.recorded import Recorded, accounts, unbalanced
+from tests.recorded import Recorded, accounts, meanwhile, unbalanced
 
 EVENT, QUEUED = ingest.EVENT, ingest.QUEUED_EVENT
 MQTT = {"source": "mqtt"}
@@ -212,19 +212,13 @@ def test_work_that_ends_in_a_finalizer_waits_for_the_next_collection(recorded):
 
 
 def test_the_steps_of_an_event_are_seen_whole(recorded):
-    stop = threading.Event()
-
     def process():
-        while not stop.is_set():
-            EVENT.receive(source="mqtt")
-            QUEUED.started(MQTT)
-            EVENT.ended("ok", 0.1, at_start=MQTT, at_end=MQTT)
+        EVENT.receive(source="mqtt")
+        QUEUED.started(MQTT)
+        EVENT.ended("ok", 0.1, at_start=MQTT, at_end=MQTT)
 
-    thread = threading.Thread(target=process)
-    thread.start()
-    torn = [account for _ in range(30) if (account := unbalanced(recorded.collect()))]
-    stop.set()
-    thread.join()
+    with meanwhile(process):
+        torn = [account for _ in range(30) if (account := unbalanced(recorded.collect()))]
     assert torn == []
 
 

@@ -27,7 +27,7 @@ from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
 from otel_ha.vocabulary import runtime
 from tests.hostile import Scalar, np
-from tests.recorded import Recorded, in_threads
+from tests.recorded import Recorded, in_threads, meanwhile
 
 COLOUR = Attribute("test.colour", "A colour.", values=("red", "green"))
 SHAPE = Attribute("test.shape", "A shape.")
@@ -388,17 +388,8 @@ def test_a_batch_waits_while_a_collection_reads(recorded):
 
 
 def test_batches_during_a_collection_are_seen_whole_or_not_at_all(recorded):
-    stop = threading.Event()
-
-    def record():
-        while not stop.is_set():
-            recorded.gate.apply(changes(1, 1))
-
-    thread = threading.Thread(target=record)
-    thread.start()
-    seen = [together(recorded) for _ in range(50)]
-    stop.set()
-    thread.join()
+    with meanwhile(lambda: recorded.gate.apply(changes(1, 1))):
+        seen = [together(recorded) for _ in range(50)]
     assert [pair for pair in seen if pair[0] != pair[1]] == []
     assert seen[-1][0] > 0
 
@@ -426,7 +417,7 @@ def test_a_batch_waits_for_the_last_of_two_overlapping_collections(recorded):
 
 
 def test_overlapping_collections_of_two_readers_see_batches_whole(recorded):
-    stop, torn = threading.Event(), []
+    torn = []
 
     def read(reader):
         for _ in range(40):
@@ -435,15 +426,8 @@ def test_overlapping_collections_of_two_readers_see_batches_whole(recorded):
             if pair[0] != pair[1]:
                 torn.append(pair)
 
-    def record():
-        while not stop.is_set():
-            recorded.gate.apply(changes(1, 1))
-
-    thread = threading.Thread(target=record)
-    thread.start()
-    in_threads(2, read)
-    stop.set()
-    thread.join()
+    with meanwhile(lambda: recorded.gate.apply(changes(1, 1))):
+        in_threads(2, read)
     assert torn == []
 
 
