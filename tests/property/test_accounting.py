@@ -132,7 +132,7 @@ class BoundAccounting(Accounting):
 
 TestAccounting, TestBoundAccounting = Accounting.TestCase, BoundAccounting.TestCase
 for case in (TestAccounting, TestBoundAccounting):
-    case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    case.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def act(action, source):
@@ -163,7 +163,7 @@ ACTIONS = st.lists(
 
 
 @pytest.mark.parametrize("bound", [False, True])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(work=st.lists(ACTIONS, min_size=1, max_size=4))
 def test_the_accounts_add_up_in_concurrent_collections(bound, work):
     with Recorded(catalog=ingest.CATALOG, readers=2, journalled=bound) as recorded:
@@ -213,7 +213,7 @@ def test_the_accounts_add_up_under_load(bound):
 
 
 @pytest.mark.parametrize("bound", [False, True])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(work=st.lists(ACTIONS, min_size=2, max_size=4))
 def test_the_accounts_add_up_if_events_were_not_received(bound, work):
     with Recorded(catalog=ingest.CATALOG, readers=2, journalled=bound) as recorded:

@@ -83,7 +83,7 @@ def calls(draw: st.DrawFn) -> tuple[type, str, list[Any]]:
     return cls, name, [draw(garbage) for _ in range(number)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(many=st.lists(calls(), min_size=1, max_size=40))
 def test_no_call_raises_and_answers_and_scrape_stay_valid(many):
     with earlier.telemetry(entity_metrics=True, metrics_exporters=("prometheus",)) as running:
@@ -114,7 +114,7 @@ def test_a_success_that_cannot_be_compared_is_neither_a_success_nor_an_error():
         assert earlier.total(running, ingest.ERRORS) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(name=garbage, fails=st.booleans())
 def test_an_exception_passes_through_an_operation_of_any_name(name, fails):
     async def work() -> None:
@@ -136,7 +136,7 @@ events = st.tuples(
 ways = st.sampled_from(["one call", "both calls", "counted", "measured"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     happened=st.lists(events, max_size=15),
     choices=st.fixed_dictionaries(dict.fromkeys(("mqtt", "websocket", "unknown"), ways)),
@@ -174,7 +174,7 @@ labels = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     steps=st.lists(
         st.tuples(
@@ -203,7 +203,7 @@ def test_a_registry_takes_anything_and_its_texts_stay_valid(steps):
                 assert sum(metric.numbers.values()) == pytest.approx(sum(value.value for value in metric.values))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(totals=st.lists(st.integers(0, 2**62), min_size=1, max_size=8))
 def test_the_last_total_is_shown(totals):
     with earlier.telemetry(metrics_exporters=("prometheus",)) as running:

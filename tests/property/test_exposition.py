@@ -3,7 +3,7 @@
 import string
 from itertools import count
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
@@ -95,7 +95,7 @@ def compare_restricted(restricted, encode) -> None:
     assert outcome(lambda: "".join(restricted.stream(encode))) == expected
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(
     instruments=st.lists(recorded(), max_size=4),
     resource=st.dictionaries(attribute_keys, texts, max_size=2),

@@ -109,7 +109,7 @@ def exact_accounts(recorded):
 
 
 @pytest.mark.parametrize("journalled", [True, False])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(pairs=st.lists(st.tuples(ANY, ANY), min_size=1, max_size=5))
 def test_no_value_raises_when_it_is_recorded(journalled, pairs):
     with Recorded(*INSTRUMENTS, journalled=journalled) as recorded:
@@ -126,7 +126,7 @@ def test_no_value_raises_when_it_is_recorded(journalled, pairs):
 
 
 @pytest.mark.parametrize("journalled", [True, False])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     work=st.lists(st.sampled_from([queued, recorded_elsewhere, blocks, functions]), min_size=1, max_size=4),
     pairs=st.lists(st.tuples(ANY, ANY), min_size=1, max_size=5),

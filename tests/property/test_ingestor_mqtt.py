@@ -60,7 +60,7 @@ def telemetry():
 
 
 @given(st.lists(st.tuples(st.sampled_from(TOPICS), payloads, st.booleans(), st.booleans()), max_size=20))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_every_message_is_accounted_for(telemetry, messages):
     async def take() -> None:
         intake = Intake(1000)

@@ -257,13 +257,13 @@ def assert_both_paths_export_the_same(steps, temporalities, views=()):
         assert one == other or alike(one, other)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS, st.lists(st.sampled_from(list(TEMPORALITIES)), min_size=1, max_size=3))
 def test_measurements_recorded_by_appending_are_exported_as_by_the_public_api(steps, temporalities):
     assert_both_paths_export_the_same(steps, temporalities)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS, st.sampled_from(list(VIEWS)))
 def test_with_the_users_views_the_export_is_that_of_the_public_api(steps, views):
     assert_both_paths_export_the_same(steps, ["cumulative", "delta"], VIEWS[views])
@@ -272,7 +272,6 @@ def test_with_the_users_views_the_export_is_that_of_the_public_api(steps, views)
 BUCKETS = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20, unique=True).map(sorted).map(tuple)
 
 
-@settings(deadline=None)
 @given(BUCKETS, st.lists(st.floats(0, 1), min_size=1, max_size=50), st.data())
 def test_a_quantile_of_the_inner_buckets_is_within_three_per_cent(buckets, places, data):
     scale = Scale(buckets)
@@ -290,7 +289,6 @@ def test_a_quantile_of_the_inner_buckets_is_within_three_per_cent(buckets, place
     assert math.isclose(estimate, sorted(amounts)[rank - 1], rel_tol=0.03)
 
 
-@settings(deadline=None)
 @given(BUCKETS, st.lists(st.floats(0, 1e12) | st.integers(0, 2**62), max_size=50), st.data())
 def test_the_inner_buckets_add_up_to_the_exported_ones(buckets, amounts, data):
     amounts += data.draw(st.lists(st.sampled_from(buckets), max_size=5))

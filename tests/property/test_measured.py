@@ -5,7 +5,7 @@ import contextlib
 import gc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ha import Attribute, Histogram, measured
@@ -132,7 +132,6 @@ def begins(steps):
     return False
 
 
-@settings(deadline=None)
 @given(BODY, STEPS)
 def test_a_measured_async_generator_behaves_like_the_unmeasured_one(body, steps):
     with Recorded(WORK), asyncio.Runner() as runner:
@@ -140,7 +139,6 @@ def test_a_measured_async_generator_behaves_like_the_unmeasured_one(body, steps)
         assert ours == runner.run(drive_async(async_generator(body), steps))
 
 
-@settings(deadline=None)
 @given(BODY, STEPS)
 def test_an_async_generator_is_counted_once_if_it_started(body, steps):
     with Recorded(WORK) as recorded:

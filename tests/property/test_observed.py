@@ -230,19 +230,19 @@ def assert_both_paths_export_the_same(steps, temporalities, views=()):
         assert one == other or alike(one, other)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS, st.lists(st.sampled_from(list(TEMPORALITIES)), min_size=1, max_size=3))
 def test_observed_values_are_exported_as_by_the_public_api(steps, temporalities):
     assert_both_paths_export_the_same(steps, temporalities)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rounds_of(ENTITY_CHANGE), st.lists(st.sampled_from(list(TEMPORALITIES)), min_size=1, max_size=2))
 def test_sums_that_come_and_go_are_exported_as_by_the_public_api(steps, temporalities):
     assert_both_paths_export_the_same(steps, temporalities)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS, st.sampled_from(list(VIEWS)))
 @pytest.mark.filterwarnings("ignore")
 def test_with_the_users_views_the_export_is_that_of_the_public_api(steps, views):

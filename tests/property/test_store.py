@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.context import attach, detach
 from opentelemetry.sdk.metrics.view import View
@@ -120,7 +120,6 @@ def sums(amounts: list[tuple[float, object]], *, counts: bool = False) -> dict[s
     return {room: pytest.approx(total, abs=1e-6) for room, total in found.items()}
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_the_store_agrees_with_the_measurements_on_both_ways(steps: list[tuple[Any, ...]]) -> None:
     with run(catalog=CATALOG, views=VIEWS) as recorded:
