@@ -21,6 +21,15 @@ def _no_telemetry_left() -> Iterator[None]:
         pytest.fail(f"the test left {left} running")
 
 
+@pytest.fixture(autouse=True)
+def _no_early_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a history collect after its interval, not after a second: a test on a busy machine may take that long.
+
+    What is recorded during one collection waits for its end, and a scrape meanwhile does not see it.
+    """
+    monkeypatch.setattr("otel_ha.history.reader._FIRST", 3600.0)
+
+
 @pytest.fixture
 def quiet_config() -> TelemetryConfig:
     """Settings for a test: scraped on a free port, not pushed, nothing read from the environment."""
