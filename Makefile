@@ -14,7 +14,6 @@ define render
 $(BIN)/python -m otel_ha.render reference --out $(1)docs/reference
 $(BIN)/python -m otel_ha.render rules --out $(1)collector-config/prometheus
 $(BIN)/python -m otel_ha.render alerts --out $(1)collector-config/prometheus
-$(BIN)/python -m otel_ha.render alerts-reference --out $(1)docs/reference
 $(BIN)/python -m otel_ha.render registry --out $(1)docs/reference/registry
 endef
 
