@@ -21,8 +21,9 @@ def telemetry_config(port: int | None, console: Console) -> tuple[TelemetryConfi
     Environment variables apply, but the Prometheus exporter is always on: the demo reads its own scrape.
     """
     config = TelemetryConfig()
-    url = config.otlp_metrics_url if answers(config.otlp_metrics_url) else None
-    if url is None:
+    wanted = "otlp" in config.metrics_exporters
+    url = config.otlp_metrics_url if wanted and answers(config.otlp_metrics_url) else None
+    if wanted and url is None:
         console.print(f"No Collector answers at {config.otlp_metrics_url}: nothing is pushed.", highlight=False)
     chosen = config.prometheus_port if port is None else port
     if port is None and is_taken(config.prometheus_host, chosen):

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from rich.console import Console
 from examples.demo.home import Sent
 from examples.demo.household import furnish
 from examples.demo.reading import bucket_quantile, reading
+from examples.demo.surroundings import telemetry_config
 from examples.demo.verdict import Verdict, lines_in
 from examples.demo.view import table
 from examples.ingestor.accounting import accounting
@@ -164,3 +166,18 @@ def test_the_live_table_fits_into_80_columns_with_every_row():
     lines = console.export_text().splitlines()
     assert [line for line in lines if "…" in line or len(line) > 80] == []
     assert any("processed, a" in line and "1,000,000" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("exporter", "pushes"), [("prometheus", False), ("console", False), ("otlp", True), ("otlp,prometheus", True)]
+)
+def test_the_demo_pushes_only_if_the_exporters_say_so(monkeypatch, exporter, pushes):
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_METRICS_EXPORTER", exporter)
+        output = io.StringIO()
+        config, otlp = telemetry_config(0, Console(file=output))
+    assert otlp == (f"{endpoint}/v1/metrics" if pushes else None)
+    assert config.metrics_exporters == (("otlp", "prometheus") if pushes else ("prometheus",))
+    assert output.getvalue() == ""
