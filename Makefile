@@ -9,19 +9,12 @@ API := docs/reference/api.md
 MOVE := docs/how-to/move-from-ha-ingestor.md
 PYTEST := -m pytest -n auto --maxprocesses 4
 
-# The files that are rendered from our catalogs, each kind into its folder below the one given.
-define render
-$(BIN)/python -m otel_ha.render reference --out $(1)docs/reference
-$(BIN)/python -m otel_ha.render rules --out $(1)collector-config/prometheus
-$(BIN)/python -m otel_ha.render alerts --out $(1)collector-config/prometheus
-$(BIN)/python -m otel_ha.render registry --out $(1)docs/reference/registry
-endef
-
-.PHONY: help demo test floor newest pythons package check bench docs servers clean
+.PHONY: help demo stack test floor newest pythons package check bench docs servers clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
+	@echo "make stack    run the home stack (VictoriaMetrics, vmalert, Alertmanager) on the demo, until Ctrl-C"
 	@echo "make test     install the tests' dependencies, then run all tests (SERVERS=off: without building servers)"
 	@echo "make floor    run the tests on the oldest supported versions of the dependencies"
 	@echo "make newest   run the tests that depend on OpenTelemetry's internals on its newest supported version"
@@ -48,6 +41,10 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo $(ARGS)
+
+stack: $(VENV)/demo.stamp
+	@$(PYTHON) tests/servers/install.py victoria-metrics alertmanager
+	@$(BIN)/python -m examples.stack $(ARGS)
 
 test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
 	$(BIN)/python $(PYTEST) $(ARGS)

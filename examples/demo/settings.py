@@ -26,7 +26,7 @@ from examples.ingestor.urls import Address
 class DemoSettings:
     """The settings of the demo. Raises SettingsError for options that contradict each other."""
 
-    duration: float = setting(seconds(1, 86_400), "seconds to run", default=30.0)
+    duration: float = setting(seconds(1, 31_536_000), "seconds to run", default=30.0)
     seed: int = setting(whole(0, 2**63), "seed of the synthetic home", default=1)
     rate: float = setting(number(0.1, 5000, "events a second"), "events a second", default=150.0)
     mqtt: Address | None = setting(

@@ -52,6 +52,8 @@ class Server:
     """One process. A subclass defines the command and the readiness check; ports and data survive a restart."""
 
     name = "server"
+    # 0 gives the process a group of its own, which Ctrl-C in the terminal does not reach.
+    process_group: int | None = None
 
     def __init__(self, program: Path, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,7 @@ class Server:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
+                    process_group=self.process_group,
                 )
             self._wait_until_ready()
         return self

@@ -9,19 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.servers.locate import ROOT
+from examples.stack import commands
 from tests.servers.prometheus import Scrape, for_test
 from tests.servers.running import HOST, Server, free_ports, get, instant_query, post
-
-CONFIG = ROOT / "collector-config" / "victoriametrics" / "scrape.yml"
-RELABEL = CONFIG.with_name("relabel.yml")
-# With these and relabel.yml, metrics have the same names and labels by OTLP as by a scrape.
-OTLP_FLAGS = (
-    "-opentelemetry.usePrometheusNaming",
-    "-opentelemetry.promoteAllResourceAttributes=false",
-    "-opentelemetry.promoteResourceAttributes=service.namespace,service.name,service.instance.id",
-    "-opentelemetry.promoteScopeMetadata=false",
-)
 
 
 class VictoriaMetrics(Server):
@@ -87,12 +77,12 @@ class VictoriaMetrics(Server):
             f"-httpListenAddr={self.address}",
             f"-storageDataPath={self.directory / 'data'}",
             "-retentionPeriod=100y",
+            commands.FLUSH,
             "-search.latencyOffset=0s",
             # By default it caches a share of the machine's memory, which other tests need as well.
             "-memory.allowedBytes=256MB",
             f"-promscrape.config={self.config}",
-            f"-relabelConfig={RELABEL}",
-            *OTLP_FLAGS,
+            *commands.OTLP,
             *([f"-vmui.customDashboardsPath={self.dashboards}"] if self.dashboards else []),
         ]
 
@@ -101,7 +91,7 @@ class VictoriaMetrics(Server):
         return get(f"{self.url}/health") == "OK"
 
     def _write_config(self) -> None:
-        self.config.write_text(yaml.safe_dump(for_test(self.scrapes, CONFIG)), encoding="utf-8")
+        self.config.write_text(yaml.safe_dump(for_test(self.scrapes, commands.SCRAPE)), encoding="utf-8")
 
     def _flush(self) -> None:
         # Without it a query misses the last second of writes.

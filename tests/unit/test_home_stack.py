@@ -1,0 +1,102 @@
+"""The home stack: the program, the compose file and the page use the same flags, and a mistake is one clear line."""
+
+import re
+import shlex
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from examples.stack import commands
+from examples.stack.__main__ import check
+from examples.stack.commands import CONFIG, Addresses
+from examples.stack.parts import Settings, StackError
+from tests.pages import ROOT
+
+COMPOSE = yaml.safe_load((CONFIG / "compose-home.yaml").read_text(encoding="utf-8"))
+PAGE = (ROOT / "docs" / "stacks" / "home.md").read_text(encoding="utf-8")
+SCRAPE = yaml.safe_load(commands.SCRAPE.read_text(encoding="utf-8"))
+
+
+def flags() -> dict[str, list[str]]:
+    """The program's flags, with paths that begin at collector-config, and data in a folder of its own."""
+    at = Addresses()
+    found = {
+        "victoria-metrics": commands.victoria_metrics(at, Path("DATA"), commands.SCRAPE),
+        "vmalert": commands.vmalert(at, commands.RULES),
+        "alertmanager": commands.alertmanager(at, Path("DATA"), commands.ALERTMANAGER),
+    }
+    return {name: [flag.replace(f"{CONFIG}/", "") for flag in each] for name, each in found.items()}
+
+
+@pytest.mark.parametrize("name", ["victoria-metrics", "vmalert", "alertmanager"])
+class TestFlags:
+    def test_the_compose_file_has_the_same(self, name: str) -> None:
+        service = COMPOSE["services"][name]
+        mounts = dict(volume.split(":")[1::-1] for volume in service["volumes"])
+        inside = service["command"]
+        for target, source in mounts.items():
+            path = source.removeprefix("./") if "/" in source else "DATA"
+            inside = [flag.replace(f"={target}", f"={path}") for flag in inside]
+        assert inside == flags()[name]
+
+    def test_the_page_has_the_same(self, name: str) -> None:
+        [block] = re.findall(rf"^    {name} ((?:[^\\\n]|\\\n)*)$", PAGE, flags=re.MULTILINE)
+        shown = [re.sub(r"data/[\w-]+", "DATA", flag) for flag in shlex.split(block.replace("\\\n", " "))]
+        assert shown == flags()[name]
+
+
+class TestAddresses:
+    def test_the_scraped_targets_are_where_the_parts_listen(self) -> None:
+        targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in SCRAPE["scrape_configs"]}
+        at = Addresses()
+        assert targets == {
+            "ha-ingestor": [at.service],
+            "victoria-metrics": [at.victoria_metrics],
+            "vmalert": [at.vmalert],
+            "alertmanager": [at.alertmanager],
+        }
+
+    def test_other_addresses_replace_each_of_them(self) -> None:
+        other = Addresses("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4")
+        text = other.in_text(" ".join(vars(Addresses()).values()))
+        assert text.split() == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]
+
+    def test_nothing_is_open_to_the_network(self) -> None:
+        listens = [flag for each in flags().values() for flag in each if re.match(r"-+(httpListen|web.listen)", flag)]
+        assert len(listens) == 3
+        assert all("127.0.0.1:" in flag for flag in listens)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings that lack nothing."""
+    (tmp_path / "alertmanager.yml").touch()
+    (tmp_path / "otel_ha.rules.yml").touch()
+    nothing = Addresses(*(["127.0.0.1:0"] * 4))
+    return Settings(nothing, tmp_path / "alertmanager.yml", tmp_path / "otel_ha*.yml")
+
+
+class TestMistakes:
+    def test_complete_settings_pass(self, settings: Settings) -> None:
+        check(settings)
+
+    def test_a_port_that_is_taken_is_named_with_its_use_and_the_remedy(self, settings: Settings) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            at = Addresses("127.0.0.1:0", f"127.0.0.1:{port}", "127.0.0.1:0", "127.0.0.1:0")
+            with pytest.raises(StackError) as error:
+                check(Settings(at, settings.alertmanager_config, settings.rules))
+        assert str(error.value) == (
+            f"port {port} of victoria-metrics cannot be opened (Address already in use); end the program that uses it, "
+            "or give --free-ports (make stack ARGS=--free-ports)"
+        )
+
+    def test_a_missing_configuration_is_named(self, settings: Settings, tmp_path: Path) -> None:
+        with pytest.raises(StackError, match=r"there is no file .*/none\.yml; give --alertmanager-config FILE"):
+            check(Settings(settings.at, tmp_path / "none.yml", settings.rules))
+
+    def test_rules_that_match_no_file_are_named(self, settings: Settings, tmp_path: Path) -> None:
+        with pytest.raises(StackError, match=r"no file matches .*/none\*\.yml; give --rules GLOB"):
+            check(Settings(settings.at, settings.alertmanager_config, tmp_path / "none*.yml"))
