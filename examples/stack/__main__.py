@@ -105,13 +105,13 @@ def run(settings: Settings, directory: Path) -> None:
 def where_to_look(at: Addresses, directory: Path, service: Part) -> str:
     """Return the addresses of everything there is to see."""
     return f"""
-  dashboards     http://{at.victoria_metrics}/vmui/#/dashboards
+  dashboards     http://{at.victoria_metrics}/vmui/#/dashboards?g0.range_input=5m
   alerts, rules  http://{at.victoria_metrics}/vmui/#/rules
   Alertmanager   http://{at.alertmanager}/#/alerts (built by make servers, it has no pages, only /api/v2/alerts)
   the service    http://{at.service}/metrics, /summary, /healthz
   logs           {directory}/*.log
 
-The first numbers appear after 20 seconds. `kill {service.pid}` ends the service, to see its alerts fire.
+The first numbers appear after 20 seconds. `kill {service.pid}` ends the service; its alerts fire some minutes later.
 Ctrl-C ends the stack and deletes its data.
 """
 

@@ -69,6 +69,20 @@ class TestAddresses:
         assert all("127.0.0.1:" in flag for flag in listens)
 
 
+KEEP = re.compile("|".join(SCRAPE["scrape_configs"][1]["metric_relabel_configs"][0]["regex"]))
+
+
+class TestOwnMetrics:
+    @pytest.mark.parametrize("path", sorted(CONFIG.glob("prometheus/otel_ha*.yml")), ids=lambda path: path.name)
+    def test_each_one_that_a_rule_reads_is_kept(self, path: Path) -> None:
+        read = set(re.findall(r"\b(?:vm|vmalert|alertmanager)_[a-z_]+", path.read_text(encoding="utf-8")))
+        assert [name for name in sorted(read) if not KEEP.fullmatch(name)] == []
+
+    def test_those_of_each_rule_are_not_kept(self) -> None:
+        assert not KEEP.fullmatch("vmalert_recording_rules_errors_total")
+        assert not KEEP.fullmatch("flag")
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings that lack nothing."""
