@@ -6,6 +6,7 @@ PYTHONS := 3.12 3.13
 SERVERS ?= on
 RULES := collector-config/prometheus/ha_ingestor.rules.yml
 API := docs/reference/api.md
+ALERTMANAGER := collector-config/alertmanager
 MOVE := docs/how-to/move-from-ha-ingestor.md
 PYTEST := -m pytest -n auto --maxprocesses 4
 
@@ -91,6 +92,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render api < $(API) | diff - $(API)
 	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names | diff - $(RULES)
+	$(BIN)/python -m otel_ha.render alertmanager | diff - $(ALERTMANAGER)/alertmanager.yml
 	$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) | diff - $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference | diff - docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
@@ -100,6 +102,7 @@ docs: $(VENV)/dev.stamp
 	@$(BIN)/python -m otel_ha.render api < $(API) > $(API).new && mv $(API).new $(API)
 	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names > $(RULES)
+	$(BIN)/python -m otel_ha.render alertmanager --out $(ALERTMANAGER)
 	@$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema > docs/reference/summary.schema.json

@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Protocol
 
 from otel_ha.errors import TelemetryError
-from otel_ha.render.alerts.kind import alert_options, alerts_files, alerts_page
+from otel_ha.render.alertmanager import alertmanager_files, alertmanager_options
+from otel_ha.render.alerts.kind import alert_options, alerts_files
 from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
 from otel_ha.render.reference import render_reference
 from otel_ha.render.registry import registry_options, render_registry
 from otel_ha.render.rules import render_rules
 
-__all__ = ["KINDS", "Files", "FromCatalogs", "FromPage", "Kind", "load", "main"]
+__all__ = ["KINDS", "Files", "FromCatalogs", "FromOptions", "FromPage", "Kind", "load", "main"]
 
 Files = Mapping[str, str]
 """Texts by the names of their files."""
@@ -89,6 +90,23 @@ class FromPage:
         return {self.name: self.render(sys.stdin.read())}
 
 
+@dataclass(frozen=True, slots=True)
+class FromOptions:
+    """Output made from the arguments alone, which `options` declares."""
+
+    help: str
+    options: Callable[[argparse.ArgumentParser], None]
+    render: Callable[[argparse.Namespace], Files]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        self.options(parser)
+
+    def files(self, given: argparse.Namespace) -> Files:
+        """Render what the arguments ask for."""
+        return self.render(given)
+
+
 KINDS: Mapping[str, Kind] = {
     "reference": FromCatalogs(
         "the reference of all metrics, as Markdown", lambda catalogs, _: {"metrics.md": render_reference(catalogs)}
@@ -111,6 +129,11 @@ KINDS: Mapping[str, Kind] = {
         options=registry_options,
     ),
     "api": FromPage("the API page, read from standard input, with its blocks filled in", "api.md", render_api),
+    "alertmanager": FromOptions(
+        "Alertmanager's configuration: who is notified of alerts, and how often",
+        alertmanager_options,
+        alertmanager_files,
+    ),
 }
 
 
