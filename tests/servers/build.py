@@ -49,9 +49,9 @@ def build(server: str, recipe: GoBuild) -> Path | Missing:
             return source
         out = place / "out"
         out.mkdir()
-        code = _run(server, _command(server, recipe, out), source, log)
+        code = run(server, _command(server, recipe, out), source, log)
         if code:
-            return Missing(f"the build failed (exit {code}); {log} ends with: {_tail(log)}")
+            return Missing(f"the build failed (exit {code}); {log} ends with: {tail(log)}")
         # An earlier recipe for the same version may have built fewer programs.
         shutil.rmtree(target, ignore_errors=True)
         out.replace(target)
@@ -132,7 +132,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **ours}
 
 
-def _run(server: str, command: list[str], source: Path, log: Path) -> int:
+def run(server: str, command: list[str], source: Path, log: Path) -> int:
     """Run to the end, and report progress. A separate process group, so that an abort ends the compilers too."""
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -152,10 +152,10 @@ def _wait(server: str, process: subprocess.Popen[bytes], log: Path) -> int:
         try:
             return process.wait(timeout=_TELL_EVERY)
         except subprocess.TimeoutExpired:
-            print(f"{server}: {time.monotonic() - began:4.0f} s … {_tail(log)}", flush=True)
+            print(f"{server}: {time.monotonic() - began:4.0f} s … {tail(log)}", flush=True)
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
     """The last line with text, cut to one line of a terminal."""
     return _last_line(log.read_text(encoding="utf-8", errors="replace"))
 

@@ -29,7 +29,19 @@ if __name__ == "__main__":  # run as a script, the import path starts here, not 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.servers.build import build, sweep
-from tests.servers.locate import PROGRAMS, SERVERS, USUAL, DebianPackage, Missing, cache, find, in_ci
+from tests.servers.locate import (
+    PROGRAMS,
+    SERVERS,
+    USUAL,
+    DebianPackage,
+    GoBuild,
+    Missing,
+    PythonVenv,
+    cache,
+    find,
+    in_ci,
+)
+from tests.servers.venv import make_venv
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,7 +81,13 @@ def _ensure(name: str) -> bool:
     if _have(name):
         return True
     recipe = SERVERS[name]
-    got = _from_debian(name, recipe) if isinstance(recipe, DebianPackage) else build(name, recipe)
+    match recipe:
+        case DebianPackage():
+            got = _from_debian(name, recipe)
+        case PythonVenv():
+            got = make_venv(name, recipe)
+        case GoBuild():
+            got = build(name, recipe)
     if isinstance(got, Missing):
         print(f"{name}: not available: {got.reason}. Its tests will be skipped (with CI=true they fail).", flush=True)
         return False

@@ -36,6 +36,18 @@ class GoBuild:
 
 
 @dataclass(frozen=True)
+class PythonVenv:
+    """A server in Python, installed in a venv of its own with the versions that its own constraints pin."""
+
+    package: str
+    version: str
+    python: str
+    extras: tuple[str, ...]  # what the server would install itself when it starts
+    constraints: str  # the path of the file in the server's wheel
+    minutes: str
+
+
+@dataclass(frozen=True)
 class DebianPackage:
     """A server whose package in Debian and its derivatives suits the tests."""
 
@@ -94,7 +106,7 @@ class Missing:
 
 
 # Every version in one place; the Collector's modules are pinned in its manifest, which is the user's file too.
-SERVERS: dict[str, GoBuild | DebianPackage] = {
+SERVERS: dict[str, GoBuild | PythonVenv | DebianPackage] = {
     "otelcol": GoBuild(
         "go.opentelemetry.io/collector/cmd/builder", "v0.159.0", packages=(), go=(1, 25), minutes="about 4 minutes"
     ),
@@ -138,6 +150,14 @@ SERVERS: dict[str, GoBuild | DebianPackage] = {
         ldflags="-s -w -X github.com/prometheus/common/version.Version=0.42.0",
     ),
     "chromium": DebianPackage("chromium"),
+    "home-assistant": PythonVenv(
+        "homeassistant",
+        "2025.4.4",
+        python="3.13",
+        extras=("home-assistant-frontend", "PyNaCl"),
+        constraints="homeassistant/package_constraints.txt",
+        minutes="about 2 minutes",
+    ),
 }
 # The servers that everyone's `make test` gets. The others take longer, and CI gets them.
 USUAL = ("otelcol", "prometheus", "victoria-metrics", "mosquitto", "influxdb")
@@ -173,6 +193,8 @@ PROGRAMS = {
         ),
         Program("amtool", "AMTOOL", "alertmanager", ("--version",), Version((0, 34), r"version (\d+)\.(\d+)")),
         Program("thanos", "THANOS", "thanos", ("--version",), Version((0, 42), r"version (\d+)\.(\d+)")),
+        # The blueprint's words for triggers and actions came with 2024.10.
+        Program("hass", "HASS", "home-assistant", ("--version",), Version((2024, 10), r"^(\d+)\.(\d+)")),
         Program("chromium", "CHROMIUM", "chromium", ("--version",), Version((120, 0), r"Chromium (\d+)\.(\d+)")),
     )
 }
@@ -243,5 +265,6 @@ def dotted(version: tuple[int, int]) -> str:
 def _built(program: Program) -> Path | None:
     if isinstance(SERVERS[program.server], DebianPackage):
         return None
-    path = directory(program.server) / program.name
+    folder = directory(program.server)
+    path = (folder / "bin" if isinstance(SERVERS[program.server], PythonVenv) else folder) / program.name
     return path if path.is_file() else None

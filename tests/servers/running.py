@@ -167,10 +167,14 @@ def get(url: str, **parameters: str) -> str:
     return _body(urllib.request.Request(url + query))
 
 
-def post(url: str, body: bytes | str = b"", content_type: str = "application/x-www-form-urlencoded") -> str:
+def post(
+    url: str, body: bytes | str = b"", content_type: str = "application/x-www-form-urlencoded", **headers: str
+) -> str:
     """The body of an answer to POST. Raises RefusedError unless the status is 2xx."""
     data = body.encode() if isinstance(body, str) else body
-    return _body(urllib.request.Request(url, data=data, headers={"Content-Type": content_type}, method="POST"))
+    return _body(
+        urllib.request.Request(url, data=data, headers={"Content-Type": content_type, **headers}, method="POST")
+    )
 
 
 def _body(request: urllib.request.Request) -> str:
