@@ -6,11 +6,19 @@ PYTHONS := 3.12 3.13
 SERVERS ?= on
 RULES := collector-config/prometheus/ha_ingestor.rules.yml
 API := docs/reference/api.md
-ALERTMANAGER := collector-config/alertmanager
 MOVE := docs/how-to/move-from-ha-ingestor.md
 PYTEST := -m pytest -n auto --maxprocesses 4
 
-.PHONY: help demo stack test floor newest pythons package check bench docs servers clean
+# The files that are rendered from our catalogs, each kind into its folder below the one given.
+define render
+$(BIN)/python -m otel_ha.render reference --out $(1)docs/reference
+$(BIN)/python -m otel_ha.render rules --out $(1)collector-config/prometheus
+$(BIN)/python -m otel_ha.render alerts --out $(1)collector-config/prometheus
+$(BIN)/python -m otel_ha.render registry --out $(1)docs/reference/registry
+$(BIN)/python -m otel_ha.render alertmanager --out $(1)collector-config/alertmanager
+endef
+
+.PHONY: help demo test floor newest pythons package check bench docs servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +30,7 @@ help:
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
 	@echo "make package  build wheel and sdist, check their contents, install and run them in new environments"
 	@echo "make check    linters, types, import contracts, generated pages"
-	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Chromium)"
+	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Chromium, Home Assistant)"
 	@echo "make docs     render the reference pages again"
 	@echo "make bench    run the benchmarks, side by side with peers"
 
@@ -92,7 +100,6 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.render api < $(API) | diff - $(API)
 	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names | diff - $(RULES)
-	$(BIN)/python -m otel_ha.render alertmanager | diff - $(ALERTMANAGER)/alertmanager.yml
 	$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) | diff - $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference | diff - docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
@@ -102,7 +109,6 @@ docs: $(VENV)/dev.stamp
 	@$(BIN)/python -m otel_ha.render api < $(API) > $(API).new && mv $(API).new $(API)
 	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
 	$(BIN)/python -m otel_ha.compat.old_names > $(RULES)
-	$(BIN)/python -m otel_ha.render alertmanager --out $(ALERTMANAGER)
 	@$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema > docs/reference/summary.schema.json

@@ -1,0 +1,97 @@
+"""Alertmanager with the rendered configurations: amtool accepts them, alerts go where they belong or are silenced."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from otel_ha.render.alertmanager import alertmanager_file
+from otel_ha.render.receivers import RECEIVERS
+from tests.servers.running import eventually, get_json
+
+pytestmark = pytest.mark.servers
+
+MAIL = {"email_to": "you@example.org", "email_server": "smtp.example.org:587", "email_user": "you"}
+EVERYONE = [*RECEIVERS]
+
+
+def amtool_accepts(amtool: Path, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(text, encoding="utf-8")
+    done = subprocess.run([amtool, "check-config", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("to", [[], *([name] for name in RECEIVERS), EVERYONE], ids=lambda to: "+".join(to) or "nobody")
+def test_amtool_accepts_every_receiver(amtool, tmp_path, to):
+    amtool_accepts(amtool, tmp_path, alertmanager_file(to, MAIL))
+
+
+@pytest.mark.parametrize("value", ["1s", "90s", "5m", "1h30m", "1w2d"])
+def test_amtool_accepts_every_duration_that_set_accepts(amtool, tmp_path, value):
+    names = ("wait", "interval", "repeat_page", "repeat_ticket", "repeat_dead_man")
+    amtool_accepts(amtool, tmp_path, alertmanager_file(EVERYONE, MAIL | dict.fromkeys(names, value)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ({"alertname": "SinkFails", "severity": "page"}, "everyone"),
+        ({"alertname": "QueueFilling", "severity": "ticket"}, "everyone"),
+        ({"alertname": "DuplicateEvents", "severity": "info"}, "nobody"),
+        ({"alertname": "SomeoneElses"}, "everyone"),
+        ({"alertname": "SomeoneElses", "severity": "critical"}, "everyone"),
+        ({"alertname": "Watchdog", "severity": "info"}, "dead-man"),
+        ({"alertname": "Watchdog"}, "dead-man"),
+    ],
+)
+def test_amtool_routes_alerts_by_severity(amtool, tmp_path, labels, receiver):
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(alertmanager_file(EVERYONE, MAIL), encoding="utf-8")
+    pairs = [f"{name}={value}" for name, value in labels.items()]
+    command = [amtool, "config", "routes", "test", f"--config.file={path}", f"--verify.receivers={receiver}", *pairs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def alert(name: str, **labels: str) -> dict[str, Any]:
+    return {"labels": {"alertname": name, **labels}}
+
+
+PAGE = alert("SinkFails", severity="page", cause="writing", job="a")
+DOWN = alert("ServiceDown", severity="page", cause="down", job="a")
+
+
+@pytest.mark.parametrize(
+    ("source", "other", "silenced"),
+    [
+        (PAGE, alert("Same", severity="ticket", cause="writing", job="a"), True),
+        (PAGE, alert("OtherCause", severity="ticket", cause="cpu", job="a"), False),
+        (PAGE, alert("OtherJob", severity="ticket", cause="writing", job="b"), False),
+        (PAGE, alert("AlsoPage", severity="page", cause="writing", job="a"), False),
+        (alert("Foreign", severity="page"), alert("AlsoForeign", severity="ticket"), False),
+        (DOWN, alert("Ticket", severity="ticket", cause="cpu", job="a"), True),
+        (DOWN, alert("Page", severity="page", cause="writing", job="a"), True),
+        (DOWN, alert("OtherService", severity="page", cause="writing", job="b"), False),
+        (DOWN, alert("AlsoDown", severity="page", cause="down", job="a"), False),
+        (DOWN, alert("Watchdog", severity="info", cause="watchdog", job="a"), False),
+        (alert("Down", severity="page", cause="down"), alert("NoJob", severity="page", cause="cpu"), False),
+    ],
+    ids=lambda each: each if isinstance(each, bool) else each["labels"]["alertname"],
+)
+def test_a_fault_is_notified_once(make_alertmanager, source, other, silenced):
+    config = yaml.safe_load(alertmanager_file())
+    config["route"] |= {"group_wait": "100ms", "group_interval": "100ms"}
+    alertmanager = make_alertmanager(yaml.safe_dump(config)).start()
+    alertmanager.send(source, other)
+
+    def state() -> str:
+        url = f"{alertmanager.url}/api/v2/alerts"
+        (found,) = [each for each in get_json(url) if each["labels"] == other["labels"]]
+        return found["status"]["state"]
+
+    assert eventually(state, lambda found: found != "unprocessed") == ("suppressed" if silenced else "active")
