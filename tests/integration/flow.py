@@ -111,15 +111,17 @@ class Service:
 
 
 @contextmanager
-def ingestor(broker: Mosquitto, endpoint: str, *sink: str) -> Iterator[Service]:
+def ingestor(
+    broker: Mosquitto, endpoint: str, *sink: str, module: str = "examples.ingestor", port: int = 0
+) -> Iterator[Service]:
     environment = {
         "PATH": os.environ["PATH"],
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
     }
     options = [f"--mqtt-url=mqtt://{broker.host}:{broker.port}", "--mqtt-qos=1", "--dedup-window=3600"]
-    command = [sys.executable, "-m", "examples.ingestor", *options, "--exclude=sensor.excluded_*", *sink]
+    command = [sys.executable, "-m", module, *options, "--exclude=sensor.excluded_*", *sink]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -11,6 +11,7 @@ import yaml
 
 from otel_ha.render.alertmanager import alertmanager_file
 from otel_ha.render.receivers import RECEIVERS
+from tests.receivers import answer, receiving
 from tests.servers.running import eventually, get_json
 
 pytestmark = pytest.mark.servers
@@ -56,6 +57,24 @@ def test_amtool_routes_alerts_by_severity(amtool, tmp_path, labels, receiver):
     command = [amtool, "config", "routes", "test", f"--config.file={path}", f"--verify.receivers={receiver}", *pairs]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+WORDS = {"summary": "The store is away", "description": "12 writes failed.", "runbook": "docs/runbooks/SinkFails.md"}
+SEVERE = {"pagerduty": '"severity":"critical"'}
+
+
+@pytest.mark.parametrize("name", ["home-assistant", "slack", "discord", "telegram", "ntfy", "pagerduty", "webhook"])
+def test_a_receiver_gets_summary_description_and_runbook(make_alertmanager, tmp_path, name):
+    with receiving(answer(body=b"ok")) as service:
+        for secret in RECEIVERS[name].secrets:
+            (tmp_path / f"{name}-{secret.name}").write_text("7" if secret.name != "url" else f"{service.url}/hook")
+        config = yaml.safe_load(alertmanager_file([name], {"wait": "1s"}, str(tmp_path)))
+        config["global"] = {"telegram_api_url": service.url, "pagerduty_url": service.url}
+        alertmanager = make_alertmanager(yaml.safe_dump(config, sort_keys=False)).start()
+        alertmanager.send({**PAGE, "annotations": WORDS})
+        body = eventually(lambda: service.requests)[0].body.decode()
+    assert [word for word in WORDS.values() if word not in body.replace("\\/", "/")] == []
+    assert SEVERE.get(name, "") in body
 
 
 def alert(name: str, **labels: str) -> dict[str, Any]:
