@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import yaml
 from otel_ha.render.alertmanager import alertmanager_file
 from otel_ha.render.receivers import RECEIVERS
 from tests.receivers import answer, receiving
+from tests.servers.locate import ROOT
 from tests.servers.running import eventually, get_json
 
 pytestmark = pytest.mark.servers
@@ -114,3 +117,12 @@ def test_a_fault_is_notified_once(make_alertmanager, source, other, silenced):
         return found["status"]["state"]
 
     assert eventually(state, lambda found: found != "unprocessed") == ("suppressed" if silenced else "active")
+
+
+def test_the_test_message_of_the_page_arrives(amtool, alertmanager):
+    page = (ROOT / "docs" / "how-to" / "notifications.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^```sh\namtool (.*?)^```", page, re.DOTALL | re.MULTILINE)
+    arguments = shlex.split(command.replace("\\\n", "").replace("http://127.0.0.1:9093", alertmanager.url))
+    subprocess.run([amtool, *arguments], check=True, capture_output=True)
+    (found,) = eventually(alertmanager.alerts)
+    assert found["annotations"]["summary"] == "This is a test"

@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from otel_ha.compat.old_names.page import render_page
+from otel_ha.render.__main__ import main
+from otel_ha.render.alertmanager import SETTINGS
+from otel_ha.render.receivers import RECEIVERS
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 MOVE = PAGES / "move-from-ha-ingestor.md"
@@ -64,3 +68,19 @@ def test_an_unknown_table_is_an_error():
 def test_every_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", (PAGES / page).read_text(encoding="utf-8"))
     assert [link for link in links if not (PAGES / link).exists()] == []
+
+
+def test_each_command_on_notifications_renders_a_configuration(capsys):
+    page = (PAGES / "notifications.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^ {4}python -m otel_ha\.render (alertmanager [^>\n]*)", page, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        assert main(command.split()) == 0
+        assert yaml.safe_load(capsys.readouterr().out)["route"]
+
+
+def test_the_page_on_notifications_names_every_receiver_secret_and_setting():
+    page = (PAGES / "notifications.md").read_text(encoding="utf-8")
+    secrets = [f"{name}-{secret.name}" for name, receiver in RECEIVERS.items() for secret in receiver.secrets]
+    missing = [word for word in (*secrets, *SETTINGS, *RECEIVERS) if not re.search(rf"\b{word}\b", page)]
+    assert missing == []
