@@ -53,6 +53,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 _EVERYONE: Final = "everyone"
 _NOBODY: Final = "nobody"
 _DEAD_MAN: Final = "dead-man"
+_DEAD_MAN_INTERVAL: Final = "1m"
 _INHIBIT: Final = (
     # A page silences the tickets of the same cause. An absent label would equal another absent one.
     {
@@ -134,7 +135,8 @@ def _chosen(pairs: Sequence[str]) -> dict[str, str]:
 
 def _route(values: Mapping[str, str], watchdog: str) -> dict[str, Any]:
     # The first route that matches takes the alert; what none takes is repeated like a ticket.
-    dead_man = {"group_interval": values["repeat_dead_man"], "repeat_interval": values["repeat_dead_man"]}
+    # Alertmanager repeats at the first interval after the repeat time: at equal times, at every second one.
+    dead_man = {"group_interval": _DEAD_MAN_INTERVAL, "repeat_interval": values["repeat_dead_man"]}
     return {
         "receiver": _EVERYONE,
         "group_by": ["job"],

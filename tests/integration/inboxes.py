@@ -5,13 +5,16 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import trustme
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from tests.receivers import Receiver, answer, receiving
 from tests.servers.running import HOST, free_ports
@@ -72,12 +75,23 @@ def _of_slack(body: Any) -> str:
 
 
 @contextmanager
-def inboxes() -> Iterator[Inboxes]:
-    """Open the inboxes."""
+def inboxes(authority: trustme.CA | None = None, password: str = "") -> Iterator[Inboxes]:
+    """Open the inboxes. With an authority, the mail server insists on encryption and on the password."""
     [port] = free_ports(1)
+    options: dict[str, Any] = {}
+    if authority is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(HOST).configure_cert(context)
+
+        def authenticated(*given: Any) -> AuthResult:
+            return AuthResult(success=given[-1].password == password.encode())
+
+        options = {"tls_context": context, "auth_required": True, "authenticator": authenticated}
+        # aiosmtpd asks for the user in words of its own, which Alertmanager does not know.
+        options["auth_exclude_mechanism"] = ["LOGIN"]
     with receiving(answer(body=b"ok")) as http:
         opened = Inboxes(http, port)
-        mail = Controller(opened, hostname=HOST, port=port)
+        mail = Controller(opened, hostname=HOST, port=port, **options)
         mail.start()
         try:
             yield opened

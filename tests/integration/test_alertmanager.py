@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from otel_ha.render.alertmanager import alertmanager_file
 from otel_ha.render.receivers import RECEIVERS
+from tests.integration.inboxes import inboxes
 from tests.receivers import answer, receiving
 from tests.servers.locate import ROOT
 from tests.servers.running import eventually, get_json
@@ -117,6 +119,27 @@ def test_a_fault_is_notified_once(make_alertmanager, source, other, silenced):
         return found["status"]["state"]
 
     assert eventually(state, lambda found: found != "unprocessed") == ("suppressed" if silenced else "active")
+
+
+def test_the_dead_man_is_called_as_long_as_the_watchdog_fires(make_alertmanager, tmp_path):
+    with receiving(answer(body=b"ok")) as monitor:
+        (tmp_path / "dead-man-url").write_text(monitor.url)
+        times = {"wait": "1s", "repeat_dead_man": "1s"}
+        text = alertmanager_file(["dead-man"], times, str(tmp_path)).replace("group_interval: 1m", "group_interval: 1s")
+        make_alertmanager(text).start().send(alert("Watchdog", severity="info", cause="watchdog"))
+        eventually(lambda: len(monitor.requests) >= 3)
+
+
+def test_mail_is_sent_with_encryption_and_a_password_by_default(make_alertmanager, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with inboxes(authority, password="secret") as arrived:
+        (tmp_path / "email-password").write_text("secret\n")
+        values = {**arrived.settings, "email_tls": "on", "email_user": "you", "wait": "1s"}
+        config = yaml.safe_load(alertmanager_file(["email"], values, str(tmp_path)))
+        config["receivers"][0]["email_configs"][0]["tls_config"] = {"ca_file": str(tmp_path / "ca.pem")}
+        make_alertmanager(yaml.safe_dump(config, sort_keys=False)).start().send({**PAGE, "annotations": WORDS})
+        assert eventually(lambda: arrived.mails)[0].startswith(WORDS["summary"])
 
 
 def test_the_test_message_of_the_page_arrives(amtool, alertmanager):
