@@ -137,3 +137,4 @@ def test_a_post_without_alerts_does_no_harm(alertmanager, home, phone, body, kin
     title = f"After {kind} at {time.monotonic()}"
     alertmanager.send(alert("After", summary=title))
     assert titled(phone, title)
+    assert "[homeassistant.components.automation" not in home.log.read_text(), "it warns of the automation"
