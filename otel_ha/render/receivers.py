@@ -56,7 +56,6 @@ class Receiver:
     `choose` turns the values of --set into further settings and secrets. A resolved alert is always sent as well.
     """
 
-    about: str
     configs: str
     secrets: tuple[Secret, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -94,36 +93,31 @@ def _mail(values: Mapping[str, str]) -> tuple[Mapping[str, Any], tuple[Secret, .
     return {**server, "auth_username": values["email_user"]}, (password,)
 
 
-def _webhook(about: str, url: str) -> Receiver:
-    return Receiver(about, "webhook_configs", (Secret("url", "url_file", url),))
+def _webhook(url: str) -> Receiver:
+    return Receiver("webhook_configs", (Secret("url", "url_file", url),))
 
 
 RECEIVERS: Final[Mapping[str, Receiver]] = {
     "home-assistant": _webhook(
-        "Home Assistant, where the blueprint's automation notifies a phone",
         "http://HOST:8123/api/webhook/ID, with the webhook ID of the automation",
     ),
     "email": Receiver(
-        "a mail server",
         "email_configs",
         # Without html, Alertmanager adds a page that lists all labels.
         settings={"headers": {"Subject": TITLE}, "html": "", "text": TEXT},
         choose=_mail,
     ),
     "slack": Receiver(
-        "a Slack channel",
         "slack_configs",
         (Secret("url", "api_url_file", "the URL of an incoming webhook of Slack"),),
         {"title": TITLE, "text": TEXT},
     ),
     "discord": Receiver(
-        "a Discord channel",
         "discord_configs",
         (Secret("url", "webhook_url_file", "the URL of a webhook of the Discord channel"),),
         {"title": TITLE, "message": TEXT},
     ),
     "telegram": Receiver(
-        "a Telegram chat",
         "telegram_configs",
         (
             Secret("token", "bot_token_file", "the token of the bot"),
@@ -132,9 +126,8 @@ RECEIVERS: Final[Mapping[str, Receiver]] = {
         # Alertmanager shortens plain text that is too long for Telegram; in place of long HTML it sends an error.
         {"message": f"{TITLE}\n\n{TEXT}", "parse_mode": ""},
     ),
-    "ntfy": _webhook("an ntfy topic", "the URL of the topic: https://ntfy.sh/TOPIC?template=alertmanager"),
+    "ntfy": _webhook("the URL of the topic: https://ntfy.sh/TOPIC?template=alertmanager"),
     "pushover": Receiver(
-        "the Pushover app",
         "pushover_configs",
         (
             Secret("user-key", "user_key_file", "the key of the user or group"),
@@ -144,7 +137,6 @@ RECEIVERS: Final[Mapping[str, Receiver]] = {
         {"title": TITLE, "message": TEXT, "priority": _PAGE_OR_ELSE % (1, 0)},
     ),
     "pagerduty": Receiver(
-        "a PagerDuty service",
         "pagerduty_configs",
         (Secret("routing-key", "routing_key_file", "the integration key of the service, for Events API v2"),),
         {
@@ -153,9 +145,8 @@ RECEIVERS: Final[Mapping[str, Receiver]] = {
             "details": {"alerts": TEXT},
         },
     ),
-    "webhook": _webhook("any other service, as Alertmanager's JSON", "the URL to post to"),
+    "webhook": _webhook("the URL to post to"),
     "dead-man": _webhook(
-        "a monitor elsewhere, which raises the alarm when the Watchdog falls silent",
         "the URL that the monitor expects to be called",
     ),
 }

@@ -8,8 +8,8 @@ venv of its own. Alertmanager, Thanos, chromium and Home Assistant are installed
 name.
 
 A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL, VICTORIA_METRICS, VMALERT, MOSQUITTO,
-INFLUXD, ALERTMANAGER, AMTOOL, THANOS, CHROMIUM, HASS), is used instead. A server that is not available is reported in one
-line, and the others are still installed. Standard library only.
+INFLUXD, ALERTMANAGER, AMTOOL, THANOS, CHROMIUM, HASS), is used instead. A server that is not available is reported in
+one line, and the others are still installed. Standard library only.
 """
 
 from __future__ import annotations
