@@ -16,6 +16,7 @@ import pytest
 
 from otel_ha.render.__main__ import main
 from otel_ha.render.alertmanager import alertmanager_file
+from otel_ha.render.alerts.thresholds import THRESHOLDS
 from tests.integration.flow import Home, Service, ingestor
 from tests.integration.inboxes import Inboxes, inboxes
 from tests.servers.prometheus import Scrape
@@ -26,19 +27,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 JOB = "ha-ingestor"
 # Seconds instead of minutes; and a busy machine is not a fault here.
-SETTINGS = (
-    "cpu_page=1",
-    "cpu_ticket=1",
-    "memory_page=1",
-    "memory_ticket=1",
-    "for=1s",
-    "window=10s",
-    "slow_window=15s",
-    "absent=4s",
-    "silence=5s",
-    "min_events=5",
-    "failed_writes=2",
-)
+TIMES = ("for=1s", "window=10s", "slow_window=15s", "absent=4s", "silence=5s", "min_events=5", "failed_writes=2")
+MACHINE = [f"{each.name}=1" for each in THRESHOLDS if each.name.startswith(("cpu_", "memory_"))]
 
 
 class Traffic(threading.Thread):
@@ -129,7 +119,8 @@ def alertmanager(make_alertmanager, arrived: Inboxes, tmp_path: Path):
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
     """The rendered alerts, with times of seconds."""
-    main(["alerts", "--out", str(tmp_path), *itertools.chain(*(("--set", each) for each in SETTINGS))])
+    changes = [f"--set={change}" for change in (*TIMES, *MACHINE)]
+    main(["alerts", "--out", str(tmp_path), *changes])
     return tmp_path / "otel_ha.alerts.yml"
 
 
