@@ -98,9 +98,7 @@ def _webhook(url: str) -> Receiver:
 
 
 RECEIVERS: Final[Mapping[str, Receiver]] = {
-    "home-assistant": _webhook(
-        "http://HOST:8123/api/webhook/ID, with the webhook ID of the automation",
-    ),
+    "home-assistant": _webhook("http://HOST:8123/api/webhook/ID, with the webhook ID of the automation"),
     "email": Receiver(
         "email_configs",
         # Without html, Alertmanager adds a page that lists all labels.
@@ -146,8 +144,6 @@ RECEIVERS: Final[Mapping[str, Receiver]] = {
         },
     ),
     "webhook": _webhook("the URL to post to"),
-    "dead-man": _webhook(
-        "the URL that the monitor expects to be called",
-    ),
+    "dead-man": _webhook("the URL that the monitor expects to be called"),
 }
 """The receivers by their names."""
