@@ -21,6 +21,7 @@ from otel_ha.render.alertmanager import alertmanager_files, alertmanager_options
 from otel_ha.render.alerts.kind import alert_options, alerts_files
 from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
+from otel_ha.render.dashboards.files import FORMATS, dashboard_files
 from otel_ha.render.reference import render_reference
 from otel_ha.render.registry import registry_options, render_registry
 from otel_ha.render.rules import render_rules
@@ -90,43 +91,21 @@ class FromPage:
         return {self.name: self.render(sys.stdin.read())}
 
 
-@dataclass(frozen=True, slots=True)
-class FromOptions:
-    """Output made from the arguments alone, which `options` declares."""
-
-    help: str
-    options: Callable[[argparse.ArgumentParser], None]
-    render: Callable[[argparse.Namespace], Files]
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the arguments."""
-        self.options(parser)
-
-    def files(self, given: argparse.Namespace) -> Files:
-        """Render what the arguments ask for."""
-        return self.render(given)
+def _dashboard_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=FORMATS, default=FORMATS[0], help="the program that draws them (default: %(default)s)"
+    )
 
 
 KINDS: Mapping[str, Kind] = {
     "reference": FromCatalogs(
         "the reference of all metrics, as Markdown", lambda catalogs, _: {"metrics.md": render_reference(catalogs)}
     ),
-    "rules": FromCatalogs(
-        "recording rules for Prometheus or vmalert",
-        lambda catalogs, _: {"otel_ha.rules.yml": render_rules(catalogs)},
+    "dashboards": FromCatalogs(
+        "dashboards, as JSON for Grafana or for VictoriaMetrics' page",
+        lambda catalogs, given: dashboard_files(catalogs, given.format),
         own=service_catalogs,
-    ),
-    "alerts": FromCatalogs(
-        "alerts, as a Prometheus rules file", alerts_files, own=service_catalogs, options=alert_options
-    ),
-    "alerts-reference": FromCatalogs(
-        "the reference of all alerts and their thresholds, as Markdown", alerts_page, own=service_catalogs
-    ),
-    "registry": FromCatalogs(
-        "a semantic-convention registry, as YAML for OpenTelemetry Weaver",
-        lambda catalogs, given: render_registry(catalogs, given.schema_url),
-        own=service_catalogs,
-        options=registry_options,
+        options=_dashboard_options,
     ),
     "api": FromPage("the API page, read from standard input, with its blocks filled in", "api.md", render_api),
     "alertmanager": FromOptions(

@@ -1,0 +1,199 @@
+"""The overview: one screen that answers "is it well?"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from otel_ha.render.dashboards.panels import Annotation, Dashboard, Drawing, Panel, Query, Row, above, below
+from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, ratios, share, value
+from otel_ha.render.promql import Selection, once, total
+from otel_ha.vocabulary.ingest import (
+    CONNECTION,
+    CONNECTIONS,
+    DISCARDED,
+    EVENT_DURATION,
+    IN_FLIGHT,
+    LAG_TO_WRITE,
+    MESSAGE_AGE,
+    OUTCOME,
+    POINTS_WRITTEN,
+    QUEUE,
+    QUEUE_CAPACITY,
+    QUEUE_SIZE,
+    REASON,
+    RECEIVED,
+    SINK,
+    SOURCE,
+)
+from otel_ha.vocabulary.runtime import PROCESS_UPTIME
+
+
+def unaccounted(selection: Selection) -> str:
+    """Return the events that are missing from the accounts, by source; raw totals, because a rate hides one event."""
+    received = total(selection.series(RECEIVED), SOURCE)
+    parts = (
+        selection.series(EVENT_DURATION, part="_count"),
+        selection.series(DISCARDED),
+        selection.series(IN_FLIGHT),
+    )
+    others = " - ".join(f"({total(part, SOURCE)} or 0 * {received})" for part in parts)
+    return once(f"abs({received} - {others})", SOURCE)
+
+
+def _alerts(selection: Selection) -> str:
+    """Return the serious alerts that fire; an alert keeps the job, but neither an instance nor a way in."""
+    jobs = tuple(matcher for matcher in selection.matchers if matcher.startswith("job="))
+    return replace(selection, matchers=jobs).named("ALERTS", 'alertstate="firing"', 'severity!="info"')
+
+
+FAILED: Final = value(OUTCOME, "error")
+ERROR_SHARE: Final = share(EVENT_DURATION, FAILED, part="_count")
+QUEUE_USE: Final = ratios(
+    lambda selection: selection.series(QUEUE_SIZE),
+    lambda selection: selection.series(QUEUE_CAPACITY),
+    QUEUE,
+    reads=(QUEUE_SIZE, QUEUE_CAPACITY),
+)
+FIRING: Final = Query(
+    lambda selection: f"sum by (job, alertname, severity) ({_alerts(selection)})",
+    "{{alertname}} · {{severity}}",
+)
+RESTARTS: Final = Annotation(
+    "Restarts",
+    Query(
+        lambda s: f"min by (job) (min_over_time({s.series(PROCESS_UPTIME)}[{s.window}])) < 60",
+        "{{job}} started",
+        (PROCESS_UPTIME,),
+    ),
+    "blue",
+)
+ALERTS: Final = Annotation("Alerts", FIRING, "red")
+
+
+def _number(title: str, description: str, unit: str, query: Query, **more: object) -> Panel:
+    settings = {"drawing": Drawing.NUMBER, "width": 3, "height": 4, "repeats": True, **more}
+    return Panel(title=title, description=description, unit=unit, queries=(query,), **settings)  # type: ignore[arg-type]
+
+
+NUMBERS: Final = (
+    _number(
+        "Unaccounted events",
+        "Events received minus those processed, discarded and in flight. 0 means that the accounts add up.",
+        "{event}",
+        Query(unaccounted, "{{homeassistant_source}}", (RECEIVED, EVENT_DURATION, DISCARDED, IN_FLIGHT)),
+        colors=above(0.5),
+        repeats=False,
+    ),
+    _number("Events", "Events received per second.", "{event}/s", rate(RECEIVED)),
+    _number(
+        "Error share",
+        "Share of processed events that failed.",
+        "1",
+        ERROR_SHARE,
+        colors=above(0.02, 0.05),
+        repeats=False,
+    ),
+    _number(
+        "Processing, P95",
+        "95 % of events are processed within this time; red above the objective.",
+        "s",
+        *quantiles(EVENT_DURATION, shares=(0.95,)),
+        objective=EVENT_DURATION,
+    ),
+    _number(
+        "Lag, P95",
+        "95 % of states are stored within this time, counted from the state's own timestamp; red above the objective.",
+        "s",
+        *quantiles(LAG_TO_WRITE, shares=(0.95,)),
+        objective=LAG_TO_WRITE,
+        empty="Empty if no source states when its events happened.",
+    ),
+    _number("Connections", "Connections that are up, of all kinds.", "{connection}", level(CONNECTIONS),
+            colors=below(1)),
+    _number("Silence", "Time since the last event of the most silent source.", "s", highest(MESSAGE_AGE),
+            colors=above(300, 1800)),
+    _number(
+        "Firing alerts",
+        "Alerts of severity page or ticket that fire now.",
+        "{alert}",
+        Query(lambda selection: f"count({_alerts(selection)}) or vector(0)", "firing"),
+        colors=above(1),
+    ),
+)  # fmt: skip
+
+_graph: Final = partial(Panel, width=6, height=7)
+
+GRAPHS: Final = (
+    _graph(
+        title="Events by source and outcome",
+        description="Events processed per second, by outcome, and events discarded, by reason.",
+        unit="{event}/s",
+        queries=(
+            rate(EVENT_DURATION, SOURCE, OUTCOME, part="_count"),
+            rate(DISCARDED, SOURCE, REASON),
+        ),
+        drawing=Drawing.STACK,
+    ),
+    _graph(
+        title="Processing time, P95",
+        description="95 % of events are processed within this time. The line is the bound of the objective.",
+        unit="s",
+        queries=quantiles(EVENT_DURATION, SOURCE, shares=(0.95,)),
+        objective=EVENT_DURATION,
+    ),
+    _graph(
+        title="Lag until stored, P95",
+        description="95 % of states are stored within this time, counted from the state's own timestamp. "
+        "The line is the bound of the objective.",
+        unit="s",
+        queries=quantiles(LAG_TO_WRITE, SOURCE, SINK, shares=(0.95,)),
+        objective=LAG_TO_WRITE,
+        empty="Empty if no source states when its events happened.",
+    ),
+    _graph(
+        title="Queue use",
+        description="Items in each queue, as a share of its capacity. A full queue discards new events.",
+        unit="1",
+        queries=(QUEUE_USE,),
+        limit=0.8,
+        top=1,
+    ),
+    _graph(
+        title="Connections",
+        description="Connections that are up. 0 means that the source or the sink cannot be reached.",
+        unit="{connection}",
+        queries=(level(CONNECTIONS, CONNECTION),),
+    ),
+    _graph(
+        title="Silence",
+        description="Time since the last event of each source. A connection can be up but silent.",
+        unit="s",
+        queries=(highest(MESSAGE_AGE, SOURCE),),
+    ),
+    _graph(
+        title="Points written by sink",
+        description="Points handed to each sink per second: ok if it acknowledged them, error if it rejected or lost "
+        "them.",
+        unit="{point}/s",
+        queries=(rate(POINTS_WRITTEN, SINK, OUTCOME),),
+    ),
+    _graph(
+        title="Alerts",
+        description="Alerts of severity page or ticket that fire.",
+        unit="{alert}",
+        queries=(FIRING,),
+        drawing=Drawing.ALERTS,
+        empty="Empty while no alert fires.",
+    ),
+)  # fmt: skip
+
+OVERVIEW: Final = Dashboard(
+    uid="otel-ha-overview",
+    title="Overview",
+    description="Is it well? Accounts, errors, times, queues, connections and alerts of one service.",
+    place=1,
+    needs=(RECEIVED,),
+    rows=(Row("Is it well?", (*NUMBERS, *GRAPHS)),),
+)
