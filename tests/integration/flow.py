@@ -102,6 +102,11 @@ class Service:
     metrics_url: str
     log: list[str]
 
+    @property
+    def target(self) -> str:
+        """The host and port to scrape."""
+        return self.metrics_url.split("/")[2]
+
     def end(self) -> str:
         """Send SIGTERM; return the last line of the output."""
         self.process.send_signal(signal.SIGTERM)
@@ -111,14 +116,13 @@ class Service:
 
 
 @contextmanager
-def ingestor(
-    broker: Mosquitto, endpoint: str, *sink: str, module: str = "examples.ingestor", port: int = 0
-) -> Iterator[Service]:
+def ingestor(broker: Mosquitto, endpoint: str, *sink: str, **variables: str) -> Iterator[Service]:
     environment = {
         "PATH": os.environ["PATH"],
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        **variables,
     }
     options = [f"--mqtt-url=mqtt://{broker.host}:{broker.port}", "--mqtt-qos=1", "--dedup-window=3600"]
     command = [sys.executable, "-m", module, *options, "--exclude=sensor.excluded_*", *sink]
