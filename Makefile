@@ -7,7 +7,7 @@ SERVERS ?= on
 RULES := collector-config/prometheus/ha_ingestor.rules.yml
 API := docs/reference/api.md
 MOVE := docs/how-to/move-from-ha-ingestor.md
-PYTEST := -m pytest -n auto --maxprocesses 4
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 # The files that are rendered from our catalogs, each kind into its folder below the one given.
 define render

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import paho.mqtt.client as mqtt
 from prometheus_client.parser import text_string_to_metric_families
@@ -59,6 +60,14 @@ class Home:
             self._publish_one()
             if number % 50 == 49:
                 time.sleep(50 / rate)
+
+    def publish_timed(self, count: int) -> None:
+        """Publish states that are followed by their own time, as mqtt_statestream does with publish_timestamps."""
+        for _ in range(count):
+            moment = datetime.now(UTC).isoformat().encode()
+            self._send("homeassistant/sensor/timed/state", str(self._random.random()).encode())
+            self._send("homeassistant/sensor/timed/last_updated", moment)
+            self.expected["processed", "ok"] += 1
 
     def close(self) -> None:
         self._client.disconnect()

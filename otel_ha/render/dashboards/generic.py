@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -37,9 +37,11 @@ def generic_dashboard(named: NamedCatalog, instruments: Iterable[Instrument]) ->
     )
 
 
-def objectives_row(objectives: Iterable[Objective]) -> Row:
+def objectives_row(objectives: Sequence[Objective]) -> Row:
     """Return a row with one panel for each objective."""
-    return Row("Objectives", tuple(map(_objective, objectives)))
+    panels = [_objective(objective) for objective in objectives]
+    width = max(8, 24 // len(panels))
+    return Row("Objectives", tuple(replace(panel, width=width) for panel in panels))
 
 
 def _objective(objective: Objective) -> Panel:

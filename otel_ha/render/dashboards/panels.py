@@ -61,7 +61,7 @@ class Panel:
     """One drawing. A catalog that lacks an instrument that it reads leaves it out.
 
     `unit` is UCUM. `empty` says when a panel has no data. `limit` is a value to stay below, or above if `floor` is set;
-    `objective` names the histogram whose objective gives it. The axis begins at zero if `from_zero` is set, and reaches
+    `objective` names the histogram whose objective sets it. The axis begins at zero if `from_zero` is set, and reaches
     `top` at least. `lines` replaces the queries where only lines can be drawn; `repeats` marks a number that another
     panel of the dashboard draws as a line.
     """

@@ -68,16 +68,17 @@ _GRAFANA: Final = {
 
 
 class PlainUnit(NamedTuple):
-    """The text behind a number, and the factor by which the number is multiplied."""
+    """The text behind a number, and the factor by which the number is multiplied, or else divided."""
 
     text: str
-    factor: float = 1
+    times: int = 1
+    per: int = 1
 
 
 _PLAIN: Final = {
-    "1": PlainUnit("%", 100),
-    "By": PlainUnit("MiB", 2**-20),
-    "By/s": PlainUnit("KiB/s", 2**-10),
+    "1": PlainUnit("%", times=100),
+    "By": PlainUnit("MiB", per=2**20),
+    "By/s": PlainUnit("KiB/s", per=2**10),
     "Cel": PlainUnit("°C"),
     "[degF]": PlainUnit("°F"),
     "us": PlainUnit("µs"),
@@ -97,8 +98,10 @@ def grafana_unit(unit: str) -> str:
     return "short" if _is_count(unit) else f"suffix: {_plain_text(unit)}"
 
 
-def plain_unit(unit: str) -> PlainUnit:
-    """Return the text behind the numbers of a page that does not know units; none behind numbers of things."""
+def plain_unit(unit: str, *, short: bool = False) -> PlainUnit:
+    """Return the text behind the numbers of a page that does not know units: none for things, ms for short times."""
+    if short and unit == "s":
+        return PlainUnit("ms", times=1000)
     if unit in _PLAIN:
         return _PLAIN[unit]
     return PlainUnit("" if _is_count(unit) else _plain_text(unit))

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.render.dashboards.panels import Dashboard, Panel, Query
-from otel_ha.render.dashboards.units import plain_unit
+from otel_ha.render.dashboards.units import PlainUnit, plain_unit
 from otel_ha.render.promql import EVERYTHING
 
 __all__ = ["vmui_dashboards"]
 
+_MILLISECOND: Final = 0.001
 _NARROWEST: Final = 4  # of 12: three graphs beside each other on a small screen
 
 
@@ -33,24 +35,32 @@ def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
-    unit = plain_unit(panel.unit)
+    unit = plain_unit(panel.unit, short=any(_is_short(instrument) for instrument in panel.reads))
     queries = panel.lines or panel.queries
-    limit = [(f"{panel.limit * unit.factor:g}", "limit")] if panel.limit is not None else []
-    lines = [*((_scaled(query, unit.factor), _legend(query)) for query in queries), *limit]
+    lines = [(_scaled(query.expr(EVERYTHING), unit), _legend(query)) for query in queries]
+    if panel.limit is not None:
+        lines.append((f"{panel.limit * unit.times / unit.per:g}", "objective" if panel.objective else "limit"))
     return {
         "title": panel.title,
         "description": panel.explained,
         "unit": unit.text,
         "expr": [expr for expr, _ in lines],
         "alias": [alias for _, alias in lines],
-        "showLegend": True,
+        # Above a legend the page repeats the whole query, which one line per service is not worth.
+        "showLegend": [alias for _, alias in lines] != ["{{job}}"],
         "width": max(_NARROWEST, panel.width // 2),
     }
 
 
-def _scaled(query: Query, factor: float) -> str:
-    expr = query.expr(EVERYTHING)
-    return expr if factor == 1 else f"{factor:.10g} * ({expr})"
+def _is_short(instrument: Instrument) -> bool:
+    """Whether it measures times of milliseconds, as its buckets say."""
+    return isinstance(instrument, Histogram) and instrument.buckets[0] <= _MILLISECOND
+
+
+def _scaled(expr: str, unit: PlainUnit) -> str:
+    if unit.per != 1:
+        return f"({expr}) / {unit.per}"
+    return expr if unit.times == 1 else f"{unit.times} * ({expr})"
 
 
 def _legend(query: Query) -> str:
