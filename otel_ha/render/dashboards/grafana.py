@@ -61,7 +61,14 @@ def _dashboard(shown: Dashboard) -> dashboard.Dashboard:
         for panel in row.panels:
             number += 1
             built.with_panel(grafana_panel(panel, selection).id(number))
-    return built.build()
+    return _visible(built.build())
+
+
+def _visible(built: dashboard.Dashboard) -> dashboard.Dashboard:
+    """Return the dashboard with its links and annotations above the panels: the SDK puts them into a menu."""
+    for shown in (*(built.links or ()), *(built.annotations.list_val or ())):
+        shown.placement = None
+    return built
 
 
 def _variables(shown: Dashboard) -> list[Any]:

@@ -95,7 +95,7 @@ def grafana_unit(unit: str) -> str:
     whole, _, per = unit.rpartition("/")
     if unit == "/s" or (per == "s" and _is_count(whole)):
         return "count:/s"
-    return "short" if _is_count(unit) else f"suffix: {_plain_text(unit)}"
+    return "short" if _is_count(unit) else f"suffix:{_plain_text(unit)}"
 
 
 def plain_unit(unit: str, *, short: bool = False) -> PlainUnit:
