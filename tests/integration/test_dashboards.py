@@ -2,11 +2,25 @@
 
 import json
 import math
+import subprocess
 import time
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
-from otel_ha.render.catalogs import service_catalogs
+from otel_ha import (
+    Attribute,
+    Catalog,
+    Counter,
+    Gauge,
+    Histogram,
+    Objective,
+    ObservableUpDownCounter,
+    TelemetryConfig,
+    setup_telemetry,
+)
+from otel_ha.render.catalogs import NamedCatalog, service_catalogs
 from otel_ha.render.dashboards.files import dashboard_files
 from tests.integration.feed import SERVICE, feed
 from tests.servers.running import eventually, instant_query
@@ -14,7 +28,7 @@ from tests.servers.running import eventually, instant_query
 # One feed serves all tests, so that they run in one process.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("dashboards")]
 
-GRAFANA = {name: json.loads(text) for name, text in dashboard_files(service_catalogs(), "grafana").items()}
+GRAFANA = dashboard_files(service_catalogs(), "grafana")
 VMUI = dashboard_files(service_catalogs(), "vmui")
 # Panels whose description says when they are empty, for which the example ingestor has no data.
 UNFED = {
@@ -42,36 +56,39 @@ def stores(tmp_path_factory):
         yield running
 
 
-def for_grafana(expr: str, via: str = ".*") -> str:
+def for_grafana(expr: str, via: str = ".*", job: str = SERVICE) -> str:
     """Return what Grafana asks the store for, once its variables have their values."""
-    chosen = {"$__rate_interval": "1m", "$job": SERVICE, "$instance": ".*", "$via": via, "$collector": "otelcol"}
+    chosen = {"$__rate_interval": "1m", "$job": job, "$instance": ".*", "$via": via, "$collector": "otelcol"}
     for name, value in chosen.items():
         expr = expr.replace(name, value)
     return expr
 
 
-def grafana_panels():
-    for name, dashboard in GRAFANA.items():
-        for panel in dashboard["panels"]:
+def grafana_panels(files=GRAFANA):
+    for name, text in files.items():
+        for panel in json.loads(text)["panels"]:
             for target in panel.get("targets", ()):
                 yield f"{name}: {panel['title']}", panel["description"], target["expr"]
 
 
-def vmui_panels():
-    for name, text in VMUI.items():
+def vmui_panels(files=VMUI):
+    for name, text in files.items():
         for row in json.loads(text)["rows"]:
             for panel in row["panels"]:
                 for expr in panel["expr"]:
                     yield f"{name}: {panel['title']}", panel["description"], expr
 
 
+def has_data(url, expr) -> bool:
+    return any(not math.isnan(value) for _, value in instant_query(url, expr))
+
+
 def without_data(url, panels) -> list[str]:
     """Return the panels without data, except those that say so and cannot be fed here; an invalid query raises."""
     empty = []
     for which, description, expr in panels:
-        found = [value for _, value in instant_query(url, expr) if not math.isnan(value)]
         title = which.partition(": ")[2]
-        if not found and ("Empty " not in description or title not in UNFED):
+        if not has_data(url, expr) and ("Empty " not in description or title not in UNFED):
             empty.append(f"{which}: {expr}")
     return empty
 
@@ -88,6 +105,46 @@ def test_every_query_has_data_in_victoriametrics_by_each_way(stores, store):
     eventually(lambda: without_data(url, vmui_panels()), lambda empty: empty == [])
     panels = [(which, about, for_grafana(expr)) for which, about, expr in grafana_panels()]
     assert without_data(url, panels) == []
+
+
+def test_promtool_accepts_every_expression(promtool, tmp_path):
+    marks = [each["expr"] for text in GRAFANA.values() for each in json.loads(text)["annotations"]["list"]]
+    every = [for_grafana(expr) for expr in (*marks, *(expr for _, _, expr in grafana_panels()))]
+    rules = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(every)]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}))
+    done = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(every)} rules found" in done.stdout
+
+
+ROOM = Attribute("acme.room", "The room.", budget=50)
+OPENINGS = Counter("acme.window.openings", unit="{opening}", description="Opened windows.", attributes=(ROOM,))
+OPEN = ObservableUpDownCounter("acme.window.open", unit="{window}", description="Open windows.", attributes=(ROOM,))
+WARMTH = Gauge("acme.room.warmth", unit="Cel", description="Warmth of a room.", attributes=(ROOM,))
+HEATING = Histogram("acme.heating.duration", unit="s", description="Time to heat a room.", buckets=(60.5, 900.5))
+QUICK = Objective(HEATING, bound=900.5, target=0.95, description="95 % of rooms are warm within 15 minutes.")
+ACME = Catalog(OPENINGS, OPEN, WARMTH, HEATING, objectives=[QUICK])
+
+
+def test_the_dashboard_of_a_users_catalog_has_data(stores):
+    named = NamedCatalog("acme.metrics", "CATALOG", "About.", ACME, {}, {})
+    vmui, grafana = (dashboard_files([named], form) for form in ("vmui", "grafana"))
+    config = TelemetryConfig(environ={}, metrics_exporters=("prometheus",), prometheus_port=0, system_metrics=False)
+    with setup_telemetry("acme", config=config, catalog=ACME) as telemetry, OPEN.observe(lambda: 2, room="kitchen"):
+        stores.prometheus.scrape("acme", urlsplit(telemetry.metrics_url).netloc)
+        stores.by_scrape.scrape("acme", urlsplit(telemetry.metrics_url).netloc)
+
+        def empty() -> list[str]:
+            OPENINGS.add(1, room="kitchen")
+            WARMTH.set(21, room="kitchen")
+            HEATING.record(600)
+            asked = [for_grafana(expr, job="acme") for _, _, expr in grafana_panels(grafana)]
+            in_prometheus = [expr for expr in asked if not has_data(stores.prometheus.url, expr)]
+            in_store = [expr for _, _, expr in vmui_panels(vmui) if not has_data(stores.by_scrape.url, expr)]
+            return in_prometheus + in_store
+
+        eventually(empty, lambda found: found == [])
 
 
 def test_a_service_that_is_scraped_and_pushed_counts_once(stores):

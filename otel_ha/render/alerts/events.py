@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_ha.render.accounts import unaccounted
 from otel_ha.render.alerts.alert import Alert
 from otel_ha.render.alerts.expressions import WINDOW, grown
 from otel_ha.render.alerts.sinks import SINK_FAILS
-from otel_ha.render.promql import EVERYTHING, once, quantile, total, total_per_instance
+from otel_ha.render.promql import EVERYTHING, once, quantile, total
 from otel_ha.vocabulary import ingest
 
 __all__ = ["EVENTS"]
@@ -23,21 +24,6 @@ _failed: Final = total(
 _invalid: Final = total(WINDOW.increase(ingest.DISCARDED, f'{_REASON}="invalid"'))
 _duplicate: Final = total(WINDOW.increase(ingest.DISCARDED, f'{_REASON}="duplicate"'))
 _ERROR_SHARE: Final = once(f"{_failed} / ({_processed} >= <min_events>)")
-
-
-def _difference() -> str:
-    """Return received - processed - discarded - in flight, for the sources whose events in flight are counted."""
-    received, in_flight, processed, discarded = (
-        total_per_instance(series, ingest.SOURCE)
-        for series in (
-            EVERYTHING.series(ingest.RECEIVED),
-            EVERYTHING.series(ingest.IN_FLIGHT),
-            EVERYTHING.series(ingest.EVENT_DURATION, part="_count"),
-            EVERYTHING.series(ingest.DISCARDED),
-        )
-    )
-    nothing = f"0 * {received}"
-    return f"{received} - {in_flight} - ({processed} or {nothing}) - ({discarded} or {nothing})"
 
 
 def _stuck() -> str:
@@ -65,7 +51,7 @@ EVENTS: Final = (
         severity="ticket",
         cause="accounts",
         # Totals, not rates: a restarted service that pushes has new series, which add up by themselves.
-        expr=f"{once(f'abs({_difference()})', ingest.SOURCE)} > <accounts_difference>",
+        expr=f"{once(f'abs({unaccounted(EVERYTHING)})', ingest.SOURCE)} > <accounts_difference>",
         summary="The accounts of {{ $labels.job }} do not add up for {{ $labels.homeassistant_source }}",
         description="Events received from {{ $labels.homeassistant_source }} and events processed, discarded or in "
         "flight differ by {{ $value }}. Events are lost or counted twice inside {{ $labels.job }}.",

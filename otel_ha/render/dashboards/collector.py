@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_ha.render.dashboards.limits import limit
 from otel_ha.render.dashboards.panels import COLLECTOR as CHOICES
 from otel_ha.render.dashboards.panels import Dashboard, Panel, Query, Row
 from otel_ha.render.dashboards.queries import by_server
@@ -67,7 +68,7 @@ COLLECTOR: Final = Dashboard(
                             function="max",
                         ),
                     ),
-                    limit=0.7,
+                    limit=limit("collector_queue_share"),
                     top=1,
                 ),
                 Panel(

@@ -6,9 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from otel_ha.render.accounts import unaccounted
+from otel_ha.render.dashboards.limits import limit
 from otel_ha.render.dashboards.panels import Annotation, Dashboard, Drawing, Panel, Query, Row, above, below
 from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, ratios, share, value
-from otel_ha.render.promql import Selection, once, total
+from otel_ha.render.promql import Selection, once
 from otel_ha.vocabulary.ingest import (
     CONNECTION,
     CONNECTIONS,
@@ -30,18 +32,6 @@ from otel_ha.vocabulary.ingest import (
 from otel_ha.vocabulary.runtime import PROCESS_UPTIME
 
 
-def unaccounted(selection: Selection) -> str:
-    """Return the events that are missing from the accounts, by source; raw totals, because a rate hides one event."""
-    received = total(selection.series(RECEIVED), SOURCE)
-    parts = (
-        selection.series(EVENT_DURATION, part="_count"),
-        selection.series(DISCARDED),
-        selection.series(IN_FLIGHT),
-    )
-    others = " - ".join(f"({total(part, SOURCE)} or 0 * {received})" for part in parts)
-    return once(f"abs({received} - {others})", SOURCE)
-
-
 def _alerts(selection: Selection) -> str:
     """Return the serious alerts that fire; an alert keeps the job, but neither an instance nor a way in."""
     jobs = tuple(matcher for matcher in selection.matchers if matcher.startswith("job="))
@@ -49,6 +39,7 @@ def _alerts(selection: Selection) -> str:
 
 
 FAILED: Final = value(OUTCOME, "error")
+ERROR_COLORS: Final = above(limit("error_share_ticket"), limit("error_share_page"))
 ERROR_SHARE: Final = share(EVENT_DURATION, FAILED, part="_count")
 QUEUE_USE: Final = ratios(
     lambda selection: selection.series(QUEUE_SIZE),
@@ -82,9 +73,14 @@ NUMBERS: Final = (
         "Unaccounted events",
         "Events received minus those processed, discarded and in flight. 0 means that the accounts add up.",
         "{event}",
-        Query(unaccounted, "{{homeassistant_source}}", (RECEIVED, EVENT_DURATION, DISCARDED, IN_FLIGHT)),
-        colors=above(0.5),
+        Query(
+            lambda selection: once(f"abs({unaccounted(selection)})", SOURCE),
+            "{{homeassistant_source}}",
+            (RECEIVED, EVENT_DURATION, DISCARDED, IN_FLIGHT),
+        ),
+        colors=above(limit("accounts_difference") + 0.5),
         repeats=False,
+        empty="Empty if the service does not count events in flight.",
     ),
     _number("Events", "Events received per second.", "{event}/s", rate(RECEIVED)),
     _number(
@@ -92,7 +88,7 @@ NUMBERS: Final = (
         "Share of processed events that failed.",
         "1",
         ERROR_SHARE,
-        colors=above(0.02, 0.05),
+        colors=ERROR_COLORS,
         repeats=False,
     ),
     _number(
@@ -113,7 +109,7 @@ NUMBERS: Final = (
     _number("Connections", "Connections that are up, of all kinds.", "{connection}", level(CONNECTIONS),
             colors=below(1)),
     _number("Silence", "Time since the last event of the most silent source.", "s", highest(MESSAGE_AGE),
-            colors=above(300, 1800)),
+            colors=above(limit("silence"))),
     _number(
         "Firing alerts",
         "Alerts of severity page or ticket that fire now.",
@@ -157,7 +153,7 @@ GRAPHS: Final = (
         description="Items in each queue, as a share of its capacity. A full queue discards new events.",
         unit="1",
         queries=(QUEUE_USE,),
-        limit=0.8,
+        limit=limit("queue_share"),
         top=1,
     ),
     _graph(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_ha.render.dashboards.overview import ERROR_SHARE, FAILED
-from otel_ha.render.dashboards.panels import Dashboard, Drawing, Panel, Row, above
+from otel_ha.render.dashboards.limits import limit
+from otel_ha.render.dashboards.overview import ERROR_COLORS, ERROR_SHARE, FAILED
+from otel_ha.render.dashboards.panels import Dashboard, Drawing, Panel, Row
 from otel_ha.render.dashboards.queries import buckets, level, quantiles, rate, share, value
 from otel_ha.vocabulary.ingest import (
     COMPONENT,
@@ -82,8 +83,8 @@ ERRORS_ROW: Final = Row(
             description="Share of processed events that failed.",
             unit="1",
             queries=(ERROR_SHARE,),
-            colors=above(0.02, 0.05),
-            limit=0.02,
+            colors=ERROR_COLORS,
+            limit=limit("error_share_ticket"),
         ),
         Panel(
             title="Failed events by error",

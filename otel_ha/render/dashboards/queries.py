@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from otel_ha.declare.instruments import Attribute, Histogram, Instrument
 from otel_ha.render.dashboards.panels import Query
-from otel_ha.render.promql import Selection, once, quantile, ratio, total, total_per_instance
+from otel_ha.render.promql import Selection, at_most, once, quantile, ratio, total, total_per_instance
 
 __all__ = [
     "buckets", "by_server", "highest", "level", "quantiles", "rate", "ratios", "share", "value", "within",
@@ -121,7 +121,7 @@ def share(
 
 def within(histogram: Histogram, bound: float) -> Query:
     """Return the share of measurements that are at most a bound of the histogram's buckets."""
-    return share(histogram, f'le="{bound:g}"', part="_bucket", of=histogram, of_part="_count", legend="{{job}}")
+    return share(histogram, at_most(bound), part="_bucket", of=histogram, of_part="_count", legend="{{job}}")
 
 
 def by_server(expr: Callable[[Selection], str], *labels: str, function: str = "sum") -> Query:

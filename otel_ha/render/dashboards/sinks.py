@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_ha.render.dashboards.limits import limit
 from otel_ha.render.dashboards.overview import FAILED, QUEUE_USE
-from otel_ha.render.dashboards.panels import Dashboard, Panel, Row, above
+from otel_ha.render.dashboards.panels import Dashboard, Panel, Row
 from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, share, value
 from otel_ha.vocabulary.ingest import (
     BATCH_SIZE,
@@ -56,7 +57,6 @@ SINKS: Final = Row(
             description="Share of points that a sink rejected or lost.",
             unit="1",
             queries=(share(POINTS_WRITTEN, FAILED, SINK),),
-            colors=above(0.02, 0.05),
         ),
         Panel(
             title="Lost points by error",
@@ -123,7 +123,7 @@ QUEUES: Final = Row(
             description="Items in each queue, as a share of its capacity. A full queue discards new events.",
             unit="1",
             queries=(QUEUE_USE,),
-            limit=0.8,
+            limit=limit("queue_share"),
             top=1,
         ),
         Panel(

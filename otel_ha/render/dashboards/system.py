@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from otel_ha.render.dashboards.limits import limit
 from otel_ha.render.dashboards.panels import Dashboard, Panel, Query, Row
 from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, ratios, value
 from otel_ha.render.promql import Selection, once, ratio, total_per_instance
@@ -127,7 +128,7 @@ _HOST: Final = Row(
             description="Share of the CPUs' time that is neither idle nor spent waiting for disks.",
             unit="1",
             queries=(Query(_cpu_use, "{{job}}", (SYSTEM_CPU_TIME,)),),
-            limit=0.8,
+            limit=limit("cpu_ticket"),
             top=1,
         ),
         Panel(
@@ -135,7 +136,7 @@ _HOST: Final = Row(
             description="Share of the memory that is not available without swapping.",
             unit="1",
             queries=(highest(SYSTEM_MEMORY_UTILIZATION),),
-            limit=0.85,
+            limit=limit("memory_ticket"),
             top=1,
         ),
         Panel(
@@ -149,7 +150,7 @@ _HOST: Final = Row(
             description="Used share of each file system. At 100 % nothing more can be written.",
             unit="1",
             queries=(highest(SYSTEM_FILESYSTEM_UTILIZATION, MOUNTPOINT),),
-            limit=0.9,
+            limit=limit("disk_share"),
             top=1,
         ),
         Panel(
@@ -220,7 +221,7 @@ _CONTAINER: Final = Row(
                     of_instance=True,
                 ),
             ),
-            limit=0.85,
+            limit=limit("memory_ticket"),
             top=1,
             empty=_NO_CONTAINER,
         ),
