@@ -116,7 +116,7 @@ def test_metrics_of_a_user_beside_ours_get_a_dashboard_of_their_own():
     [
         (
             OPENINGS,
-            "topk(20, max by (job, acme_room) (sum by (job, via, acme_room) (rate(acme_window_openings_total[5m]))))",
+            "topk_avg(20, max by (job, acme_room) (sum by (job, via, acme_room) (rate(acme_window_openings_total[5m]))))",  # noqa: E501
         ),
         (
             ObservableCounter("acme.heat", unit="J", description="Heat.", attributes=(MODE,)),
@@ -248,6 +248,11 @@ def test_nothing_is_summed_over_ways_in(dashboard):
         for labels, rest in re.findall(r"sum by \(([^)]*)\) \((.{7})", expr):
             once = "via" in labels or "instance" in labels or rest == "max by " or "alertname" in labels
             assert once, expr
+
+
+def test_vmui_draws_a_limited_number_of_lines_and_grafana_asks_in_promql():
+    assert "topk(" not in "".join(dashboard_files(service_catalogs(), "vmui").values())
+    assert "topk_avg(" not in "".join(dashboard_files(service_catalogs(), "grafana").values())
 
 
 def test_a_dashboard_of_vmui_has_the_parts_that_the_page_reads():

@@ -26,7 +26,7 @@ _EMPTY: Final = "Empty until it is recorded."
 
 def generic_dashboard(named: NamedCatalog, instruments: Iterable[Instrument]) -> Dashboard:
     """Return a dashboard of these instruments, named after the module that declares them."""
-    name = named.module if named.name == "CATALOG" else f"{named.module}.{named.name}"
+    name = named.module if named.name == "CATALOG" else f"{named.module}:{named.name}"
     panels = tuple(panel for instrument in instruments for panel in _panels(instrument))
     return Dashboard(
         uid=_uid(name),

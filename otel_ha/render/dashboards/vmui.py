@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from otel_ha.declare.instruments import Histogram, Instrument
-from otel_ha.render.dashboards.panels import Dashboard, Panel, Query
+from otel_ha.render.dashboards.panels import Dashboard, Drawing, Panel, Query, Row
 from otel_ha.render.dashboards.units import PlainUnit, plain_unit
 from otel_ha.render.promql import EVERYTHING
 
@@ -27,11 +27,13 @@ def _text(data: Any) -> str:
 
 
 def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
-    rows = [
-        {"title": row.title, "panels": [_panel(panel) for panel in row.panels if not panel.repeats]}
-        for row in dashboard.rows
-    ]
-    return {"title": dashboard.title, "rows": rows}
+    return {"title": dashboard.title, "rows": [_row(row) for row in dashboard.rows]}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """Return the row with its graphs first: a number that became a graph is mostly a flat line."""
+    panels = sorted(row.panels, key=lambda panel: panel.drawing is Drawing.NUMBER)
+    return {"title": row.title, "panels": [_panel(panel) for panel in panels if not panel.repeats]}
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
@@ -39,15 +41,17 @@ def _panel(panel: Panel) -> dict[str, Any]:
     queries = panel.lines or panel.queries
     lines = [(_scaled(query.expr(EVERYTHING), unit), _legend(query)) for query in queries]
     if panel.limit is not None:
-        lines.append((f"{panel.limit * unit.times / unit.per:g}", "objective" if panel.objective else "limit"))
+        lines.append(
+            (f"{panel.limit * unit.times / unit.per:g}", "objective" if panel.objective or panel.floor else "limit")
+        )
     return {
         "title": panel.title,
         "description": panel.explained,
         "unit": unit.text,
         "expr": [expr for expr, _ in lines],
         "alias": [alias for _, alias in lines],
-        # Above a legend the page repeats the whole query, which one line per service is not worth.
-        "showLegend": [alias for _, alias in lines] != ["{{job}}"],
+        # Above a legend the page repeats the whole query, which a single line is not worth.
+        "showLegend": panel.drawing is not Drawing.NUMBER and [alias for _, alias in lines] != ["{{job}}"],
         "width": max(_NARROWEST, panel.width // 2),
     }
 
@@ -58,6 +62,9 @@ def _is_short(instrument: Instrument) -> bool:
 
 
 def _scaled(expr: str, unit: PlainUnit) -> str:
+    if expr.startswith("topk("):
+        # topk() chooses again at every point, which draws many more lines.
+        expr = expr.replace("topk(", "topk_avg(", 1)
     if unit.per != 1:
         return f"({expr}) / {unit.per}"
     return expr if unit.times == 1 else f"{unit.times} * ({expr})"
