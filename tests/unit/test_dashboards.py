@@ -8,18 +8,12 @@ import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from hypothesis import given
 from hypothesis import strategies as st
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # of the classic schema
-    from grafana_foundation_sdk.cog.encoder import JSONEncoder
-    from grafana_foundation_sdk.cog.plugins import register_default_plugins
-    from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from otel_ha import (
     Attribute,
@@ -39,6 +33,8 @@ from otel_ha.render.__main__ import main
 from otel_ha.render.catalogs import NamedCatalog, service_catalogs
 from otel_ha.render.dashboards.chosen import chosen
 from otel_ha.render.dashboards.files import FORMATS, dashboard_files
+from otel_ha.render.dashboards.sdk import JSONEncoder
+from otel_ha.render.dashboards.sdk import dashboard as models
 from otel_ha.render.dashboards.units import grafana_unit, plain_unit
 from otel_ha.vocabulary import ingest, runtime
 
@@ -185,7 +181,7 @@ def test_catalogs_with_long_names_have_different_uids():
 
 def test_grafanas_own_types_read_the_dashboard_as_it_is(dashboard):
     register_default_plugins()
-    read = Dashboard.from_json(dashboard)
+    read = models.Dashboard.from_json(dashboard)
     for each in (*read.links, *read.annotations.list_val):
         each.placement = None  # a default of the SDK, which we leave out
     assert json.loads(json.dumps(read, cls=JSONEncoder)) == dashboard
@@ -300,7 +296,11 @@ def test_rendering_is_the_same_in_every_process(form):
 
 
 def test_without_grafanas_sdk_the_error_names_the_extra(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith(("grafana_", "otel_ha.render.dashboards.grafana"))]:
+    for name in [
+        name
+        for name in sys.modules
+        if name.startswith(("grafana_", "otel_ha.render.dashboards.grafana", "otel_ha.render.dashboards.sdk"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "grafana_foundation_sdk", None)
     with pytest.raises(TelemetryError, match=r"install otel-ha\[dashboards\]"):

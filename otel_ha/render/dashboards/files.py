@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,10 +25,7 @@ def dashboard_files(catalogs: Sequence[NamedCatalog], format: str) -> dict[str, 
     if format == "vmui":
         return vmui_dashboards(dashboards)
     try:
-        with warnings.catch_warnings():
-            # On import, the SDK advises against the classic schema; Grafana 11 knows no other.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            from otel_ha.render.dashboards.grafana import grafana_dashboards  # noqa: PLC0415 - needs Grafana's SDK
+        from otel_ha.render.dashboards.grafana import grafana_dashboards  # noqa: PLC0415 - needs Grafana's SDK
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("grafana_foundation_sdk"):
             raise

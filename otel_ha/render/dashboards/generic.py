@@ -56,7 +56,7 @@ def _objective(objective: Objective) -> Panel:
         floor=True,
         from_zero=False,
         top=1,
-        empty="Empty until something is measured.",
+        empty="Empty while nothing is measured.",
     )
 
 

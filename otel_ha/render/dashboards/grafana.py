@@ -9,12 +9,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models import dashboard
-
 from otel_ha.render.dashboards.grafana_panels import INTERVAL, SOURCE, grafana_panel
 from otel_ha.render.dashboards.panels import Annotation, Dashboard
+from otel_ha.render.dashboards.sdk import JSONEncoder, build, dashboard
 from otel_ha.render.promql import Selection
 
 __all__ = ["grafana_dashboards"]

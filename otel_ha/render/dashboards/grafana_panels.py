@@ -6,14 +6,19 @@ from collections.abc import Callable, Mapping
 from string import ascii_uppercase
 from typing import Any, Final
 
-from grafana_foundation_sdk.builders import common as shape
-from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.builders import heatmap, prometheus, stat, timeseries
-from grafana_foundation_sdk.models import common, dashboard
-from grafana_foundation_sdk.models import heatmap as heatmap_models
-from grafana_foundation_sdk.models import prometheus as query_models
-
 from otel_ha.render.dashboards.panels import BAD, GOOD, Colors, Drawing, Panel, Query
+from otel_ha.render.dashboards.sdk import (
+    build,
+    common,
+    dashboard,
+    heatmap,
+    heatmap_models,
+    prometheus,
+    query_models,
+    shape,
+    stat,
+    timeseries,
+)
 from otel_ha.render.dashboards.units import grafana_unit
 from otel_ha.render.promql import Selection
 

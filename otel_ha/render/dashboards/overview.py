@@ -10,7 +10,7 @@ from otel_ha.render.accounts import unaccounted
 from otel_ha.render.dashboards.limits import limit
 from otel_ha.render.dashboards.panels import Annotation, Dashboard, Drawing, Panel, Query, Row, above, below
 from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, ratios, share, value
-from otel_ha.render.promql import Selection, once
+from otel_ha.render.promql import Selection, once, total
 from otel_ha.vocabulary.ingest import (
     CONNECTION,
     CONNECTIONS,
@@ -38,6 +38,7 @@ def _alerts(selection: Selection) -> str:
     return replace(selection, matchers=jobs).named("ALERTS", 'alertstate="firing"', 'severity!="info"')
 
 
+QUIET: Final = "Empty while there are no events."
 FAILED: Final = value(OUTCOME, "error")
 ERROR_COLORS: Final = above(limit("error_share_ticket"), limit("error_share_page"))
 ERROR_SHARE: Final = share(EVENT_DURATION, FAILED, part="_count")
@@ -90,6 +91,7 @@ NUMBERS: Final = (
         ERROR_SHARE,
         colors=ERROR_COLORS,
         repeats=False,
+        empty=QUIET,
     ),
     _number(
         "Processing, P95",
@@ -97,6 +99,7 @@ NUMBERS: Final = (
         "s",
         *quantiles(EVENT_DURATION, shares=(0.95,)),
         objective=EVENT_DURATION,
+        empty=QUIET,
     ),
     _number(
         "Lag, P95",
@@ -106,8 +109,17 @@ NUMBERS: Final = (
         objective=LAG_TO_WRITE,
         empty="Empty if no source states when its events happened.",
     ),
-    _number("Connections", "Connections that are up, of all kinds.", "{connection}", level(CONNECTIONS),
-            colors=below(1)),
+    _number(
+        "Connections",
+        "Connections of the kind that has the fewest. 0 means that a source or a sink cannot be reached.",
+        "{connection}",
+        Query(
+            lambda s: f"min by (job) ({once(total(s.series(CONNECTIONS), CONNECTION), CONNECTION)})",
+            "{{job}}",
+            (CONNECTIONS,),
+        ),
+        colors=below(1),
+    ),
     _number("Silence", "Time since the last event of the most silent source.", "s", highest(MESSAGE_AGE),
             colors=above(limit("silence"))),
     _number(
@@ -136,6 +148,7 @@ GRAPHS: Final = (
         title="Processing time, P95",
         description="95 % of events are processed within this time. The line is the bound of the objective.",
         unit="s",
+        empty=QUIET,
         queries=quantiles(EVENT_DURATION, SOURCE, shares=(0.95,)),
         objective=EVENT_DURATION,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ha.render.dashboards.limits import limit
-from otel_ha.render.dashboards.overview import ERROR_COLORS, ERROR_SHARE, FAILED
+from otel_ha.render.dashboards.overview import ERROR_COLORS, ERROR_SHARE, FAILED, QUIET
 from otel_ha.render.dashboards.panels import Dashboard, Drawing, Panel, Row
 from otel_ha.render.dashboards.queries import buckets, level, quantiles, rate, share, value
 from otel_ha.vocabulary.ingest import (
@@ -55,6 +55,7 @@ EVENTS: Final = Row(
             title="Discarded share",
             description="Share of received events that were duplicates, did not pass the filter, or were invalid.",
             unit="1",
+            empty=QUIET,
             queries=tuple(
                 share(DISCARDED, value(REASON, reason), of=RECEIVED, legend=reason)
                 for reason in ("duplicate", "filtered", "invalid")
@@ -82,6 +83,7 @@ ERRORS_ROW: Final = Row(
             title="Error share of events",
             description="Share of processed events that failed.",
             unit="1",
+            empty=QUIET,
             queries=(ERROR_SHARE,),
             colors=ERROR_COLORS,
             limit=limit("error_share_ticket"),
@@ -118,6 +120,7 @@ TIMES: Final = Row(
             description="Half, 95 % and 99 % of events are processed within this time. The line is the bound of the "
             "objective.",
             unit="s",
+            empty=QUIET,
             queries=quantiles(EVENT_DURATION),
             objective=EVENT_DURATION,
         ),
@@ -133,6 +136,7 @@ TIMES: Final = Row(
             title="P95 by domain",
             description="95 % of a domain's events are processed within this time; the ten slowest domains.",
             unit="s",
+            empty=QUIET,
             queries=quantiles(EVENT_DURATION, DOMAIN, shares=(0.95,), top=10),
         ),
     ),
@@ -151,6 +155,7 @@ TRANSFORMATION: Final = Row(
             title="Success share",
             description="Share of transformations that succeeded.",
             unit="1",
+            empty=QUIET,
             queries=(share(TRANSFORM_DURATION, value(OUTCOME, "ok"), TRANSFORMER, part="_count"),),
             top=1,
         ),
@@ -158,6 +163,7 @@ TRANSFORMATION: Final = Row(
             title="Transformation time",
             description="Half, 95 % and 99 % of transformations end within this time.",
             unit="s",
+            empty=QUIET,
             queries=quantiles(TRANSFORM_DURATION, TRANSFORMER),
         ),
     ),

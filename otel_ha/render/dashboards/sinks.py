@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ha.render.dashboards.limits import limit
-from otel_ha.render.dashboards.overview import FAILED, QUEUE_USE
+from otel_ha.render.dashboards.overview import FAILED, QUEUE_USE, QUIET
 from otel_ha.render.dashboards.panels import Dashboard, Panel, Row
 from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, share, value
 from otel_ha.vocabulary.ingest import (
@@ -56,6 +56,7 @@ SINKS: Final = Row(
             title="Lost points",
             description="Share of points that a sink rejected or lost.",
             unit="1",
+            empty=QUIET,
             queries=(share(POINTS_WRITTEN, FAILED, SINK),),
         ),
         Panel(
@@ -110,6 +111,7 @@ DATABASE: Final = Row(
             title="Points per write",
             description="Half, 95 % and 99 % of writes have at most this number of points.",
             unit="{point}",
+            empty=QUIET,
             queries=quantiles(BATCH_SIZE, SINK),
         ),
     ),
