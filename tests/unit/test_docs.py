@@ -131,7 +131,7 @@ def test_things_that_exist_are_accepted():
 
     See [it](#a-page), [the log](CHANGELOG.md), `history/series.py`, `declare/`, otel_ha/history/series.py, and
     [elsewhere](https://example.org/docs/nowhere.md). `otel_ha.recording.problems` is counted by
-    `otel_ha.record.problems`, `otel_ha.setup_telemetry` starts, /metrics answers, and
+    `otel_ha.record.problems`, `otel_ha.setup_telemetry` starts, otel_ha.rules.yml has rules, /metrics answers, and
 
         python -m examples.demo
         make test
