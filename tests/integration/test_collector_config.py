@@ -191,74 +191,25 @@ class TestBuilderYaml:
             assert names <= {each["name"] for each in said[kind]}
 
 
-class TestCompose:
-    def services(self) -> dict[str, dict[str, Any]]:
-        services: dict[str, dict[str, Any]] = load(COMPOSE)["services"]
-        return services
-
-    def test_every_image_is_pinned_to_a_version(self) -> None:
-        images = {name: service["image"] for name, service in self.services().items()}
-        assert [image for image in images.values() if not re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image)] == []
-
-    def test_images_are_the_versions_that_the_tests_run(self) -> None:
-        services = self.services()
-        victoria = SERVERS["victoria-metrics"]
-        prometheus = SERVERS["prometheus"]
-        assert isinstance(victoria, GoBuild)
-        assert isinstance(prometheus, GoBuild)
-        # Prometheus 3.16.0 is v0.316.0 as a Go module.
-        assert services["prometheus"]["image"] == "prom/prometheus:v3.16.0"
-        assert prometheus.version == "v0.316.0"
-        assert services["victoria-metrics"]["image"].endswith(f":{victoria.version}")
-        assert services["otelcol"]["image"].endswith(f"collector-contrib:{load(MANIFEST)['dist']['version']}")
-
-    def test_the_published_collector_has_every_component_of_the_agent(self) -> None:
-        for kind, used in components(load(AGENT)).items():
-            assert used <= IN_CONTRIB_0_159[kind]
-
-    def test_mounted_files_are_there_and_volumes_are_declared(self) -> None:
-        declared = set(load(COMPOSE)["volumes"])
-        for service in self.services().values():
-            for mount in service.get("volumes", []):
-                source = mount.split(":")[0]
-                assert (FOLDER / source).is_file() if source.startswith(".") else source in declared
-
-    def test_nothing_is_published_beyond_loopback(self) -> None:
-        for service in self.services().values():
-            assert service["network_mode"] == "host"
-            assert "ports" not in service
-            settings = [*service.get("command", []), *_environment(service).values()]
-            addresses = [found for each in settings for found in re.findall(r"[\d.]+:\d{2,5}\b", each)]
-            assert [address for address in addresses if not address.startswith("127.0.0.1:")] == []
-
-    def test_only_stores_and_brokers_wait_for_a_profile(self) -> None:
-        assert [name for name, service in self.services().items() if "profiles" not in service] == [
-            "otelcol",
-            "prometheus",
-        ]
-
-    def test_the_collectors_variables_are_the_agents(self) -> None:
-        handed_on = set(_environment(self.services()["otelcol"]))
-        assert handed_on <= {name for name, _ in VARIABLE.findall(AGENT.read_text(encoding="utf-8"))}
-
-
 class TestThatThePagesAgree:
-    def test_prometheus_has_the_same_flags_in_its_file_the_readme_compose_and_the_tests(self) -> None:
+    def test_prometheus_has_the_same_flags_in_its_file_the_page_compose_and_the_tests(self) -> None:
         header = PROMETHEUS_YML.read_text(encoding="utf-8").split("\nglobal:")[0]
-        readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+        page = (ROOT / "docs" / "stacks" / "standard.md").read_text(encoding="utf-8")
         compose = shlex.join(load(COMPOSE)["services"]["prometheus"]["command"])
         for flag in FLAGS:
             assert flag in header
-            assert flag in readme
+            assert flag in page
             assert flag in compose
 
-    def test_every_variable_of_the_agent_has_a_default_and_the_readme_has_both(self) -> None:
-        used = set(VARIABLE.findall(AGENT.read_text(encoding="utf-8")))
-        assert [name for name, default in used if not default] == []
-        rows = re.findall(
-            r"^\| `(OTELCOL_\w+)` \| `([^`]+)` \|", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-        )
-        assert set(rows) == used
+    @pytest.mark.parametrize("name", ["agent.yaml", "agent-fleet.yaml", "gateway.yaml"])
+    def test_every_variable_of_a_collector_has_a_default_and_the_readme_has_both(self, name: str) -> None:
+        used = set(VARIABLE.findall((AGENT.parent / name).read_text(encoding="utf-8")))
+        assert [variable for variable, default in used if not default] == []
+        readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+        heading, *rows = re.findall(r"^\| `?[A-Z]\w+`? \|.*\|$", readme[readme.index("| Variable |") :], re.MULTILINE)
+        cells = [[cell.strip(" `") for cell in row.split("|")] for row in rows]
+        column = [cell.strip(" `") for cell in heading.split("|")].index(name)
+        assert {(row[1], row[column]) for row in cells if row[column]} == used
 
     def test_ports_in_prometheus_yml_are_the_agents_defaults(self) -> None:
         ports = dict(VARIABLE.findall(AGENT.read_text(encoding="utf-8")))
@@ -267,11 +218,3 @@ class TestThatThePagesAgree:
         }
         assert targets["otelcol-exporter"] == [f"127.0.0.1:{ports['OTELCOL_PROMETHEUS_PORT']}"]
         assert targets["otelcol"] == [f"127.0.0.1:{ports['OTELCOL_TELEMETRY_PORT']}"]
-
-
-def _environment(service: dict[str, Any]) -> dict[str, str]:
-    """As names and values, whichever of compose's two ways it is written in."""
-    given = service.get("environment", {})
-    if isinstance(given, dict):
-        return {name: str(value) for name, value in given.items()}
-    return {name: value for name, _, value in (each.partition("=") for each in given)}
