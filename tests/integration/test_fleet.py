@@ -106,10 +106,27 @@ def test_an_agent_that_is_killed_while_no_gateway_answers_loses_no_sample(fleet)
     assert all(accepted(gateway) for gateway in fleet.gateways)
 
 
-def series(count: int, *, age: int) -> str:
+def test_no_sample_is_lost_when_a_gateway_and_a_receiver_are_killed_in_mid_stream(fleet):
+    query, agent = fleet.part("query"), fleet.agents[0]
+    for server in (*fleet.receivers, query, *fleet.gateways, agent):
+        server.start()
+    events = {
+        10: fleet.gateways[0].kill,
+        20: fleet.receivers[1].kill,
+        40: fleet.receivers[1].start,
+        50: fleet.gateways[0].start,
+    }
+    for number in range(60):
+        post(f"{agent.otlp_http_endpoint}/v1/metrics", series(20), "application/json")
+        events.get(number, lambda: time.sleep(0.2))()
+    samples = "count_over_time(test_total[5m])"
+    eventually(lambda: query.query(samples), lambda rows: [value for _, value in rows] == [60.0] * 20, timeout=90)
+
+
+def series(count: int, *, age: int = 0) -> str:
     """So many series of a counter, as they were `age` seconds ago, as an OTLP request."""
     then = time.time_ns() - age * 10**9
-    point = {"asInt": str(100 - age), "startTimeUnixNano": str(then - 60 * 10**9), "timeUnixNano": str(then)}
+    point = {"asInt": str(then // 10**9), "startTimeUnixNano": str(then - 60 * 10**9), "timeUnixNano": str(then)}
     points = [{**point, "attributes": [attribute("number", str(number))]} for number in range(count)]
     metric = {"name": "test", "sum": {"aggregationTemporality": 2, "isMonotonic": True, "dataPoints": points}}
     resource = {"attributes": [attribute("service.name", "test"), attribute("service.instance.id", "one")]}
