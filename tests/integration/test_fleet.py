@@ -97,6 +97,8 @@ def test_an_agent_that_is_killed_while_no_gateway_answers_loses_no_sample(fleet)
     agent = fleet.agents[0].start()
     for age in range(10, 0, -1):
         post(f"{agent.otlp_http_endpoint}/v1/metrics", series(20, age=age), "application/json")
+    # It has tried to send them; they must still be on its disk.
+    eventually(lambda: "otelcol_loadbalancer_backend_outcome_total{" in get(agent.telemetry_url))
     agent.kill()
     query = fleet.part("query")
     for server in (*fleet.receivers, query, *fleet.gateways, agent):
