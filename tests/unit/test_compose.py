@@ -1,6 +1,7 @@
 """The compose files: checked against the specification, the files beside them and the servers of the tests."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,17 @@ def test_gateways_are_published_where_the_agent_looks_for_them_by_default():
     published = [fleet[name]["ports"][0].split(":")[-2] for name in ("gateway-1", "gateway-2")]
     defaults = dict(VARIABLE.findall((FOLDER / "otelcol" / "agent-fleet.yaml").read_text(encoding="utf-8")))
     assert defaults["OTELCOL_GATEWAYS"] == f"[{', '.join(f'127.0.0.1:{port}' for port in published)}]"
+
+
+@pytest.mark.parametrize("name", ["receive", "store", "compact", "query", "rule"])
+def test_the_page_on_the_fleet_has_the_commands_of_the_compose_file(name):
+    page = (ROOT / "docs" / "stacks" / "fleet.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    [shown] = re.findall(rf"^ +thanos ({name} .*)$", page, re.MULTILINE)
+    fleet = services(FOLDER / "compose-fleet.yaml")
+    # Containers have paths of their own.
+    paths = re.compile(r"^(--[\w.-]*(?:path|dir|file))=.*$")
+    command = next(service["command"] for part, service in fleet.items() if part.startswith(name))
+    assert [paths.sub(r"\1", each) for each in shlex.split(shown)] == [paths.sub(r"\1", each) for each in command]
 
 
 class TestGrafana:
