@@ -14,11 +14,14 @@ define render
 $(BIN)/python -m otel_ha.render reference --out $(1)docs/reference
 $(BIN)/python -m otel_ha.render rules --out $(1)collector-config/prometheus
 $(BIN)/python -m otel_ha.render alerts --out $(1)collector-config/prometheus
+$(BIN)/python -m otel_ha.render alerts-reference --out $(1)docs/reference
 $(BIN)/python -m otel_ha.render registry --out $(1)docs/reference/registry
 $(BIN)/python -m otel_ha.render alertmanager --out $(1)collector-config/alertmanager
+$(BIN)/python -m otel_ha.render dashboards --format grafana --out $(1)collector-config/grafana/dashboards
+$(BIN)/python -m otel_ha.render dashboards --format vmui --out $(1)collector-config/victoriametrics/dashboards
 endef
 
-.PHONY: help demo test floor newest pythons package check bench docs servers clean
+.PHONY: help demo stack test floor newest pythons package check bench docs servers clean
 .DEFAULT_GOAL := help
 
 help:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from otel_ha.errors import TelemetryError
 from otel_ha.render.alertmanager import alertmanager_files, alertmanager_options
-from otel_ha.render.alerts.kind import alert_options, alerts_files
+from otel_ha.render.alerts.kind import alert_options, alerts_files, alerts_page
 from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
 from otel_ha.render.dashboards.files import FORMATS, dashboard_files
@@ -89,6 +89,23 @@ class FromPage:
     def files(self, _: argparse.Namespace) -> Files:
         """Read the page and render it."""
         return {self.name: self.render(sys.stdin.read())}
+
+
+@dataclass(frozen=True, slots=True)
+class FromOptions:
+    """Output made from the arguments alone, which `options` declares."""
+
+    help: str
+    options: Callable[[argparse.ArgumentParser], None]
+    render: Callable[[argparse.Namespace], Files]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        self.options(parser)
+
+    def files(self, given: argparse.Namespace) -> Files:
+        """Render what the arguments ask for."""
+        return self.render(given)
 
 
 def _dashboard_options(parser: argparse.ArgumentParser) -> None:

@@ -125,7 +125,9 @@ class Service:
 
 
 @contextmanager
-def ingestor(broker: Mosquitto, endpoint: str, *sink: str, **variables: str) -> Iterator[Service]:
+def ingestor(
+    broker: Mosquitto, endpoint: str, *sink: str, module: str = "examples.ingestor", port: int = 0, **variables: str
+) -> Iterator[Service]:
     environment = {
         "PATH": os.environ["PATH"],
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,

@@ -7,9 +7,9 @@ modules; mosquitto, influxdb and chromium come from Debian if this runs as root;
 venv of its own. Alertmanager, Thanos, chromium and Home Assistant are installed only with --all, with CI=true, or by
 name.
 
-A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL, VICTORIA_METRICS, VMALERT, MOSQUITTO,
-INFLUXD, ALERTMANAGER, AMTOOL, THANOS, CHROMIUM, HASS), is used instead. A server that is not available is reported in
-one line, and the others are still installed. Standard library only.
+A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL, VICTORIA_METRICS, VMALERT,
+VMALERT_TOOL, MOSQUITTO, INFLUXD, ALERTMANAGER, AMTOOL, THANOS, CHROMIUM, HASS), is used instead. A server that is not
+available is reported in one line, and the others are still installed. Standard library only.
 """
 
 from __future__ import annotations
