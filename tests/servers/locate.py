@@ -194,6 +194,8 @@ PROGRAMS = {
         Program("amtool", "AMTOOL", "alertmanager", ("--version",), Version((0, 34), r"version (\d+)\.(\d+)")),
         Program("thanos", "THANOS", "thanos", ("--version",), Version((0, 42), r"version (\d+)\.(\d+)")),
         Program("chromium", "CHROMIUM", "chromium", ("--version",), Version((120, 0), r"Chromium (\d+)\.(\d+)")),
+        # The blueprint's words for triggers and actions came with 2024.10.
+        Program("hass", "HASS", "home-assistant", ("--version",), Version((2024, 10), r"^(\d+)\.(\d+)")),
     )
 }
 

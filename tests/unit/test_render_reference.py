@@ -170,7 +170,7 @@ def test_help_names_every_kind(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    assert set(KINDS) <= set(re.findall(r"\w+", capsys.readouterr().out))
+    assert set(KINDS) <= set(re.findall(r"[\w-]+", capsys.readouterr().out))
 
 
 def test_a_renamed_metric_shows_its_earlier_names():
