@@ -20,7 +20,7 @@ from otel_ha.errors import TelemetryError
 from otel_ha.render.alertmanager import alertmanager_files, alertmanager_options
 from otel_ha.render.alerts.kind import alert_options, alerts_files, alerts_page
 from otel_ha.render.api import render_api
-from otel_ha.render.catalogs import NamedCatalog, own_catalogs, service_catalogs
+from otel_ha.render.catalogs import NamedCatalog, file_name, own_catalogs, service_catalogs
 from otel_ha.render.dashboards.files import FORMATS, dashboard_files
 from otel_ha.render.reference import render_reference
 from otel_ha.render.registry import registry_options, render_registry
@@ -123,6 +123,23 @@ KINDS: Mapping[str, Kind] = {
         lambda catalogs, given: dashboard_files(catalogs, given.format),
         own=service_catalogs,
         options=_dashboard_options,
+    ),
+    "rules": FromCatalogs(
+        "recording rules for Prometheus or vmalert",
+        lambda catalogs, _: {file_name(catalogs, "rules.yml"): render_rules(catalogs)},
+        own=service_catalogs,
+    ),
+    "alerts": FromCatalogs(
+        "alerts, as a Prometheus rules file", alerts_files, own=service_catalogs, options=alert_options
+    ),
+    "alerts-reference": FromCatalogs(
+        "the reference of all alerts and their thresholds, as Markdown", alerts_page, own=service_catalogs
+    ),
+    "registry": FromCatalogs(
+        "a semantic-convention registry, as YAML for OpenTelemetry Weaver",
+        lambda catalogs, given: render_registry(catalogs, given.schema_url),
+        own=service_catalogs,
+        options=registry_options,
     ),
     "api": FromPage("the API page, read from standard input, with its blocks filled in", "api.md", render_api),
     "alertmanager": FromOptions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -16,7 +16,7 @@ from otel_ha.declare.ports import shown
 from otel_ha.errors import CatalogError
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
-__all__ = ["NamedCatalog", "own_catalogs", "service_catalogs", "united"]
+__all__ = ["NamedCatalog", "file_name", "own_catalogs", "service_catalogs", "united"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,10 @@ class NamedCatalog:
         """Return the catalog that a module has by this name. Raises CatalogError if that is not a catalog."""
         catalog = getattr(module, name, None)
         if not isinstance(catalog, Catalog):
-            found = "nothing" if catalog is None else shown(catalog)
-            raise CatalogError(f"{module.__name__}:{name} is not a Catalog but {found}; write MODULE:NAME of a Catalog")
+            found = f"is not a Catalog but {shown(catalog)}" if hasattr(module, name) else "does not exist"
+            others = [key for key, value in vars(module).items() if isinstance(value, Catalog)]
+            remedy = f"the module's catalogs: {', '.join(others)}" if others else "write MODULE:NAME of a Catalog"
+            raise CatalogError(f"{module.__name__}:{name} {found}; {remedy}")
         short = module.__name__.rpartition(".")[2]
         members = {f"{short}.{key}": value for key, value in vars(module).items()}
         return cls(
@@ -71,6 +73,15 @@ def united(catalogs: Iterable[NamedCatalog]) -> Catalog:
     except CatalogError as error:
         modules = " and ".join(f"{named.module}:{named.name}" for named in sources)
         raise CatalogError(f"cannot unite {modules}: {error}") from error
+
+
+def file_name(catalogs: Sequence[NamedCatalog], ending: str) -> str:
+    """Return the name of a rendered file.
+
+    One with the ingest vocabulary takes the place of ours; one without stands beside it, named after its module.
+    """
+    ours = not catalogs or ingest.RECEIVED in united(catalogs)
+    return f"{'otel_ha' if ours else catalogs[0].module.replace('.', '_')}.{ending}"
 
 
 def _first_paragraph(text: str | None) -> str:

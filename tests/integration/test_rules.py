@@ -71,7 +71,7 @@ def test_a_users_metrics_of_the_how_to_page_render_to_files_that_promtool_and_vm
         render = (sys.executable, "-m", "otel_ha.render", kind, "--catalog", "acme.metrics:ACME", "--out", "prometheus")
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run(render, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
-        file = tmp_path / "prometheus" / f"otel_ha.{kind}.yml"
+        file = tmp_path / "prometheus" / f"acme_metrics.{kind}.yml"
         run(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(file))
         run(needed("vmalert"), "-dryRun", f"-rule={file}")
         text = file.read_text(encoding="utf-8")

@@ -56,6 +56,27 @@ def main_writes(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
+ACME = """
+from otel_ha import Catalog, Counter
+from otel_ha.vocabulary import ingest
+OPENINGS = Counter("acme.window.openings", unit="{opening}", description="Windows that were opened.")
+CATALOG = Catalog(OPENINGS)
+ALL = ingest.CATALOG | CATALOG
+"""
+
+
+@pytest.mark.parametrize(
+    ("catalogs", "name"),
+    [(["acme"], "acme"), (["acme:ALL"], "otel_ha"), (["acme", OURS], "otel_ha"), ([], "otel_ha")],
+)
+@pytest.mark.parametrize("kind", ["rules", "alerts"])
+def test_a_file_without_our_events_stands_beside_ours_and_one_with_them_replaces_it(kind, catalogs, name, tmp_path):
+    a_module(tmp_path, "acme", ACME)
+    named = [argument for catalog in catalogs for argument in ("--catalog", catalog)]
+    render(kind, *named, "--out", str(tmp_path / "out"), path=tmp_path)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{name}.{kind}.yml"]
+
+
 def test_several_catalogs_are_rendered_together():
     both = render("rules", "--catalog", OURS, "--catalog", "otel_ha.vocabulary.runtime").stdout
     assert both == render("rules").stdout

@@ -127,9 +127,11 @@ def test_metrics_in_two_catalogs_of_a_page_have_two_anchors():
 
 
 def test_a_name_that_is_not_a_catalog_is_an_error_with_a_remedy():
-    with pytest.raises(CatalogError, match=r"ingest:EVENT is not a Catalog but Operation.*write MODULE:NAME"):
+    with pytest.raises(
+        CatalogError, match=r"ingest:EVENT is not a Catalog but Operation.*the module's catalogs: CATALOG"
+    ):
         NamedCatalog.of(ingest, "EVENT")
-    with pytest.raises(CatalogError, match="ingest:NOTHING is not a Catalog but nothing"):
+    with pytest.raises(CatalogError, match="ingest:NOTHING does not exist; the module's catalogs: CATALOG"):
         NamedCatalog.of(ingest, "NOTHING")
 
 
@@ -154,7 +156,10 @@ def test_the_command_prints_the_page(arguments, capsys):
         (["nonsense"], "invalid choice: 'nonsense'"),
         (["reference", "--catalog", "nonsense.metrics"], "cannot import 'nonsense.metrics': ModuleNotFoundError"),
         (["reference", "--catalog", ":CATALOG"], "cannot import ''"),
-        (["reference", "--catalog", "otel_ha.errors:X"], "otel_ha.errors:X is not a Catalog"),
+        (
+            ["reference", "--catalog", "otel_ha.errors:X"],
+            "otel_ha.errors:X does not exist; write MODULE:NAME of a Catalog",
+        ),
         ([], "required: KIND"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from otel_ha.render.alerts.groups import render_alerts
 from otel_ha.render.alerts.page import render_alerts_page
-from otel_ha.render.catalogs import NamedCatalog, united
+from otel_ha.render.catalogs import NamedCatalog, file_name, united
 
 __all__ = ["alert_options", "alerts_files", "alerts_page"]
 
@@ -33,7 +33,7 @@ def alert_options(parser: argparse.ArgumentParser) -> None:
 
 def alerts_files(catalogs: Sequence[NamedCatalog], given: argparse.Namespace) -> Mapping[str, str]:
     """Return the rules file with the alerts of these catalogs."""
-    return {"otel_ha.alerts.yml": render_alerts(united(catalogs), given.set, given.runbooks)}
+    return {file_name(catalogs, "alerts.yml"): render_alerts(united(catalogs), given.set, given.runbooks)}
 
 
 def alerts_page(catalogs: Sequence[NamedCatalog], _: argparse.Namespace) -> Mapping[str, str]:
