@@ -16,6 +16,7 @@ WRITES = "db_client_operation_duration_seconds"
 LAG = "homeassistant_event_lag_seconds"
 LOOP = "asyncio_eventloop_delay_seconds"
 UPTIME = "process_uptime_seconds"
+ALIVE = "cpython_gc_collections_total"
 CPU = "system_cpu_time_seconds_total"
 MEMORY = "system_memory_utilization_ratio"
 DISK = "system_filesystem_usage_bytes"
@@ -397,7 +398,7 @@ SPECIAL = [
         "ServiceDown",
         "a scraped service ends and starts again",
         {
-            labelled(UPTIME, **SCRAPED): "0+60x100 stale _x98 0+60x60",
+            labelled(ALIVE, **SCRAPED): "0+60x100 stale _x98 0+60x60",
             labelled("up", **SCRAPED): "1x100 0x98 1x60",
         },
         {"100m": QUIET, "103m": QUIET, "106m": FIRES, "198m": FIRES, "205m": QUIET},
@@ -413,8 +414,8 @@ SPECIAL = [
             "ServiceDown",
             f"a service that pushes ({way}) ends, and another instance starts",
             {
-                labelled(UPTIME, **labels): RUNS_100_MIN_ONLY,
-                labelled(UPTIME, **{**labels, "instance": "uuid-2"}): "_x200 0+60x60",
+                labelled(ALIVE, **labels): RUNS_100_MIN_ONLY,
+                labelled(ALIVE, **{**labels, "instance": "uuid-2"}): "_x200 0+60x60",
             },
             {"100m": QUIET, "103m": QUIET, "106m": FIRES, "199m": FIRES, "205m": QUIET},
         )
@@ -430,8 +431,8 @@ SPECIAL = [
         "ServiceDown",
         "a service that pushes restarts as a new instance",
         {
-            labelled(UPTIME, **PUSHED): RUNS_100_MIN_ONLY,
-            labelled(UPTIME, **{**PUSHED, "instance": "uuid-2"}): "_x102 0+60x60",
+            labelled(ALIVE, **PUSHED): RUNS_100_MIN_ONLY,
+            labelled(ALIVE, **{**PUSHED, "instance": "uuid-2"}): "_x102 0+60x60",
         },
         {f"{minute}m": QUIET for minute in range(98, 115, 2)},
     ),
@@ -439,9 +440,9 @@ SPECIAL = [
         "ServiceDown",
         "one of its two ways in stops",
         {
-            labelled(UPTIME, **SCRAPED): RUNS_100_MIN_ONLY,
+            labelled(ALIVE, **SCRAPED): RUNS_100_MIN_ONLY,
             labelled("up", **SCRAPED): "1x100 0x100",
-            labelled(UPTIME, **PUSHED): RUNS,
+            labelled(ALIVE, **PUSHED): RUNS,
         },
         {"100m": QUIET, "106m": QUIET, "120m": QUIET},
     ),
@@ -449,7 +450,7 @@ SPECIAL = [
         "ServiceDown",
         "the Collector before it is down",
         {
-            labelled(UPTIME, **COLLECTED): RUNS_100_MIN_ONLY,
+            labelled(ALIVE, **COLLECTED): RUNS_100_MIN_ONLY,
             'up{job="otelcol-exporter", instance="pi:8889", via="collector"}': "1x100 0x100",
         },
         {"100m": QUIET, "106m": QUIET, "120m": QUIET},
@@ -458,7 +459,7 @@ SPECIAL = [
         "ServiceDown",
         "it pushes by OTLP, and the Collector before it is down",
         {
-            labelled(UPTIME, **PUSHED): RUNS_100_MIN_ONLY,
+            labelled(ALIVE, **PUSHED): RUNS_100_MIN_ONLY,
             labelled("up", job="otelcol", instance="pi:8888"): "1x100 0x100",
             labelled("otelcol_process_uptime_seconds_total", job="otelcol", instance="pi:8888"): RUNS_100_MIN_ONLY,
         },
@@ -468,7 +469,7 @@ SPECIAL = [
         "ServiceDown",
         "it is scraped, and a Collector is down too",
         {
-            labelled(UPTIME, **SCRAPED): RUNS_100_MIN_ONLY,
+            labelled(ALIVE, **SCRAPED): RUNS_100_MIN_ONLY,
             labelled("up", **SCRAPED): "1x100 0x100",
             labelled("up", job="otelcol-exporter", instance="pi:8889", via="collector"): "1x100 0x100",
         },
@@ -478,25 +479,79 @@ SPECIAL = [
         "ServiceDown",
         "Prometheus itself was away",
         {
-            labelled(UPTIME, **PUSHED): "0+60x100 _x20 7200+60x60",
-            labelled(UPTIME, **SCRAPED): "0+60x100 _x20 7200+60x60",
+            labelled(ALIVE, **PUSHED): "0+60x100 _x20 7200+60x60",
+            labelled(ALIVE, **SCRAPED): "0+60x100 _x20 7200+60x60",
         },
         {"100m": QUIET, "121m": QUIET, "122m": QUIET, "130m": QUIET},
     ),
     Case(
         "ServiceDown",
         "it was retired a day ago",
-        {labelled(UPTIME, **PUSHED): "0+600x6 stale _x150"},
+        {labelled(ALIVE, **PUSHED): "0+600x6 stale _x150"},
         {"120m": FIRES, "1490m": FIRES, "1520m": QUIET},
         step="10m",
+    ),
+    Case(
+        "ServiceDown",
+        "it is scraped, restarts, and counts nothing before its first event",
+        {
+            labelled("up", **SCRAPED): "1x200",
+            labelled(RECEIVED, **SCRAPED, **mqtt()): "0+1x60 stale _x29 0+1x100",
+        },
+        {f"{minute}m": QUIET for minute in range(58, 110, 2)},
+    ),
+    *(
+        Case(
+            "ServiceDown",
+            f"it pushes, restarts, and {name} is there before its first event",
+            {
+                labelled(RECEIVED, **PUSHED, **mqtt()): "0+1x60 stale",
+                labelled(name, **{**PUSHED, "instance": "uuid-2"}): "_x61 1x100",
+                labelled(RECEIVED, **{**PUSHED, "instance": "uuid-2"}, **mqtt()): "_x90 0+1x100",
+            },
+            {f"{minute}m": QUIET for minute in range(58, 110, 2)},
+        )
+        for name in ("homeassistant_connection_active", "homeassistant_queue_capacity")
+    ),
+    Case(
+        "ServiceDown",
+        "it pushes straight to Prometheus; one of two Collectors has been down for long",
+        {
+            labelled(ALIVE, **PUSHED): RUNS_100_MIN_ONLY,
+            'up{job="otelcol", instance="c:8888"}': "1x20 0x200",
+            'otelcol_process_uptime_seconds_total{job="otelcol", instance="c:8888"}': "0+60x20 stale",
+            'up{job="otelcol", instance="d:8888"}': "1x220",
+            'otelcol_process_uptime_seconds_total{job="otelcol", instance="d:8888"}': "0+60x220",
+        },
+        {"100m": QUIET, "106m": FIRES, "150m": FIRES},
+    ),
+    Case(
+        "ServiceDown",
+        "one of two exporters of Collectors answers",
+        {
+            labelled(ALIVE, **COLLECTED): RUNS_100_MIN_ONLY,
+            'up{job="otelcol-exporter", instance="c:8889", via="collector"}': "1x20 0x200",
+            'up{job="otelcol-exporter", instance="d:8889", via="collector"}': "1x220",
+        },
+        {"100m": QUIET, "106m": FIRES},
+    ),
+    *(
+        Case(
+            "ServiceDown",
+            f"a program of others ({way}) that has an uptime is retired",
+            {labelled(UPTIME, job="spring", instance="nas:8080", **labels): RUNS_100_MIN_ONLY},
+            {"100m": QUIET, "106m": QUIET, "150m": QUIET},
+            job="spring",
+        )
+        for way, labels in (("scraped", {}), ("otlp", {"host_name": "nas"}))
     ),
     Case(
         "ScrapeFails",
         "its push arrives",
         {
             labelled("up", **SCRAPED): "1x60 0x60 1x60",
-            labelled(UPTIME, **SCRAPED): "0+60x60 stale _x59 0+60x60",
-            labelled(UPTIME, **PUSHED): RUNS,
+            labelled(ALIVE, **SCRAPED): "0+60x60 stale _x59 0+60x60",
+            labelled(ALIVE, **PUSHED): RUNS,
         },
         {
             "60m": QUIET,
@@ -512,21 +567,21 @@ SPECIAL = [
         {
             labelled("up", instance="pi:9464", via="scrape"): "1x60 0x60",
             labelled("up", instance="nas:9464", via="scrape"): "1x120",
-            labelled(UPTIME, instance="nas:9464", via="scrape"): RUNS,
+            labelled(ALIVE, instance="nas:9464", via="scrape"): RUNS,
         },
         {"60m": QUIET, "72m": Expected(fires=True, shown="1")},
     ),
     Case(
         "ScrapeFails",
         "the whole service is down",
-        {labelled("up", **SCRAPED): "1x60 0x60", labelled(UPTIME, **SCRAPED): "0+60x60 stale"},
+        {labelled("up", **SCRAPED): "1x60 0x60", labelled(ALIVE, **SCRAPED): "0+60x60 stale"},
         {"67m": QUIET, "90m": QUIET},
     ),
     *(
         Case(
             "PushStopped",
             f"the scrape goes on, the push ({way}) does not",
-            {labelled(UPTIME, **labels): "0+60x60 stale _x59 0+60x60", labelled(UPTIME, **SCRAPED): RUNS},
+            {labelled(ALIVE, **labels): "0+60x60 stale _x59 0+60x60", labelled(ALIVE, **SCRAPED): RUNS},
             {
                 "60m": QUIET,
                 "70m": QUIET,
@@ -541,24 +596,24 @@ SPECIAL = [
         "PushStopped",
         "it restarts as a new instance",
         {
-            labelled(UPTIME, **PUSHED): "0+60x60 stale",
-            labelled(UPTIME, **{**PUSHED, "instance": "uuid-2"}): "_x61 0+60x60",
-            labelled(UPTIME, **SCRAPED): "0+60x60 0+60x60",
+            labelled(ALIVE, **PUSHED): "0+60x60 stale",
+            labelled(ALIVE, **{**PUSHED, "instance": "uuid-2"}): "_x61 0+60x60",
+            labelled(ALIVE, **SCRAPED): "0+60x60 0+60x60",
         },
         {f"{minute}m": QUIET for minute in range(58, 110, 4)},
     ),
     Case(
         "PushStopped",
         "the whole service is down",
-        {labelled(UPTIME, **PUSHED): "0+60x60 stale", labelled(UPTIME, **SCRAPED): "0+60x60 stale"},
+        {labelled(ALIVE, **PUSHED): "0+60x60 stale", labelled(ALIVE, **SCRAPED): "0+60x60 stale"},
         {"70m": QUIET, "100m": QUIET},
     ),
     Case(
         "PushStopped",
         "the Collector is down",
         {
-            labelled(UPTIME, **COLLECTED): "0+60x60 stale",
-            labelled(UPTIME, **SCRAPED): RUNS,
+            labelled(ALIVE, **COLLECTED): "0+60x60 stale",
+            labelled(ALIVE, **SCRAPED): RUNS,
             'up{job="otelcol-exporter", instance="pi:8889", via="collector"}': "1x60 0x60",
         },
         {"70m": QUIET, "100m": QUIET},
@@ -566,7 +621,7 @@ SPECIAL = [
     Case(
         "PushStopped",
         "it was switched off an hour ago",
-        {labelled(UPTIME, **PUSHED): "0+60x60 stale", labelled(UPTIME, **SCRAPED): RUNS},
+        {labelled(ALIVE, **PUSHED): "0+60x60 stale", labelled(ALIVE, **SCRAPED): RUNS},
         {"122m": QUIET},
     ),
     Case(

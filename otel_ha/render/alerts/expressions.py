@@ -12,8 +12,14 @@ __all__ = ["ALIVE", "SLOW", "UPTIME", "WINDOW", "grown", "server_grown", "servic
 WINDOW: Final = Selection("<window>")
 SLOW: Final = Selection("<slow_window>")
 UPTIME: Final = runtime.PROCESS_UPTIME.prometheus_name
-ALIVE: Final = f"{UPTIME}|{ingest.RECEIVED.prometheus_name}"
-"""A pattern of metrics of which a running service has at least one. target_info is not on every way in."""
+ALIVE: Final = "|".join(
+    each.prometheus_name
+    for each in (runtime.GC_COLLECTIONS, ingest.RECEIVED, ingest.CONNECTIONS, ingest.QUEUE_CAPACITY)
+)
+"""A pattern of metrics of which a running service has at least one from its start.
+
+Programs of others have an uptime as well, and target_info is not on every way in.
+"""
 
 
 def grown(series: str) -> str:

@@ -13,11 +13,16 @@ __all__ = ["SERVERS", "SERVICES"]
 _HERE: Final = services("<absent>")
 _SCRAPED: Final = 'via="scrape"'
 _PUSHED: Final = 'via!="scrape"'
-# Behind a Collector that is down, nothing is known of a service that pushes.
-_COLLECTOR_DOWN: Final = (
-    'group (up{via="collector"} == 0'
-    " or up == 0 and on (job) last_over_time(otelcol_process_uptime_seconds_total[<memory>]))"
-)
+
+
+def _collectors(up: int) -> str:
+    """Return one series if the `up` of some Collector, or of its exporter, has this value."""
+    own = "last_over_time(otelcol_process_uptime_seconds_total[<memory>])"
+    return f'group (up{{via="collector"}} == {up} or up == {up} and on (job) {own})'
+
+
+# Behind a Collector that is down, nothing is known of a service that pushes. Another one that answers may be its own.
+_COLLECTOR_DOWN: Final = f"({_collectors(0)} unless {_collectors(1)})"
 # One metric of each server of the monitoring; other targets of the same Prometheus are not ours.
 _SERVER_METRICS: Final = (
     "otelcol_process_uptime_seconds_total",
@@ -33,9 +38,11 @@ SERVICES: Final = (
         name="ServiceDown",
         severity="page",
         cause="down",
-        # A scraped one may never have answered; others were there and are gone.
+        # A scraped one may never have answered; others were there and are gone. One that answers runs, whatever it
+        # shows: the first event of a quiet home may take an hour.
         expr=f"({services('<memory>', _SCRAPED)} or group by (job) (up{{{_SCRAPED}}} == 0)"
-        f" or {services('<memory>', _PUSHED)} unless on () {_COLLECTOR_DOWN}) unless on (job) {_HERE}",
+        f" or {services('<memory>', _PUSHED)} unless on () {_COLLECTOR_DOWN})"
+        f" unless on (job) ({_HERE} or group by (job) (up{{{_SCRAPED}}} == 1))",
         hold="2m",
         summary="{{ $labels.job }} is down",
         description="No metrics of {{ $labels.job }} have arrived for <absent>, by any way. It has ended or hangs, "
