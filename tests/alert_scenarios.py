@@ -391,7 +391,10 @@ COLLECTED = {"instance": "uuid-1", "via": "collector"}
 PUSHED = {"instance": "uuid-1", "host_name": "pi"}
 RUNS_100_MIN_ONLY = "0+60x100 stale"
 RUNS = "0+60x300"
+ROOT_FREE = {"system_filesystem_mountpoint": "/", "system_filesystem_state": "free"}
 FIRES = Expected(fires=True)
+ANY_TIME = {labelled(ALIVE, instance="any"): RUNS}
+"""A metric that only services of this package have, so that their uptime counts."""
 
 SPECIAL = [
     Case(
@@ -627,19 +630,20 @@ SPECIAL = [
     Case(
         "ServiceRestarts",
         "a scraped service restarts three times",
-        {labelled(UPTIME, **SCRAPED): "0+60x60 0+60x5 0+60x5 0+60x100"},
+        {**ANY_TIME, labelled(UPTIME, **SCRAPED): "0+60x60 0+60x5 0+60x5 0+60x100"},
         {"60m": QUIET, "70m": QUIET, "75m": Expected(fires=True, shown="3"), "140m": QUIET},
     ),
     Case(
         "ServiceRestarts",
         "a scraped service restarts twice, with gaps",
-        {labelled(UPTIME, **SCRAPED): "0+60x60 stale _x4 0+60x5 stale _x4 0+60x100"},
+        {**ANY_TIME, labelled(UPTIME, **SCRAPED): "0+60x60 stale _x4 0+60x5 stale _x4 0+60x100"},
         {f"{minute}m": QUIET for minute in range(60, 140, 5)},
     ),
     Case(
         "ServiceRestarts",
         "a service that pushes restarts three times",
         {
+            **ANY_TIME,
             labelled(UPTIME, **PUSHED): "0+60x60 stale",
             labelled(UPTIME, **{**PUSHED, "instance": "uuid-2"}): "_x61 0+60x5 stale",
             labelled(UPTIME, **{**PUSHED, "instance": "uuid-3"}): "_x67 0+60x5 stale",
@@ -651,12 +655,100 @@ SPECIAL = [
         "ServiceRestarts",
         "two ways in see two restarts each",
         {
+            **ANY_TIME,
             labelled(UPTIME, **SCRAPED): "0+60x60 0+60x5 0+60x100",
             labelled(UPTIME, **PUSHED): "0+60x60 stale",
             labelled(UPTIME, **{**PUSHED, "instance": "uuid-2"}): "_x61 0+60x5 stale",
             labelled(UPTIME, **{**PUSHED, "instance": "uuid-3"}): "_x67 0+60x100",
         },
         {f"{minute}m": QUIET for minute in range(60, 120, 5)},
+    ),
+    Case(
+        "ServiceRestarts",
+        "a service that pushes is away between its starts, for longer than a push takes",
+        {
+            **ANY_TIME,
+            labelled(UPTIME, **PUSHED): "0+60x20 stale",
+            labelled(UPTIME, **{**PUSHED, "instance": "uuid-2"}): "_x26 0+60x2 stale",
+            labelled(UPTIME, **{**PUSHED, "instance": "uuid-3"}): "_x34 0+60x2 stale",
+            labelled(UPTIME, **{**PUSHED, "instance": "uuid-4"}): "_x42 0+60x2 stale",
+            labelled(UPTIME, **{**PUSHED, "instance": "uuid-5"}): "_x50 0+60x1 stale",
+        },
+        {
+            "36m": QUIET,
+            "40m": QUIET,
+            "44m": Expected(fires=True, shown="3"),
+            "49m": Expected(fires=True, shown="3"),
+            "51m": Expected(fires=True, shown="4"),
+            "56m": Expected(fires=True, shown="4"),
+        },
+    ),
+    Case(
+        "ServiceRestarts",
+        "three scraped instances are upgraded once each",
+        {
+            labelled(name, instance=instance, via="scrape"): "0+60x60 0+60x60"
+            for instance in ("a:9464", "b:9464", "c:9464")
+            for name in (ALIVE, UPTIME)
+        },
+        {f"{minute}m": QUIET for minute in range(60, 120, 5)},
+    ),
+    Case(
+        "ServiceRestarts",
+        "a program of others restarts",
+        {labelled(UPTIME, job="spring", instance="nas:8080"): "0+60x60 0+60x5 0+60x5 0+60x100"},
+        {f"{minute}m": QUIET for minute in range(60, 120, 5)},
+        job="spring",
+    ),
+    Case(
+        "ServerDown",
+        "it is away for a week",
+        {
+            'up{job="prometheus", instance="pi:9090"}': "1x15 0x2600",
+            'prometheus_build_info{job="prometheus", instance="pi:9090"}': "1x15 stale",
+        },
+        {"1h": QUIET, "2h": Expected(fires=True, shown="1"), "7d": Expected(fires=True, shown="1")},
+        job="prometheus",
+        step="4m",
+    ),
+    Case(
+        "ServerDown",
+        "the job of a dead server is deleted",
+        {
+            'up{job="otelcol", instance="pi:8888"}': "1x60 0x30 stale",
+            'otelcol_process_uptime_seconds_total{job="otelcol", instance="pi:8888"}': "0+60x60 stale",
+        },
+        {"80m": Expected(fires=True, shown="1"), "92m": QUIET, "200m": QUIET},
+        job="otelcol",
+    ),
+    Case(
+        "ServerDown",
+        # All alerts are compared: another one for the exporter would be one too many.
+        "a Collector is down, and its exporter with it",
+        {
+            'up{job="otelcol", instance="pi:8888"}': "1x60 0x60",
+            'otelcol_process_uptime_seconds_total{job="otelcol", instance="pi:8888"}': "0+60x60 stale",
+            'up{job="otelcol-exporter", instance="pi:8889", via="collector"}': "1x60 0x60",
+        },
+        {"70m": Expected(fires=True, shown="1"), "119m": Expected(fires=True, shown="1")},
+        job="otelcol",
+    ),
+    Case(
+        "ServerDown",
+        "Collectors that push their own metrics are gone, and one returns under another name",
+        {
+            'otelcol_process_uptime_seconds_total{job="otelcol-agent", instance="1", host_name="a"}': "0+60x40 stale",
+            'otelcol_process_uptime_seconds_total{job="otelcol-agent", instance="2", host_name="b"}': "0+60x60 stale",
+            'otelcol_process_uptime_seconds_total{job="otelcol-agent", instance="3", host_name="c"}': "_x100 0+60x100",
+        },
+        {
+            "58m": QUIET,
+            "66m": QUIET,
+            "70m": Expected(fires=True, shown="1"),
+            "99m": Expected(fires=True, shown="1"),
+            "102m": QUIET,
+        },
+        job="otelcol-agent",
     ),
     Case(
         "ServerDown",
@@ -693,7 +785,7 @@ SPECIAL = [
         {
             labelled(
                 DISK, **SCRAPED, system_filesystem_mountpoint="/", system_filesystem_state="free"
-            ): "80+0x71 80-0.3x143 80+0x144"
+            ): "80.0005+0x71 80.0005-0.3x143 80+0x144"
         },
         {
             "6h": QUIET,
@@ -718,6 +810,38 @@ SPECIAL = [
             step="5m",
         )
         for hours, free in ((20, 102), (26, 123.6))
+    ),
+    *(
+        Case(
+            "DiskFillsUp",
+            f"the service restarts as a new instance ({way})",
+            {
+                labelled(DISK, **labels, **ROOT_FREE): "102.0015-0.3x100 stale",
+                labelled(DISK, **{**labels, "instance": "uuid-2"}, **ROOT_FREE): "_x101 71.7015-0.3x100",
+            },
+            {
+                f"{hours}h": Expected(fires=True, labels={"system_filesystem_mountpoint": "/"}, shown=shown)
+                for hours, shown in ((8, "20h 20m 1s"), (9, "19h 20m 1s"), (12, "16h 20m 1s"))
+            },
+            step="5m",
+        )
+        for way, labels in (("collector", COLLECTED), ("otlp", PUSHED))
+    ),
+    *(
+        Case(
+            "DiskFillsUp",
+            f"that of another machine ({way}) is smaller, but does not grow",
+            {
+                labelled(DISK, **labels, **ROOT_FREE): "102-0.3x120",
+                labelled(DISK, **others, **ROOT_FREE): "5x120",
+            },
+            {"8h20m": Expected(fires=True, labels={"system_filesystem_mountpoint": "/"}, shown="20h 0m 0s")},
+            step="5m",
+        )
+        for way, labels, others in (
+            ("scrape", SCRAPED, {**SCRAPED, "instance": "nas:9464"}),
+            ("otlp", PUSHED, {"instance": "uuid-9", "host_name": "nas"}),
+        )
     ),
     Case(
         "DiskFillsUp",

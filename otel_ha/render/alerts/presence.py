@@ -15,10 +15,14 @@ _SCRAPED: Final = 'via="scrape"'
 _PUSHED: Final = 'via!="scrape"'
 
 
+def _collected(window: str) -> str:
+    """Return the Collectors whose own metrics arrived within a window."""
+    return f"last_over_time(otelcol_process_uptime_seconds_total[{window}])"
+
+
 def _collectors(up: int) -> str:
     """Return one series if the `up` of some Collector, or of its exporter, has this value."""
-    own = "last_over_time(otelcol_process_uptime_seconds_total[<memory>])"
-    return f'group (up{{via="collector"}} == {up} or up == {up} and on (job) {own})'
+    return f'group (up{{via="collector"}} == {up} or up == {up} and on (job) {_collected("<memory>")})'
 
 
 # Behind a Collector that is down, nothing is known of a service that pushes. Another one that answers may be its own.
@@ -31,7 +35,15 @@ _SERVER_METRICS: Final = (
     "thanos_build_info",
     "vm_app_version",
 )
-_SERVERS: Final = f'group by (job) (last_over_time({{__name__=~"{"|".join(_SERVER_METRICS)}"}}[<memory>]))'
+_SERVERS: Final = f'group by (job) (last_over_time({{__name__=~"{"|".join(_SERVER_METRICS)}"}}[<server_memory>]))'
+# A Collector that is down takes its exporter along.
+_EXPORTER_DOWN: Final = f'up{{via="collector"}} == 0 unless on () (up{{via!="collector"}} == 0 and on (job) {_collected("<server_memory>")})'
+# Collectors of a fleet push their own metrics. Names of machines and instances may change with every container, so a
+# job is missed when none of its Collectors is left.
+_PUSHING_COLLECTORS_GONE: Final = (
+    f"group by (job) ({_collected('<memory>')}) unless on (job) last_over_time(up[<memory>])"
+    f" unless on (job) {_collected('<absent>')}"
+)
 
 SERVICES: Final = (
     Alert(
@@ -79,10 +91,13 @@ SERVICES: Final = (
         name="ServiceRestarts",
         severity="ticket",
         cause="restart",
-        # A scraped instance keeps its name and its uptime falls; a pushed one has a new name after each start.
-        expr=f"max by (job) (sum by (job, via) (resets({UPTIME}[<recent>]))"
+        # A scraped instance keeps its name and its uptime falls; a pushed one has a new name after each start. While
+        # none is there, the last one has not been followed by another.
+        expr=f"max by (job) (max by (job, via) (resets({UPTIME}[<recent>]))"
         f" + count by (job, via) (last_over_time({UPTIME}[<recent>]))"
-        f" - count by (job, via) (last_over_time({UPTIME}[<absent>]))) >= <restarts>",
+        f" - (count by (job, via) (last_over_time({UPTIME}[<absent>]))"
+        f" or group by (job, via) (last_over_time({UPTIME}[<recent>])))) >= <restarts>"
+        f" and on (job) {services('<recent>')}",
         hold="0s",
         summary="{{ $labels.job }} restarts again and again",
         description="{{ $labels.job }} has restarted {{ $value }} times within <recent>.",
@@ -95,7 +110,7 @@ SERVERS: Final = (
         name="ServerDown",
         severity="page",
         cause="down",
-        expr=f'count by (job) (up == 0) and on (job) ({_SERVERS} or group by (job) (up{{via="collector"}}))',
+        expr=f"count by (job) (up == 0 and on (job) {_SERVERS} or {_EXPORTER_DOWN})\n  or {_PUSHING_COLLECTORS_GONE}",
         summary="{{ $labels.job }} does not answer",
         description="{{ $value }} server(s) of {{ $labels.job }} do not answer. Metrics are not collected, or alerts "
         "are not delivered, until they are back.",

@@ -14,7 +14,18 @@ __all__ = ["RESOURCES"]
 _MOUNT: Final = runtime.MOUNTPOINT.prometheus_label
 _IDLE: Final = f'{runtime.CPU_MODE.prometheus_label}=~"idle|iowait"'
 _USED: Final = f'{runtime.MEMORY_STATE.prometheus_label}="used"'
-_FREE: Final = EVERYTHING.series(runtime.SYSTEM_FILESYSTEM_USAGE, f'{runtime.FILESYSTEM_STATE.prometheus_label}="free"')
+
+
+def _free(at: str = "") -> str:
+    """Return the free space of each file system. A service that pushes is a new instance after each start."""
+    state = f'{runtime.FILESYSTEM_STATE.prometheus_label}="free"'
+    scraped, pushed = (
+        EVERYTHING.series(runtime.SYSTEM_FILESYSTEM_USAGE, state, way) for way in ('via="scrape"', 'via!="scrape"')
+    )
+    return (
+        f"(min by (job, via, instance, {_MOUNT}) ({scraped}{at})"
+        f" or min by (job, via, host_name, {_MOUNT}) ({pushed}{at}))"
+    )
 
 
 def _cpu() -> str:
@@ -110,8 +121,8 @@ RESOURCES: Final = (
         severity="ticket",
         cause="disk",
         # Only a file system that has been known for that long: minutes of growth say nothing about a day.
-        expr=f"min by (job, {_MOUNT}) ({_FREE} / -(deriv({_FREE}[<disk_trend>]) < 0)"
-        f" and {_FREE} offset <disk_trend>) < <disk_full_within>",
+        expr=f"min by (job, {_MOUNT}) ({_free()} / -(deriv({_free()}[<disk_trend>:1m]) < 0)"
+        f" and {_free(' offset <disk_trend>')}) < <disk_full_within>",
         hold="1h",
         summary="The disk at {{ $labels.system_filesystem_mountpoint }} will be full in {{ $value | humanizeDuration "
         "}}",

@@ -72,6 +72,7 @@ THRESHOLDS: Final[Sequence[Threshold]] = (
     Threshold("slow_window", "15m", "duration", "Time over which reconnects and retries are counted."),
     Threshold("recent", "1h", "duration", "Time over which restarts are counted; a way in that stopped is missed."),
     Threshold("memory", "1d", "duration", "Time for which a service that has vanished is missed."),
+    Threshold("server_memory", "30d", "duration", "Time after which a server that was here once is a stranger."),
     Threshold("absent", "2m", "duration", "Time without metrics after which a service is absent; at least two pushes."),
     Threshold("restarts", "3", "number", "Restarts of a service within `recent`."),
     Threshold("silence", "1h", "duration", "Time without an event from a connected source."),
