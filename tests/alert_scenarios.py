@@ -92,7 +92,8 @@ def mqtt(**more: str) -> dict[str, str]:
 
 
 OK, ERROR = {"homeassistant_outcome": "ok"}, {"homeassistant_outcome": "error"}
-INFLUX = {"db_system_name": "influxdb"}
+WRITE = {"db_system_name": "influxdb", "db_operation_name": "write"}
+INFLUX = {**WRITE, "server_address": "nas"}
 LOG = {"homeassistant_component": "influxdb"}
 
 
@@ -888,6 +889,18 @@ SPECIAL = [
             ("PointsLost", "homeassistant_point_written_total", {"homeassistant_sink": "influxdb", **ERROR}),
         )
     ),
+    *(
+        Case(
+            alert,
+            "its count is old, it shows no uptime, and Prometheus was away",
+            {labelled(name, **SCRAPED, **labels): "3x60 _x20 3x60", labelled("up", **SCRAPED): "1x60 _x20 1x60"},
+            {f"{minute}m": QUIET for minute in range(1, 120, 2)},
+        )
+        for alert, name, labels in (
+            ("EventsOverflow", DISCARDED, mqtt(homeassistant_discard_reason="overflow")),
+            ("PointsLost", "homeassistant_point_written_total", {"homeassistant_sink": "influxdb", **ERROR}),
+        )
+    ),
     Case(
         "DuplicateEvents",
         "two sources report the same home",
@@ -950,6 +963,119 @@ SPECIAL = [
             labelled(f"{WRITES}_count", **SCRAPED, **INFLUX, **ERROR): "0+2x100",
         },
         {f"{minute}m": QUIET for minute in range(10, 100, 10)},
+    ),
+    *(
+        Case(
+            "SinkFails",
+            f"all writes to one server fail, while {name}",
+            {
+                labelled(f"{WRITES}_count", **SCRAPED, **INFLUX, **ERROR): "0+1x60",
+                labelled(f"{WRITES}_count", **SCRAPED, **INFLUX, **OK): "7x60",
+                labelled(f"{WRITES}_count", **SCRAPED, **{**INFLUX, **other}, **OK): "0+9x60",
+            },
+            {"59m": Expected(fires=True, labels=INFLUX, shown="5")},
+        )
+        for name, other in (
+            ("another works", {"server_address": "pi"}),
+            ("pings of it work", {"db_operation_name": "ping"}),
+        )
+    ),
+    Case(
+        "SinkFails",
+        "a file has no server",
+        {labelled(f"{WRITES}_count", **SCRAPED, **WRITE, **ERROR): "0+1x60"},
+        {"59m": Expected(fires=True, labels=WRITE, shown="5")},
+    ),
+    *(
+        Case(
+            "SinkSlow",
+            f"writes to one server are slow, and {name}",
+            {
+                labelled(f"{WRITES}_bucket", **SCRAPED, **{**INFLUX, **more}, **OK, le=le): f"0+{growth}x60"
+                for more, fast, every in (({}, 0, 4), (other, 900, 900))
+                for le, growth in (("0.99", fast), ("1.5", every), ("+Inf", every))
+            },
+            {"59m": Expected(fires=True, labels=INFLUX, shown="1.474s")},
+        )
+        for name, other in (
+            ("those to another are fast", {"server_address": "pi"}),
+            ("pings of it are fast", {"db_operation_name": "ping"}),
+        )
+    ),
+    *(
+        Case(
+            alert,
+            f"it concerns one instance of two ({way})",
+            {
+                labelled(name, instance=instance, **labels, **more): samples
+                for instance, series in (("a", faulty), ("b", well))
+                for name, more, samples in series
+            },
+            {"70m": Expected(fires=True, labels=shown_labels, shown=shown)},
+        )
+        for way, labels in (("scraped", {"via": "scrape"}), ("otlp", {"host_name": "pi"}))
+        for alert, shown_labels, shown, faulty, well in (
+            (
+                "ConnectionDown",
+                {"homeassistant_connection_kind": "mqtt"},
+                "",
+                [("homeassistant_connection_active", {"homeassistant_connection_kind": "mqtt"}, "0x100")],
+                [("homeassistant_connection_active", {"homeassistant_connection_kind": "mqtt"}, "1x100")],
+            ),
+            (
+                "SourceSilent",
+                mqtt(),
+                "1h 10m 0s",
+                [
+                    ("homeassistant_connection_active", {"homeassistant_connection_kind": "mqtt"}, "1x100"),
+                    ("homeassistant_message_age_seconds", mqtt(), "0+60x100"),
+                ],
+                [
+                    ("homeassistant_connection_active", {"homeassistant_connection_kind": "mqtt"}, "1x100"),
+                    ("homeassistant_message_age_seconds", mqtt(), "1x100"),
+                ],
+            ),
+            (
+                "EventsNotProcessed",
+                {},
+                "100",
+                [
+                    (RECEIVED, mqtt(), "0+20x100"),
+                    (IN_FLIGHT, mqtt(homeassistant_event_state="queued"), "1+20x100"),
+                ],
+                [
+                    (RECEIVED, mqtt(), "0+20x100"),
+                    (PROCESSED, mqtt(**OK), "0+20x100"),
+                    (IN_FLIGHT, mqtt(homeassistant_event_state="queued"), "0x100"),
+                ],
+            ),
+        )
+    ),
+    Case(
+        "SourceSilent",
+        "the silent instance is not connected, the other one is",
+        {
+            labelled(name, instance=instance, via="scrape", **more): samples
+            for instance, connected, age in (("a", 0, "0+60x100"), ("b", 1, "1x100"))
+            for name, more, samples in (
+                ("homeassistant_connection_active", {"homeassistant_connection_kind": "mqtt"}, f"{connected}x100"),
+                ("homeassistant_message_age_seconds", mqtt(), age),
+            )
+        },
+        {"70m": QUIET, "90m": QUIET},
+    ),
+    Case(
+        "SeriesFolded",
+        "a histogram with many buckets is folded once",
+        {
+            labelled(f"homeassistant_batch_size_{part}", **SCRAPED, homeassistant_sink="_OTHER", **more): "4x60"
+            for part, more in (
+                ("count", {}),
+                ("sum", {}),
+                *(("bucket", {"le": le}) for le in ("1.5", "5.5", "10.5", "+Inf")),
+            )
+        },
+        {"50m": Expected(fires=True, labels={"attribute": "homeassistant_sink"}, shown="2")},
     ),
     *(
         Case(

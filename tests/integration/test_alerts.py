@@ -153,6 +153,12 @@ def written(scenario: Scenario, number: int) -> list[Written]:
 
 def shown(text: str, labels: Mapping[str, str], value: str) -> str:
     """Return the text of an annotation as a notification has it."""
+    # A label that may be missing, and the words before it.
+    text = re.sub(
+        r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ \. \}\}\{\{ end \}\}",
+        lambda found: found[2] + labels[found[1]] if labels.get(found[1]) else "",
+        text,
+    )
     text = re.sub(r"\{\{ \$value( \| \w+)? \}\}", value, text)
     return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], text)
 

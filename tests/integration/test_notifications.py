@@ -89,7 +89,7 @@ FAULTS = [
         lambda stage: stage.sink.stop(),
         lambda stage: stage.sink.start(),
         {
-            "SinkFails": f"{JOB} cannot write to victoriametrics",
+            "SinkFails": f"All operations of {JOB} fail: victoriametrics at {HOST}, write",
             "EventsOverflow": f"{JOB} loses events: a queue is full",
         },
     ),

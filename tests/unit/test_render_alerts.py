@@ -135,14 +135,14 @@ def test_runbooks_are_paths_or_links():
 def test_a_catalog_of_the_users_alone_has_alerts_on_its_own_metrics_only():
     found = rules(render_alerts(Catalog(ROOMS)))
     assert list(found) == ["SeriesFolded"]
-    assert '{acme_room="_OTHER"}' in found["SeriesFolded"]["expr"]
+    assert '{acme_room="_OTHER", le=""}' in found["SeriesFolded"]["expr"]
     assert "homeassistant" not in found["SeriesFolded"]["expr"]
 
 
 def test_a_catalog_united_with_ours_has_the_attributes_of_both():
     expr = rules(render_alerts(OURS | Catalog(ROOMS)))["SeriesFolded"]["expr"]
-    assert '{acme_room="_OTHER"}' in expr
-    assert '{homeassistant_source="_OTHER"}' in expr
+    assert '{acme_room="_OTHER", le=""}' in expr
+    assert '{homeassistant_source="_OTHER", le=""}' in expr
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from otel_ha.render.accounts import unaccounted
 from otel_ha.render.alerts.alert import Alert
 from otel_ha.render.alerts.expressions import WINDOW, grown
 from otel_ha.render.alerts.sinks import SINK_FAILS
-from otel_ha.render.promql import EVERYTHING, once, quantile, total
+from otel_ha.render.promql import EVERYTHING, once, quantile, total, total_per_instance
 from otel_ha.vocabulary import ingest
 
 __all__ = ["EVENTS"]
@@ -16,8 +17,9 @@ __all__ = ["EVENTS"]
 _SOURCE: Final = ingest.SOURCE.prometheus_label
 _REASON: Final = ingest.REASON.prometheus_label
 
+_PROCESSED: Final = WINDOW.increase(ingest.EVENT_DURATION, part="_count")
 _received: Final = total(WINDOW.increase(ingest.RECEIVED))
-_processed: Final = total(WINDOW.increase(ingest.EVENT_DURATION, part="_count"))
+_processed: Final = total(_PROCESSED)
 _failed: Final = total(
     WINDOW.increase(ingest.EVENT_DURATION, f'{ingest.OUTCOME.prometheus_label}="error"', part="_count")
 )
@@ -26,16 +28,22 @@ _duplicate: Final = total(WINDOW.increase(ingest.DISCARDED, f'{_REASON}="duplica
 _ERROR_SHARE: Final = once(f"{_failed} / ({_processed} >= <min_events>)")
 
 
-def _stuck() -> str:
-    """Return the events that were accepted while some waited all the time and none was processed.
+def _stuck(total: Callable[[str], str]) -> str:
+    """Return the events that were accepted while some waited all the time and none was processed, in each total.
 
     Without those that wait, a restart would count: its retained messages may be as many as those of the start before,
     and then look as if none of them had been discarded.
     """
+    received, processed = total(WINDOW.increase(ingest.RECEIVED)), total(_PROCESSED)
     handled = total(WINDOW.increase(ingest.DISCARDED, f'{_REASON}!="overflow"'))
-    accepted = f"({_received} - ({handled} or 0 * {_received}) >= <min_events>)"
+    accepted = f"({received} - ({handled} or 0 * {received}) >= <min_events>)"
     waiting = f"({total(f'min_over_time({EVERYTHING.series(ingest.IN_FLIGHT)}[<window>])')} > 0)"
-    return f"{once(f'{accepted} and {waiting} unless ({_processed} > 0)')} unless on (job) {SINK_FAILS}"
+    return f"{accepted} and {waiting} unless ({processed} > 0)"
+
+
+def _not_processed() -> str:
+    """Return the events of a service of which an instance is stuck, or all together: a restart is a new instance."""
+    return f"{once(f'{_stuck(total)} or {_stuck(total_per_instance)}')} unless on (job) {SINK_FAILS}"
 
 
 def _repeated() -> str:
@@ -61,7 +69,7 @@ EVENTS: Final = (
         name="EventsNotProcessed",
         severity="page",
         cause="processing",
-        expr=_stuck(),
+        expr=_not_processed(),
         summary="{{ $labels.job }} receives events but processes none",
         description="{{ $labels.job }} has accepted {{ $value | humanize }} events within <window> and has processed "
         "none of them.",

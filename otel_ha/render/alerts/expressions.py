@@ -26,9 +26,11 @@ def grown(series: str) -> str:
     """Return the growth of a counter within the window, from 0 if it is new.
 
     A counter appears with its first measurement, and increase() does not see that one. After an outage of Prometheus,
-    all series seem new: processes that were unknown before the window, although they are older, are left out.
+    all series seem new: processes that were unknown before the window, although they are older, are left out. One that
+    is scraped and shows no uptime is unknown for the first window after its start, too.
     """
-    return _grown(series, f"({UPTIME} >= 2 * <window> unless {UPTIME} offset <window>)")
+    older = f"{UPTIME} >= 2 * <window> unless {UPTIME} offset <window>"
+    return _grown(series, f"({older} or (up unless up offset <window>) unless on (job, instance, via) {UPTIME})")
 
 
 def server_grown(series: str) -> str:

@@ -59,5 +59,11 @@ def _row(alert: Alert, settings: Settings) -> tuple[str, ...]:
 
 def _plain(text: str) -> str:
     """Return a summary with its placeholders as short words."""
-    text = re.sub(r"\{\{ \$labels\.(?:\w+_)?(\w+) \}\}", r"[\1]", text)
+    text = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ \. \}\}\{\{ end \}\}", r"\2{{ $labels.\1 }}", text)
+    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: f"[{_last_word(found[1])}]", text)
     return re.sub(r"\{\{ \$value[^}]*\}\}", "[value]", text)
+
+
+def _last_word(label: str) -> str:
+    """Return the word that says most: operation for db_operation_name."""
+    return label.removesuffix("_name").rpartition("_")[2]

@@ -37,7 +37,8 @@ _SERVER_METRICS: Final = (
 )
 _SERVERS: Final = f'group by (job) (last_over_time({{__name__=~"{"|".join(_SERVER_METRICS)}"}}[<server_memory>]))'
 # A Collector that is down takes its exporter along.
-_EXPORTER_DOWN: Final = f'up{{via="collector"}} == 0 unless on () (up{{via!="collector"}} == 0 and on (job) {_collected("<server_memory>")})'
+_COLLECTOR_ITSELF_DOWN: Final = f'up{{via!="collector"}} == 0 and on (job) {_collected("<server_memory>")}'
+_EXPORTER_DOWN: Final = f'up{{via="collector"}} == 0 unless on () ({_COLLECTOR_ITSELF_DOWN})'
 # Collectors of a fleet push their own metrics. Names of machines and instances may change with every container, so a
 # job is missed when none of its Collectors is left.
 _PUSHING_COLLECTORS_GONE: Final = (

@@ -48,8 +48,9 @@ def folded(catalog: Catalog) -> list[Alert]:
     labels = {each.prometheus_label for instrument in catalog for each in instrument.attributes if not each.values}
     if not labels:
         return []
-    found = [f'label_replace({{{label}="{OTHER}"}}, "attribute", "{label}", "", "")' for label in sorted(labels)]
-    overflow = 'label_replace({otel_metric_overflow="true"}, "attribute", "otel_metric_overflow", "", "")'
+    # The buckets of a histogram are no series of their own; its sum and its count are enough.
+    found = [f'label_replace({{{label}="{OTHER}", le=""}}, "attribute", "{label}", "", "")' for label in sorted(labels)]
+    overflow = 'label_replace({otel_metric_overflow="true", le=""}, "attribute", "otel_metric_overflow", "", "")'
     series = "\n  or ".join((*found, overflow))
     return [
         Alert(

@@ -11,19 +11,26 @@ from otel_ha.vocabulary import ingest
 
 __all__ = ["SINKS", "SINK_FAILS"]
 
-_SYSTEM: Final = ingest.DB_SYSTEM.prometheus_label
 _SINK: Final = ingest.SINK.prometheus_label
 _QUEUE: Final = ingest.QUEUE.prometheus_label
 _COMPONENT: Final = ingest.COMPONENT.prometheus_label
 _OUTCOME: Final = ingest.OUTCOME.prometheus_label
 
 
-def _writes(outcome: str) -> str:
+# Each operation on each server by itself: a ping may work while every write fails.
+_OPERATION: Final = (ingest.DB_SYSTEM, ingest.SERVER_ADDRESS, ingest.DB_OPERATION)
+_NAMED: Final = (
+    "{{ $labels.db_system_name }}{{ with $labels.server_address }} at {{ . }}{{ end }}"
+    "{{ with $labels.db_operation_name }}, {{ . }}{{ end }}"
+)
+
+
+def _operations(outcome: str) -> str:
     done = WINDOW.increase(ingest.WRITE_DURATION, f'{_OUTCOME}="{outcome}"', part="_count")
-    return total(done, ingest.DB_SYSTEM)
+    return total(done, *_OPERATION)
 
 
-SINK_FAILS: Final = once(f"{_writes('error')} >= <failed_writes> unless ({_writes('ok')} > 0)", ingest.DB_SYSTEM)
+SINK_FAILS: Final = once(f"{_operations('error')} >= <failed_writes> unless ({_operations('ok')} > 0)", *_OPERATION)
 
 SINKS: Final = (
     Alert(
@@ -31,8 +38,8 @@ SINKS: Final = (
         severity="page",
         cause="writing",
         expr=SINK_FAILS,
-        summary="{{ $labels.job }} cannot write to {{ $labels.db_system_name }}",
-        description="All {{ $value | humanize }} writes to {{ $labels.db_system_name }} within <window> failed. "
+        summary=f"All operations of {{{{ $labels.job }}}} fail: {_NAMED}",
+        description=f"All {{{{ $value | humanize }}}} operations within <window> failed: {_NAMED}. "
         "Points wait in a queue; once it is full, events are lost.",
         needs=(ingest.WRITE_DURATION,),
     ),
@@ -40,14 +47,12 @@ SINKS: Final = (
         name="SinkSlow",
         severity="ticket",
         cause="writing",
-        expr=once(
-            quantile(0.95, WINDOW.rate(ingest.WRITE_DURATION, part="_bucket"), ingest.DB_SYSTEM), ingest.DB_SYSTEM
-        )
+        expr=once(quantile(0.95, WINDOW.rate(ingest.WRITE_DURATION, part="_bucket"), *_OPERATION), *_OPERATION)
         + " > <write_time>",
         hold="10m",
-        summary="Writes to {{ $labels.db_system_name }} take {{ $value | humanizeDuration }}",
-        description="5 % of the operations of {{ $labels.job }} on {{ $labels.db_system_name }} take "
-        "{{ $value | humanizeDuration }} or more; the limit is <write_time>.",
+        summary=f"Operations take {{{{ $value | humanizeDuration }}}}: {_NAMED}",
+        description=f"5 % of the operations of {{{{ $labels.job }}}} ({_NAMED}) "
+        "take {{ $value | humanizeDuration }} or more; the limit is <write_time>.",
         needs=(ingest.WRITE_DURATION,),
     ),
     Alert(

@@ -6,26 +6,25 @@ from typing import Final
 
 from otel_ha.render.alerts.alert import Alert
 from otel_ha.render.alerts.expressions import SLOW
-from otel_ha.render.promql import EVERYTHING, once, total
+from otel_ha.render.promql import EVERYTHING, once, total, total_per_instance
 from otel_ha.vocabulary import ingest
 
 __all__ = ["SOURCES"]
 
 _SOURCE: Final = ingest.SOURCE.prometheus_label
 _KIND: Final = ingest.CONNECTION.prometheus_label
+# Each instance by itself: another one that is well says nothing about this one.
+_CONNECTIONS: Final = total_per_instance(EVERYTHING.series(ingest.CONNECTIONS), ingest.CONNECTION)
 # The kind of a connection is the name of its source.
-_CONNECTED: Final = (
-    f'label_replace(sum by (job, {_KIND}) ({EVERYTHING.series(ingest.CONNECTIONS)}) > 0, "{_SOURCE}", "$1", "{_KIND}", '
-    '"(.*)")'
-)
+_CONNECTED: Final = f'label_replace({_CONNECTIONS} > 0, "{_SOURCE}", "$1", "{_KIND}", "(.*)")'
+_AGE: Final = f"min by (job, instance, via, {_SOURCE}) ({EVERYTHING.series(ingest.MESSAGE_AGE)})"
 
 SOURCES: Final = (
     Alert(
         name="SourceSilent",
         severity="ticket",
         cause="silence",
-        expr=f"min by (job, {_SOURCE}) ({EVERYTHING.series(ingest.MESSAGE_AGE)}) > <silence>"
-        f" and on (job, {_SOURCE}) {_CONNECTED}",
+        expr=once(f"{_AGE} > <silence> and on (job, instance, via, {_SOURCE}) {_CONNECTED}", ingest.SOURCE),
         summary="No events from {{ $labels.homeassistant_source }}, although it is connected",
         description="{{ $labels.job }} is connected to {{ $labels.homeassistant_source }}, but the last event is "
         "{{ $value | humanizeDuration }} old; the limit is <silence>.",
@@ -35,7 +34,7 @@ SOURCES: Final = (
         name="ConnectionDown",
         severity="page",
         cause="connection",
-        expr=f"{once(total(EVERYTHING.series(ingest.CONNECTIONS), ingest.CONNECTION), ingest.CONNECTION)} <= 0",
+        expr=once(f"{_CONNECTIONS} <= 0", ingest.CONNECTION),
         summary="{{ $labels.job }} has no connection to {{ $labels.homeassistant_connection_kind }}",
         description="{{ $labels.job }} is not connected to {{ $labels.homeassistant_connection_kind }}: no events "
         "arrive from there.",
