@@ -28,6 +28,8 @@ class Objective:
     def __post_init__(self) -> None:
         """Check that the objective can be computed from the histogram's buckets."""
         which = f"objective on {self.histogram.name!r}"
+        if not self.description:
+            raise CatalogError(f"{which}: the description is empty; describe it in a sentence")
         if self.bound not in self.histogram.buckets:
             raise CatalogError(f"{which}: bound is {self.bound}; allowed: its bucket bounds {self.histogram.buckets}")
         if float(self.bound).is_integer():

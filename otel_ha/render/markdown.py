@@ -30,9 +30,9 @@ def code(text: object) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; a "|" in a cell is escaped."""
+    """Return a table; a "|" in a cell is escaped, and a line break becomes a space."""
     return "".join((_row(head), f"|{'-|' * len(head)}\n", *map(_row, rows)))
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+    return f"| {' | '.join(' '.join(cell.splitlines()).replace('|', chr(92) + '|') for cell in cells)} |\n"

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from otel_ha.declare.catalog import Objective
+from otel_ha.errors import CatalogError
 from otel_ha.render.promql import EVERYTHING, at_most, once, total
 from otel_ha.render.rule import Rule, RuleGroup
 
-__all__ = ["WINDOWS", "error_ratio", "missed", "missed_groups", "slug"]
+__all__ = ["WINDOWS", "distinct", "error_ratio", "missed", "missed_groups", "slug"]
 
 INTERVAL: Final = 30
 """Seconds between two evaluations of the rates; a sum of recorded rates times this is a number of measurements."""
@@ -36,6 +37,20 @@ def slug(objective: Objective) -> str:
     return re.sub(r"[^a-z0-9]+", "_", f"{objective.histogram.name}_{objective.bound!r}")
 
 
+def distinct(objectives: Iterable[Objective]) -> list[Objective]:
+    """Return each objective once. Raises CatalogError if the label of two histograms or bounds is the same."""
+    found = list(dict.fromkeys(objectives))
+    measured: dict[str, Objective] = {}
+    for each in found:
+        first = measured.setdefault(slug(each), each)
+        if (first.histogram, first.bound) != (each.histogram, each.bound):
+            raise CatalogError(
+                f"objectives on {first.histogram.name!r} (bound {first.bound!r}) and {each.histogram.name!r} (bound "
+                f"{each.bound!r}) would both be recorded as {slug(each)!r}; rename one histogram or change one bound"
+            )
+    return found
+
+
 def error_ratio(objective: Objective, window: str = "5m") -> str:
     """Return the recorded series of the share of measurements that missed the objective; window is one of WINDOWS."""
     return f'{_ratio_name(window)}{{objective="{slug(objective)}"}}'
@@ -49,7 +64,7 @@ def missed(objective: Objective, window: str) -> str:
 
 def missed_groups(objectives: Iterable[Objective]) -> list[RuleGroup]:
     """Return the groups of recording rules behind all objectives; the windows of hours and days have their own pace."""
-    rates = [rule for objective in _distinct(objectives) for rule in _rates(objective)]
+    rates = [rule for objective in _measured(objectives) for rule in _rates(objective)]
     if not rates:
         return []
     longer = [window for window in WINDOWS if window not in _SHORT]
@@ -59,8 +74,9 @@ def missed_groups(objectives: Iterable[Objective]) -> list[RuleGroup]:
     ]
 
 
-def _distinct(objectives: Iterable[Objective]) -> Iterable[Objective]:
-    return {slug(objective): objective for objective in objectives}.values()
+def _measured(objectives: Iterable[Objective]) -> Iterable[Objective]:
+    """Return one objective for each bound of a histogram, whatever the targets."""
+    return {slug(objective): objective for objective in distinct(objectives)}.values()
 
 
 def _rates(objective: Objective) -> Iterator[Rule]:

@@ -8,11 +8,13 @@ a series instead of beginning another.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Attribute, Gauge, Histogram, Instrument, ObservableGauge
+from otel_ha.errors import CatalogError
 from otel_ha.render.catalogs import NamedCatalog, united
 from otel_ha.render.objectives import missed_groups
 from otel_ha.render.promql import Selection, average, base_name, once, total
@@ -44,15 +46,26 @@ def render_rules(catalogs: Sequence[NamedCatalog]) -> str:
 
 
 def rule_groups(catalog: Catalog) -> list[RuleGroup]:
-    """Return the groups of rules; one of hours reads what those of minutes record."""
+    """Return the groups of rules; one of hours reads what those of minutes record.
+
+    Raises CatalogError if two rules would record the same series.
+    """
     minutes, hour = Selection("5m"), Selection("1h")
-    return [
+    groups = [
         RuleGroup("otel_ha_minutes", _rules(catalog, minutes), "1m"),
         RuleGroup("otel_ha_hours", _rules(catalog, hour), "2m"),
         # At the server's own interval: they copy counters, of which rate() needs as many samples as of the new name.
         RuleGroup("otel_ha_renames", [Rule(*bridge) for bridge in bridges(catalog)]),
         *missed_groups(catalog.objectives),
     ]
+    recorded = Counter((rule.record, *rule.labels.items()) for group in groups for rule in _recording(group))
+    if twice := [series for series, rules in recorded.items() if rules > 1]:
+        raise CatalogError(f"two metrics of the catalog would both be recorded as {twice[0][0]}; rename one of them")
+    return groups
+
+
+def _recording(group: RuleGroup) -> list[Rule]:
+    return [rule for rule in group.rules if isinstance(rule, Rule)]
 
 
 def attributes_of_rules(instrument: Instrument) -> tuple[Attribute, ...]:

@@ -181,3 +181,9 @@ def test_a_rename_of_an_instrument_outside_the_catalog_is_an_error():
 def test_an_earlier_name_that_is_in_use_is_an_error(renames):
     with pytest.raises(CatalogError, match="another instrument has or had this name"):
         Catalog(A, B, renames=renames)
+
+
+def test_an_objective_needs_a_description():
+    fast = Histogram("acme.took", unit="s", description="Took.", buckets=(0.25,))
+    with pytest.raises(CatalogError, match=r"objective on 'acme.took': the description is empty; describe it"):
+        Objective(fast, bound=0.25, target=0.99, description="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ import yaml
 
 from otel_ha import Attribute, Catalog, Counter, TelemetryError
 from otel_ha.render.__main__ import main
+from otel_ha.render.accounts import unaccounted
 from otel_ha.render.alerts.alert import Alert
 from otel_ha.render.alerts.groups import alerts_by_group, render_alerts
 from otel_ha.render.alerts.page import render_alerts_page
 from otel_ha.render.alerts.thresholds import THRESHOLDS
 from otel_ha.render.catalogs import service_catalogs, united
+from otel_ha.render.promql import EVERYTHING
 from otel_ha.vocabulary import ingest, runtime
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +100,11 @@ def test_the_for_of_one_alert_or_of_all_can_be_set():
     [
         ("error_share_page", "--set error_share_page has no value; write NAME=VALUE"),
         ("eror_share=1", "--set eror_share names nothing that can be set; allowed are for, an alert's name with .for"),
+        ("=5", "--set =5 has no name; write NAME=VALUE, such as error_share_page=0.1"),
+        ("=", "--set = has no name; write NAME=VALUE"),
+        ("restarts=\uff15", "restarts=\uff15 is not allowed; write a number that is 0 or more"),
+        ("error_share_page=\u0665%", "error_share_page=\u0665% is not allowed; write a share"),
+        ("lag=\uff15s", "lag=\uff15s is not a duration"),
         ("ServiceUp.for=1s", "--set ServiceUp.for names nothing that can be set"),
         ("error_share_page=5", "error_share_page=5 is not allowed; write a share from 0 to 1, such as 0.05 or 5%"),
         ("error_share_page=500%", "error_share_page=500% is not allowed; write a share"),
@@ -130,6 +138,35 @@ def test_runbooks_are_paths_or_links():
     linked = rules(render_alerts(OURS, runbooks="https://example.org/books/"))["SinkFails"]["annotations"]
     assert linked["runbook_url"] == "https://example.org/books/SinkFails.md"
     assert "runbook" not in linked
+
+
+@pytest.mark.parametrize("zero", ["-0", "-0.0", "0"])
+def test_zero_has_no_sign(zero):
+    assert rules(render_alerts(OURS, [f"overflow={zero}"]))["EventsOverflow"]["expr"].endswith("> 0")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://x/{{", "not a url", "?p=1#f", "https://x/?p=1", "https://x/#f", "ftp://x", "https://", "x y"]
+)
+def test_an_address_of_runbooks_that_can_be_no_folder_is_one_line(capsys, address):
+    with pytest.raises(SystemExit, match="2"):
+        main(["alerts", f"--runbooks={address}"])
+    *_, line = capsys.readouterr().err.splitlines()
+    # Errors show no query of an address, which may have a password.
+    assert f"--runbooks {address.partition('?')[0]}" in line
+    assert "is not the address of a folder; write one such as https://example.org/runbooks" in line
+
+
+def test_the_runbook_on_accounts_has_the_query_of_the_alert():
+    text = " ".join((RUNBOOKS / "AccountsDiffer.md").read_text(encoding="utf-8").split())
+    assert unaccounted(EVERYTHING) in text
+
+
+def test_the_page_shows_a_users_text_as_written_in_one_line():
+    text = "Half of {{ syncs }} take\n<window> or {<lag> less."
+    objective = replace(ingest.CATALOG.objectives[0], description=text)
+    page = render_alerts_page(Catalog(objective.histogram, objectives=[objective]))
+    assert "misses an objective: Half of {{ syncs }} take <window> or {<lag> less. | `objective_missed` |" in page
 
 
 def test_a_catalog_of_the_users_alone_has_alerts_on_its_own_metrics_only():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram, Rename
+from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective, Rename
 from otel_ha.render.alerts.burn_rates import burn_rate_alerts, left_out
 from otel_ha.render.alerts.groups import render_alerts
 from otel_ha.render.catalogs import service_catalogs, united
@@ -119,6 +119,35 @@ def test_a_burn_rate_that_can_never_fire_is_left_out_and_the_file_says_so(target
     assert [sentence.split()[0] for sentence in sentences] == missing
     opening = render_alerts(Catalog(loose.histogram, objectives=[loose])).partition("groups:")[0]
     assert all(f"# {sentence}" in opening for sentence in sentences)
+
+
+def test_targets_that_hardly_differ_fire_apart():
+    alerts = burn_rate_alerts([replace(QUICK, target=0.9999999), replace(QUICK, target=0.99999999)])
+    assert {alert.labels["target"] for alert in alerts} == {"0.9999999", "0.99999999"}
+
+
+def test_a_large_bound_keeps_its_digits_in_words():
+    size = Histogram("acme.size", unit="By", description="Size.", buckets=(1000000.5,))
+    fast, _ = burn_rate_alerts([Objective(size, bound=1000000.5, target=0.99, description="Most are small.")])
+    assert "are above 1000000.5 By." in fast.description
+
+
+@pytest.mark.parametrize("render", [missed_groups, lambda objectives: list(burn_rate_alerts(objectives)), left_out])
+def test_two_objectives_that_would_be_recorded_as_one_are_refused(render):
+    one = Histogram("acme.x", unit="s", description="X.", buckets=(1.5e-05,))
+    other = Histogram("acme.x.1", unit="s", description="X.", buckets=(5e-05,))
+    objectives = [
+        Objective(each, bound=each.buckets[0], target=0.99, description="Most are fast.") for each in (one, other)
+    ]
+    with pytest.raises(CatalogError, match=r"'acme.x' .bound 1.5e-05. and 'acme.x.1' .* both be recorded as 'acme_x_1"):
+        render(objectives)
+
+
+def test_two_rules_of_one_name_are_refused():
+    mine = Counter("homeassistant.event", unit="{event}", description="Mine.", attributes=(ingest.OUTCOME,))
+    rule_groups(Catalog(mine))
+    with pytest.raises(CatalogError, match="both be recorded as job:homeassistant_event_errors:ratio_rate5m; rename"):
+        rule_groups(OURS | Catalog(mine))
 
 
 def test_an_alert_compares_both_windows_with_the_factor_of_each_burn_rate():

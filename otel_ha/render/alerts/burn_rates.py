@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from otel_ha.declare.catalog import Objective
 from otel_ha.render.alerts.alert import Alert, Severity
-from otel_ha.render.objectives import error_ratio, missed, slug
+from otel_ha.render.objectives import distinct, error_ratio, missed, slug
 
 __all__ = ["ALARMS", "burn_rate_alerts", "left_out"]
 
@@ -53,7 +53,7 @@ ALARMS: Final = (
 
 def burn_rate_alerts(objectives: Iterable[Objective]) -> Iterator[Alert]:
     """Yield the alerts of all objectives, without burn rates that can never fire."""
-    for objective in dict.fromkeys(objectives):
+    for objective in distinct(objectives):
         for alarm in ALARMS:
             if burns := [burn for burn in alarm.burns if burn.can_fire(objective)]:
                 yield _alert(alarm, burns, objective)
@@ -63,9 +63,9 @@ def left_out(objectives: Iterable[Objective]) -> list[str]:
     """Return a sentence for each burn rate that can never fire, for the opening of the rules file."""
     return [
         f"{alarm.alert} of {slug(objective)} leaves out the burn rate {burn.factor:g} over {burn.short} and "
-        f"{burn.long}: with target {objective.target:g} it needs a share above {burn.threshold(objective):g}, "
+        f"{burn.long}: with target {objective.target!r} it needs a share above {burn.threshold(objective):g}, "
         "which does not exist."
-        for objective in dict.fromkeys(objectives)
+        for objective in distinct(objectives)
         for alarm in ALARMS
         for burn in alarm.burns
         if not burn.can_fire(objective)
@@ -84,18 +84,21 @@ def _alert(alarm: Alarm, burns: Sequence[Burn], objective: Objective) -> Alert:
         summary=f"{{{{ $labels.job }}}} misses an objective: {_literal(objective.description)}",
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the measurements of {histogram.name} are above "
-            f"{objective.bound:g}{unit}. The objective allows {100 * (1 - objective.target):.3g} %; "
+            f"{objective.bound!r}{unit}. The objective allows {100 * (1 - objective.target):.3g} %; "
             f"this alert fires above {limits}."
         ),
         hold=alarm.hold,
         needs=(histogram,),
-        labels={"objective": name, "target": f"{objective.target:g}"},
+        labels={"objective": name, "target": repr(objective.target)},
     )
 
 
 def _literal(text: str) -> str:
-    """Return a user's text for a template of Prometheus, where two braces begin an expression."""
-    return re.sub(r"\{\{|<(?=\w+>)", lambda found: f'{{{{ "{found[0]}" }}}}', text)
+    """Return a user's text for a template of Prometheus, where two braces begin an expression.
+
+    A brace that stands alone is quoted as well: what follows may be quoted, and begins with two braces then.
+    """
+    return re.sub(r"\{+|<(?=\w+>)", lambda found: f'{{{{ "{found[0]}" }}}}', text)
 
 
 def _burning(burn: Burn, objective: Objective) -> str:

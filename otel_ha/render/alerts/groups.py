@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -51,8 +52,9 @@ class Settings:
         names = {f"{alert.name}.for" for alert in alerts} | {"for"}
         for change in changes:
             name, equals, value = change.partition("=")
-            if not equals:
-                raise TelemetryError(f"--set {change} has no value; write NAME=VALUE, such as error_share_page=0.1")
+            if not (name and equals):
+                lacks = "value" if name else "name"
+                raise TelemetryError(f"--set {change} has no {lacks}; write NAME=VALUE, such as error_share_page=0.1")
             if name in names:
                 self._holds[name] = duration(name, value)
             elif name in self._table:
@@ -79,6 +81,10 @@ class Settings:
 def render_alerts(catalog: Catalog, changes: Sequence[str] = (), runbooks: str = "") -> str:
     """Return the rules file. `runbooks` is the address of a folder with the runbooks, which become links."""
     groups = alerts_by_group(catalog)
+    if runbooks and not re.fullmatch(r"https?://[^\s{}?#<>]+", runbooks):
+        raise TelemetryError(
+            f"--runbooks {runbooks} is not the address of a folder; write one such as https://example.org/runbooks"
+        )
     settings = Settings(changes, [alert for alerts in groups.values() for alert in alerts])
     return rules_file(
         "\n".join([_OPENING, *left_out(catalog.objectives)]),

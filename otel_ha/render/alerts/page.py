@@ -61,6 +61,7 @@ def _plain(text: str) -> str:
     """Return a summary with its placeholders as short words."""
     text = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ \. \}\}\{\{ end \}\}", r"\2{{ $labels.\1 }}", text)
     text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: f"[{_last_word(found[1])}]", text)
+    text = re.sub(r'\{\{ "([{<]+)" \}\}', r"\1", text)
     return re.sub(r"\{\{ \$value[^}]*\}\}", "[value]", text)
 
 

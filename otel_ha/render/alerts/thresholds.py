@@ -12,8 +12,8 @@ from otel_ha.errors import TelemetryError
 __all__ = ["THRESHOLDS", "Threshold", "duration", "words"]
 
 Kind = Literal["duration", "number", "share"]
-_DURATION: Final = re.compile(r"(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
-_PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_DURATION: Final = re.compile(r"(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?", re.ASCII)
+_PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def duration(name: str, text: str) -> str:
 def _number(name: str, text: str, kind: Kind) -> str:
     percent = _PERCENT.fullmatch(text)
     try:
-        value = float(percent[1]) / 100 if percent and kind == "share" else float(text)
+        # Digits of other scripts are numbers to float(), but not to those who read the rule.
+        value = float(percent[1]) / 100 if percent and kind == "share" else float(text.encode("ascii"))
     except ValueError:
         value = -1.0
     most = 1 if kind == "share" else float("inf")
@@ -64,7 +65,7 @@ def _number(name: str, text: str, kind: Kind) -> str:
     if not 0 <= value <= most or value == float("inf"):
         allowed = "a share from 0 to 1, such as 0.05 or 5%" if kind == "share" else "a number that is 0 or more"
         raise TelemetryError(f"{name}={text} is not allowed; write {allowed}")
-    return f"{value:.12g}"
+    return f"{value + 0.0:.12g}"  # not -0
 
 
 THRESHOLDS: Final[Sequence[Threshold]] = (
