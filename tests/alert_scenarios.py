@@ -703,12 +703,12 @@ SPECIAL = [
     ),
     Case(
         "ServerDown",
-        "it is away for a week",
+        "it is away for two days",
         {
-            'up{job="prometheus", instance="pi:9090"}': "1x15 0x2600",
+            'up{job="prometheus", instance="pi:9090"}': "1x15 0x720",
             'prometheus_build_info{job="prometheus", instance="pi:9090"}': "1x15 stale",
         },
-        {"1h": QUIET, "2h": Expected(fires=True, shown="1"), "7d": Expected(fires=True, shown="1")},
+        {"1h": QUIET, "2h": Expected(fires=True, shown="1"), "47h": Expected(fires=True, shown="1")},
         job="prometheus",
         step="4m",
     ),

@@ -314,7 +314,7 @@ def compared() -> list[tuple[str, str]]:
     return [
         (name, threshold)
         for name, alert in alerts.items()
-        for threshold in re.findall(r"(?:>=?|<) <(\w+)>", alert.expr)
+        for threshold in dict.fromkeys(re.findall(r"(?:>=?|<) <(\w+)>", alert.expr))
         # The alert on a sink is left out of the alert on events, and is tested by itself.
         if name in OURS and (name, threshold) != ("EventsNotProcessed", "failed_writes")
     ]
