@@ -61,9 +61,10 @@ _INHIBIT: Final = (
         "target_matchers": ['severity="ticket"'],
         "equal": ["job", "cause"],
     },
-    # A service that is down silences its other alerts, which follow from it.
+    # A service that is down silences its other alerts, which follow from it. ServerDown does not: other instances of the
+    # server still have alerts of their own.
     {
-        "source_matchers": ['cause="down"', 'job!=""'],
+        "source_matchers": ['alertname="ServiceDown"', 'job!=""'],
         "target_matchers": ['cause!~"down|watchdog"'],
         "equal": ["job"],
     },

@@ -103,7 +103,17 @@ DOWN = alert("ServiceDown", severity="page", cause="down", job="a")
         (DOWN, alert("OtherService", severity="page", cause="writing", job="b"), False),
         (DOWN, alert("AlsoDown", severity="page", cause="down", job="a"), False),
         (DOWN, alert("Watchdog", severity="info", cause="watchdog", job="a"), False),
-        (alert("Down", severity="page", cause="down"), alert("NoJob", severity="page", cause="cpu"), False),
+        (alert("ServiceDown", severity="page", cause="down"), alert("NoJob", severity="page", cause="cpu"), False),
+        (
+            alert("ServerDown", severity="page", cause="down", job="otelcol"),
+            alert("CollectorQueueFull", severity="page", cause="collector_queue", job="otelcol"),
+            False,
+        ),
+        (
+            alert("ServerDown", severity="page", cause="down", job="prometheus"),
+            alert("RulesFail", severity="ticket", cause="rules", job="prometheus"),
+            False,
+        ),
     ],
     ids=lambda each: each if isinstance(each, bool) else each["labels"]["alertname"],
 )

@@ -24,7 +24,7 @@ file and how to change a threshold. A name links to the page that says what to d
 - **Severity.** `page`: somebody has to act now. `ticket`: within days. `info`: good to know.
 - **For.** The time for which the condition must hold.
 - **Cause.** Alerts with the same cause and job are one fault: while the `page` fires, the `ticket` is not sent. While
-  an alert with the cause `down` fires, no other alert of the job is sent.
+  `ServiceDown` fires, no other alert of the job is sent.
 - **Words.** `[job]` and the like stand for the labels of the alert, `[value]` for its value.
 """
 _TITLES: Final = {
