@@ -53,19 +53,24 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--free-ports", action="store_true", help="take free ports instead of the usual ones")
     parser.add_argument(
         "--alertmanager-config",
-        type=Path,
+        type=absolute,
         metavar="FILE",
         default=commands.ALERTMANAGER,
         help="Alertmanager's configuration (default: the one in collector-config)",
     )
     parser.add_argument(
         "--rules",
-        type=Path,
+        type=absolute,
         metavar="GLOB",
         default=commands.RULES,
         help="files with rules and alerts (default: every otel_ha*.yml in collector-config/prometheus)",
     )
     return parser
+
+
+def absolute(text: str) -> Path:
+    """Return the full path: each server runs in a directory of its own, where a relative path means something else."""
+    return Path(text).absolute()
 
 
 def check(settings: Settings) -> None:

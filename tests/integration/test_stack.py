@@ -62,8 +62,10 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Stack]]:
     )
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    command = [sys.executable, "-m", "examples.stack", "--free-ports", f"--rules={tmp_path}/otel_ha*.yml"]
-    command.append(f"--alertmanager-config={tmp_path / 'alertmanager.yml'}")
+    # As a user gives them: relative to the folder in which the command is run.
+    given = Path(os.path.relpath(tmp_path, ROOT))
+    command = [sys.executable, "-m", "examples.stack", "--free-ports", f"--rules={given}/otel_ha*.yml"]
+    command.append(f"--alertmanager-config={given / 'alertmanager.yml'}")
     stacks: list[Stack] = []
 
     def begin() -> Stack:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from examples.stack import commands
-from examples.stack.__main__ import check
+from examples.stack.__main__ import check, parser
 from examples.stack.commands import CONFIG, Addresses
 from examples.stack.parts import Settings, StackError
 from tests.pages import ROOT
@@ -90,6 +90,16 @@ def settings(tmp_path: Path) -> Settings:
     (tmp_path / "otel_ha.rules.yml").touch()
     nothing = Addresses(*(["127.0.0.1:0"] * 4))
     return Settings(nothing, tmp_path / "alertmanager.yml", tmp_path / "otel_ha*.yml")
+
+
+class TestPaths:
+    def test_a_relative_path_is_one_of_the_folder_where_the_command_is_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        given = parser().parse_args(["--rules=rules/*.yml", "--alertmanager-config=alertmanager.yml"])
+        assert given.rules == tmp_path / "rules" / "*.yml"
+        assert given.alertmanager_config == tmp_path / "alertmanager.yml"
 
 
 class TestMistakes:
