@@ -38,6 +38,7 @@ UNFED = {
     "Failed events by error",
     "Failed to queue",
     "Failed to send",
+    "Firing alerts",
     "Lost points by error",
     "Memory of the container",
     "Memory use of the container",

@@ -226,6 +226,36 @@ def test_the_overview_fits_one_screen():
     assert max(at["y"] + at["h"] for at in places) == 18
 
 
+def test_a_number_of_grafana_is_that_of_now_and_not_the_last_of_the_range(dashboard):
+    for panel in panels_of(dashboard):
+        if panel["type"] == "stat":
+            assert [(each["instant"], each["range"]) for each in panel["targets"]] == [(True, False)]
+            assert panel["options"]["graphMode"] == "none"
+        else:
+            assert not any(target.get("instant") for target in panel.get("targets", ()))
+
+
+def test_the_alerts_of_the_overview_include_those_of_the_monitoring_itself():
+    panels = {panel["title"]: panel for panel in panels_of(grafana()["otel-ha-overview.json"])}
+    (number,) = panels["Firing alerts"]["targets"]
+    assert "$" not in number["expr"]
+    assert "$" not in panels["Alerts"]["options"]["alertInstanceLabelFilter"]
+    shown = [state for state, shows in panels["Alerts"]["options"]["stateFilter"].items() if shows]
+    assert shown == ["error", "firing", "recovering"]
+
+
+def test_every_panel_of_the_collector_says_that_it_is_empty_without_one():
+    for panel in panels_of(grafana()["otel-ha-collector.json"]):
+        assert "Empty without a Collector" in panel["description"]
+
+
+def test_the_lines_of_two_servers_can_be_told_apart():
+    for panel in panels_of(grafana()["otel-ha-collector.json"]):
+        for target in panel["targets"]:
+            (labels,) = re.findall(r"^(?:sum|min|max) by \(job, (.*?)\)", target["expr"])
+            assert all(f"{{{{{label}}}}}" in target["legendFormat"] for label in labels.split(", "))
+
+
 def test_the_overview_compares_p95_with_the_objective():
     panels = {panel["title"]: panel for panel in panels_of(grafana()["otel-ha-overview.json"])}
     steps = panels["Processing time, P95"]["fieldConfig"]["defaults"]["thresholds"]["steps"]
@@ -257,8 +287,18 @@ def test_a_dashboard_of_vmui_has_the_parts_that_the_page_reads():
             for panel in row["panels"]:
                 assert len(panel["expr"]) == len(panel["alias"])
                 assert panel["expr"]
-                assert 4 <= panel["width"] <= 12
+                assert 3 <= panel["width"] <= 12
                 assert "$" not in "".join(panel["expr"])
+
+
+def test_the_first_screen_of_vmui_answers_is_it_well():
+    """At 1280 x 800 the page shows one row of four graphs, and the upper half of the next."""
+    first, *_ = json.loads(dashboard_files(service_catalogs(), "vmui")["1-otel-ha-overview.json"])["rows"]
+    assert {panel["width"] for panel in first["panels"][:8]} == {3}
+    assert [panel["title"] for panel in first["panels"][:4]] == [
+        "Alerts", "Unaccounted events", "Error share", "Processing time, P95",
+    ]  # fmt: skip
+    assert [panel["title"] for panel in first["panels"][:8] if panel["showLegend"]] == ["Alerts"]
 
 
 def test_vmui_shows_the_overview_first():

@@ -15,7 +15,8 @@ def _rate(name: str, *labels: str) -> Query:
     return by_server(lambda selection: f"rate({selection.named(name)}[{selection.window}])", *labels)
 
 
-_NEVER: Final = "Empty until it happens."
+_NONE: Final = "Empty without a Collector."
+_NEVER: Final = "Empty without a Collector, and until it happens."
 
 COLLECTOR: Final = Dashboard(
     uid="otel-ha-collector",
@@ -34,6 +35,7 @@ COLLECTOR: Final = Dashboard(
                     description="Points that services have pushed, per second.",
                     unit="{point}/s",
                     queries=(_rate("otelcol_receiver_accepted_metric_points_total", "receiver", "transport"),),
+                    empty=_NONE,
                 ),
                 Panel(
                     title="Refused",
@@ -48,6 +50,7 @@ COLLECTOR: Final = Dashboard(
                     description="Points that an exporter has handed on, per second.",
                     unit="{point}/s",
                     queries=(_rate("otelcol_exporter_sent_metric_points_total", "exporter"),),
+                    empty=_NONE,
                 ),
             ),
         ),
@@ -70,6 +73,7 @@ COLLECTOR: Final = Dashboard(
                     ),
                     limit=limit("collector_queue_share"),
                     top=1,
+                    empty=_NONE,
                 ),
                 Panel(
                     title="Failed to send",
@@ -95,18 +99,21 @@ COLLECTOR: Final = Dashboard(
                     description="Physical memory that the Collector uses.",
                     unit="By",
                     queries=(by_server(lambda s: s.named("otelcol_process_memory_rss_bytes")),),
+                    empty=_NONE,
                 ),
                 Panel(
                     title="CPU",
                     description="CPUs that the Collector uses: 1 is one whole CPU.",
                     unit="{cpu}",
                     queries=(_rate("otelcol_process_cpu_seconds_total"),),
+                    empty=_NONE,
                 ),
                 Panel(
                     title="Uptime",
                     description="Time since the Collector started.",
                     unit="s",
                     queries=(by_server(lambda s: s.named("otelcol_process_uptime_seconds_total"), function="min"),),
+                    empty=_NONE,
                 ),
             ),
         ),

@@ -51,8 +51,10 @@ def _query(query: Query, selection: Selection, letter: str, drawing: Drawing) ->
         .legend_format(query.legend)
         .interval(INTERVAL)
         .editor_mode(query_models.QueryEditorMode.CODE)
-        .range()
     )
+    if drawing is Drawing.NUMBER:
+        return built.instant()  # the last value of a range would outlive its service
+    built.range()
     return built.format(query_models.PromQueryFormat.HEATMAP) if drawing is Drawing.HEATMAP else built
 
 
@@ -90,7 +92,7 @@ def _number(panel: Panel) -> stat.Panel:
     return (
         stat.Panel()
         .unit(grafana_unit(panel.unit))
-        .graph_mode(common.BigValueGraphMode.AREA)
+        .graph_mode(common.BigValueGraphMode.NONE)
         .color_mode(common.BigValueColorMode.VALUE)
         .reduce_options(shape.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
         .thresholds(_thresholds(_colors(panel) or ((float("-inf"), GOOD),)))
@@ -116,7 +118,7 @@ def _heatmap(panel: Panel) -> heatmap.Panel:
 
 def _alerts(_: Panel) -> build.Panel:
     """Return Grafana's list of alerts, for which its SDK has no builder."""
-    shown = {"firing": True, "pending": True, "error": True, "noData": False, "normal": False, "recovering": True}
+    shown = {"firing": True, "pending": False, "error": True, "noData": False, "normal": False, "recovering": True}
     options = {
         "viewMode": "list",
         "groupMode": "default",
@@ -125,7 +127,7 @@ def _alerts(_: Panel) -> build.Panel:
         "sortOrder": 1,
         "dashboardAlerts": False,
         "alertName": "",
-        "alertInstanceLabelFilter": '{job=~"$job", severity!="info"}',
+        "alertInstanceLabelFilter": '{severity!="info"}',
         "stateFilter": shown,
     }
     return build.Panel().type("alertlist").options(options)

@@ -10,7 +10,7 @@ from otel_ha.render.accounts import unaccounted
 from otel_ha.render.dashboards.limits import limit
 from otel_ha.render.dashboards.panels import Annotation, Dashboard, Drawing, Panel, Query, Row, above, below
 from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, ratios, share, value
-from otel_ha.render.promql import Selection, once, total
+from otel_ha.render.promql import EVERYTHING, Selection, once, total
 from otel_ha.vocabulary.ingest import (
     CONNECTION,
     CONNECTIONS,
@@ -31,11 +31,23 @@ from otel_ha.vocabulary.ingest import (
 )
 from otel_ha.vocabulary.runtime import PROCESS_UPTIME
 
+_WATCHDOG: Final = 'alertname="Watchdog"'
+
 
 def _alerts(selection: Selection) -> str:
     """Return the serious alerts that fire; an alert keeps the job, but neither an instance nor a way in."""
     jobs = tuple(matcher for matcher in selection.matchers if matcher.startswith("job="))
     return replace(selection, matchers=jobs).named("ALERTS", 'alertstate="firing"', 'severity!="info"')
+
+
+def _none(_: Selection) -> str:
+    """Return 0 where rules are loaded, as the dead man's switch shows: without them, no alert means nothing."""
+    return f"0 * count({EVERYTHING.named('ALERTS', _WATCHDOG)})"
+
+
+def _firing(selection: Selection) -> str:
+    """Return how many alerts fire, of all jobs, because those of the monitoring are not the service's."""
+    return f"count({_alerts(EVERYTHING)}) or {_none(selection)}"
 
 
 QUIET: Final = "Empty while there are no events."
@@ -124,26 +136,17 @@ NUMBERS: Final = (
             colors=above(limit("silence"))),
     _number(
         "Firing alerts",
-        "Alerts of severity page or ticket that fire now.",
+        "Alerts of severity page or ticket that fire now, those of the monitoring itself included.",
         "{alert}",
-        Query(lambda selection: f"count({_alerts(selection)}) or vector(0)", "firing"),
+        Query(_firing, "firing"),
         colors=above(1),
+        empty="Empty if no alert rules are loaded.",
     ),
 )  # fmt: skip
 
 _graph: Final = partial(Panel, width=6, height=7)
 
 GRAPHS: Final = (
-    _graph(
-        title="Events by source and outcome",
-        description="Events processed per second, by outcome, and events discarded, by reason.",
-        unit="{event}/s",
-        queries=(
-            rate(EVENT_DURATION, SOURCE, OUTCOME, part="_count"),
-            rate(DISCARDED, SOURCE, REASON),
-        ),
-        drawing=Drawing.STACK,
-    ),
     _graph(
         title="Processing time, P95",
         description="95 % of events are processed within this time. The line is the bound of the objective.",
@@ -170,16 +173,39 @@ GRAPHS: Final = (
         top=1,
     ),
     _graph(
+        title="Alerts",
+        description="Alerts of severity page or ticket that fire, those of the monitoring itself included.",
+        unit="{alert}",
+        queries=(FIRING,),
+        # A line at 0 differs from an empty graph: somebody looks for alerts.
+        lines=(FIRING, Query(_none, "none")),
+        drawing=Drawing.ALERTS,
+        empty="Empty or 0 while no alert fires.",
+    ),
+    _graph(
         title="Connections",
         description="Connections that are up. 0 means that the source or the sink cannot be reached.",
         unit="{connection}",
         queries=(level(CONNECTIONS, CONNECTION),),
+        width=4,
     ),
     _graph(
         title="Silence",
         description="Time since the last event of each source. A connection can be up but silent.",
         unit="s",
         queries=(highest(MESSAGE_AGE, SOURCE),),
+        width=4,
+    ),
+    _graph(
+        title="Events by source and outcome",
+        description="Events processed per second, by outcome, and events discarded, by reason.",
+        unit="{event}/s",
+        queries=(
+            rate(EVENT_DURATION, SOURCE, OUTCOME, part="_count"),
+            rate(DISCARDED, SOURCE, REASON),
+        ),
+        drawing=Drawing.STACK,
+        width=8,
     ),
     _graph(
         title="Points written by sink",
@@ -187,14 +213,7 @@ GRAPHS: Final = (
         "them.",
         unit="{point}/s",
         queries=(rate(POINTS_WRITTEN, SINK, OUTCOME),),
-    ),
-    _graph(
-        title="Alerts",
-        description="Alerts of severity page or ticket that fire.",
-        unit="{alert}",
-        queries=(FIRING,),
-        drawing=Drawing.ALERTS,
-        empty="Empty while no alert fires.",
+        width=8,
     ),
 )  # fmt: skip
 

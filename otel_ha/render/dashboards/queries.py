@@ -125,12 +125,12 @@ def within(histogram: Histogram, bound: float) -> Query:
 
 
 def by_server(expr: Callable[[Selection], str], *labels: str, function: str = "sum") -> Query:
-    """Return an expression about a server, by job, instance and these labels."""
+    """Return an expression about a server, by job, instance and these labels, all of which its legend shows."""
 
     def all_of(selection: Selection) -> str:
         return f"{function} by ({', '.join(('job', 'instance', *labels))}) ({expr(selection)})"
 
-    return Query(all_of, " · ".join(f"{{{{{label}}}}}" for label in labels or ("instance",)))
+    return Query(all_of, " · ".join(f"{{{{{label}}}}}" for label in (*labels, "instance")))
 
 
 def legend_of(by: Sequence[Attribute]) -> str:

@@ -14,7 +14,8 @@ from otel_ha.render.promql import EVERYTHING
 __all__ = ["vmui_dashboards"]
 
 _MILLISECOND: Final = 0.001
-_NARROWEST: Final = 4  # of 12: three graphs beside each other on a small screen
+_NARROWEST: Final = 3  # of 12: four graphs beside each other
+_FIRST: Final = {Drawing.ALERTS: 0, Drawing.NUMBER: 1}
 
 
 def vmui_dashboards(dashboards: Iterable[Dashboard]) -> dict[str, str]:
@@ -31,8 +32,8 @@ def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    """Return the row with its graphs first: a number that became a graph is mostly a flat line."""
-    panels = sorted(row.panels, key=lambda panel: panel.drawing is Drawing.NUMBER)
+    """Return the row with alerts and numbers first, as graphs: what a reader looks for must be on the first screen."""
+    panels = sorted(row.panels, key=lambda panel: _FIRST.get(panel.drawing, len(_FIRST)))
     return {"title": row.title, "panels": [_panel(panel) for panel in panels if not panel.repeats]}
 
 
@@ -44,16 +45,24 @@ def _panel(panel: Panel) -> dict[str, Any]:
         lines.append(
             (f"{panel.limit * unit.times / unit.per:g}", "objective" if panel.objective or panel.floor else "limit")
         )
+    width = max(_NARROWEST, panel.width // 2)
     return {
         "title": panel.title,
         "description": panel.explained,
         "unit": unit.text,
         "expr": [expr for expr, _ in lines],
         "alias": [alias for _, alias in lines],
-        # Above a legend the page repeats the whole query, which a single line is not worth.
-        "showLegend": panel.drawing is not Drawing.NUMBER and [alias for _, alias in lines] != ["{{job}}"],
-        "width": max(_NARROWEST, panel.width // 2),
+        "showLegend": _needs_legend(panel, width) and [alias for _, alias in lines] != ["{{job}}"],
+        "width": width,
     }
+
+
+def _needs_legend(panel: Panel, width: int) -> bool:
+    """Whether a legend helps: the page repeats the whole query above it, which fills a narrow panel.
+
+    Without one, the mouse shows the names of the lines. The names of alerts are what their panel is for.
+    """
+    return panel.drawing is Drawing.ALERTS or width > _NARROWEST
 
 
 def _is_short(instrument: Instrument) -> bool:
@@ -71,5 +80,6 @@ def _scaled(expr: str, unit: PlainUnit) -> str:
 
 
 def _legend(query: Query) -> str:
-    """Return the legend with the job, because the page cannot choose a service."""
-    return query.legend if "{{job}}" in query.legend else f"{query.legend} · {{{{job}}}}"
+    """Return the legend with the job, because the page cannot choose a service, unless it is a line of no service."""
+    of_service = query.reads or "{{" in query.legend
+    return f"{query.legend} · {{{{job}}}}" if of_service and "{{job}}" not in query.legend else query.legend
