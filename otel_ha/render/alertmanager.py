@@ -61,8 +61,8 @@ _INHIBIT: Final = (
         "target_matchers": ['severity="ticket"'],
         "equal": ["job", "cause"],
     },
-    # A service that is down silences its other alerts, which follow from it. ServerDown does not: other instances of the
-    # server still have alerts of their own.
+    # A service that is down silences its other alerts, which follow from it. ServerDown does not: other instances of
+    # the server still have alerts of their own.
     {
         "source_matchers": ['alertname="ServiceDown"', 'job!=""'],
         "target_matchers": ['cause!~"down|watchdog"'],

@@ -6,7 +6,8 @@ file of its own, whose name is the receiver's and the secret's: slack-url.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
@@ -39,6 +40,22 @@ TEXT: Final = """\
 Resolved: {{ or .Annotations.summary .Labels.alertname }}
 {{ end }}"""
 """Each alert that fires, with its severity, description and runbook, then each that is resolved."""
+
+
+_SLACK: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
+"""Slack takes <!channel> for a call and <URL|text> for a link."""
+
+_DISCORD: Final = ((r"([\\\\*~|`\\[\\]<>])", r"\\$1"),)
+"""Discord takes these characters for Markdown. Underscores stay: names and addresses have them within words."""
+
+
+def _escaped(template: str, replacements: Iterable[tuple[str, str]]) -> str:
+    """Return the template with texts of alerts that a receiver does not take for markup.
+
+    A replacement is a regular expression and what takes its place, both as Go writes a string.
+    """
+    filters = "".join(f' | reReplaceAll "{pattern}" "{by}"' for pattern, by in replacements)
+    return re.sub(r"\{\{ ((?:or )?\.[^{}]*?) \}\}", lambda found: f"{{{{ {found[1]}{filters} }}}}", template)
 
 
 class Secret(NamedTuple):
@@ -108,12 +125,19 @@ RECEIVERS: Final[Mapping[str, Receiver]] = {
     "slack": Receiver(
         "slack_configs",
         (Secret("url", "api_url_file", "the URL of an incoming webhook of Slack"),),
-        {"title": TITLE, "text": TEXT},
+        {
+            "title": _escaped(TITLE, _SLACK),
+            "text": _escaped(TEXT, _SLACK),
+            "fallback": _escaped(TITLE, _SLACK),
+            # Not the text, whose names may have underscores. An empty list would mean all fields.
+            "mrkdwn_in": ["pretext"],
+        },
     ),
     "discord": Receiver(
         "discord_configs",
         (Secret("url", "webhook_url_file", "the URL of a webhook of the Discord channel"),),
-        {"title": TITLE, "message": TEXT},
+        # The title has no markup.
+        {"title": TITLE, "message": _escaped(TEXT, _DISCORD)},
     ),
     "telegram": Receiver(
         "telegram_configs",

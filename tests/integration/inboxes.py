@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import html
 import json
 import ssl
 from collections.abc import Iterator, Mapping
@@ -71,7 +72,8 @@ def _of_webhook(body: Any) -> str:
 
 def _of_slack(body: Any) -> str:
     (attachment,) = body["attachments"]
-    return f"{attachment['title']}\n{attachment['text']}"
+    # As Slack shows it.
+    return html.unescape(f"{attachment['title']}\n{attachment['text']}")
 
 
 @contextmanager

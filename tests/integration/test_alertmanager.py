@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -80,6 +81,44 @@ def test_a_receiver_gets_summary_description_and_runbook(make_alertmanager, tmp_
         body = eventually(lambda: service.requests)[0].body.decode()
     assert [word for word in WORDS.values() if word not in body.replace("\\/", "/")] == []
     assert SEVERE.get(name, "") in body
+
+
+HOSTILE = {
+    "summary": "<!channel> & <https://evil.example|you> *won*",
+    "description": "[here](https://evil.example) `x` 1<2",
+}
+ESCAPED = {
+    "slack": ["&lt;!channel&gt; &amp; &lt;https://evil.example|you&gt; *won*", "1&lt;2"],
+    "discord": [
+        HOSTILE["summary"],
+        r"\<!channel\> & \<https://evil.example\|you\> \*won\*",
+        r"\[here\](https://evil.example) \`x\` 1\<2",
+    ],
+    "telegram": [*HOSTILE.values()],
+}
+
+
+@pytest.mark.parametrize("name", ESCAPED)
+def test_a_receiver_takes_no_text_of_an_alert_for_markup(make_alertmanager, tmp_path, name):
+    with receiving(answer(body=b"ok")) as service:
+        for secret in RECEIVERS[name].secrets:
+            (tmp_path / f"{name}-{secret.name}").write_text("7" if secret.name != "url" else f"{service.url}/hook")
+        config = yaml.safe_load(alertmanager_file([name], {"wait": "1s"}, str(tmp_path)))
+        config["global"] = {"telegram_api_url": service.url}
+        make_alertmanager(yaml.safe_dump(config, sort_keys=False)).start().send({**PAGE, "annotations": HOSTILE})
+        body = json.loads(eventually(lambda: service.requests)[0].body)
+    written = "\n".join(texts_of(body))
+    assert [text for text in ESCAPED[name] if text not in written] == []
+    assert not body.get("parse_mode")
+    for attachment in body.get("attachments", ()):
+        assert "<" not in written
+        assert attachment["mrkdwn_in"] == ["pretext"]
+
+
+def texts_of(body: Any) -> list[str]:
+    """Return every text within JSON."""
+    parts = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
+    return [body] if isinstance(body, str) else [text for part in parts for text in texts_of(part)]
 
 
 def alert(name: str, **labels: str) -> dict[str, Any]:
