@@ -324,6 +324,23 @@ def test_vmui_gets_the_text_behind_a_number(unit, text):
     assert plain_unit(unit).text == text
 
 
+@pytest.mark.parametrize(
+    ("file", "title", "unit", "divisor"),
+    [
+        ("4-otel-ha-system.json", "Free space", "GiB", 2**30),
+        ("4-otel-ha-system.json", "Memory by state", "GiB", 2**30),
+        ("4-otel-ha-system.json", "Memory of the process", "MiB", 2**20),
+        ("4-otel-ha-system.json", "Uptime", "h", 3600),
+        ("5-otel-ha-collector.json", "Uptime", "h", 3600),
+    ],
+)
+def test_vmui_shows_numbers_that_can_be_read(file, title, unit, divisor):
+    rows = json.loads(dashboard_files(service_catalogs(), "vmui")[file])["rows"]
+    (panel,) = (each for row in rows for each in row["panels"] if each["title"] == title)
+    assert panel["unit"] == unit
+    assert panel["expr"][0].endswith(f" / {divisor}")
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_rendering_is_the_same_in_every_process(form):
     def rendered(seed: str) -> bytes:

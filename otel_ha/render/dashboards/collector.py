@@ -112,6 +112,7 @@ COLLECTOR: Final = Dashboard(
                     title="Uptime",
                     description="Time since the Collector started.",
                     unit="s",
+                    large=True,
                     queries=(by_server(lambda s: s.named("otelcol_process_uptime_seconds_total"), function="min"),),
                     empty=_NONE,
                 ),

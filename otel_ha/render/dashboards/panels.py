@@ -63,7 +63,7 @@ class Panel:
     `unit` is UCUM. `empty` says when a panel has no data. `limit` is a value to stay below, or above if `floor` is set;
     `objective` names the histogram whose objective sets it. The axis begins at zero if `from_zero` is set, and reaches
     `top` at least. `lines` replaces the queries where only lines can be drawn; `repeats` marks a number that another
-    panel of the dashboard draws as a line.
+    panel of the dashboard draws as a line. `large` values are gigabytes or hours rather than megabytes or seconds.
     """
 
     title: str
@@ -82,6 +82,7 @@ class Panel:
     objective: Histogram | None = None
     lines: tuple[Query, ...] = ()
     repeats: bool = False
+    large: bool = False
 
     @property
     def reads(self) -> frozenset[Instrument]:

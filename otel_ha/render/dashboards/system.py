@@ -82,6 +82,7 @@ _PROCESS: Final = Row(
             title="Uptime",
             description="Time since the process started.",
             unit="s",
+            large=True,
             queries=(Query(lambda s: f"min by (job) ({s.series(PROCESS_UPTIME)})", "{{job}}", (PROCESS_UPTIME,)),),
         ),
         Panel(
@@ -143,6 +144,7 @@ _HOST: Final = Row(
             title="Memory by state",
             description="Memory of the host.",
             unit="By",
+            large=True,
             queries=(highest(SYSTEM_MEMORY_USAGE, MEMORY_STATE),),
         ),
         Panel(
@@ -157,6 +159,7 @@ _HOST: Final = Row(
             title="Free space",
             description="Space of each file system that is free for all users.",
             unit="By",
+            large=True,
             queries=(
                 Query(
                     lambda s: once(s.series(SYSTEM_FILESYSTEM_USAGE, 'system_filesystem_state="free"'), MOUNTPOINT),

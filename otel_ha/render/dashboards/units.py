@@ -86,6 +86,8 @@ _PLAIN: Final = {
     "MiBy": PlainUnit("MiB"),
     "GiBy": PlainUnit("GiB"),
 }
+_SHORT: Final = {"s": PlainUnit("ms", times=1000)}
+_LARGE: Final = {"By": PlainUnit("GiB", per=2**30), "s": PlainUnit("h", per=3600)}
 
 
 def grafana_unit(unit: str) -> str:
@@ -98,12 +100,14 @@ def grafana_unit(unit: str) -> str:
     return "short" if _is_count(unit) else f"suffix:{_plain_text(unit)}"
 
 
-def plain_unit(unit: str, *, short: bool = False) -> PlainUnit:
-    """Return the text behind the numbers of a page that does not know units: none for things, ms for short times."""
-    if short and unit == "s":
-        return PlainUnit("ms", times=1000)
-    if unit in _PLAIN:
-        return _PLAIN[unit]
+def plain_unit(unit: str, *, short: bool = False, large: bool = False) -> PlainUnit:
+    """Return the text behind the numbers of a page that does not know units: none for things.
+
+    `short` times are in ms; `large` ones are in hours, and large sizes in GiB.
+    """
+    known = {**_PLAIN, **(_SHORT if short else {}), **(_LARGE if large else {})}
+    if unit in known:
+        return known[unit]
     return PlainUnit("" if _is_count(unit) else _plain_text(unit))
 
 

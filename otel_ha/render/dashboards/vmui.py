@@ -38,7 +38,8 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
-    unit = plain_unit(panel.unit, short=any(_is_short(instrument) for instrument in panel.reads))
+    short = any(_is_short(instrument) for instrument in panel.reads)
+    unit = plain_unit(panel.unit, short=short, large=panel.large)
     queries = panel.lines or panel.queries
     lines = [(_scaled(query.expr(EVERYTHING), unit), _legend(query)) for query in queries]
     if panel.limit is not None:
