@@ -9,7 +9,17 @@ from typing import Final
 from otel_ha.render.accounts import unaccounted
 from otel_ha.render.dashboards.limits import limit
 from otel_ha.render.dashboards.panels import Annotation, Dashboard, Drawing, Panel, Query, Row, above, below
-from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, ratios, share, value
+from otel_ha.render.dashboards.queries import highest, quantiles, rate
+from otel_ha.render.dashboards.shared import (
+    CONNECTIONS_UP,
+    ERROR_COLORS,
+    ERROR_SHARE,
+    POINTS_BY_SINK,
+    QUEUE_USE,
+    QUIET,
+    SILENCE,
+    UNTIMED,
+)
 from otel_ha.render.promql import EVERYTHING, Selection, once, total
 from otel_ha.vocabulary.ingest import (
     CONNECTION,
@@ -20,10 +30,6 @@ from otel_ha.vocabulary.ingest import (
     LAG_TO_WRITE,
     MESSAGE_AGE,
     OUTCOME,
-    POINTS_WRITTEN,
-    QUEUE,
-    QUEUE_CAPACITY,
-    QUEUE_SIZE,
     REASON,
     RECEIVED,
     SINK,
@@ -50,16 +56,6 @@ def _firing(selection: Selection) -> str:
     return f"count({_alerts(EVERYTHING)}) or {_none(selection)}"
 
 
-QUIET: Final = "Empty while there are no events."
-FAILED: Final = value(OUTCOME, "error")
-ERROR_COLORS: Final = above(limit("error_share_ticket"), limit("error_share_page"))
-ERROR_SHARE: Final = share(EVENT_DURATION, FAILED, part="_count")
-QUEUE_USE: Final = ratios(
-    lambda selection: selection.series(QUEUE_SIZE),
-    lambda selection: selection.series(QUEUE_CAPACITY),
-    QUEUE,
-    reads=(QUEUE_SIZE, QUEUE_CAPACITY),
-)
 FIRING: Final = Query(
     lambda selection: f"sum by (job, alertname, severity) ({_alerts(selection)})",
     "{{alertname}} · {{severity}}",
@@ -119,7 +115,7 @@ NUMBERS: Final = (
         "s",
         *quantiles(LAG_TO_WRITE, shares=(0.95,)),
         objective=LAG_TO_WRITE,
-        empty="Empty if no source states when its events happened.",
+        empty=UNTIMED,
     ),
     _number(
         "Connections",
@@ -162,16 +158,9 @@ GRAPHS: Final = (
         unit="s",
         queries=quantiles(LAG_TO_WRITE, SOURCE, SINK, shares=(0.95,)),
         objective=LAG_TO_WRITE,
-        empty="Empty if no source states when its events happened.",
+        empty=UNTIMED,
     ),
-    _graph(
-        title="Queue use",
-        description="Items in each queue, as a share of its capacity. A full queue discards new events.",
-        unit="1",
-        queries=(QUEUE_USE,),
-        limit=limit("queue_share"),
-        top=1,
-    ),
+    replace(QUEUE_USE, width=6, height=7),
     _graph(
         title="Alerts",
         description="Alerts of severity page or ticket that fire, those of the monitoring itself included.",
@@ -182,20 +171,8 @@ GRAPHS: Final = (
         drawing=Drawing.ALERTS,
         empty="Empty or 0 while no alert fires.",
     ),
-    _graph(
-        title="Connections",
-        description="Connections that are up. 0 means that the source or the sink cannot be reached.",
-        unit="{connection}",
-        queries=(level(CONNECTIONS, CONNECTION),),
-        width=4,
-    ),
-    _graph(
-        title="Silence",
-        description="Time since the last event of each source. A connection can be up but silent.",
-        unit="s",
-        queries=(highest(MESSAGE_AGE, SOURCE),),
-        width=4,
-    ),
+    replace(CONNECTIONS_UP, width=4, height=7),
+    replace(SILENCE, width=4, height=7),
     _graph(
         title="Events by source and outcome",
         description="Events processed per second, by outcome, and events discarded, by reason.",
@@ -207,14 +184,7 @@ GRAPHS: Final = (
         drawing=Drawing.STACK,
         width=8,
     ),
-    _graph(
-        title="Points written by sink",
-        description="Points handed to each sink per second: ok if it acknowledged them, error if it rejected or lost "
-        "them.",
-        unit="{point}/s",
-        queries=(rate(POINTS_WRITTEN, SINK, OUTCOME),),
-        width=8,
-    ),
+    replace(POINTS_BY_SINK, width=8, height=7),
 )  # fmt: skip
 
 OVERVIEW: Final = Dashboard(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ha.render.dashboards.limits import limit
-from otel_ha.render.dashboards.overview import ERROR_COLORS, ERROR_SHARE, FAILED, QUIET
 from otel_ha.render.dashboards.panels import Dashboard, Drawing, Panel, Row
 from otel_ha.render.dashboards.queries import buckets, level, quantiles, rate, share, value
+from otel_ha.render.dashboards.shared import ERROR_COLORS, ERROR_SHARE, FAILED, QUIET
 from otel_ha.vocabulary.ingest import (
     COMPONENT,
     DATA_RECEIVED,

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_ha.render.dashboards.limits import limit
-from otel_ha.render.dashboards.overview import FAILED, QUEUE_USE, QUIET
 from otel_ha.render.dashboards.panels import Dashboard, Panel, Row
 from otel_ha.render.dashboards.queries import highest, level, quantiles, rate, share, value
+from otel_ha.render.dashboards.shared import (
+    CONNECTIONS_UP,
+    FAILED,
+    POINTS_BY_SINK,
+    QUEUE_USE,
+    QUIET,
+    SILENCE,
+    UNTIMED,
+)
 from otel_ha.vocabulary.ingest import (
     BATCH_SIZE,
     BROKER_DROPPED,
@@ -16,7 +23,6 @@ from otel_ha.vocabulary.ingest import (
     CLOSE_REASON,
     COMPONENT,
     CONNECTION,
-    CONNECTIONS,
     CONNECTIONS_CLOSED,
     DATA_SENT,
     DATA_TYPE,
@@ -26,7 +32,6 @@ from otel_ha.vocabulary.ingest import (
     ERROR_TYPE,
     LAG_TO_WRITE,
     MEASUREMENT,
-    MESSAGE_AGE,
     OPERATION,
     OUTCOME,
     POINTS_WRITTEN,
@@ -42,16 +47,13 @@ from otel_ha.vocabulary.ingest import (
     WRITE_DURATION,
 )
 
+_FILE: Final = "Empty if the sink is a file."
+_UNBROKEN: Final = "Empty until a connection has ended."
+
 SINKS: Final = Row(
     "Sinks",
     (
-        Panel(
-            title="Points by sink",
-            description="Points handed to each sink per second: ok if it acknowledged them, error if it rejected or "
-            "lost them.",
-            unit="{point}/s",
-            queries=(rate(POINTS_WRITTEN, SINK, OUTCOME),),
-        ),
+        POINTS_BY_SINK,
         Panel(
             title="Lost points",
             description="Share of points that a sink rejected or lost.",
@@ -79,7 +81,7 @@ SINKS: Final = Row(
             unit="s",
             queries=quantiles(LAG_TO_WRITE, SINK),
             objective=LAG_TO_WRITE,
-            empty="Empty if no source states when its events happened.",
+            empty=UNTIMED,
         ),
         Panel(
             title="Bytes sent",
@@ -98,14 +100,14 @@ DATABASE: Final = Row(
             description="Database operations per second.",
             unit="{operation}/s",
             queries=(rate(WRITE_DURATION, DB_SYSTEM, DB_OPERATION, OUTCOME, part="_count"),),
-            empty="Empty if the sink is a file.",
+            empty=_FILE,
         ),
         Panel(
             title="Write time",
             description="Half, 95 % and 99 % of database operations end within this time.",
             unit="s",
             queries=quantiles(WRITE_DURATION, DB_SYSTEM),
-            empty="Empty if the sink is a file.",
+            empty=_FILE,
         ),
         Panel(
             title="Points per write",
@@ -120,14 +122,7 @@ DATABASE: Final = Row(
 QUEUES: Final = Row(
     "Queues",
     (
-        Panel(
-            title="Queue use",
-            description="Items in each queue, as a share of its capacity. A full queue discards new events.",
-            unit="1",
-            queries=(QUEUE_USE,),
-            limit=limit("queue_share"),
-            top=1,
-        ),
+        QUEUE_USE,
         Panel(
             title="Queue size",
             description="Items that wait in each queue.",
@@ -153,31 +148,21 @@ QUEUES: Final = Row(
 CONNECTIONS_ROW: Final = Row(
     "Connections",
     (
-        Panel(
-            title="Connections that are up",
-            description="0 means that the source or the sink cannot be reached.",
-            unit="{connection}",
-            queries=(level(CONNECTIONS, CONNECTION),),
-        ),
-        Panel(
-            title="Silence",
-            description="Time since the last event of each source. A connection can be up but silent.",
-            unit="s",
-            queries=(highest(MESSAGE_AGE, SOURCE),),
-        ),
+        CONNECTIONS_UP,
+        SILENCE,
         Panel(
             title="Closed connections",
             description="Connections that ended, per second, by reason.",
             unit="{connection}/s",
             queries=(rate(CONNECTIONS_CLOSED, CONNECTION, CLOSE_REASON),),
-            empty="Empty until a connection has ended.",
+            empty=_UNBROKEN,
         ),
         Panel(
             title="Attempts to reconnect",
             description="Attempts per second after a connection ended or failed.",
             unit="{attempt}/s",
             queries=(rate(RECONNECTS, CONNECTION),),
-            empty="Empty until a connection has ended.",
+            empty=_UNBROKEN,
         ),
         Panel(
             title="Dropped by the broker",

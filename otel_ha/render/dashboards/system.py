@@ -46,6 +46,8 @@ from otel_ha.vocabulary.runtime import (
     SYSTEM_NETWORK_IO,
 )
 
+_NO_DISK: Final = "Empty if the container shows no disk."
+_NO_NETWORK: Final = "Empty if the container shows no network interface."
 _NO_CONTAINER: Final = "Empty outside a container and without a limit."
 
 
@@ -173,28 +175,28 @@ _HOST: Final = Row(
             description="Bytes read from and written to each disk per second.",
             unit="By/s",
             queries=(rate(SYSTEM_DISK_IO, DEVICE, DISK_DIRECTION, of_instance=True),),
-            empty="Empty if the container shows no disk.",
+            empty=_NO_DISK,
         ),
         Panel(
             title="Disk operations",
             description="Reads and writes of each disk per second.",
             unit="{operation}/s",
             queries=(rate(SYSTEM_DISK_OPERATIONS, DEVICE, DISK_DIRECTION, of_instance=True),),
-            empty="Empty if the container shows no disk.",
+            empty=_NO_DISK,
         ),
         Panel(
             title="Network traffic",
             description="Bytes sent and received by each interface per second.",
             unit="By/s",
             queries=(rate(SYSTEM_NETWORK_IO, INTERFACE, NETWORK_DIRECTION, of_instance=True),),
-            empty="Empty if the container shows no network interface.",
+            empty=_NO_NETWORK,
         ),
         Panel(
             title="Network errors",
             description="Errors of each interface per second.",
             unit="{error}/s",
             queries=(rate(SYSTEM_NETWORK_ERRORS, INTERFACE, NETWORK_DIRECTION, of_instance=True),),
-            empty="Empty if the container shows no network interface.",
+            empty=_NO_NETWORK,
         ),
     ),
 )
