@@ -23,6 +23,7 @@ from otel_ha import (
 from otel_ha.render.catalogs import NamedCatalog, service_catalogs
 from otel_ha.render.dashboards.files import dashboard_files
 from tests.integration.feed import SERVICE, feed
+from tests.promtool import Case, rules_give
 from tests.servers.running import eventually, instant_query
 
 # One feed serves all tests, so that they run in one process.
@@ -117,6 +118,27 @@ def test_promtool_accepts_every_expression(promtool, tmp_path):
     done = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(every)} rules found" in done.stdout
+
+
+LOADED = {'ALERTS{alertname="Watchdog", alertstate="firing", severity="info"}': "1x9"}
+PAGE = {'ALERTS{alertname="ServerDown", alertstate="firing", severity="page", job="otelcol"}': "1x9"}
+PENDING = {'ALERTS{alertname="CpuHigh", alertstate="pending", severity="ticket", job="other"}': "1x9"}
+
+
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        ({}, {}),
+        (LOADED, {"{}": 0}),
+        (LOADED | PENDING, {"{}": 0}),
+        (LOADED | PAGE, {"{}": 1}),
+        (PAGE, {"{}": 1}),
+    ],
+    ids=["no rules", "no alert", "pending", "another job", "no watchdog"],
+)
+def test_firing_alerts_are_0_only_where_rules_are_loaded(promtool, tmp_path, series, expected):
+    (expr,) = (for_grafana(expr) for which, _, expr in grafana_panels() if which.endswith(": Firing alerts"))
+    rules_give(promtool, tmp_path, [], Case(series, [(expr, "1m", expected)]))
 
 
 ROOM = Attribute("acme.room", "The room.", budget=50)
@@ -214,6 +236,8 @@ DRAWN = """(() => {
 @pytest.mark.parametrize("number", range(len(VMUI)), ids=list(VMUI))
 def test_vmui_draws_a_line_in_every_panel(stores, chromium, number, width):
     panels = [panel for row in json.loads(list(VMUI.values())[number])["rows"] for panel in row["panels"]]
+    # The page asks once, when it is opened.
+    eventually(lambda: without_data(stores.by_scrape.url, vmui_panels()), lambda empty: empty == [])
     limited = [each["title"] for each in panels if {"limit", "objective"} & {*each["alias"]}]
     visit = chromium.visit(
         f"{stores.by_scrape.url}/vmui/#/dashboards?g0.range_input=1m",
