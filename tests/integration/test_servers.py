@@ -22,9 +22,7 @@ from tests.servers.alertmanager import Alertmanager
 from tests.servers.chromium import Chromium
 from tests.servers.fixtures import (
     MakeCollector,
-    MakeHashring,
     MakePrometheus,
-    MakeQuery,
     MakeVictoriaMetrics,
     MakeVMAlert,
     needed,
@@ -196,21 +194,6 @@ class TestEachServer:
         [alert] = eventually(alertmanager.alerts)
         assert alert["labels"] == {"alertname": "Always"}
         assert [each["state"] for each in prometheus.alerts()] == ["firing"]
-
-    def test_thanos_counts_a_sample_once_and_survives_a_dead_receiver(
-        self, make_hashring: MakeHashring, make_query: MakeQuery
-    ) -> None:
-        receivers = [receiver.start() for receiver in make_hashring()]
-        query = make_query(receivers).start()
-        body = otlp("homeassistant.test.events", "1", 3.0, {"service.name": "test", "service.instance.id": "one"})
-        # A receiver accepts data before it has reached the others.
-        eventually(lambda: post(receivers[0].otlp_metrics_endpoint, body, "application/x-protobuf") or True)
-        [(labels, value)] = eventually(lambda: query.query("homeassistant_test_events_total"))
-        assert (labels["job"], labels["instance"], labels["a"], value) == ("test", "one", "b", 3.0)
-        receivers[0].kill()
-        eventually(lambda: query.query("homeassistant_test_events_total", partial=True), lambda rows: len(rows) == 1)
-        ends(receivers[1])
-        ends(query)
 
     def test_chromium_sees_the_page_its_width_and_the_errors(self, chromium: Chromium, tmp_path: Path) -> None:
         page = tmp_path / "page.html"

@@ -21,7 +21,6 @@ from tests.servers.mosquitto import Mosquitto
 from tests.servers.otelcol import Collector
 from tests.servers.prometheus import Prometheus, Scrape
 from tests.servers.running import Server
-from tests.servers.thanos import Query, Receive, hashring
 from tests.servers.victoria_metrics import VictoriaMetrics
 from tests.servers.vmalert import VMAlert
 
@@ -65,20 +64,6 @@ class MakeVMAlert(Protocol):
 
     def __call__(self, *, store: str, rules: Sequence[Path], notifier: str | None = None) -> VMAlert:
         """Without a notifier, alerts go nowhere but into the store."""
-
-
-class MakeHashring(Protocol):
-    """Makes Thanos receivers that have not started; start all of them before any data is sent."""
-
-    def __call__(self, count: int = 3, replication: int = 3) -> list[Receive]:
-        """With replication 3, one of three may die and nothing is lost."""
-
-
-class MakeQuery(Protocol):
-    """Makes a Thanos querier that has not started: `make_query(receivers).start()`."""
-
-    def __call__(self, receivers: Sequence[Receive]) -> Query:
-        """The receivers may start later."""
 
 
 def needed(program: str) -> Path:
@@ -221,34 +206,6 @@ def make_vmalert(server_directory: NewDirectory, keep_server: Keep) -> MakeVMAle
         vmalert = VMAlert(program, server_directory("vmalert"), store=store, rules=rules, notifier=notifier)
         keep_server(vmalert)
         return vmalert
-
-    return make
-
-
-@pytest.fixture
-def make_hashring(server_directory: NewDirectory, keep_server: Keep) -> MakeHashring:
-    """Thanos receivers that share data, not started."""
-    program = needed("thanos")
-
-    def make(count: int = 3, replication: int = 3) -> list[Receive]:
-        receivers = hashring(program, server_directory("thanos-receive"), count=count, replication=replication)
-        for receiver in receivers:
-            keep_server(receiver)
-        return receivers
-
-    return make
-
-
-@pytest.fixture
-def make_query(server_directory: NewDirectory, keep_server: Keep) -> MakeQuery:
-    """Thanos queriers of the test's receivers, not started."""
-    program = needed("thanos")
-
-    def make(receivers: Sequence[Receive]) -> Query:
-        endpoints = [receiver.grpc_address for receiver in receivers]
-        query = Query(program, server_directory("thanos-query"), endpoints=endpoints)
-        keep_server(query)
-        return query
 
     return make
 
