@@ -107,6 +107,8 @@ def test_a_resolved_alert_removes_its_notification_and_no_other(alertmanager, ph
 def test_a_page_is_urgent_and_a_ticket_is_not(alertmanager, phone):
     alertmanager.send(alert("One", summary="A page"), alert("Two", "ticket", summary="A ticket"))
     page, ticket = titled(phone, "A page")["data"], titled(phone, "A ticket")["data"]
+    # Without it, FCM keeps a notification for a phone that sleeps.
+    assert "ttl" not in page
     assert (page["importance"], page["priority"]) == ("high", "high")
     assert (ticket["importance"], ticket["priority"]) == ("default", "normal")
     assert page["push"] == {"interruption-level": "time-sensitive"}
