@@ -179,6 +179,25 @@ def test_catalogs_with_long_names_have_different_uids():
     assert len({each["uid"] for each in grafana(*catalogs).values()}) == 3
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("modules", [["pipeline"], ["entities", "a.b", "a_b"], ["größe.a", "gr__e.a", "gr.e.a"]])
+def test_no_dashboard_takes_the_place_of_another(form, modules):
+    ours = dashboard_files(service_catalogs(), form)
+    catalogs = [
+        catalog_of(Counter(f"acme.one{number}", unit="{x}", description="One."), module=module)
+        for number, module in enumerate(modules)
+    ]
+    every = dashboard_files([*service_catalogs(), *catalogs], form)
+    assert len(every) == len(ours) + len(modules)
+    assert {name: every[name] for name in ours} == ours
+
+
+@pytest.mark.parametrize("module", ["pipeline", "system", "sinks"])
+def test_a_users_dashboard_alone_does_not_replace_a_file_of_ours(module):
+    (name,) = grafana(catalog_of(OPENINGS, module=module))
+    assert name not in grafana()
+
+
 def test_grafanas_own_types_read_the_dashboard_as_it_is(dashboard):
     register_default_plugins()
     read = models.Dashboard.from_json(dashboard)

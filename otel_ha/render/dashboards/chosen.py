@@ -29,12 +29,13 @@ def chosen(catalogs: Sequence[NamedCatalog]) -> list[Dashboard]:
     catalog = united(catalogs)
     curated = [dashboard for each in DASHBOARDS if (dashboard := _possible(each, catalog)).rows]
     drawn = {instrument for dashboard in curated for instrument in dashboard.reads}
-    others = []
+    others: list[Dashboard] = []
     for named in catalogs:
         rest = tuple(instrument for instrument in named.catalog if instrument not in drawn)
         drawn.update(rest)
         if rest:
-            others.append(generic_dashboard(named, rest))
+            # Also the uids of ours that this catalog leaves out: their files may be in the same folder.
+            others.append(generic_dashboard(named, rest, {each.uid for each in (*DASHBOARDS, *others)}))
     return [_complete(dashboard, catalog) for dashboard in _with_objectives([*curated, *others], catalog.objectives)]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -24,12 +24,12 @@ _UID: Final = 40  # Grafana takes no longer one
 _EMPTY: Final = "Empty until it is recorded."
 
 
-def generic_dashboard(named: NamedCatalog, instruments: Iterable[Instrument]) -> Dashboard:
-    """Return a dashboard of these instruments, named after the module that declares them."""
+def generic_dashboard(named: NamedCatalog, instruments: Iterable[Instrument], taken: Collection[str]) -> Dashboard:
+    """Return a dashboard of these instruments, named after their module; its uid is none of `taken`."""
     name = named.module if named.name == "CATALOG" else f"{named.module}:{named.name}"
     panels = tuple(panel for instrument in instruments for panel in _panels(instrument))
     return Dashboard(
-        uid=_uid(name),
+        uid=_uid(name, taken),
         title=name,
         description=named.about or f"The metrics of {name}.",
         place=9,
@@ -98,9 +98,9 @@ def _top(instrument: Instrument) -> int:
     return 0 if all(attribute.values for attribute in instrument.attributes) else _MOST_SERIES
 
 
-def _uid(name: str) -> str:
+def _uid(name: str, taken: Collection[str]) -> str:
     uid = "otel-ha-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    if len(uid) <= _UID:
+    if len(uid) <= _UID and uid not in taken:
         return uid
     mark = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{uid[: _UID - len(mark) - 1]}-{mark}"
