@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from otel_ha.declare import naming
 from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.declare.ports import shown
-from otel_ha.declare.rename import Rename
+from otel_ha.declare.rename import HISTOGRAM_PARTS, Rename
 from otel_ha.errors import CatalogError
 
 
@@ -28,8 +29,13 @@ class Objective:
     def __post_init__(self) -> None:
         """Check that the objective can be computed from the histogram's buckets."""
         which = f"objective on {self.histogram.name!r}"
-        if not self.description:
-            raise CatalogError(f"{which}: the description is empty; describe it in a sentence")
+        # A Decimal may equal a bound, but no format can write it. Integers get the clearer messages below.
+        if not isinstance(self.bound, int | float) or not isinstance(self.target, int | float):
+            raise CatalogError(
+                f"{which}: bound is {shown(self.bound)}, target is {shown(self.target)}; allowed: two floats"
+            )
+        if problem := naming.problem_of_description(self.description):
+            raise CatalogError(f"{which}: {problem}")
         if self.bound not in self.histogram.buckets:
             raise CatalogError(f"{which}: bound is {self.bound}; allowed: its bucket bounds {self.histogram.buckets}")
         if float(self.bound).is_integer():
@@ -38,6 +44,9 @@ class Objective:
             )
         if not 0 < self.target < 1:
             raise CatalogError(f"{which}: target is {self.target}; allowed: a share between 0 and 1, such as 0.99")
+        # A subclass of float, such as one of numpy, may spell itself in a way that no format can read.
+        object.__setattr__(self, "bound", float(self.bound))
+        object.__setattr__(self, "target", float(self.target))
 
 
 class Catalog:
@@ -66,15 +75,22 @@ class Catalog:
                     f"objective on {objective.histogram.name!r}: the catalog lacks this histogram; add it"
                 )
         self.renames = tuple(dict.fromkeys(renames))
+        self._check_renames(exposed)
+
+    def _check_renames(self, exposed: Iterable[str]) -> None:
+        """Check that no earlier name is that of a series of another instrument."""
+        histograms = [instrument for instrument in self if isinstance(instrument, Histogram)]
+        in_use = {*exposed, *(each.prometheus_name + part for each in histograms for part in HISTOGRAM_PARTS)}
         for rename in self.renames:
             if rename.instrument not in self:
                 raise CatalogError(f"rename of {rename.name!r}: the catalog lacks {rename.instrument.name!r}; add it")
-            if rename.name in exposed:
+            names = {rename.name, *(rename.name + part for part in rename.series)}
+            if not names.isdisjoint(in_use):
                 raise CatalogError(f"rename of {rename.name!r}: another instrument has or had this name; leave one out")
-            exposed[rename.name] = rename.instrument
+            in_use |= names
 
     def __or__(self, other: Catalog) -> Catalog:
-        """Return a catalog of the instruments and objectives of both."""
+        """Return a catalog of the instruments, objectives and renames of both."""
         return Catalog(
             *{**dict.fromkeys(self), **dict.fromkeys(other)},
             objectives=self.objectives + other.objectives,

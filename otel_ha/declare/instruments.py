@@ -65,14 +65,16 @@ class Attribute:
                 f"attribute {self.name!r}: Prometheus or a Collector sets the label {self.prometheus_label!r} itself, "
                 "as le, quantile, job, instance, via and otel_scope_…; put a namespace before the name"
             )
-        if not self.description:
-            raise CatalogError(f"attribute {self.name!r}: the description is empty; describe it in a sentence")
+        if problem := naming.problem_of_description(self.description):
+            raise CatalogError(f"attribute {self.name!r}: {problem}")
         if self.budget is not None and self.budget < 1:
             raise CatalogError(f"attribute {self.name!r}: budget is {self.budget}; allowed: at least 1")
-        if isinstance(self.values, str) or len(set(self.values)) < len(self.values):
+        if not _are_distinct_texts(self.values):
             raise CatalogError(
-                f"attribute {self.name!r}: values is {self.values!r}; allowed: a tuple of distinct texts"
+                f"attribute {self.name!r}: values is {shown(self.values)}; allowed: a tuple of distinct texts"
             )
+        # Members of an Enum become plain texts, which every format can write.
+        object.__setattr__(self, "values", tuple(map(str.__str__, self.values)))
         if not self.keyword:
             object.__setattr__(self, "keyword", self.name.rpartition(".")[2])
         if not self.keyword.isidentifier() or iskeyword(self.keyword):
@@ -84,6 +86,12 @@ class Attribute:
     def prometheus_label(self) -> str:
         """Its label in Prometheus."""
         return naming.prometheus_label(self.name)
+
+
+def _are_distinct_texts(values: object) -> bool:
+    if isinstance(values, str) or not isinstance(values, Collection):
+        return False
+    return all(isinstance(value, str) for value in values) and len(set(values)) == len(values)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -132,8 +140,8 @@ class Instrument:
             yield "the name ends in 'bucket', 'count' or 'sum', like parts of a Prometheus histogram; choose another"
         if not naming.is_unit(self.unit):
             yield f"unit {self.unit!r} is not UCUM; use for example 's', 'By', '1' or '{{event}}'"
-        if not self.description:
-            yield "the description is empty; describe it in a sentence"
+        if problem := naming.problem_of_description(self.description):
+            yield problem
         if self.group not in GROUPS:
             yield f"group is {self.group!r}; allowed: {', '.join(GROUPS)}"
         if self.series < 1:
@@ -237,6 +245,11 @@ class Histogram(Synchronous):
 
     buckets: tuple[float, ...] = SUB_SECOND
     count_group: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the declaration, and make plain floats of bounds such as numpy's, which not every format can write."""
+        super().__post_init__()
+        object.__setattr__(self, "buckets", tuple(map(float, self.buckets)))
 
     def is_on(self, groups: Collection[str]) -> bool:
         """Whether it is recorded, with or without bounds, while these metric groups are on."""

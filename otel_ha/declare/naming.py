@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from otel_ha.declare.ports import shown
+
 _NAME = re.compile(r"[a-z][a-z0-9_./-]{0,254}")
 _ATTRIBUTE_KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _ANNOTATION = re.compile(r"\{[\x21-\x7a|\x7e]*\}")
@@ -102,6 +104,14 @@ def _is_component(part: str) -> bool:
     if symbol[:2] in _BINARY_PREFIXES and symbol[2:] in {"By", "bit"}:
         return True
     return any(symbol.startswith(prefix) and symbol[len(prefix) :] in _METRIC_ATOMS for prefix in _PREFIXES)
+
+
+def problem_of_description(description: object) -> str:
+    """Return what is wrong with a description, which is a text that says something; "" if nothing is."""
+    if isinstance(description, str) and description.strip():
+        return ""
+    found = "empty" if isinstance(description, str) else shown(description)
+    return f"the description is {found}; describe it in a sentence"
 
 
 def prometheus_unit(unit: str) -> str:

@@ -12,6 +12,7 @@ from otel_ha.declare.instruments import Attribute, Histogram, Instrument
 from otel_ha.declare.ports import shown
 from otel_ha.errors import CatalogError
 
+HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -39,7 +40,7 @@ class Rename:
     @property
     def series(self) -> tuple[str, ...]:
         """The endings of its names in Prometheus: three for a histogram."""
-        return ("_bucket", "_sum", "_count") if isinstance(self.instrument, Histogram) else ("",)
+        return HISTOGRAM_PARTS if isinstance(self.instrument, Histogram) else ("",)
 
     def _problems(self) -> Iterable[str]:
         if not _NAME.fullmatch(self.name):
@@ -49,8 +50,8 @@ class Rename:
             return
         if self.name == self.instrument.prometheus_name:
             yield "the instrument has this name now; give the earlier one"
-        if not math.isfinite(self.times) or self.times <= 0:
-            yield f"times is {self.times}; allowed: a number above 0"
+        if not isinstance(self.times, int | float) or not math.isfinite(self.times) or self.times <= 0:
+            yield f"times is {shown(self.times)}; allowed: a number above 0"
         if self.times != 1 and isinstance(self.instrument, Histogram):
             yield "times converts no buckets; leave the rename of a histogram with another unit out"
         yield from self._problems_of_labels(self.instrument.attributes)

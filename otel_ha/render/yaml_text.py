@@ -37,7 +37,8 @@ def _library() -> tuple[Any, Any]:
 
     def text(dumper: Any, value: str) -> Any:
         style = "|" if "\n" in value else None
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", str.__str__(value), style=style)
 
     Dumper.add_representer(str, text)
+    Dumper.add_multi_representer(str, text)  # of a StrEnum, for example
     return yaml, Dumper

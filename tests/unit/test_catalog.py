@@ -1,3 +1,6 @@
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 
 from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective, Rename
@@ -107,6 +110,27 @@ def test_an_objectives_target_is_a_share(target):
         objective(target=target)
 
 
+class Spelled(float):
+    """Like a number of numpy, which does not spell itself as a literal."""
+
+    def __repr__(self) -> str:
+        return f"spelled({float(self)!r})"
+
+
+@pytest.mark.parametrize("wrong", [{"bound": Decimal("0.25")}, {"bound": Fraction(1, 4)}, {"target": Decimal("0.99")},
+                                   {"target": Fraction(99, 100)}, {"target": "0.99"}])  # fmt: skip
+def test_an_objectives_numbers_are_ones_that_every_format_can_write(wrong):
+    with pytest.raises(
+        CatalogError, match=r"objective on 'test\.wait': bound is .*, target is .*; allowed: two floats"
+    ):
+        objective(**wrong)
+
+
+def test_an_objectives_numbers_become_plain_ones():
+    found = objective(Spelled(0.25), Spelled(0.99))
+    assert (repr(found.bound), repr(found.target)) == ("0.25", "0.99")
+
+
 def test_an_objective_is_data():
     assert (objective().histogram, objective().bound, objective().target) == (WAIT, 0.25, 0.99)
 
@@ -142,7 +166,7 @@ def test_an_earlier_name_is_not_the_present_one():
         Rename("test_a_total", A)
 
 
-@pytest.mark.parametrize("times", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("times", [0, -1, float("nan"), float("inf"), Decimal(1000), Fraction(1, 2), "1000"])
 def test_earlier_values_were_a_positive_multiple_of_the_present_ones(times):
     with pytest.raises(CatalogError, match="times is"):
         Rename("a_before", A, times=times)
@@ -181,6 +205,33 @@ def test_a_rename_of_an_instrument_outside_the_catalog_is_an_error():
 def test_an_earlier_name_that_is_in_use_is_an_error(renames):
     with pytest.raises(CatalogError, match="another instrument has or had this name"):
         Catalog(A, B, renames=renames)
+
+
+@pytest.mark.parametrize("name", ["test_wait_seconds_count", "test_wait_seconds_bucket", "test_wait_seconds_sum"])
+def test_an_earlier_name_that_is_a_series_of_a_histogram_is_an_error(name):
+    with pytest.raises(CatalogError, match="another instrument has or had this name"):
+        Catalog(A, WAIT, renames=[Rename(name, A)])
+
+
+@pytest.mark.parametrize(
+    "renames", [[Rename("x", WAIT), Rename("x_sum", A)], [Rename("x_count", A), Rename("x", WAIT)]]
+)
+def test_an_earlier_name_that_is_an_earlier_series_of_a_histogram_is_an_error(renames):
+    with pytest.raises(CatalogError, match="another instrument has or had this name"):
+        Catalog(A, WAIT, renames=renames)
+
+
+def test_a_histogram_and_its_earlier_names_are_in_one_catalog():
+    renames = (Rename("x", WAIT), Rename("y", WAIT))
+    assert Catalog(WAIT, renames=renames).renames == renames
+
+
+@pytest.mark.parametrize("description", [" ", "\n", 5, None, b"Most are fast."])
+def test_the_description_of_an_objective_is_a_text(description):
+    with pytest.raises(
+        CatalogError, match=r"objective on 'test\.wait': the description is .*; describe it in a sentence"
+    ):
+        Objective(WAIT, bound=0.25, target=0.99, description=description)
 
 
 def test_an_objective_needs_a_description():

@@ -1,4 +1,5 @@
 import dataclasses
+import enum
 import gc
 import math
 import sys
@@ -52,9 +53,26 @@ def test_an_attribute_needs_a_key(name):
         Attribute(name, "A colour.")
 
 
-def test_an_attribute_needs_a_description():
-    with pytest.raises(CatalogError, match="description"):
-        Attribute("test.colour", "")
+@pytest.mark.parametrize("description", ["", " ", 5, None])
+def test_an_attribute_needs_a_description(description):
+    with pytest.raises(CatalogError, match=r"the description is .*; describe it in a sentence"):
+        Attribute("test.colour", description)
+
+
+@pytest.mark.parametrize("values", [(1, 2), ("on", 1), ("on", "on"), "on", 5, [["on"]]])
+def test_the_values_of_an_attribute_are_distinct_texts(values):
+    with pytest.raises(CatalogError, match="allowed: a tuple of distinct texts"):
+        Attribute("test.colour", "A colour.", values=values)
+
+
+class Colour(str, enum.Enum):  # noqa: UP042 - a user may have one
+    RED = "red"
+    BLUE = "blue"
+
+
+def test_members_of_an_enum_become_plain_values():
+    found = Attribute("test.colour", "A colour.", values=tuple(Colour)).values
+    assert [(type(value), value) for value in found] == [(str, "red"), (str, "blue")]
 
 
 @pytest.mark.parametrize("keyword", ["not a name", "1st", "class", "a.b"])
@@ -137,8 +155,9 @@ def test_an_instruments_unit_is_one_of_ucum(kind, unit):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_instrument_needs_a_description(kind):
-    with pytest.raises(CatalogError, match="description"):
-        declare(kind, description="")
+    for description in ("", " ", 5, None):
+        with pytest.raises(CatalogError, match=r"the description is .*; describe it in a sentence"):
+            declare(kind, description=description)
 
 
 @pytest.mark.parametrize("kind", KINDS)

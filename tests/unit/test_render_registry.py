@@ -7,6 +7,7 @@ part of the format definition/2 that we use: what Weaver's documentation require
 from __future__ import annotations
 
 import types
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
-from otel_ha import Attribute, Catalog, Counter, Gauge, TelemetryError
+from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram, TelemetryError
 from otel_ha.render.catalogs import NamedCatalog, service_catalogs, united
 from otel_ha.render.registry import SCHEMA_URL, render_registry
 
@@ -134,6 +135,29 @@ def test_values_that_yaml_would_read_as_something_else_stay_text():
     gauge = Gauge("acme.answers", unit="1", description="Answers.", attributes=(answer,))
     members = attributes(gauge)["acme.answer"]["type"]["members"]
     assert [member["value"] for member in members] == ["yes", "404", "null", ""]
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+def test_members_of_an_enum_are_written_as_their_values():
+    colour = Attribute("acme.colour", Colour.RED, values=tuple(Colour))
+    counter = Counter("acme.painted", unit="1", description=Colour.BLUE, attributes=(colour,))
+    found = attributes(counter)["acme.colour"]
+    assert [member["value"] for member in found["type"]["members"]] == ["red", "blue"]
+    assert found["brief"] == "red"
+    assert rendered(counter)["metrics.yaml"]["metrics"][0]["brief"] == "blue"
+
+
+def test_numbers_like_those_of_numpy_are_written_as_numbers():
+    class Bound(float):
+        pass
+
+    histogram = Histogram("acme.wait", unit="s", description="Wait.", buckets=(Bound(0.5), Bound(1.5)))
+    (metric,) = rendered(histogram)["metrics.yaml"]["metrics"]
+    assert metric["annotations"]["otel_ha"]["buckets"] == [0.5, 1.5]
 
 
 def test_a_schema_url_needs_a_version():
