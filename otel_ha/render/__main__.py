@@ -88,7 +88,15 @@ class FromPage:
 
     def files(self, _: argparse.Namespace) -> Files:
         """Read the page and render it."""
-        return {self.name: self.render(sys.stdin.read())}
+        try:
+            # As UTF-8, as it is printed, whatever the terminal's encoding.
+            with open(sys.stdin.fileno(), encoding="utf-8", closefd=False) as opened:
+                page = opened.read()
+        except UnicodeDecodeError as error:
+            raise TelemetryError(
+                f"the page on standard input is not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
+            ) from error
+        return {self.name: self.render(page)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print(text: str) -> int:
     """Print text as UTF-8, whatever the terminal's encoding; returns the exit status, 1 if nobody reads it."""
     try:
-        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.write(_encoded(text))
         sys.stdout.flush()
     except OSError as error:
         # Python flushes again at its end, and must not fail then.
@@ -188,27 +196,32 @@ def _written(files: Files, folder: Path) -> str:
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.is_file() or path.read_bytes() != text.encode():
-                path.write_bytes(text.encode())
+            if not path.is_file() or path.read_bytes() != _encoded(text):
+                path.write_bytes(_encoded(text))
         except OSError as error:
             raise TelemetryError(f"cannot write {path}: {error.strerror}; --out names a folder to write to") from error
     return "".join(f"{folder / name}\n" for name in files)
 
 
+def _encoded(text: str) -> bytes:
+    """Return text as UTF-8, which has no half of a surrogate pair: a description may have one by mistake."""
+    return text.encode(errors="backslashreplace")
+
+
 def load(spec: str) -> NamedCatalog:
     """Return the catalog of "MODULE:NAME"; NAME is CATALOG if left out. Raises TelemetryError."""
     path, _, name = spec.partition(":")
-    try:
-        # The user's module runs here: it may print, which is no part of the files, and raise anything.
-        with redirect_stdout(sys.stderr):
+    # The user's module runs here: it may print, which is no part of the files, and raise anything.
+    with redirect_stdout(sys.stderr):
+        try:
             module = importlib.import_module(path)
-    except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise TelemetryError(
-            f"cannot import {path!r}: {reason}; --catalog names a module that Python can import from here, "
-            "such as acme.metrics:CATALOG"
-        ) from error
-    return NamedCatalog.of(module, name or "CATALOG")
+        except (Exception, SystemExit) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise TelemetryError(
+                f"cannot import {path!r}: {reason}; --catalog names a module that Python can import from here, "
+                "such as acme.metrics:CATALOG"
+            ) from error
+        return NamedCatalog.of(module, name or "CATALOG")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from types import ModuleType
-from typing import Self
+from typing import Final, Self
 
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Instrument
@@ -17,6 +17,8 @@ from otel_ha.errors import CatalogError
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
 
 __all__ = ["NamedCatalog", "file_name", "own_catalogs", "service_catalogs", "united"]
+
+_NOTHING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class NamedCatalog:
     @classmethod
     def of(cls, module: ModuleType, name: str = "CATALOG") -> Self:
         """Return the catalog that a module has by this name. Raises CatalogError if that is not a catalog."""
-        catalog = getattr(module, name, None)
+        catalog = _member(module, name)
         if not isinstance(catalog, Catalog):
-            found = f"is not a Catalog but {shown(catalog)}" if hasattr(module, name) else "does not exist"
+            found = "does not exist" if catalog is _NOTHING else f"is not a Catalog but {shown(catalog)}"
             others = [key for key, value in vars(module).items() if isinstance(value, Catalog)]
             remedy = f"the module's catalogs: {', '.join(others)}" if others else "write MODULE:NAME of a Catalog"
             raise CatalogError(f"{module.__name__}:{name} {found}; {remedy}")
@@ -66,7 +68,7 @@ def service_catalogs() -> list[NamedCatalog]:
 
 
 def united(catalogs: Iterable[NamedCatalog]) -> Catalog:
-    """Return one catalog with the instruments and objectives of all. Raises CatalogError if two of them clash."""
+    """Return a catalog of the instruments, objectives and renames of all. Raises CatalogError if two of them clash."""
     sources = list(catalogs)
     try:
         return reduce(or_, (named.catalog for named in sources), Catalog())
@@ -80,9 +82,19 @@ def file_name(catalogs: Sequence[NamedCatalog], ending: str) -> str:
 
     One with the ingest vocabulary takes the place of ours; one without stands beside it, named after its module.
     """
-    ours = not catalogs or ingest.RECEIVED in united(catalogs)
+    ours = ingest.RECEIVED in united(catalogs)
     return f"{'otel_ha' if ours else catalogs[0].module.replace('.', '_')}.{ending}"
 
 
-def _first_paragraph(text: str | None) -> str:
-    return " ".join((text or "").strip().partition("\n\n")[0].split())
+def _member(module: ModuleType, name: str) -> object:
+    try:
+        return getattr(module, name, _NOTHING)
+    except (Exception, SystemExit) as error:  # a module may have a __getattr__ of its own, which raises anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CatalogError(f"cannot read {module.__name__}:{name}: {reason}; --catalog names a Catalog") from error
+
+
+def _first_paragraph(text: object) -> str:
+    if not isinstance(text, str):
+        return ""
+    return " ".join(text.strip().partition("\n\n")[0].split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -93,6 +94,23 @@ def test_the_command_fills_in_a_page_from_standard_input(page):
     command = [sys.executable, "-m", "otel_ha.render", "api"]
     done = subprocess.run(command, input=page, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == page
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_a_page_that_is_not_utf_8_is_one_line_and_no_traceback(locale):
+    command = [sys.executable, "-m", "otel_ha.render", "api"]
+    environment = {**os.environ, "LC_ALL": locale}
+    done = subprocess.run(
+        command,
+        input="Gr\u00f6\u00dfe".encode("latin-1"),
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env=environment,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"the page on standard input is not UTF-8: invalid start byte at byte 2; save it as UTF-8" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_a_wrong_block_is_one_line_and_no_traceback():

@@ -101,9 +101,17 @@ CATALOG = Catalog(Counter("homeassistant.event.received", unit="{event}", descri
         ("raise RuntimeError('one\\ntwo')", "cannot import 'mine': RuntimeError: one two; --catalog names a module"),
         ("import sys; sys.exit('bye')", "cannot import 'mine': SystemExit: bye; --catalog names"),
         ("CATALOG = 3", "mine:CATALOG is not a Catalog but 3; write MODULE:NAME of a Catalog"),
+        (
+            "def __getattr__(name): raise RuntimeError('one\\ntwo')",
+            "cannot read mine:CATALOG: RuntimeError: one two; --cat",
+        ),
+        (
+            "def __getattr__(name): raise SystemExit('bye')",
+            "cannot read mine:CATALOG: SystemExit: bye; --catalog names",
+        ),
         (CLASH, f"cannot unite {OURS}:CATALOG and mine:CATALOG: two instruments are named 'homeassistant.event.rec"),
     ],
-    ids=["raises", "leaves", "no catalog", "clashes"],
+    ids=["raises", "leaves", "no catalog", "raises later", "leaves later", "clashes"],
 )
 def test_a_catalog_that_cannot_be_rendered_is_one_line_and_no_traceback(tmp_path, code, said):
     done = render("rules", "--catalog", OURS, "--catalog", a_module(tmp_path, "mine", code), path=tmp_path)
@@ -111,6 +119,31 @@ def test_a_catalog_that_cannot_be_rendered_is_one_line_and_no_traceback(tmp_path
     usage, error = done.stderr.splitlines()
     assert usage.startswith("usage:")
     assert said in error
+
+
+HALF = """
+from otel_ha import Catalog, Counter
+CATALOG = Catalog(Counter("acme.opened", unit="1", description="Opened \\udc80."))
+"""
+
+
+@pytest.mark.parametrize("kind", ["reference", "registry", "dashboards"])
+def test_half_of_a_surrogate_pair_is_printed_and_written_by_its_number(tmp_path, kind):
+    mine = a_module(tmp_path, "mine", HALF)
+    printed = render(kind, "--catalog", mine, path=tmp_path)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert "Opened \\udc80." in printed.stdout.replace("DC80", "dc80")
+    written = render(kind, "--catalog", mine, "--out", str(tmp_path / "out"), path=tmp_path)
+    assert (written.returncode, written.stderr) == (0, "")
+
+
+def test_a_module_may_make_its_catalog_when_asked_and_have_no_text_as_its_docstring(tmp_path):
+    code = (
+        f"__doc__ = 5\ndef __getattr__(name):\n    print('hello')\n    from {OURS} import CATALOG\n    return CATALOG\n"
+    )
+    done = render("rules", "--catalog", a_module(tmp_path, "mine", code), path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "hello" not in done.stdout
 
 
 def test_what_a_users_module_prints_is_no_part_of_the_file(tmp_path):
