@@ -18,17 +18,20 @@ from otel_ha.declare.instruments import Attribute, Instrument
 
 __all__ = [
     "EVERYTHING",
+    "QUANTILES",
     "Selection",
     "at_most",
     "average",
     "base_name",
     "once",
-    "once_per_instance",
     "quantile",
     "ratio",
     "total",
     "total_per_instance",
 ]
+
+QUANTILES: Final = (0.5, 0.95, 0.99)
+"""The quantiles that rules record and panels draw."""
 
 _WAY: Final = ("job", "via")
 _INSTANCE: Final = ("job", "instance", "via")
@@ -80,11 +83,6 @@ def total_per_instance(expression: str, *attributes: Attribute) -> str:
 def once(expression: str, *attributes: Attribute) -> str:
     """Return one value for each job and these attributes: that of the way in with the largest one."""
     return f"max by ({_labels(('job',), attributes)}) ({expression})"
-
-
-def once_per_instance(expression: str, *attributes: Attribute) -> str:
-    """Return one value for each instance and these attributes: that of the way in with the largest one."""
-    return f"max by ({_labels(('job', 'instance'), attributes)}) ({expression})"
 
 
 def ratio(part: str, whole: str) -> str:

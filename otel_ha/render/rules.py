@@ -10,21 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Attribute, Gauge, Histogram, Instrument, ObservableGauge
 from otel_ha.errors import CatalogError
 from otel_ha.render.catalogs import NamedCatalog, united
 from otel_ha.render.objectives import missed_groups
-from otel_ha.render.promql import Selection, average, base_name, once, total
+from otel_ha.render.promql import QUANTILES, Selection, average, base_name, once, total
 from otel_ha.render.renames import bridges
 from otel_ha.render.rule import Rule, RuleGroup, rules_file
 from otel_ha.render.shares import share_rules
 
-__all__ = ["QUANTILES", "attributes_of_rules", "render_rules", "rule_groups"]
-
-QUANTILES: Final = (0.5, 0.95, 0.99)
+__all__ = ["attributes_of_rules", "render_rules", "rule_groups"]
 
 _OPENING = """\
 Rendered by `python -m otel_ha.render rules`. Change the declarations, then render again.

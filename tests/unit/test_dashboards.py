@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,16 @@ from otel_ha import (
     UpDownCounter,
 )
 from otel_ha.render.__main__ import main
+from otel_ha.render.alerts.thresholds import Threshold
 from otel_ha.render.catalogs import NamedCatalog, service_catalogs
-from otel_ha.render.dashboards.chosen import chosen
+from otel_ha.render.dashboards.choice import chosen
 from otel_ha.render.dashboards.files import FORMATS, dashboard_files
+from otel_ha.render.dashboards.grafana_panels import grafana_panel
+from otel_ha.render.dashboards.panels import Panel, Query
 from otel_ha.render.dashboards.sdk import JSONEncoder
 from otel_ha.render.dashboards.sdk import dashboard as models
 from otel_ha.render.dashboards.units import grafana_unit, plain_unit
+from otel_ha.render.promql import EVERYTHING
 from otel_ha.vocabulary import ingest, runtime
 
 ROOT = Path(__file__).parents[2] / "collector-config"
@@ -212,6 +217,22 @@ def test_no_id_of_a_panel_or_a_query_occurs_twice(dashboard):
     for panel in panels_of(dashboard):
         letters = [target["refId"] for target in panel.get("targets", ())]
         assert len(set(letters)) == len(letters)
+
+
+def test_a_panel_has_at_most_as_many_queries_as_grafana_has_letters():
+    query = Query(lambda _: "up", "")
+    panel = Panel(title="Up", description="Up.", unit="1", queries=(query,) * 27)
+    with pytest.raises(ValueError, match="zip"):
+        grafana_panel(panel, EVERYTHING)
+    assert len(grafana_panel(replace(panel, queries=(query,) * 26), EVERYTHING).build().targets) == 26
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "number"),
+    [("1h30m", "duration", 5400), ("1d500ms", "duration", 86_400.5), ("0.8", "share", 0.8), ("50", "number", 50)],
+)
+def test_a_threshold_is_a_number_in_a_panel(value, kind, number):
+    assert Threshold("window", value, kind, "A time.").number == number
 
 
 def test_every_variable_is_defined_and_used(dashboard):

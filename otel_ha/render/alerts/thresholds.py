@@ -13,6 +13,8 @@ __all__ = ["THRESHOLDS", "Threshold", "duration", "words"]
 
 Kind = Literal["duration", "number", "share"]
 _DURATION: Final = re.compile(r"(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?", re.ASCII)
+_PART_OF_DURATION: Final = re.compile(r"(\d+)(ms|[smhd])")
+_SECONDS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 
 
@@ -24,6 +26,13 @@ class Threshold:
     value: str
     kind: Kind
     meaning: str
+
+    @property
+    def number(self) -> float:
+        """The value as a number; a duration in seconds."""
+        if self.kind != "duration":
+            return float(self.value)
+        return sum(int(count) * _SECONDS[unit] for count, unit in _PART_OF_DURATION.findall(self.value))
 
     def parsed(self, text: str) -> str:
         """Return a given value as PromQL has it. Raises TelemetryError if it is not of this kind."""
@@ -40,7 +49,7 @@ def words(threshold: Threshold) -> str:
         return f"{float(threshold.value) * 100:g} %"
     if threshold.kind == "number":
         return threshold.value
-    return re.sub(r"(\d+)(ms|[smhd])", lambda found: f"{found[1]} {_UNITS[found[2]]} ", threshold.value).rstrip()
+    return _PART_OF_DURATION.sub(lambda found: f"{found[1]} {_UNITS[found[2]]} ", threshold.value).rstrip()
 
 
 _UNITS: Final[Mapping[str, str]] = {"ms": "ms", "s": "s", "m": "min", "h": "h", "d": "d"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_ha.render.dashboards.limits import limit
-from otel_ha.render.dashboards.panels import COLLECTOR as CHOICES
-from otel_ha.render.dashboards.panels import Dashboard, Panel, Query, Row
+from otel_ha.render.dashboards.panels import COLLECTOR_CHOICES, Dashboard, Panel, Query, Row
 from otel_ha.render.dashboards.queries import by_server
 from otel_ha.vocabulary.ingest import RECEIVED
 
@@ -24,7 +23,7 @@ COLLECTOR: Final = Dashboard(
     description="An OpenTelemetry Collector: data accepted, refused, sent and failed, and its queue.",
     place=5,
     needs=(RECEIVED,),
-    choices=CHOICES,
+    choices=COLLECTOR_CHOICES,
     series="otelcol_process_uptime_seconds_total",
     rows=(
         Row(

@@ -7,7 +7,7 @@ from typing import Final
 
 from otel_ha.errors import TelemetryError
 from otel_ha.render.catalogs import NamedCatalog
-from otel_ha.render.dashboards.chosen import chosen
+from otel_ha.render.dashboards.choice import chosen
 from otel_ha.render.dashboards.vmui import vmui_dashboards
 
 __all__ = ["FORMATS", "dashboard_files"]

@@ -37,7 +37,7 @@ def grafana_panel(panel: Panel, selection: Selection) -> Any:
     if panel.drawing is Drawing.ALERTS:
         return drawn  # Grafana's list of alerts asks the rules, not the series
     drawn.datasource(SOURCE)
-    for letter, query in zip(ascii_uppercase, panel.queries, strict=False):
+    for letter, query in zip(ascii_uppercase[: len(panel.queries)], panel.queries, strict=True):
         drawn.with_target(_query(query, selection, letter, panel.drawing))
     return drawn
 

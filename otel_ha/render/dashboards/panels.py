@@ -11,7 +11,7 @@ from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.render.promql import Selection
 
 __all__ = [
-    "COLLECTOR",
+    "COLLECTOR_CHOICES",
     "GOOD",
     "SERVICE",
     "Annotation",
@@ -33,7 +33,7 @@ Choices = tuple[tuple[str, str], ...]
 """Labels by which a reader of a dashboard can choose, each with the name of its variable."""
 
 SERVICE: Final[Choices] = (("job", "job"), ("instance", "instance"), ("via", "via"))
-COLLECTOR: Final[Choices] = (("job", "collector"),)
+COLLECTOR_CHOICES: Final[Choices] = (("job", "collector"),)
 """A variable of its own: a link from another dashboard passes its `job` on, which is no Collector's."""
 
 

@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 
 from otel_ha.declare.instruments import Attribute, Histogram, Instrument
 from otel_ha.render.dashboards.panels import Query
-from otel_ha.render.promql import Selection, at_most, once, quantile, ratio, total, total_per_instance
+from otel_ha.render.promql import QUANTILES, Selection, at_most, once, quantile, ratio, total, total_per_instance
 
 __all__ = [
     "buckets", "by_server", "highest", "level", "quantiles", "rate", "ratios", "share", "value", "within",
 ]  # fmt: skip
-
-SHARES = (0.5, 0.95, 0.99)
 
 
 def value(attribute: Attribute, *values: str) -> str:
@@ -25,39 +23,35 @@ def rate(
     *by: Attribute,
     where: Sequence[str] = (),
     part: str = "",
-    legend: str = "",
     top: int = 0,
     of_instance: bool = False,
 ) -> Query:
     """Return the rate per second by these attributes: of the service, or of its busiest instance."""
-    return _query(
-        lambda selection: selection.rate(instrument, *where, part=part), instrument, by, legend, top, of_instance
-    )
+    return _query(lambda selection: selection.rate(instrument, *where, part=part), instrument, by, "", top, of_instance)
 
 
 def level(
     instrument: Instrument,
     *by: Attribute,
-    where: Sequence[str] = (),
     legend: str = "",
     top: int = 0,
     of_instance: bool = False,
 ) -> Query:
     """Return the current sum by these attributes: of the service, or of its largest instance."""
-    return _query(lambda selection: selection.series(instrument, *where), instrument, by, legend, top, of_instance)
+    return _query(lambda selection: selection.series(instrument), instrument, by, legend, top, of_instance)
 
 
-def highest(instrument: Instrument, *by: Attribute, legend: str = "", top: int = 0) -> Query:
+def highest(instrument: Instrument, *by: Attribute, top: int = 0) -> Query:
     """Return the largest current value by these attributes, for values that cannot be added up."""
 
     def expr(selection: Selection) -> str:
         return _largest(once(selection.series(instrument), *by), top)
 
-    return Query(expr, legend or legend_of(by), (instrument,))
+    return Query(expr, legend_of(by), (instrument,))
 
 
 def quantiles(
-    histogram: Histogram, *by: Attribute, shares: Sequence[float] = SHARES, top: int = 0
+    histogram: Histogram, *by: Attribute, shares: Sequence[float] = QUANTILES, top: int = 0
 ) -> tuple[Query, ...]:
     """Return one query for each quantile, by these attributes."""
 
