@@ -185,9 +185,10 @@ class CollectionGate:
             thread.is_recording, thread.wanted = False, 0
 
     def _may_hang(self) -> bool:
-        """Whether a thread with the turn, which has recorded nothing since another was refused it, is not waited for.
+        """Whether to skip the wait for a thread that has recorded nothing since it last kept another one waiting.
 
-        Beyond MOST_DEFERRED it is, for _SLOW seconds: threads that only append are faster, and would take its CPU.
+        With more than MOST_DEFERRED batches deferred, it first gets _SLOW seconds: threads that only append would
+        otherwise take the CPU that it lacks.
         """
         return len(self._deferred) <= self.MOST_DEFERRED or monotonic() >= self._hangs_at
 
