@@ -6,21 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-CONFIG: Final = ROOT / "collector-config"
-SCRAPE: Final = CONFIG / "victoriametrics" / "scrape.yml"
+from tests.servers.flags import CONFIG, FLUSH, OTLP
+
 ALERTMANAGER: Final = CONFIG / "alertmanager" / "alertmanager.yml"
 RULES: Final = CONFIG / "prometheus" / "otel_ha*.yml"
-# With these, metrics that a service pushes by OTLP have the same names and labels as scraped ones.
-OTLP: Final = (
-    f"-relabelConfig={CONFIG / 'victoriametrics' / 'relabel.yml'}",
-    "-opentelemetry.usePrometheusNaming",
-    "-opentelemetry.promoteAllResourceAttributes=false",
-    "-opentelemetry.promoteResourceAttributes=service.namespace,service.name,service.instance.id",
-    "-opentelemetry.promoteScopeMetadata=false",
-)
-# A crash then loses at most the last 10 s; with the default of 5s, up to 13 s were lost.
-FLUSH: Final = "-inmemoryDataFlushInterval=2s"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from examples.stack import commands
 from examples.stack.commands import Addresses
-from tests.servers.locate import Missing, find
+from tests.servers.flags import SCRAPE
+from tests.servers.locate import ROOT, Missing, find
 from tests.servers.running import Server, get
 
 
@@ -51,7 +52,7 @@ class Part(Server):
 
     def environment(self) -> Mapping[str, str]:
         """Return no settings of the user. Nothing is pushed, so that nothing is counted twice."""
-        return {**super().environment(), "PYTHONPATH": str(commands.ROOT), "OTEL_METRICS_EXPORTER": "prometheus"}
+        return {**super().environment(), "PYTHONPATH": str(ROOT), "OTEL_METRICS_EXPORTER": "prometheus"}
 
     def ready(self) -> bool:
         """Whether it answers. Raises StoppedError if the user stops the stack meanwhile."""
@@ -64,7 +65,7 @@ def parts_of(settings: Settings, directory: Path) -> list[Part]:
     """Return the parts in the order in which they start. The last one is the service."""
     at = settings.at
     scrape = directory / "scrape.yml"
-    scrape.write_text(at.in_text(commands.SCRAPE.read_text(encoding="utf-8")), encoding="utf-8")
+    scrape.write_text(at.in_text(SCRAPE.read_text(encoding="utf-8")), encoding="utf-8")
     store = commands.victoria_metrics(at, directory / "victoria-metrics", scrape)
     alerts = commands.alertmanager(at, directory / "alertmanager", settings.alertmanager_config)
     rules = commands.vmalert(at, settings.rules)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from examples.stack import commands
+from tests.servers.flags import FLUSH, OTLP, SCRAPE
 from tests.servers.prometheus import Scrape, for_test
 from tests.servers.running import HOST, Server, free_ports, get, instant_query, post
 
@@ -77,12 +77,12 @@ class VictoriaMetrics(Server):
             f"-httpListenAddr={self.address}",
             f"-storageDataPath={self.directory / 'data'}",
             "-retentionPeriod=100y",
-            commands.FLUSH,
+            FLUSH,
             "-search.latencyOffset=0s",
             # By default it caches a share of the machine's memory, which other tests need as well.
             "-memory.allowedBytes=256MB",
             f"-promscrape.config={self.config}",
-            *commands.OTLP,
+            *OTLP,
             *([f"-vmui.customDashboardsPath={self.dashboards}"] if self.dashboards else []),
         ]
 
@@ -91,7 +91,7 @@ class VictoriaMetrics(Server):
         return get(f"{self.url}/health") == "OK"
 
     def _write_config(self) -> None:
-        self.config.write_text(yaml.safe_dump(for_test(self.scrapes, commands.SCRAPE)), encoding="utf-8")
+        self.config.write_text(yaml.safe_dump(for_test(self.scrapes, SCRAPE)), encoding="utf-8")
 
     def _flush(self) -> None:
         # Without it a query misses the last second of writes.

@@ -10,20 +10,22 @@ import yaml
 
 from examples.stack import commands
 from examples.stack.__main__ import check, parser
-from examples.stack.commands import CONFIG, Addresses
+from examples.stack.commands import Addresses
 from examples.stack.parts import Settings, StackError
 from tests.pages import ROOT
+from tests.servers.flags import CONFIG
+from tests.servers.flags import SCRAPE as SCRAPE_FILE
 
 COMPOSE = yaml.safe_load((CONFIG / "compose-home.yaml").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "stacks" / "home.md").read_text(encoding="utf-8")
-SCRAPE = yaml.safe_load(commands.SCRAPE.read_text(encoding="utf-8"))
+SCRAPE = yaml.safe_load(SCRAPE_FILE.read_text(encoding="utf-8"))
 
 
 def flags() -> dict[str, list[str]]:
     """The program's flags, with paths that begin at collector-config, and data in a folder of its own."""
     at = Addresses()
     found = {
-        "victoria-metrics": commands.victoria_metrics(at, Path("DATA"), commands.SCRAPE),
+        "victoria-metrics": commands.victoria_metrics(at, Path("DATA"), SCRAPE_FILE),
         "vmalert": commands.vmalert(at, commands.RULES),
         "alertmanager": commands.alertmanager(at, Path("DATA"), commands.ALERTMANAGER),
     }
@@ -45,6 +47,12 @@ class TestFlags:
         [block] = re.findall(rf"^    {name} ((?:[^\\\n]|\\\n)*)$", PAGE, flags=re.MULTILINE)
         shown = [re.sub(r"data/[\w-]+", "DATA", flag) for flag in shlex.split(block.replace("\\\n", " "))]
         assert shown == flags()[name]
+
+
+def test_the_tests_servers_know_nothing_of_the_stack() -> None:
+    modules = list((ROOT / "tests" / "servers").glob("*.py"))
+    assert modules
+    assert not [path.name for path in modules if re.search(r"(from|import) examples", path.read_text(encoding="utf-8"))]
 
 
 class TestAddresses:
