@@ -210,10 +210,10 @@ SCENARIOS = [
         "SinkFails",
         (
             counter(f"{WRITES}_count", 2, 0, 0, **INFLUX, **OK),
-            counter(f"{WRITES}_count", 0, 0.145, 0.175, **INFLUX, **ERROR),
+            counter(f"{WRITES}_count", 0, 0.145, 0.18, **INFLUX, **ERROR),
         ),
         INFLUX,
-        "3.5",
+        "4",  # increase() finds 3.6
         "15s",
     ),
     Scenario("SinkSlow", buckets(WRITES, 0, 5, 10, "1.5", "0.99", **INFLUX, **OK), INFLUX, "1.245s"),
@@ -276,6 +276,12 @@ SCENARIOS = [
         "SeriesFolded",
         (gauge("homeassistant_batch_size_count", None, None, 4, homeassistant_sink="_OTHER"),),
         {"attribute": "homeassistant_sink"},
+        "1",
+    ),
+    Scenario(
+        "SeriesFolded",
+        (gauge("homeassistant_batch_size_count", None, None, 4, otel_metric_overflow="true"),),
+        {"attribute": "several attributes"},
         "1",
     ),
     Scenario("CpuSaturated", cpu(10, 56.9, 57.6), shown="96%"),

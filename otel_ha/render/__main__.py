@@ -18,7 +18,7 @@ from typing import Protocol
 
 from otel_ha.errors import TelemetryError
 from otel_ha.render.alertmanager import alertmanager_files, alertmanager_options
-from otel_ha.render.alerts.kind import alert_options, alerts_files, alerts_page
+from otel_ha.render.alerts.files import alert_options, alerts_files, alerts_page
 from otel_ha.render.api import render_api
 from otel_ha.render.catalogs import NamedCatalog, file_name, own_catalogs, service_catalogs
 from otel_ha.render.dashboards.files import FORMATS, dashboard_files

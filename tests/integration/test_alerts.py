@@ -159,7 +159,7 @@ def shown(text: str, labels: Mapping[str, str], value: str) -> str:
         lambda found: found[2] + labels[found[1]] if labels.get(found[1]) else "",
         text,
     )
-    text = re.sub(r"\{\{ \$value( \| \w+)? \}\}", value, text)
+    text = re.sub(r'\{\{ (printf "%.0f" )?\$value( \| \w+)? \}\}', value, text)
     return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], text)
 
 

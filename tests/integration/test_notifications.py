@@ -96,7 +96,7 @@ FAULTS = [
     Fault(
         traffic("none"),
         traffic("numbers"),
-        {"SourceSilent": "No events from mqtt, although it is connected"},
+        {"SourceSilent": f"No events from mqtt for {JOB}, although it is connected"},
     ),
     Fault(lambda stage: stage.service.process.kill(), Stage.restart, {"ServiceDown": f"{JOB} is down"}),
 ]

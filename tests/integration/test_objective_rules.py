@@ -188,10 +188,10 @@ def test_the_notification_says_how_much_is_too_slow_and_what_is_allowed(promtool
                     "target": "0.99",
                 },
                 "exp_annotations": {
-                    "summary": f"ha-ingestor misses an objective: {odd.description}",
+                    "summary": f"ha-ingestor misses an objective fast: {odd.description}",
                     "description": "50% of the measurements of homeassistant.event.process.duration are above 0.25 s. "
-                    "The objective allows 1 %; this alert fires above 14.4 times that share over 5m and 1h, "
-                    "or 6 times that share over 30m and 6h.",
+                    "The objective allows 1 %; this alert fires above 14.4 % over both 5 min and 1 h, "
+                    "or 6 % over both 30 min and 6 h.",
                     "runbook": "docs/runbooks/ObjectiveBurnsFast.md",
                 },
             }

@@ -166,7 +166,7 @@ def test_the_page_shows_a_users_text_as_written_in_one_line():
     text = "Half of {{ syncs }} take\n<window> or {<lag> less."
     objective = replace(ingest.CATALOG.objectives[0], description=text)
     page = render_alerts_page(Catalog(objective.histogram, objectives=[objective]))
-    assert "misses an objective: Half of {{ syncs }} take <window> or {<lag> less. | `objective_missed` |" in page
+    assert "misses an objective fast: Half of {{ syncs }} take <window> or {<lag> less. | `objective_missed` |" in page
 
 
 def test_a_catalog_of_the_users_alone_has_alerts_on_its_own_metrics_only():

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from otel_ha.declare.catalog import Objective
 from otel_ha.render.alerts.alert import Alert, Severity
+from otel_ha.render.alerts.thresholds import duration_in_words
 from otel_ha.render.objectives import distinct, error_ratio, missed, slug
 
 __all__ = ["ALARMS", "burn_rate_alerts", "left_out"]
@@ -35,19 +36,25 @@ class Burn(NamedTuple):
         """Whether a share can be above the threshold."""
         return self.threshold(objective) < 1
 
+    def limit(self, objective: Objective) -> str:
+        """Return the threshold and the windows in words."""
+        short, long = duration_in_words(self.short), duration_in_words(self.long)
+        return f"{100 * self.threshold(objective):.3g} % over both {short} and {long}"
+
 
 class Alarm(NamedTuple):
-    """The alert of one severity: its name, how long it must hold, and the burn rates that fire it."""
+    """The alert of one severity: its name, its pace in words, how long it must hold, the burn rates that fire it."""
 
     alert: str
+    pace: str
     severity: Severity
     hold: str
     burns: tuple[Burn, ...]
 
 
 ALARMS: Final = (
-    Alarm("ObjectiveBurnsFast", "page", "2m", (Burn(14.4, "5m", "1h"), Burn(6, "30m", "6h"))),
-    Alarm("ObjectiveBurnsSlowly", "ticket", "15m", (Burn(3, "2h", "1d"), Burn(1, "6h", "3d"))),
+    Alarm("ObjectiveBurnsFast", "fast", "page", "2m", (Burn(14.4, "5m", "1h"), Burn(6, "30m", "6h"))),
+    Alarm("ObjectiveBurnsSlowly", "slowly", "ticket", "15m", (Burn(3, "2h", "1d"), Burn(1, "6h", "3d"))),
 )
 
 
@@ -75,13 +82,13 @@ def left_out(objectives: Iterable[Objective]) -> list[str]:
 def _alert(alarm: Alarm, burns: Sequence[Burn], objective: Objective) -> Alert:
     name, histogram = slug(objective), objective.histogram
     unit = "" if histogram.unit.startswith(("{", "1")) else f" {histogram.unit}"
-    limits = ", or ".join(f"{burn.factor:g} times that share over {burn.short} and {burn.long}" for burn in burns)
+    limits = ", or ".join(burn.limit(objective) for burn in burns)
     return Alert(
         name=alarm.alert,
         severity=alarm.severity,
         cause=f"objective_{name}",
         expr="\nor\n".join(_burning(burn, objective) for burn in burns),
-        summary=f"{{{{ $labels.job }}}} misses an objective: {_literal(objective.description)}",
+        summary=f"{{{{ $labels.job }}}} misses an objective {alarm.pace}: {_literal(objective.description)}",
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the measurements of {histogram.name} are above "
             f"{objective.bound!r}{unit}. The objective allows {100 * (1 - objective.target):.3g} %; "

@@ -71,8 +71,8 @@ EVENTS: Final = (
         cause="processing",
         expr=_not_processed(),
         summary="{{ $labels.job }} receives events but processes none",
-        description="{{ $labels.job }} has accepted {{ $value | humanize }} events within <window> and has processed "
-        "none of them.",
+        description='{{ $labels.job }} has accepted {{ printf "%.0f" $value }} events within <window> and has '
+        "processed none of them.",
         needs=(ingest.RECEIVED, ingest.EVENT_DURATION, ingest.DISCARDED, ingest.IN_FLIGHT, ingest.WRITE_DURATION),
     ),
     Alert(
@@ -102,7 +102,7 @@ EVENTS: Final = (
         cause="writing",
         expr=f"{once(quantile(0.95, WINDOW.rate(ingest.LAG_TO_WRITE, part='_bucket')))} > <lag>",
         hold="10m",
-        summary="States reach the store late: {{ $value | humanizeDuration }}",
+        summary="States of {{ $labels.job }} reach the store late: {{ $value | humanizeDuration }}",
         description="5 % of the states that {{ $labels.job }} stores arrive {{ $value | humanizeDuration }} or more "
         "after their own timestamp; the limit is <lag>.",
         needs=(ingest.LAG_TO_WRITE,),
@@ -114,8 +114,8 @@ EVENTS: Final = (
         expr=once(total(grown(EVERYTHING.series(ingest.DISCARDED, f'{_REASON}="overflow"')))) + " > <overflow>",
         hold="0s",
         summary="{{ $labels.job }} loses events: a queue is full",
-        description="{{ $labels.job }} has discarded {{ $value | humanize }} events within <window>, because a queue "
-        "was full. They are lost.",
+        description="{{ $labels.job }} has discarded events because a queue was full: "
+        '{{ printf "%.0f" $value }} within <window>. They are lost.',
         needs=(ingest.DISCARDED,),
     ),
     Alert(

@@ -58,7 +58,7 @@ SERVICES: Final = (
         f" unless on (job) ({_HERE} or group by (job) (up{{{_SCRAPED}}} == 1))",
         hold="2m",
         summary="{{ $labels.job }} is down",
-        description="No metrics of {{ $labels.job }} have arrived for <absent>, by any way. It has ended or hangs, "
+        description="No metrics of {{ $labels.job }} have arrived for <absent>, by any way in. It has ended or hangs, "
         "its machine is off, or nothing can reach it.",
         needs=(runtime.PROCESS_UPTIME,),
     ),
@@ -70,8 +70,8 @@ SERVICES: Final = (
         # Longer than ServiceDown takes, which is the one alert when all ways stop.
         hold="10m",
         summary="{{ $labels.job }} cannot be scraped",
-        description="{{ $value }} endpoint(s) of {{ $labels.job }} do not answer, although metrics of it arrive by "
-        "another way or from another instance.",
+        description="Endpoints of {{ $labels.job }} that do not answer: {{ $value }}. Its metrics arrive by another "
+        "way in or from another instance.",
         needs=(runtime.PROCESS_UPTIME,),
     ),
     Alert(
@@ -84,8 +84,8 @@ SERVICES: Final = (
         # Longer than ServiceDown takes, which is the one alert when all ways stop.
         hold="10m",
         summary="Pushed metrics of {{ $labels.job }} have stopped",
-        description="{{ $labels.job }} runs, but {{ $value }} way(s) on which it pushed metrics within <recent> bring "
-        "none any longer.",
+        description="{{ $labels.job }} runs, but metrics that it pushed within <recent> no longer arrive. Ways in "
+        "that have stopped: {{ $value }}.",
         needs=(runtime.PROCESS_UPTIME,),
     ),
     Alert(
@@ -101,7 +101,7 @@ SERVICES: Final = (
         f" and on (job) {services('<recent>')}",
         hold="0s",
         summary="{{ $labels.job }} restarts again and again",
-        description="{{ $labels.job }} has restarted {{ $value }} times within <recent>.",
+        description="Restarts of {{ $labels.job }} within <recent>: {{ $value }}.",
         needs=(runtime.PROCESS_UPTIME,),
     ),
 )
@@ -113,8 +113,8 @@ SERVERS: Final = (
         cause="down",
         expr=f"count by (job) (up == 0 and on (job) {_SERVERS} or {_EXPORTER_DOWN})\n  or {_PUSHING_COLLECTORS_GONE}",
         summary="{{ $labels.job }} does not answer",
-        description="{{ $value }} server(s) of {{ $labels.job }} do not answer. Metrics are not collected, or alerts "
-        "are not delivered, until they are back.",
+        description="Servers of {{ $labels.job }} that do not answer: {{ $value }}. Until they are back, metrics are "
+        "not collected, or alerts are not delivered.",
         needs=(ingest.RECEIVED,),
     ),
 )

@@ -35,9 +35,9 @@ RECORDING: Final = (
         + " > <recording_problems>",
         hold="0s",
         summary="{{ $labels.job }} does not record {{ $labels.otel_ha_instrument }} as declared",
-        description="{{ $value | humanize }} measurements of {{ $labels.otel_ha_instrument }} within <window> could "
-        "not be recorded as given: {{ $labels.otel_ha_problem_reason }}. The first one is in the log of {{ "
-        "$labels.job }}.",
+        description="Measurements of {{ $labels.otel_ha_instrument }} that could not be recorded as given "
+        '({{ $labels.otel_ha_problem_reason }}): {{ printf "%.0f" $value }} within <window>. '
+        "The log of {{ $labels.job }} has the first one.",
         needs=(runtime.RECORDING_PROBLEMS,),
     ),
 )
@@ -50,7 +50,7 @@ def folded(catalog: Catalog) -> list[Alert]:
         return []
     # The buckets of a histogram are no series of their own; its sum and its count are enough.
     found = [f'label_replace({{{label}="{OTHER}", le=""}}, "attribute", "{label}", "", "")' for label in sorted(labels)]
-    overflow = 'label_replace({otel_metric_overflow="true", le=""}, "attribute", "otel_metric_overflow", "", "")'
+    overflow = 'label_replace({otel_metric_overflow="true", le=""}, "attribute", "several attributes", "", "")'
     series = "\n  or ".join((*found, overflow))
     return [
         Alert(
@@ -60,8 +60,8 @@ def folded(catalog: Catalog) -> list[Alert]:
             expr=f"max by (job, attribute) (count by (job, via, attribute) (\n  {series}\n))",
             hold="15m",
             summary="{{ $labels.job }} has too many values of {{ $labels.attribute }}",
-            description="{{ $value }} series of {{ $labels.job }} have _OTHER in place of a value of "
-            "{{ $labels.attribute }}, because there were more values than declared. Sums are right, but the "
+            description="Series of {{ $labels.job }} that stand for many values of {{ $labels.attribute }} (_OTHER or "
+            "otel_metric_overflow), because there were more than declared: {{ $value }}. Sums are right, but the "
             "values cannot be told apart.",
         )
     ]

@@ -92,7 +92,7 @@ RESOURCES: Final = (
         expr=f"{_memory()} > <memory_page>",
         summary="The memory that {{ $labels.job }} runs in is almost exhausted",
         description="{{ $value | humanizePercentage }} of the memory that {{ $labels.job }} may use is in use; the "
-        "limit is <memory_page>. The kernel will kill a process.",
+        "limit is <memory_page>. The kernel may kill a process.",
         needs=_MEMORY_NEEDS,
     ),
     Alert(
@@ -111,7 +111,7 @@ RESOURCES: Final = (
         severity="ticket",
         cause="disk",
         expr=f"max by (job, {_MOUNT}) ({EVERYTHING.series(runtime.SYSTEM_FILESYSTEM_UTILIZATION)}) > <disk_share>",
-        summary="The disk at {{ $labels.system_filesystem_mountpoint }} is almost full",
+        summary="The disk at {{ $labels.system_filesystem_mountpoint }} of {{ $labels.job }} is almost full",
         description="The file system at {{ $labels.system_filesystem_mountpoint }} on the machine of {{ $labels.job "
         "}} is {{ $value | humanizePercentage }} full; the limit is <disk_share>.",
         needs=(runtime.SYSTEM_FILESYSTEM_UTILIZATION,),
@@ -124,8 +124,8 @@ RESOURCES: Final = (
         expr=f"min by (job, {_MOUNT}) ({_free()} / -(deriv({_free()}[<disk_trend>:1m]) < 0)"
         f" and {_free(' offset <disk_trend>')}) < <disk_full_within>",
         hold="1h",
-        summary="The disk at {{ $labels.system_filesystem_mountpoint }} will be full in {{ $value | humanizeDuration "
-        "}}",
+        summary="The disk at {{ $labels.system_filesystem_mountpoint }} of {{ $labels.job }} will be full in "
+        "{{ $value | humanizeDuration }}",
         description="The file system at {{ $labels.system_filesystem_mountpoint }} on the machine of {{ $labels.job "
         "}} will be full in {{ $value | humanizeDuration }} if it grows as in the last <disk_trend>.",
         needs=(runtime.SYSTEM_FILESYSTEM_USAGE,),
@@ -136,8 +136,8 @@ RESOURCES: Final = (
         cause="event_loop",
         expr=f"{_blocks()} >= <loop_blocks>",
         summary="The event loop of {{ $labels.job }} is blocked",
-        description="The event loop of {{ $labels.job }} was blocked for more than half a second "
-        "{{ $value | humanize }} times within <window>. All events wait meanwhile.",
+        description="Times that the event loop of {{ $labels.job }} was blocked for more than half a second: "
+        '{{ printf "%.0f" $value }} within <window>. All events wait meanwhile.',
         needs=(runtime.EVENT_LOOP_DELAY,),
     ),
     Alert(
@@ -147,7 +147,7 @@ RESOURCES: Final = (
         # The limit of a process is no metric of the semantic conventions; 1,024 is what most systems give.
         expr=f"max by (job) ({EVERYTHING.series(runtime.PROCESS_DESCRIPTORS)}) > <descriptors>",
         summary="{{ $labels.job }} has many open files",
-        description="{{ $labels.job }} has {{ $value | humanize }} open file descriptors; the limit of this alert is "
+        description="{{ $labels.job }} has {{ $value }} open file descriptors; the limit of this alert is "
         "<descriptors>. At the limit of the process, new connections and files fail.",
         needs=(runtime.PROCESS_DESCRIPTORS,),
     ),

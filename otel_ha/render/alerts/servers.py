@@ -29,8 +29,8 @@ COLLECTOR: Final = (
         cause="collector_refusal",
         expr="sum by (job) (increase(otelcol_receiver_refused_metric_points_total[<window>])) > 0",
         summary="The Collector {{ $labels.job }} refuses data",
-        description="{{ $labels.job }} has refused {{ $value | humanize }} data points within <window>: its memory or "
-        "its queue is full. The services try again.",
+        description="Data points that {{ $labels.job }} has refused, because its memory or its queue is full: "
+        '{{ printf "%.0f" $value }} within <window>. The services try again.',
         needs=_INGEST,
     ),
     Alert(
@@ -40,8 +40,8 @@ COLLECTOR: Final = (
         expr='sum by (job, exporter) (min_over_time(otelcol_exporter_queue_size{data_type="metrics"}[<window>])) > 0'
         f" unless on (job, exporter) ({_SENT} > 0)",
         summary="The Collector {{ $labels.job }} cannot send to {{ $labels.exporter }}",
-        description="{{ $value | humanize }} items wait for the exporter {{ $labels.exporter }} of {{ $labels.job }}, "
-        "and it has sent none within <window>. They are kept until it can.",
+        description="Items that wait for the exporter {{ $labels.exporter }} of {{ $labels.job }}: "
+        "{{ $value | humanize }}. None was sent within <window>. They are kept.",
         needs=_INGEST,
     ),
     Alert(
@@ -74,8 +74,8 @@ COLLECTOR: Final = (
         expr=f"sum by (job, exporter) ({_NOT_SENT}) > 0",
         hold="0s",
         summary="The Collector {{ $labels.job }} drops data for {{ $labels.exporter }}",
-        description="{{ $labels.job }} has given up {{ $value | humanize }} data points for {{ $labels.exporter }} "
-        "within <window>: the server refused them for good. They are lost.",
+        description="Data points for {{ $labels.exporter }} that {{ $labels.job }} has given up, because the server "
+        'refused them for good: {{ printf "%.0f" $value }} within <window>. They are lost.',
         needs=_INGEST,
     ),
 )
@@ -92,8 +92,8 @@ STORES: Final = (
             "vmalert_iteration_missed_total",
         ),
         summary="Rules of {{ $labels.job }} fail",
-        description="{{ $value | humanize }} evaluations of rules on {{ $labels.job }} have failed or were late "
-        "within <window>. Alerts may be missing.",
+        description="Evaluations of rules on {{ $labels.job }} that failed or were late within <window>: "
+        '{{ printf "%.0f" $value }}. Alerts may be missing.',
         needs=_INGEST,
     ),
     Alert(
@@ -107,8 +107,8 @@ STORES: Final = (
             "vmalert_alerts_send_errors_total",
         ),
         summary="{{ $labels.job }} cannot deliver alerts",
-        description="{{ $value | humanize }} notifications of {{ $labels.job }} have failed within <window>. Nobody "
-        "may hear of other alerts.",
+        description="Notifications of {{ $labels.job }} that failed within <window>: "
+        '{{ printf "%.0f" $value }}. Other alerts may reach nobody.',
         needs=_INGEST,
     ),
     Alert(
@@ -127,8 +127,8 @@ STORES: Final = (
             "vmalert_remotewrite_dropped_rows_total",
         ),
         summary="{{ $labels.job }} drops samples",
-        description="{{ $labels.job }} has dropped {{ $value | humanize }} samples within <window>: they were "
-        "duplicate, out of order, too old or invalid.",
+        description="Samples that {{ $labels.job }} has dropped, because they were duplicate, out of order, too old "
+        'or invalid: {{ printf "%.0f" $value }} within <window>.',
         needs=_INGEST,
     ),
     Alert(

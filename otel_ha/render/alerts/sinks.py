@@ -39,7 +39,7 @@ SINKS: Final = (
         cause="writing",
         expr=SINK_FAILS,
         summary=f"All operations of {{{{ $labels.job }}}} fail: {_NAMED}",
-        description=f"All {{{{ $value | humanize }}}} operations within <window> failed: {_NAMED}. "
+        description=f'All {{{{ printf "%.0f" $value }}}} operations within <window> failed: {_NAMED}. '
         "Points wait in a queue; once it is full, events are lost.",
         needs=(ingest.WRITE_DURATION,),
     ),
@@ -50,7 +50,7 @@ SINKS: Final = (
         expr=once(quantile(0.95, WINDOW.rate(ingest.WRITE_DURATION, part="_bucket"), *_OPERATION), *_OPERATION)
         + " > <write_time>",
         hold="10m",
-        summary=f"Operations take {{{{ $value | humanizeDuration }}}}: {_NAMED}",
+        summary=f"Operations of {{{{ $labels.job }}}} take {{{{ $value | humanizeDuration }}}}: {_NAMED}",
         description=f"5 % of the operations of {{{{ $labels.job }}}} ({_NAMED}) "
         "take {{ $value | humanizeDuration }} or more; the limit is <write_time>.",
         needs=(ingest.WRITE_DURATION,),
@@ -61,8 +61,8 @@ SINKS: Final = (
         cause="writing",
         expr=once(total(SLOW.increase(ingest.RETRIES), ingest.COMPONENT), ingest.COMPONENT) + " > <retries>",
         summary="{{ $labels.job }} retries {{ $labels.homeassistant_component }} often",
-        description="Operations of {{ $labels.homeassistant_component }} were retried {{ $value | humanize }} times "
-        "within <slow_window>.",
+        description="Retries of {{ $labels.homeassistant_component }} in {{ $labels.job }}: "
+        '{{ printf "%.0f" $value }} within <slow_window>.',
         needs=(ingest.RETRIES,),
     ),
     Alert(
@@ -86,8 +86,8 @@ SINKS: Final = (
         + " > <points_lost>",
         hold="0s",
         summary="{{ $labels.job }} has lost points on the way to {{ $labels.homeassistant_sink }}",
-        description="{{ $labels.homeassistant_sink }} rejected or lost {{ $value | humanize }} points within "
-        "<window>. They are not in the store.",
+        description="Points that {{ $labels.homeassistant_sink }} rejected or that were lost on the way: "
+        '{{ printf "%.0f" $value }} within <window>. They are not in the store.',
         needs=(ingest.POINTS_WRITTEN,),
     ),
     Alert(
@@ -98,7 +98,7 @@ SINKS: Final = (
         + EVERYTHING.series(ingest.CIRCUIT_BREAKER, f'{ingest.CIRCUIT_STATE.prometheus_label}="open"')
         + ") > 0",
         hold="1m",
-        summary="The circuit breaker of {{ $labels.homeassistant_component }} is open",
+        summary="The circuit breaker of {{ $labels.homeassistant_component }} in {{ $labels.job }} is open",
         description="{{ $labels.job }} does not try {{ $labels.homeassistant_component }} at present, because it has "
         "failed too often.",
         needs=(ingest.CIRCUIT_BREAKER,),

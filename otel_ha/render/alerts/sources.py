@@ -25,7 +25,7 @@ SOURCES: Final = (
         severity="ticket",
         cause="silence",
         expr=once(f"{_AGE} > <silence> and on (job, instance, via, {_SOURCE}) {_CONNECTED}", ingest.SOURCE),
-        summary="No events from {{ $labels.homeassistant_source }}, although it is connected",
+        summary="No events from {{ $labels.homeassistant_source }} for {{ $labels.job }}, although it is connected",
         description="{{ $labels.job }} is connected to {{ $labels.homeassistant_source }}, but the last event is "
         "{{ $value | humanizeDuration }} old; the limit is <silence>.",
         needs=(ingest.MESSAGE_AGE, ingest.CONNECTIONS),
@@ -36,8 +36,8 @@ SOURCES: Final = (
         cause="connection",
         expr=once(f"{_CONNECTIONS} <= 0", ingest.CONNECTION),
         summary="{{ $labels.job }} has no connection to {{ $labels.homeassistant_connection_kind }}",
-        description="{{ $labels.job }} is not connected to {{ $labels.homeassistant_connection_kind }}: no events "
-        "arrive from there.",
+        description="{{ $labels.job }} is not connected to {{ $labels.homeassistant_connection_kind }}. If it is a "
+        "source, no events arrive from there.",
         needs=(ingest.CONNECTIONS,),
     ),
     Alert(
@@ -49,8 +49,8 @@ SOURCES: Final = (
         " > <disconnects>",
         hold="0s",
         summary="The connection of {{ $labels.job }} to {{ $labels.homeassistant_connection_kind }} does not last",
-        description="The connection to {{ $labels.homeassistant_connection_kind }} has ended {{ $value | humanize }} "
-        "times within <slow_window>. Events between two connections may be lost.",
+        description="Ends of the connection to {{ $labels.homeassistant_connection_kind }}: "
+        '{{ printf "%.0f" $value }} within <slow_window>. Events between two connections may be lost.',
         needs=(ingest.CONNECTIONS_CLOSED,),
     ),
 )

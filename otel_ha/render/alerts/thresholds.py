@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from otel_ha.errors import TelemetryError
 
-__all__ = ["THRESHOLDS", "Threshold", "duration", "words"]
+__all__ = ["THRESHOLDS", "Threshold", "duration", "duration_in_words", "words"]
 
 Kind = Literal["duration", "number", "share"]
 _DURATION: Final = re.compile(r"(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?", re.ASCII)
@@ -49,7 +49,12 @@ def words(threshold: Threshold) -> str:
         return f"{float(threshold.value) * 100:g} %"
     if threshold.kind == "number":
         return threshold.value
-    return _PART_OF_DURATION.sub(lambda found: f"{found[1]} {_UNITS[found[2]]} ", threshold.value).rstrip()
+    return duration_in_words(threshold.value)
+
+
+def duration_in_words(text: str) -> str:
+    """Return a duration of PromQL in words: 1h30m is 1 h 30 min."""
+    return _PART_OF_DURATION.sub(lambda found: f"{found[1]} {_UNITS[found[2]]} ", text).rstrip()
 
 
 _UNITS: Final[Mapping[str, str]] = {"ms": "ms", "s": "s", "m": "min", "h": "h", "d": "d"}
