@@ -242,6 +242,10 @@ class TestPrometheusConfiguration:
 
 
 class TestPorts:
+    def test_ports_given_one_after_the_other_differ(self) -> None:
+        ports = [port for _ in range(200) for port in free_ports(4)]
+        assert len(set(ports)) == len(ports)
+
     def test_ports_are_distinct_and_below_those_of_outgoing_connections(self) -> None:
         ports = free_ports(20)
         assert len(set(ports)) == 20

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -29,6 +30,11 @@ T = TypeVar("T")
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # pytest-randomly seeds the shared generator alike in every worker, which would then all try the same ports.
 _random = random.SystemRandom()
+# Each worker of pytest-xdist has ports of its own: another's server may not have started yet. Four at the most run.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_PORTS = range(20_000 + 3_000 * _WORKER, 23_000 + 3_000 * _WORKER)
+# A fleet gets the ports of all its servers before the first one listens.
+_given: deque[int] = deque(maxlen=1_000)
 
 
 class ServerError(Exception):
@@ -145,7 +151,7 @@ class Server:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct free ports on loopback.
+    """Distinct free ports on loopback, none of which was given lately.
 
     Below Linux's range for outgoing connections (32768 and up): a client's connection could take a port from that range
     while the server is down between two starts.
@@ -153,11 +159,14 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
-            port = _random.randrange(20_000, 32_000)
+            port = _random.choice(_PORTS)
+            if port in _given:
+                continue
             taken = held.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 taken.bind((HOST, port))
                 ports.append(port)
+                _given.append(port)
         return ports
 
 
