@@ -211,7 +211,7 @@ def _encoded(text: str) -> bytes:
 def load(spec: str) -> NamedCatalog:
     """Return the catalog of "MODULE:NAME"; NAME is CATALOG if left out. Raises TelemetryError."""
     path, _, name = spec.partition(":")
-    # The user's module runs here: it may print, which is no part of the files, and raise anything.
+    # The user's module runs here: it may raise anything, and its prints must stay out of the files.
     with redirect_stdout(sys.stderr):
         try:
             module = importlib.import_module(path)

@@ -32,7 +32,7 @@ _MISSED: Final = "job_via:objective_missed:rate5m"
 def slug(objective: Objective) -> str:
     """Return the label of an objective: histogram and bound, such as homeassistant_event_lag_5_5.
 
-    The target is no part of it, so that a series continues when the target changes.
+    It leaves the target out, so that a series continues when the target changes.
     """
     return re.sub(r"[^a-z0-9]+", "_", f"{objective.histogram.name}_{objective.bound!r}")
 

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.rename import Rename
+from otel_ha.render.rule import Rule
 
-__all__ = ["Bridge", "bridges"]
-
-
-class Bridge(NamedTuple):
-    """A recording rule: the earlier name, and the expression of its series."""
-
-    record: str
-    expr: str
+__all__ = ["bridges"]
 
 
-def bridges(catalog: Catalog) -> list[Bridge]:
+def bridges(catalog: Catalog) -> list[Rule]:
     """Return a rule for every series of every rename in the catalog.
 
     A rule keeps all labels that a way to Prometheus adds, so it serves each way. It copies raw values: counters and
     buckets remain counters, for `rate()` and `histogram_quantile()`.
     """
-    return [bridge for rename in catalog.renames for bridge in _of(rename)]
+    return [rule for rename in catalog.renames for rule in _of(rename)]
 
 
-def _of(rename: Rename) -> Iterator[Bridge]:
+def _of(rename: Rename) -> Iterator[Rule]:
     for part in rename.series:
         expression = f"{rename.instrument.prometheus_name}{part}"
         if rename.times != 1:
             expression = f"{expression} * {rename.times!r}"
-        yield Bridge(rename.name + part, _with_earlier_labels(expression, rename))
+        yield Rule(rename.name + part, _with_earlier_labels(expression, rename))
 
 
 def _with_earlier_labels(expression: str, rename: Rename) -> str:

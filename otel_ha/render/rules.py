@@ -52,7 +52,7 @@ def rule_groups(catalog: Catalog) -> list[RuleGroup]:
         RuleGroup("otel_ha_minutes", _rules(catalog, minutes), "1m"),
         RuleGroup("otel_ha_hours", _rules(catalog, hour), "2m"),
         # At the server's own interval: they copy counters, of which rate() needs as many samples as of the new name.
-        RuleGroup("otel_ha_renames", [Rule(*bridge) for bridge in bridges(catalog)]),
+        RuleGroup("otel_ha_renames", bridges(catalog)),
         *missed_groups(catalog.objectives),
     ]
     recorded = Counter((rule.record, *rule.labels.items()) for group in groups for rule in _recording(group))

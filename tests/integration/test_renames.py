@@ -42,7 +42,7 @@ def spelt(name: str, labels: Mapping[str, str]) -> str:
 def gives(promtool, tmp_path, request):
     """Has promtool answer a query from series of one way and the rules, and compare; labels of the way are added."""
     (tmp_path / "rules.yml").write_text(
-        yaml.safe_dump({"groups": [{"name": "renames", "rules": [rule._asdict() for rule in bridges(CATALOG)]}]})
+        yaml.safe_dump({"groups": [{"name": "renames", "rules": [rule.as_data() for rule in bridges(CATALOG)]}]})
     )
     of_way = {**SERVICE, **WAYS[request.param]}
 
@@ -121,7 +121,7 @@ def test_a_query_with_the_new_name_or_the_earlier_one_covers_the_time_before(giv
 
 def test_promtool_finds_the_rules_valid(promtool, tmp_path):
     file = tmp_path / "rules.yml"
-    rules = [rule._asdict() for rule in bridges(CATALOG)]
+    rules = [rule.as_data() for rule in bridges(CATALOG)]
     file.write_text(yaml.safe_dump({"groups": [{"name": "renames", "rules": rules}]}), encoding="utf-8")
     command = [promtool, "check", "rules", "--lint=all", "--lint-fatal", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

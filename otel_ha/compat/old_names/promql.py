@@ -136,11 +136,6 @@ def excess(series: str, over: str) -> str:
     return f"clamp_min({series} - ({over} or 0 * {series}), 0)"
 
 
-def share(part: str, whole: str) -> str:
-    """Return the ratio of a part to a whole: 0 without a part, and no series without a whole."""
-    return f"({part} or 0 * {whole})\n/ ({whole} > 0)"
-
-
 def state_number(states: str, attribute: Attribute, labels: Labels) -> str:
     """Return the number of the current state, from a set of one series per state; the first state is 0."""
     label = attribute.prometheus_label

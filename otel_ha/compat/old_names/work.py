@@ -7,6 +7,7 @@ from typing import Final
 from otel_ha.compat.old_names import promql
 from otel_ha.compat.old_names.old_name import OldName
 from otel_ha.compat.old_names.promql import or_else, rate, renamed, whole_of
+from otel_ha.render.promql import ratio
 from otel_ha.vocabulary import ha_ingestor, ingest
 
 _BY_SOURCE: Final = {"source": ingest.SOURCE}
@@ -52,7 +53,7 @@ def _discarded(reason: str) -> str:
 
 
 def _share_in_all(reason: str) -> str:
-    return promql.share(renamed(_discarded(reason), {}, ingest.REASON, ingest.SOURCE), _RECEIVED_IN_ALL)
+    return ratio(renamed(_discarded(reason), {}, ingest.REASON, ingest.SOURCE), _RECEIVED_IN_ALL)
 
 
 _TIMED: Final = (
@@ -167,7 +168,7 @@ WORK: Final = (
             "": or_else(
                 renamed(ha_ingestor.DEDUPLICATION.prometheus_name, _BY_SOURCE),
                 promql.unless_any(
-                    promql.share(renamed(_discarded("duplicate"), _BY_SOURCE, ingest.REASON), _RECEIVED),
+                    ratio(renamed(_discarded("duplicate"), _BY_SOURCE, ingest.REASON), _RECEIVED),
                     promql.only(ingest.DISCARDED, ingest.REASON, "=", "duplicate", ingest.SOURCE, "=", ""),
                     _share_in_all("duplicate"),
                 ),
@@ -198,7 +199,7 @@ WORK: Final = (
         series={
             "": or_else(
                 renamed(ha_ingestor.TRANSFORM_SUCCESS.prometheus_name, {"transformer_type": ingest.TRANSFORMER}),
-                promql.share(
+                ratio(
                     *(
                         renamed(
                             rate(f"{ingest.TRANSFORM_DURATION.prometheus_name}_count{only}"),

@@ -144,7 +144,7 @@ RESOURCES: Final = (
         name="FileDescriptorsHigh",
         severity="ticket",
         cause="descriptors",
-        # The limit of a process is no metric of the semantic conventions; 1,024 is what most systems give.
+        # The semantic conventions have no metric for the limit of a process; most systems give it 1,024.
         expr=f"max by (job) ({EVERYTHING.series(runtime.PROCESS_DESCRIPTORS)}) > <descriptors>",
         summary="{{ $labels.job }} has many open files",
         description="{{ $labels.job }} has {{ $value }} open file descriptors; the limit of this alert is "

@@ -25,7 +25,7 @@ _EMPTY: Final = "Empty until it is recorded."
 
 
 def generic_dashboard(named: NamedCatalog, instruments: Iterable[Instrument], taken: Collection[str]) -> Dashboard:
-    """Return a dashboard of these instruments, named after their module; its uid is none of `taken`."""
+    """Return a dashboard of these instruments, named after their module; its uid differs from those in `taken`."""
     name = named.module if named.name == "CATALOG" else f"{named.module}:{named.name}"
     panels = tuple(panel for instrument in instruments for panel in _panels(instrument))
     return Dashboard(
