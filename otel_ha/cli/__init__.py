@@ -1,0 +1,1 @@
+"""The command `otel-ha`; it needs the extra cli."""

@@ -1,0 +1,1 @@
+"""`otel-ha doctor`: explains why no data arrives."""

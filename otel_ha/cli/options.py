@@ -1,0 +1,64 @@
+"""Options that several commands share: --json, and how to reach endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from otel_ha.cli.client import Access
+from otel_ha.config.secrets import Secret
+
+__all__ = ["access_options", "json_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def json_option(command: F) -> F:
+    """Add --json, the parameter `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to reach endpoints; the command gets them as one parameter, `access`."""
+
+    @click.option("--username", envvar="OTEL_HA_ENDPOINT_USERNAME", show_envvar=True, help="The endpoint's user.")
+    @click.option(
+        "--password",
+        envvar="OTEL_HA_ENDPOINT_PASSWORD",
+        show_envvar=True,
+        help="The endpoint's password; other users of this machine can see it here, but not in the variable.",
+    )
+    @click.option("--ca", type=_FILE, help="Certificates (PEM) to trust instead of the system's.")
+    @click.option("--client-certificate", type=_FILE, help="The certificate (PEM) to present.")
+    @click.option("--client-key", type=_FILE, help="Its private key (PEM), unless that file contains it.")
+    @click.option(
+        "--timeout", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Seconds for one request."
+    )
+    @wraps(command)
+    def with_access(
+        *,
+        username: str | None,
+        password: str | None,
+        ca: Path | None,
+        client_certificate: Path | None,
+        client_key: Path | None,
+        timeout: float,
+        **others: Any,
+    ) -> Any:
+        access = Access(
+            username=username,
+            password=None if password is None else Secret(password),
+            certificate_authority=ca,
+            client_certificate=client_certificate,
+            client_key=client_key,
+            timeout=timeout,
+        )
+        return command(access=access, **others)
+
+    return with_access

@@ -1,0 +1,1 @@
+"""`otel-ha top`: a live screen of running services."""

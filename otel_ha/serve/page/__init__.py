@@ -1,0 +1,1 @@
+"""The status page: one summary as HTML, with charts in SVG."""
