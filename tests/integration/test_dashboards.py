@@ -24,6 +24,7 @@ from otel_ha.render.catalogs import NamedCatalog, service_catalogs
 from otel_ha.render.dashboards.files import dashboard_files
 from tests.integration.feed import SERVICE, feed
 from tests.promtool import Case, rules_give
+from tests.servers.browser import opened
 from tests.servers.running import eventually, instant_query
 
 # One feed serves all tests, so that they run in one process.
@@ -235,18 +236,16 @@ DRAWN = """(() => {
 
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("number", range(len(VMUI)), ids=list(VMUI))
-def test_vmui_draws_a_line_in_every_panel(stores, chromium, number, width):
+def test_vmui_draws_a_line_in_every_panel(stores, browser, number, width):
     panels = [panel for row in json.loads(list(VMUI.values())[number])["rows"] for panel in row["panels"]]
     # The page asks once, when it is opened, and draws a line only between points. The limit of a panel is a line too:
     # that its other queries have data is checked here.
     url = stores.by_scrape.url
     moments = (lambda: str(time.time() - 20), lambda: str(time.time()))
     eventually(lambda: [each for at in moments for each in without_data(url, vmui_panels(), time=at())], _nothing, 60)
-    visit = chromium.visit(
-        f"{url}/vmui/#/dashboards?g0.range_input=1m",
-        width=width,
-        until=DRAWN % (number, json.dumps(sorted(UNFED))),
-    )
-    assert [each["title"] for each in visit.found] == [panel["title"] for panel in panels]
-    assert [each["error"] for each in visit.found if each["error"]] == []
-    assert visit.errors == []
+    with opened(browser, f"{url}/vmui/#/dashboards?g0.range_input=1m", width=width) as sight:
+        drawn = DRAWN % (number, json.dumps(sorted(UNFED)))
+        found = sight.page.wait_for_function(drawn, polling=100, timeout=30_000).json_value()
+        assert [each["title"] for each in found] == [panel["title"] for panel in panels]
+        assert [each["error"] for each in found if each["error"]] == []
+        assert sight.errors == []

@@ -19,7 +19,6 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tests.servers import build, install, locate
 from tests.servers.alertmanager import Alertmanager
-from tests.servers.chromium import Chromium
 from tests.servers.fixtures import (
     MakeCollector,
     MakePrometheus,
@@ -194,26 +193,6 @@ class TestEachServer:
         [alert] = eventually(alertmanager.alerts)
         assert alert["labels"] == {"alertname": "Always"}
         assert [each["state"] for each in prometheus.alerts()] == ["firing"]
-
-    def test_chromium_sees_the_page_its_width_and_the_errors(self, chromium: Chromium, tmp_path: Path) -> None:
-        page = tmp_path / "page.html"
-        page.write_text(
-            "<p id=width></p><script>width.textContent = innerWidth; console.error('lost', 1); nothing.here</script>",
-            encoding="utf-8",
-        )
-        for width in (1280, 400):
-            visit = chromium.visit(page.as_uri(), width=width, until="width.textContent")
-            assert visit.found == str(width)
-            assert f'<p id="width">{width}</p>' in visit.document
-            assert visit.picture.startswith(b"\x89PNG")
-            assert int.from_bytes(visit.picture[16:20], "big") == width
-            assert visit.errors[0] == "lost 1"
-            assert visit.errors[1].startswith("ReferenceError: nothing is not defined")
-        with pytest.raises(AssertionError, match=r"window.never is still None after 0 s"):
-            chromium.visit(page.as_uri(), until="window.never", timeout=0)
-        with pytest.raises(AssertionError, match="ERR_CONNECTION_REFUSED"):
-            chromium.visit(f"http://127.0.0.1:{free_ports(1)[0]}")
-        ends(chromium)
 
     def test_the_error_of_a_server_that_fails_to_start_shows_its_log(self, make_otelcol: MakeCollector) -> None:
         with pytest.raises(ServerError, match="limit_mib"):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 import pytest
 
 from tests.servers.alertmanager import NOBODY, Alertmanager
-from tests.servers.chromium import Chromium
+from tests.servers.browser import launched
 from tests.servers.influxdb import InfluxDB
 from tests.servers.locate import Missing, find, in_ci
 from tests.servers.mosquitto import Mosquitto
@@ -23,6 +24,9 @@ from tests.servers.prometheus import Prometheus, Scrape
 from tests.servers.running import Server
 from tests.servers.victoria_metrics import VictoriaMetrics
 from tests.servers.vmalert import VMAlert
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 Keep = Callable[[Server], None]
@@ -69,11 +73,21 @@ class MakeVMAlert(Protocol):
 def needed(program: str) -> Path:
     """The program; if it is missing, the test is skipped, or fails if CI=true."""
     found = find(program)
-    if not isinstance(found, Missing):
-        return found
+    return _lacking(found.reason) if isinstance(found, Missing) else found
+
+
+def browser_program() -> Path:
+    """Chromium, if the package that drives it is there as well."""
+    program = needed("chromium")
+    if find_spec("playwright") is None:
+        _lacking("playwright: the package is not installed; the extra `browser` has it: pip install -e '.[browser]'")
+    return program
+
+
+def _lacking(reason: str) -> NoReturn:
     if in_ci():
-        pytest.fail(found.reason, pytrace=False)
-    pytest.skip(found.reason)
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture
@@ -210,10 +224,11 @@ def make_vmalert(server_directory: NewDirectory, keep_server: Keep) -> MakeVMAle
     return make
 
 
-@pytest.fixture
-def chromium(server_directory: NewDirectory, keep_server: Keep) -> Chromium:
-    """A running headless browser."""
-    return _started(Chromium(needed("chromium"), server_directory("chromium")), keep_server)
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A running headless browser; each test opens pages of its own with tests.servers.browser.opened()."""
+    with launched(browser_program()) as browser:
+        yield browser
 
 
 def _started(server: AnyServer, keep_server: Keep) -> AnyServer:
