@@ -21,7 +21,7 @@ $(BIN)/python -m otel_ha.render dashboards --format grafana --out $(1)collector-
 $(BIN)/python -m otel_ha.render dashboards --format vmui --out $(1)collector-config/victoriametrics/dashboards
 endef
 
-.PHONY: help demo stack test floor newest pythons package check bench docs servers clean
+.PHONY: help demo stack test floor newest pythons package check bench docs picture servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make check    linters, types, import contracts, generated pages"
 	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Chromium, Home Assistant)"
 	@echo "make docs     render the reference pages again"
+	@echo "make picture  take the README's picture of the status page from the demo, in a minute"
 	@echo "make bench    run the benchmarks, side by side with peers"
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
@@ -116,6 +117,9 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema > docs/reference/summary.schema.json
 	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
+
+picture: $(VENV)/dev.stamp
+	@$(BIN)/python -m docs.picture
 
 clean:
 	rm -rf $(VENV)* dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

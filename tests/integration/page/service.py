@@ -1,6 +1,6 @@
 """A service for the tests of the status page, which records something of everything until it is ended.
 
-Run as `python -m tests.integration.page_service [NAMES]`; NAMES, a JSON object, replaces the names of sources, domains
+Run as `python -m tests.integration.page.service [NAMES]`; NAMES, a JSON object, replaces the names of sources, domains
 and so on. The environment configures telemetry. It prints "ready" and the URL of its metrics.
 """
 
