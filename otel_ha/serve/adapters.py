@@ -29,8 +29,8 @@ class Response:
         return Response(self.status, headers, b"" if method == "HEAD" else self.body)
 
 
-Respond = Callable[[str, str, Mapping[str, str], str], Response]
-"""A function that answers a request: method, path, headers, query."""
+Respond = Callable[[str, str, Mapping[str, str], str, str], Response]
+"""A function that answers a request: method, path, headers, query, and the path at which the application is mounted."""
 
 
 def plain(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> Response:
@@ -60,8 +60,10 @@ class WsgiApplication:
             for name, value in environ.items()
             if name.startswith("HTTP_")
         }
-        path = _path_within(environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
-        response = self._respond(environ["REQUEST_METHOD"], path, headers, environ.get("QUERY_STRING", ""))
+        mounted_at = _text(environ.get("SCRIPT_NAME", ""))
+        path = _path_within(mounted_at, environ.get("PATH_INFO", ""))
+        query = _text(environ.get("QUERY_STRING", ""))
+        response = self._respond(environ["REQUEST_METHOD"], path, headers, query, mounted_at)
         start_response(f"{response.status} {HTTPStatus(response.status).phrase}", response.headers)
         return [response.body]
 
@@ -96,8 +98,9 @@ class AsgiApplication:
         if path == root or path.startswith(f"{root}/"):
             path = path[len(root) :]
         headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-        query = scope.get("query_string", b"").decode("latin-1")
-        response = await asyncio.to_thread(self._respond, scope["method"], _path_within(root, path), headers, query)
+        query = scope.get("query_string", b"").decode("utf-8", "surrogateescape")
+        path = _path_within(root, path)
+        response = await asyncio.to_thread(self._respond, scope["method"], path, headers, query, root)
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         await send({"type": "http.response.body", "body": response.body})
@@ -108,6 +111,11 @@ def _path_within(mounted_at: str, path: str) -> str:
     if path in {"", "/"} and mounted_at.endswith("/metrics"):
         return "/metrics"
     return path
+
+
+def _text(native: str) -> str:
+    """Return a text of WSGI, whose characters stand for bytes."""
+    return native.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

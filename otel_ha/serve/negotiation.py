@@ -13,6 +13,8 @@ Encode = Callable[[Any], bytes]
 """A function of prometheus_client that renders a registry."""
 
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+_HTML = "text/html; charset=utf-8"
+_TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,22 @@ def encoder(accept: str) -> tuple[Encode, str] | None:
 
 def refuses_type(accept: str, content_type: str) -> bool:
     """Whether an Accept header gives a content type the quality 0; the most specific item that matches counts."""
-    offered = _item(content_type)
-    ranges = ("*/*", f"{offered.name.partition('/')[0]}/*", offered.name)
-    matching = [
-        (ranges.index(item.name), len(item.parameters), item.quality)
-        for item in _items(accept)
-        if item.name in ranges and item.parameters <= offered.parameters
-    ]
-    return bool(matching) and max(matching, key=lambda match: match[:2])[2] == 0
+    found = _best_match(accept, content_type)
+    return found is not None and found.quality == 0
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether to answer an Accept header with HTML rather than plain text.
+
+    The header must name text/html with at least the quality of plain text, as browsers do: a client that accepts
+    everything gets text. One that refuses plain text gets HTML unless it refuses that as well.
+    """
+    html, text = _best_match(accept, _HTML), _best_match(accept, _TEXT)
+    if html is None or not html.quality > 0:
+        return False
+    of_text = 0.0 if text is None or math.isnan(text.quality) else text.quality
+    is_named = html.name == _item(_HTML).name
+    return (is_named and html.quality >= of_text) or (text is not None and text.quality == 0)
 
 
 def coding(accept_encoding: str, *, prefer_gzip: bool) -> str | None:
@@ -61,6 +71,14 @@ def coding(accept_encoding: str, *, prefer_gzip: bool) -> str | None:
     if gzip and (prefer_gzip or not identity):
         return "gzip"
     return "identity" if identity else None
+
+
+def _best_match(accept: str, content_type: str) -> _Item | None:
+    """Return the most specific item of an Accept header that matches a content type."""
+    offered = _item(content_type)
+    ranges = ("*/*", f"{offered.name.partition('/')[0]}/*", offered.name)
+    matching = [item for item in _items(accept) if item.name in ranges and item.parameters <= offered.parameters]
+    return max(matching, key=lambda item: (ranges.index(item.name), len(item.parameters)), default=None)
 
 
 def _chosen(accept: str) -> tuple[Encode, str]:

@@ -1,0 +1,86 @@
+"""Header of the status page: the service, its process, and the state of its telemetry with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from otel_ha.serve.page.html import Child, Element, data, element, name
+from otel_ha.serve.page.parts import clock, elapsed, section
+
+__all__ = ["banner", "state"]
+
+Data = Mapping[str, Any]
+
+_MARKS = {"ok": "✓", "degraded": "!", "failed": "✗", "disabled": "○"}
+_SENTENCES = {
+    "ok": "Telemetry works, and reports no problem.",
+    "degraded": "Telemetry works, with problems around it:",
+    "failed": "Telemetry does not run:",
+    "disabled": "Telemetry is turned off:",
+}
+
+
+def banner(summary: Data) -> Element:
+    """Return the page's banner: the service's name, the status in a word, and facts about its process."""
+    health: Data = summary.get("health") or {}
+    status = str(health.get("status", "unknown"))
+    info: Data = summary.get("system_info") or {}
+    title = element(
+        "div",
+        element("h1", name(summary.get("service") or "otel-ha")),
+        _status(status),
+        class_="title",
+    )
+    return element("header", title, element("dl", *_facts(summary, info), class_="facts"), id="top")
+
+
+def state(summary: Data) -> Element | None:
+    """Return the section about the state of telemetry: reasons and remedies side by side, then notes."""
+    health: Data = summary.get("health") or {}
+    if not health:
+        return None
+    status = str(health.get("status"))
+    children: list[Child] = [element("p", _SENTENCES.get(status, f"Telemetry is {status}."))]
+    reasons: Sequence[str] = health.get("reasons") or ()
+    if reasons:
+        pairs = zip_longest(reasons, health.get("remedies") or ())
+        children.append(element("ul", *(_reason(why, remedy) for why, remedy in pairs), class_="reasons"))
+    notes: Sequence[str] = health.get("notes") or ()
+    if notes:
+        children.append(element("h3", "Notes"))
+        children.append(element("ul", *(element("li", name(text)) for text in notes), class_="notes"))
+    return section("state", "State of telemetry", *children)
+
+
+def _status(status: str) -> Element:
+    mark = element("span", _MARKS.get(status, "?"), aria_hidden="true")
+    known = status if status in _MARKS else "unknown"
+    return element("p", mark, " ", element("span", status), class_=f"status status-{known}", data_key="health.status")
+
+
+def _reason(why: str | None, remedy: str | None) -> Element:
+    return element(
+        "li",
+        element("p", name(why or ""), class_="reason"),
+        element("p", element("span", "What to do: ", class_="lead"), name(remedy), class_="remedy") if remedy else None,
+    )
+
+
+def _facts(summary: Data, info: Data) -> list[Element]:
+    started, taken = summary.get("started"), summary.get("timestamp")
+    facts: list[tuple[str, Child]] = []
+    if taken is not None:
+        facts.append(("Taken", clock(taken, id="taken")))
+    if taken is not None and started is not None:
+        facts.append(("Up for", elapsed(taken - started)))
+    for label, key in (("Host", "hostname"), ("System", "platform"), ("Python", "python_version")):
+        if info.get(key):
+            facts.append((label, name(str(info[key]))))
+    for label, key in (("CPUs", "cpu_count"), ("Process", "process_id")):
+        if info.get(key) is not None:
+            facts.append((label, element("span", data(info[key], str(info[key])), data_key=f"system_info.{key}")))
+    if info.get("otel_ha_version"):
+        facts.append(("otel-ha", name(str(info["otel_ha_version"]))))
+    return [element("div", element("dt", label), element("dd", value)) for label, value in facts]

@@ -1,0 +1,95 @@
+"""The status page as a function of one summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from otel_ha.serve.page.header import banner, state
+from otel_ha.serve.page.html import Child, Element, element, text_of
+from otel_ha.serve.page.metrics import metrics
+from otel_ha.serve.page.outlets import connections, outlets
+from otel_ha.serve.page.parts import note, section
+from otel_ha.serve.page.tables import tables
+from otel_ha.serve.page.tiles import tiles
+
+__all__ = ["RANGES", "render"]
+
+RANGES = {"5min": "5 min", "50min": "50 min", "all": "all"}
+"""The choices of the time that the charts show, with their words."""
+
+_LINKS = ("metrics", "summary", "healthz", "health", "ready")
+_NO_HISTORY = {
+    "disabled": "There are no figures, because telemetry is turned off. Unset OTEL_SDK_DISABLED, and restart the "
+    "service.",
+    "failed": "There are no figures, because telemetry was shut down. They return when the service calls "
+    "setup_telemetry() again.",
+}
+_NOT_KEPT = (
+    "There are no figures, because no history is kept. Either OTEL_HA_HISTORY_LENGTH is 0: set it to 100 and restart "
+    "the service. Or another library has set a MeterProvider that takes no reader: call setup_telemetry() before it."
+)
+
+
+def render(summary: Mapping[str, Any], chosen: str = "50min", search: str = "") -> str:
+    """Return the page for a summary of schema 2.1, as HTML.
+
+    `chosen`, one of RANGES, is the time that the charts show; `search` selects metrics by words.
+    """
+    chosen = chosen if chosen in RANGES else "50min"
+    service = str(summary.get("service") or "otel-ha")
+    status = str((summary.get("health") or {}).get("status", ""))
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{service}: {status}" if status else service),
+        element("link", rel="icon", href="favicon.svg", type="image/svg+xml"),
+        element("link", rel="stylesheet", href="page.css"),
+        element("script", src="page.js", defer="defer"),
+    )
+    body = element(
+        "body",
+        banner(summary),
+        element("div", id="banner", role="status", aria_live="polite"),
+        element("main", *_sections(summary, chosen, search), data_started=_started(summary)),
+        _footer(),
+    )
+    return "<!DOCTYPE html>\n" + text_of(element("html", head, body, lang="en"))
+
+
+def _started(summary: Mapping[str, Any]) -> str:
+    started = summary.get("started")
+    return "" if started is None else repr(started)
+
+
+def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> list[Child]:
+    groups = summary.get("groups") or ()
+    parts: list[Child] = [state(summary)]
+    if summary.get("current") is None:
+        status = str((summary.get("health") or {}).get("status"))
+        parts.append(section("now", "Now", note(_NO_HISTORY.get(status, _NOT_KEPT))))
+    else:
+        parts.append(section("now", "Now", tiles(summary["current"], groups)))
+        parts.append(section("charts", "Charts", _choice(chosen, search)))
+        parts.append(section("events", "Events, points and errors", tables(summary.get("tables") or {}, groups)))
+    parts += [outlets(summary), connections(summary), metrics(summary.get("metrics") or (), chosen, search)]
+    return parts
+
+
+def _choice(chosen: str, search: str) -> Element:
+    """Return the links to the other ranges, which keep the search."""
+    links = []
+    for key, shown in RANGES.items():
+        query = urlencode({"range": key} | ({"search": search} if search else {}), errors="replace")
+        links.append(element("a", shown, href=f"?{query}", aria_current="true" if key == chosen else None))
+    return element("nav", *links, class_="ranges", aria_label="Time that the charts show")
+
+
+def _footer() -> Element:
+    links: list[Child] = []
+    for each in _LINKS:
+        links += [element("a", each, href=each), " "]
+    return element("footer", element("nav", *links, aria_label="Other pages of this endpoint"))
