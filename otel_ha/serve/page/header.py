@@ -22,8 +22,8 @@ _SENTENCES = {
 }
 
 
-def banner(summary: Data) -> Element:
-    """Return the page's banner: the service's name, the status in a word, and facts about its process."""
+def banner(summary: Data, sections: Sequence[Element]) -> Element:
+    """Return the page's banner: the service's name, its status in a word, facts, and links to the sections."""
     health: Data = summary.get("health") or {}
     status = str(health.get("status", "unknown"))
     info: Data = summary.get("system_info") or {}
@@ -33,15 +33,15 @@ def banner(summary: Data) -> Element:
         _status(status),
         class_="title",
     )
-    return element("header", title, element("dl", *_facts(summary, info), class_="facts"), id="top")
+    links = [element("a", each[0].text, href=f"#{each.get('id')}") for each in sections]
+    jumps = element("nav", *links, class_="jumps", aria_label="Sections of this page")
+    return element("header", title, element("dl", *_facts(summary, info), class_="facts"), jumps, id="top")
 
 
-def state(summary: Data) -> Element | None:
+def state(summary: Data) -> Element:
     """Return the section about the state of telemetry: reasons and remedies side by side, then notes."""
     health: Data = summary.get("health") or {}
-    if not health:
-        return None
-    status = str(health.get("status"))
+    status = str(health.get("status", "unknown"))
     children: list[Child] = [element("p", _SENTENCES.get(status, f"Telemetry is {status}."))]
     reasons: Sequence[str] = health.get("reasons") or ()
     if reasons:

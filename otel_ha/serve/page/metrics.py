@@ -27,7 +27,7 @@ def metrics(found: Sequence[Data], chosen: str, search: str) -> Element:
     hits = [all(word in text for word in wanted) for text in texts]
     rows = (_metric(metric, text, hit=hit) for metric, text, hit in zip(found, texts, hits, strict=True))
     headings = ("Metric", "Kind", "Unit", "Budgets", "Objectives", "Series", "Limit")
-    drawn = table("catalog", "Metrics of the catalog", headings, rows, numbers=2)
+    drawn = table("catalog", "Metrics of the catalog", headings, rows, numbers=2, alone=True)
     return section("metrics", "Metrics", _form(chosen, search, sum(hits), len(found)), drawn)
 
 

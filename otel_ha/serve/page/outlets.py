@@ -30,7 +30,7 @@ def outlets(summary: Data) -> Element:
     headings = ("Reader", "Receiver", "State", "Last error", "Last success", "Failures in a row", "Rejected points")
     taken = summary.get("timestamp")
     rows = (_reader(index, reader, taken) for index, reader in enumerate(readers))
-    return section("outlets", "Ways out", where, table("readers", "Readers", headings, rows, numbers=3))
+    return section("outlets", "Ways out", where, table("readers", "Readers", headings, rows, numbers=3, alone=True))
 
 
 def connections(summary: Data) -> Element:
@@ -40,7 +40,9 @@ def connections(summary: Data) -> Element:
         return section("connections", "Connections", note(_no_connections(summary)))
     headings = ("Connection", "State", "Closed, by reason", "Last message", "Reconnects")
     rows = (_connection(each) for each in found)
-    return section("connections", "Connections", table("links", "Connections to sources", headings, rows, numbers=2))
+    return section(
+        "connections", "Connections", table("links", "Connections to sources", headings, rows, numbers=2, alone=True)
+    )
 
 
 def _where(endpoint: Data) -> Element | None:

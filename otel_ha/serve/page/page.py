@@ -40,6 +40,7 @@ def render(summary: Mapping[str, Any], chosen: str = "50min", search: str = "") 
     chosen = chosen if chosen in RANGES else "50min"
     service = str(summary.get("service") or "otel-ha")
     status = str((summary.get("health") or {}).get("status", ""))
+    sections = _sections(summary, chosen, search)
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -52,9 +53,9 @@ def render(summary: Mapping[str, Any], chosen: str = "50min", search: str = "") 
     )
     body = element(
         "body",
-        banner(summary),
+        banner(summary, sections),
         element("div", id="banner", role="status", aria_live="polite"),
-        element("main", *_sections(summary, chosen, search), data_started=_started(summary)),
+        element("main", *sections, data_started=_started(summary)),
         _footer(),
     )
     return "<!DOCTYPE html>\n" + text_of(element("html", head, body, lang="en"))
@@ -65,9 +66,9 @@ def _started(summary: Mapping[str, Any]) -> str:
     return "" if started is None else repr(started)
 
 
-def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> list[Child]:
+def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> list[Element]:
     groups = summary.get("groups") or ()
-    parts: list[Child] = [state(summary)]
+    parts = [state(summary)]
     if summary.get("current") is None:
         status = str((summary.get("health") or {}).get("status"))
         parts.append(section("now", "Now", note(_NO_HISTORY.get(status, _NOT_KEPT))))

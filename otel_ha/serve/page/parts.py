@@ -58,8 +58,13 @@ def elapsed(seconds: float) -> Element:
     return element("time", words.duration(max(0.0, seconds)), datetime=f"PT{max(0.0, seconds):.3f}S")
 
 
-def table(key: str, caption: str, headings: Sequence[str], rows: Iterable[Element], numbers: int = 0) -> Element:
-    """Return a table in a region of its own, which scrolls sideways; the last `numbers` columns are numbers."""
+def table(
+    key: str, caption: str, headings: Sequence[str], rows: Iterable[Element], *, numbers: int = 0, alone: bool = False
+) -> Element:
+    """Return a table in a region of its own, which scrolls sideways; the last `numbers` columns are numbers.
+
+    The caption of a table that stands `alone` below a heading is only for those who hear the page.
+    """
     first = len(headings) - numbers
     head = [
         element("th", text, scope="col", class_="number" if index >= first else None)
@@ -67,7 +72,7 @@ def table(key: str, caption: str, headings: Sequence[str], rows: Iterable[Elemen
     ]
     made = element(
         "table",
-        element("caption", caption, id=f"{key}-caption"),
+        element("caption", caption, id=f"{key}-caption", class_="heard" if alone else None),
         element("thead", element("tr", *head)),
         element("tbody", *rows),
     )

@@ -51,6 +51,20 @@ _TABLES = (
         "No event has been received yet.",
     ),
     _Table(
+        "sinks",
+        "Points by sink",
+        (("name", "Sink"),),
+        (
+            ("ok", "Written", words.count),
+            ("lost", "Lost", words.count),
+            ("errors", "Failed writes", words.count),
+            ("p95_write_ms", "P95 of a write", _milliseconds),
+            _RATE,
+        ),
+        ("business",),
+        "No point has been written yet.",
+    ),
+    _Table(
         "domains",
         "Events by domain",
         (("name", "Domain"),),
@@ -65,20 +79,6 @@ _TABLES = (
         (("discarded", "Discarded", words.count), _RATE),
         ("business",),
         "No event has been discarded.",
-    ),
-    _Table(
-        "sinks",
-        "Points by sink",
-        (("name", "Sink"),),
-        (
-            ("ok", "Written", words.count),
-            ("lost", "Lost", words.count),
-            ("errors", "Failed writes", words.count),
-            ("p95_write_ms", "P95 of a write", _milliseconds),
-            _RATE,
-        ),
-        ("business",),
-        "No point has been written yet.",
     ),
     _Table(
         "errors",

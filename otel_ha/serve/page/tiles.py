@@ -24,6 +24,10 @@ def _megabytes(value: float | None) -> str:
     return words.size(None if value is None else value * _MIB)
 
 
+def _bytes_per_second(value: float | None) -> str:
+    return words.NOTHING if value is None else f"{words.size(value)}/s"
+
+
 @dataclass(frozen=True, slots=True)
 class _Figure:
     """A figure below "current" of the summary, such as performance.queue_use, with a label after it."""
@@ -66,7 +70,7 @@ _TILES = (
     _Tile(
         "Error share",
         _Figure("performance.error_rate", words.share),
-        (_Figure("business.total_events_processed", words.count, "processed since the start"),),
+        (_Figure("business.total_events_processed", words.count, "processed so far"),),
         ("performance", "business"),
     ),
     _Tile(
@@ -87,19 +91,25 @@ _TILES = (
     _Tile(
         "Points per second",
         _Figure("performance.throughput_points_per_second", words.rate),
-        (_Figure("business.data_points_written", words.count, "written since the start"),),
+        (_Figure("business.data_points_written", words.count, "written so far"),),
+        ("business",),
+    ),
+    _Tile(
+        "Data received",
+        _Figure("performance.bytes_received_per_second", _bytes_per_second),
+        (_Figure("performance.bytes_sent_per_second", _bytes_per_second, "sent"),),
         ("business",),
     ),
     _Tile(
         "CPU of the host",
         _Figure("system.cpu_percent", words.percent),
-        (_Figure("system.process_cpu_percent", words.percent, "of one CPU: this process"),),
+        (_Figure("system.process_cpu_percent", words.percent, "of one CPU by this process"),),
         ("system",),
     ),
     _Tile(
         "Memory of the host",
         _Figure("system.memory_percent", words.percent),
-        (_Figure("system.process_memory_mb", _megabytes, "this process"),),
+        (_Figure("system.process_memory_mb", _megabytes, "by this process"),),
         ("system",),
     ),
 )
