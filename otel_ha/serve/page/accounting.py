@@ -1,0 +1,99 @@
+"""The accounting of events as a drawing: received, then processed, discarded or in flight, and whether it adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from otel_ha.serve.page.flows import Flow, picture
+from otel_ha.serve.page.html import Element, data, element, name
+from otel_ha.serve.summary import words
+
+__all__ = ["draw_accounts"]
+
+_REMEDY = (
+    "Each event needs EVENT.receive() or measured(EVENT) where it arrives, and one end: processed or discarded. "
+    "docs/runbooks/AccountsDiffer.md says how to find the place."
+)
+_RULE = " Received = processed + discarded + in flight; the difference is "
+_TOTAL = "accounts.total"
+
+
+def draw_accounts(accounts: Mapping[str, Any] | None) -> Element:
+    """Return the accounts since telemetry started as a figure: a sentence, a drawing, and a table of all numbers."""
+    if accounts is None:
+        empty = element("p", "No history is kept, so there are no accounts.", class_="chart-empty")
+        return element("figure", empty, class_="accounts")
+    total = accounts["total"]
+    flows = _flows(total)
+    return element(
+        "figure",
+        element("figcaption", *_verdict(total["difference"], accounts.get("by_source") or {})),
+        element("div", picture(total["received"], flows), _table(total["received"], flows), class_="accounts-body"),
+        class_="accounts" if total["difference"] == 0 else "accounts accounts-differ",
+    )
+
+
+def _flows(total: Mapping[str, Any]) -> list[Flow]:
+    """Return the ways that events went, each with its parts, largest first."""
+    flows = []
+    for key in ("processed", "discarded"):
+        parts = [Flow(part, number, f"{_TOTAL}.{key}.{part}") for part, number in total[key].items()]
+        parts.sort(key=lambda flow: (-flow.number, flow.name))
+        flows.append(Flow(key, sum(flow.number for flow in parts), None, key, tuple(parts)))
+    states = tuple(Flow(state, total[state], f"{_TOTAL}.{state}") for state in ("queued", "active"))
+    flows.append(Flow("in flight", total["in_flight"], f"{_TOTAL}.in_flight", "flight", states))
+    if total["difference"] > 0:
+        flows.append(Flow("missing", total["difference"], None, "missing"))
+    return flows
+
+
+def _verdict(difference: int, by_source: Mapping[str, Mapping[str, Any]]) -> Iterator[Element]:
+    """Return whether the accounts add up, and otherwise by how much they do not, of which sources, and the remedy."""
+    number = element("span", data(difference, words.count(abs(difference))), data_key=f"{_TOTAL}.difference")
+    events = "event" if abs(difference) == 1 else "events"
+    if difference == 0:
+        yield element("p", element("strong", "It adds up."), _RULE, number, ".")
+        return
+    if difference > 0:
+        verb = "is" if difference == 1 else "are"
+        told = f" {events} {verb} missing: received, but neither processed, discarded nor in flight."
+    else:
+        told = f" {events} too many: more were processed, discarded or in flight than were received."
+    yield element("p", element("strong", number, told), class_="accounts-verdict")
+    sources = [(source, each["difference"]) for source, each in by_source.items() if each["difference"]]
+    if sources:
+        yield element("p", "By source: ", *_by_source(sources), ".")
+    yield element("p", _REMEDY)
+
+
+def _by_source(sources: list[tuple[str, int]]) -> Iterator[Element | str]:
+    sources.sort(key=lambda each: (-abs(each[1]), each[0]))
+    for index, (source, number) in enumerate(sources):
+        told = f"{words.count(abs(number))} {'missing' if number > 0 else 'too many'}"
+        yield ", " if index else ""
+        yield name(source)
+        yield " "
+        yield element("span", data(number, told), data_key=f"accounts.by_source.{source}.difference")
+
+
+def _table(received: int, flows: list[Flow]) -> Element:
+    rows = [_row("received", received, f"{_TOTAL}.received", "accounts-sum")]
+    for flow in flows:
+        rows.append(_row(flow.name, flow.number, flow.path, f"accounts-sum accounts-{flow.kind}"))
+        rows += [_row(part.name, part.number, part.path, "accounts-part") for part in flow.parts]
+    head = element("tr", element("th", "Events", scope="col"), element("th", "since the start", scope="col"))
+    return element(
+        "div",
+        element("table", element("thead", head), element("tbody", *rows), class_="accounts-table"),
+        class_="accounts-numbers",
+    )
+
+
+def _row(called: str, number: int, path: str | None, class_: str) -> Element:
+    return element(
+        "tr",
+        element("th", name(called), scope="row", title=called),
+        element("td", data(number, words.count(number)), data_key=path),
+        class_=class_,
+    )

@@ -1,0 +1,86 @@
+"""The charts of the status page, from the history of a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otel_ha.serve.page.chart import MOST_POINTS, Chart, Line, ascending
+from otel_ha.serve.page.drawing import draw
+from otel_ha.serve.page.scales import BYTES_PER_SECOND, MILLISECONDS, PER_SECOND, PERCENT, SHARE
+
+__all__ = ["MOST_POINTS", "RANGES", "Chart", "Line", "charts_of", "draw"]
+
+RANGES: Mapping[str, float | None] = {"5min": 300.0, "50min": 3000.0, "all": None}
+"""The choices of the time that charts show, in seconds."""
+
+_OUTCOMES = ("ok", "error", "cancelled")
+
+_Rows = Sequence[Mapping[str, Any]]
+
+
+def charts_of(summary: Mapping[str, Any], chosen: str) -> list[Chart]:
+    """Return the charts of a summary's history, for the chosen one of RANGES."""
+    history = summary.get("history") or {}
+    system, work = (_within(history.get(part) or [], RANGES[chosen]) for part in ("system", "performance"))
+    times = ascending([row["timestamp"] for row in work])
+    return [
+        Chart("rate", "Events by outcome", PER_SECOND, times, _outcomes(work)),
+        Chart(
+            "duration",
+            "Time to process an event",
+            MILLISECONDS,
+            times,
+            [_line(work, f"P{share}", f"p{share}_processing_time") for share in (50, 95, 99)],
+        ),
+        Chart("lag", "Lag behind the source", MILLISECONDS, times, [_line(work, "P95", "p95_lag")]),
+        Chart("queue", "Queue use", SHARE, times, [_line(work, "of capacity", "queue_use")]),
+        Chart("use", "CPU and memory", PERCENT, ascending([row["timestamp"] for row in system]), _use(system)),
+        Chart(
+            "bytes",
+            "Data",
+            BYTES_PER_SECOND,
+            times,
+            [_line(work, "received", "bytes_received_per_second"), _line(work, "sent", "bytes_sent_per_second")],
+        ),
+    ]
+
+
+def _within(rows: _Rows, seconds: float | None) -> _Rows:
+    """Return the newest rows, of so many seconds, or all."""
+    if seconds is None or not rows:
+        return rows
+    times = ascending([row["timestamp"] for row in rows])
+    oldest = times[-1] - seconds
+    return [row for row, time in zip(rows, times, strict=True) if time >= oldest]
+
+
+def _line(rows: _Rows, name: str, figure: str, part: str = "performance") -> Line:
+    return Line(name, [row.get(figure) for row in rows], path=f"history.{part}.-1.{figure}")
+
+
+def _outcomes(rows: _Rows) -> list[Line]:
+    """Return the rates of outcomes, the usual ones first; one that did not occur in an interval is 0 there."""
+    found = [row.get("rates_by_outcome") for row in rows]
+    others = sorted({name for rates in found if rates for name in rates} - set(_OUTCOMES))
+    return [
+        Line(name, [None if rates is None else rates.get(name, 0.0) for rates in found])
+        for name in (*_OUTCOMES, *others)
+    ]
+
+
+def _use(rows: _Rows) -> list[Line]:
+    return [
+        _line(rows, "host CPU", "cpu_percent", "system"),
+        _line(rows, "host memory", "memory_percent", "system"),
+        _line(rows, "process, of one CPU", "process_cpu_percent", "system"),
+        Line("process memory", [_share_of_memory(row) for row in rows]),
+    ]
+
+
+def _share_of_memory(row: Mapping[str, Any]) -> float | None:
+    """Return the memory of this process as a share of the host's, in percent."""
+    own, used, free = (row.get(name) for name in ("process_memory_mb", "memory_used_mb", "memory_available_mb"))
+    if own is None or used is None or free is None or used + free <= 0:
+        return None
+    return float(100 * own / (used + free))

@@ -1,0 +1,222 @@
+"""Draws a chart in SVG: axes, lines with gaps, and for each time an area that shows the values under the pointer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timezone
+from itertools import groupby, pairwise
+
+from otel_ha.serve.page.chart import Chart, Line, ascending, condensed, label
+from otel_ha.serve.page.clock import time_of_day, time_ticks, zone_at, zone_name
+from otel_ha.serve.page.html import Element, data, element, name
+from otel_ha.serve.page.scales import Axis, axis
+
+__all__ = ["draw"]
+
+WIDTH, HEIGHT = 360, 170
+TOP, BOTTOM, RIGHT = 8, 146, 343
+"""The edges of the plot; its left edge leaves room for the texts of the axis."""
+
+STYLES = 6
+"""The number of colours and dashes in charts.css; further lines begin again."""
+
+_LETTER = 5.8
+"""The usual width of a character of an axis."""
+
+
+def draw(chart: Chart) -> Element:
+    """Return a chart as a figure: title, legend with the newest values, drawing, and an output for the script."""
+    times = ascending(chart.times)
+    set_back = times != list(chart.times)
+    chart = condensed(replace(chart, times=times, lines=[_finite(line) for line in chart.lines]))
+    known = [value for line in chart.lines for value in (*line.values, *(line.least or ())) if value is not None]
+    return element(
+        "figure",
+        element("figcaption", element("h3", chart.title, class_="chart-title"), _legend(chart)),
+        _picture(chart, known) if known else _empty(chart),
+        _note(chart, set_back=set_back),
+        element("output", class_="chart-value") if known else None,
+        class_="chart",
+        id=f"chart-{chart.key}",
+        data_points=len(chart.times),
+    )
+
+
+def _finite(line: Line) -> Line:
+    return replace(line, values=[v if v is not None and math.isfinite(v) else None for v in line.values])
+
+
+def _empty(chart: Chart) -> Element:
+    return element("p", "Not measured." if chart.times else "No collection yet.", class_="chart-empty")
+
+
+def _note(chart: Chart, *, set_back: bool) -> Element | None:
+    notes = []
+    if chart.collections > 1:
+        notes.append(
+            f"Each point stands for {chart.collections:,} collections: the line has their largest value, the shade "
+            "reaches down to their smallest."
+        )
+    if set_back:
+        notes.append("The clock was set back; earlier times are shown as if it had been right.")
+    return element("p", " ".join(notes), class_="chart-note") if notes else None
+
+
+def _legend(chart: Chart) -> Element:
+    keys = [_key(number, line, chart) for number, line in enumerate(chart.lines)]
+    return element("ul", *keys, class_="chart-legend")
+
+
+def _key(number: int, line: Line, chart: Chart) -> Element:
+    newest = line.values[-1] if line.values else None
+    sample = element("path", d="M1 4H23", class_="chart-line")
+    return element(
+        "li",
+        element("svg", sample, class_="chart-sample", viewBox="0 0 24 8", aria_hidden="true"),
+        element("span", name(line.name), class_="chart-name", title=line.name),
+        element("span", data(newest, chart.unit.show(newest)), data_key=line.path),
+        class_=_style(number),
+    )
+
+
+def _style(number: int) -> str:
+    return f"chart-{number % STYLES + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """The area of the lines: where times and values are in it."""
+
+    left: float
+    low: float
+    high: float
+    values: Axis
+
+    @classmethod
+    def of(cls, times: Sequence[float], known: list[float], chart: Chart) -> _Plot:
+        values = axis(known, chart.unit)
+        left = max(44.0, 8 + _LETTER * max(len(text) for _, text in values.ticks))
+        low, high = times[0], times[-1]
+        return cls(left, *((low, high) if high > low else (low - 1, high + 1)), values)
+
+    def x(self, time: float) -> float:
+        return round(self.left + (RIGHT - self.left) * (time - self.low) / (self.high - self.low), 1)
+
+    def y(self, value: float) -> float:
+        return round(BOTTOM - (BOTTOM - TOP) * self.values.share(value), 1)
+
+
+def _picture(chart: Chart, known: list[float]) -> Element:
+    plot = _Plot.of(chart.times, known, chart)
+    zone = zone_at(chart.times[-1])
+    xs = [plot.x(time) for time in chart.times]
+    texts = _texts(chart, zone)
+    lines = [part for number, line in enumerate(chart.lines) for part in _line(_style(number), line, xs, plot, chart)]
+    title, desc, dot = (f"chart-{chart.key}-{part}" for part in ("title", "desc", "dot"))
+    return element(
+        "svg",
+        element("title", chart.title, id=title),
+        element("desc", f"Newest values: {texts[-1]} ({zone_name(zone)}). Points: {len(xs):,}.", id=desc),
+        _dot(dot),
+        *_value_axis(plot),
+        *_time_axis(plot, zone),
+        *lines,
+        element("g", *_areas(chart, xs, texts, plot), class_="chart-hits", marker_mid=f"url(#{dot})"),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_labelledby=f"{title} {desc}",
+    )
+
+
+def _dot(identifier: str) -> Element:
+    """Return the mark that a line of the pointer has at each value."""
+    circle = element("circle", cx=4, cy=4, r=3)
+    return element(
+        "marker", circle, id=identifier, refX=4, refY=4, markerWidth=8, markerHeight=8, markerUnits="userSpaceOnUse"
+    )
+
+
+def _value_axis(plot: _Plot) -> Iterator[Element]:
+    for value, text in plot.values.ticks:
+        y = plot.y(value)
+        style = "chart-base" if value == 0 else "chart-grid"
+        yield element("path", d=f"M{_n(plot.left)} {_n(y)}H{RIGHT}", class_=style)
+        yield element("text", text, x=_n(plot.left - 6), y=_n(y + 3.5), class_="chart-tick", text_anchor="end")
+
+
+def _time_axis(plot: _Plot, zone: timezone) -> Iterator[Element]:
+    yield element("text", zone_name(zone), x=_n(plot.left - 6), y=HEIGHT - 6, class_="chart-tick", text_anchor="end")
+    for time, text in time_ticks(plot.low, plot.high, zone):
+        x, half = plot.x(time), _LETTER * len(text) / 2
+        yield element("path", d=f"M{_n(x)} {BOTTOM}v4", class_="chart-base")
+        if plot.left - 2 <= x - half and x + half <= WIDTH:
+            yield element("text", text, x=_n(x), y=HEIGHT - 6, class_="chart-tick", text_anchor="middle")
+
+
+def _line(style: str, line: Line, xs: list[float], plot: _Plot, chart: Chart) -> Iterator[Element]:
+    """Return the parts of a line: a shade, the line itself, and dots for points without neighbours."""
+    runs = list(_runs(line, xs, plot))
+    long = [run for run in runs if len(run) > 1]
+    if long and (line.least is not None or len(chart.lines) == 1):
+        yield element("path", d="".join(map(_shade, long)), class_=f"chart-shade {style}")
+    if long:
+        yield element("path", d="".join(f"M{_steps(run)}" for run in long), class_=f"chart-line {style}")
+    for run in runs:
+        if len(run) == 1:
+            yield element("circle", cx=_n(run[0][0]), cy=_n(run[0][1]), r=2.5, class_=f"chart-point {style}")
+
+
+_Point = tuple[float, float, float]
+
+
+def _runs(line: Line, xs: list[float], plot: _Plot) -> Iterator[list[_Point]]:
+    """Return the points of a line without its gaps: x, y, and the y down to which the shade reaches."""
+    least = line.least or [0.0] * len(xs)
+    points = zip(xs, line.values, least, strict=True)
+    for is_known, run in groupby(points, key=lambda point: point[1] is not None):
+        if is_known:
+            yield [(x, plot.y(value or 0.0), plot.y(low or 0.0)) for x, value, low in run]
+
+
+def _shade(run: list[_Point]) -> str:
+    return f"M{_steps(run)}L{_steps([(x, low, low) for x, _, low in reversed(run)])}Z"
+
+
+def _steps(points: Sequence[_Point]) -> str:
+    return " ".join(f"{_n(x)} {_n(y)}" for x, y, _ in points)
+
+
+def _texts(chart: Chart, zone: timezone) -> list[str]:
+    """Return the values at each time in words."""
+    show = chart.unit.show
+    columns = []
+    for line in chart.lines:
+        called = label(line.name)
+        if line.least is None:
+            columns.append([f" · {called} {show(value)}" for value in line.values])
+        else:
+            pairs = zip(line.least, line.values, strict=True)
+            columns.append([f" · {called} {show(low)} to {show(value)}" for low, value in pairs])
+    return ["".join((time_of_day(time, zone), *row)) for time, *row in zip(chart.times, *columns, strict=True)]
+
+
+def _areas(chart: Chart, xs: list[float], texts: list[str], plot: _Plot) -> Iterator[Element]:
+    """Return a group for each time: its text, a line that shows while the pointer is there, and the area for that."""
+    edges = [plot.left, *((before + after) / 2 for before, after in pairwise(xs)), float(RIGHT)]
+    heights = zip(*(line.values for line in chart.lines), strict=True)
+    for index, (x, text, values) in enumerate(zip(xs, texts, heights, strict=True)):
+        marks = "".join(f"V{_n(plot.y(value))}" for value in values if value is not None)
+        left, right = round(edges[index], 1), round(edges[index + 1], 1)
+        yield element(
+            "g",
+            element("title", text),
+            element("path", d=f"M{_n(x)} {TOP}{marks}V{BOTTOM}"),
+            element("rect", x=_n(left), y=TOP, width=_n(round(right - left, 1)), height=BOTTOM - TOP),
+        )
+
+
+def _n(number: float) -> str:
+    """Return a coordinate without needless digits."""
+    return f"{number:.1f}".removesuffix(".0")
