@@ -28,16 +28,16 @@ def numbers(sight: Sight) -> list[Number]:
 
 
 def at(summary: Any, path: str) -> Any:
-    """Return the value at a path. Its steps are keys, and in a list the names of rows or positions; both may hold dots.
+    """Return the value at a path. Its steps are keys, and in a list the names of rows or positions, of which -1 is the last.
 
     Raises LookupError if there is none.
     """
     if not path:
         return summary
     if isinstance(summary, list):
-        summary = {str(number): row for number, row in enumerate(summary)} | {
-            _name(row): row for row in summary if _name(row) is not None
-        }
+        summary = {
+            str(index): row for number, row in enumerate(summary) for index in (number, number - len(summary))
+        } | {_name(row): row for row in summary if _name(row) is not None}
     if isinstance(summary, dict):
         for key, value in summary.items():
             if path == key or path.startswith(f"{key}."):
