@@ -21,6 +21,7 @@ summary   current values, those of the last collections, and roll-ups by minutes
 
 FILES = {
     "page.css": "text/css; charset=utf-8",
+    "charts.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "favicon.svg": "image/svg+xml",
 }

@@ -91,6 +91,7 @@ function change(old, fresh) {
   for (const part of [...fresh.childNodes]) {
     const key = keyOf(part);
     const same = key ? kept.get(key) : place && !keyOf(place) ? place : null;
+    kept.delete(key);
     if (!same || same.nodeName !== part.nodeName) {
       old.insertBefore(part, place);
       continue;

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from otel_ha.serve.page.accounting import draw_accounts
+from otel_ha.serve.page.charts import RANGES, charts_of, draw
 from otel_ha.serve.page.header import banner, state
 from otel_ha.serve.page.html import Child, Element, element, text_of
 from otel_ha.serve.page.metrics import metrics
@@ -14,11 +16,10 @@ from otel_ha.serve.page.parts import note, section
 from otel_ha.serve.page.tables import tables
 from otel_ha.serve.page.tiles import tiles
 
-__all__ = ["RANGES", "render"]
+__all__ = ["render"]
 
-RANGES = {"5min": "5 min", "50min": "50 min", "all": "all"}
-"""The choices of the time that the charts show, with their words."""
-
+_DEFAULT = "50min"
+_RANGES_IN_WORDS = {"5min": "5 min", "50min": "50 min"}
 _LINKS = ("metrics", "summary", "healthz", "health", "ready")
 _NO_HISTORY = {
     "disabled": "There are no figures, because telemetry is turned off. Unset OTEL_SDK_DISABLED, and restart the "
@@ -32,12 +33,12 @@ _NOT_KEPT = (
 )
 
 
-def render(summary: Mapping[str, Any], chosen: str = "50min", search: str = "") -> str:
+def render(summary: Mapping[str, Any], chosen: str = _DEFAULT, search: str = "") -> str:
     """Return the page for a summary of schema 2.1, as HTML.
 
     `chosen`, one of RANGES, is the time that the charts show; `search` selects metrics by words.
     """
-    chosen = chosen if chosen in RANGES else "50min"
+    chosen = chosen if chosen in RANGES else _DEFAULT
     service = str(summary.get("service") or "otel-ha")
     status = str((summary.get("health") or {}).get("status", ""))
     sections = _sections(summary, chosen, search)
@@ -49,6 +50,7 @@ def render(summary: Mapping[str, Any], chosen: str = "50min", search: str = "") 
         element("title", f"{service}: {status}" if status else service),
         element("link", rel="icon", href="favicon.svg", type="image/svg+xml"),
         element("link", rel="stylesheet", href="page.css"),
+        element("link", rel="stylesheet", href="charts.css"),
         element("script", src="page.js", defer="defer"),
     )
     body = element(
@@ -74,18 +76,28 @@ def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> list[Elem
         parts.append(section("now", "Now", note(_NO_HISTORY.get(status, _NOT_KEPT))))
     else:
         parts.append(section("now", "Now", tiles(summary["current"], groups)))
-        parts.append(section("charts", "Charts", _choice(chosen, search)))
+        parts.append(_charts(summary, chosen, search))
+        parts.append(section("accounts", "Accounts", draw_accounts(summary.get("accounts"))))
         parts.append(section("events", "Events, points and errors", tables(summary.get("tables") or {}, groups)))
     parts += [outlets(summary), connections(summary), metrics(summary.get("metrics") or (), chosen, search)]
     return parts
 
 
+def _charts(summary: Mapping[str, Any], chosen: str, search: str) -> Element:
+    drawn = (draw(chart) for chart in charts_of(summary, chosen))
+    return section("charts", "Charts", _choice(chosen, search), element("div", *drawn, class_="charts"))
+
+
 def _choice(chosen: str, search: str) -> Element:
     """Return the links to the other ranges, which keep the search."""
     links = []
-    for key, shown in RANGES.items():
+    for key in RANGES:
         query = urlencode({"range": key} | ({"search": search} if search else {}), errors="replace")
-        links.append(element("a", shown, href=f"?{query}", aria_current="true" if key == chosen else None))
+        links.append(
+            element(
+                "a", _RANGES_IN_WORDS.get(key, key), href=f"?{query}", aria_current="true" if key == chosen else None
+            )
+        )
     return element("nav", *links, class_="ranges", aria_label="Time that the charts show")
 
 
