@@ -155,8 +155,8 @@ def _with_slash(mounted_at: str, query: str) -> Response:
 
     The new location is relative as well: a proxy may have removed a part of the path that the client sees.
     """
-    # With "./", a colon in the name does not make a scheme of it.
-    location = f"./{quote(mounted_at.rpartition('/')[2], errors='surrogateescape')}/"
+    # Quoted, so that no colon in the name makes a scheme of it.
+    location = f"{quote(mounted_at.rpartition('/')[2], errors='surrogateescape')}/"
     if query:
         location += f"?{quote(query, safe=_OF_QUERIES, errors='surrogateescape')}"
     text = f"The page is at {location}."
