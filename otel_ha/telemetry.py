@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -34,6 +35,7 @@ from otel_ha.forks import block_at_fork, in_multiprocessing_child, unblock_after
 from otel_ha.history.history import History
 from otel_ha.lifecycle import Sigterm
 from otel_ha.serve.health import health
+from otel_ha.serve.notes import notes
 from otel_ha.serve.service import EndpointService
 from otel_ha.serve.summary.summary import summary
 from otel_ha.sources.automatic import AutomaticSources
@@ -115,6 +117,8 @@ class Telemetry:
         self._all = catalog | runtime.CATALOG | ha_ingestor.CATALOG
         self._pipeline: Pipeline | None = None
         self._history: History | None = None
+        self._started = 0.0
+        """When the pipeline was made, in seconds since the epoch."""
         self._sources = AutomaticSources(config.groups)
         self._endpoint = EndpointService(config, self.health, self.summary)
         self._sigterm = Sigterm(self)
@@ -183,10 +187,22 @@ class Telemetry:
 
         It takes a collection and some milliseconds: in an event loop, call it by ``asyncio.to_thread``.
         """
-        return summary(self._history, service=self.config.service_name, groups=self.config.groups)
+        pipeline = self._pipeline
+        return summary(
+            self._history,
+            service=self.config.service_name,
+            groups=self.config.groups,
+            catalog=self._all,
+            started=None if pipeline is None else self._started,
+            health=self.health(),
+            used=None if pipeline is None else pipeline.values_within_budget,
+        )
 
     def health(self) -> dict[str, Any]:
-        """Return the state of telemetry and of each reader: the content of /healthz, ready for JSON."""
+        """Return the state of telemetry and of each reader, with reasons, remedies and notes, ready for JSON.
+
+        It is the content of /healthz. It takes no collection: notes are as of the history's last one.
+        """
         pipeline = self._pipeline
         scrapes = pipeline is not None and pipeline.scrape is not None
         return health(
@@ -195,6 +211,7 @@ class Telemetry:
             running=pipeline is not None,
             endpoint=self._endpoint.state(scrapes=scrapes),
             deliveries=[*([self._endpoint.delivery] if scrapes else []), *(pipeline.deliveries if pipeline else [])],
+            notes=[] if pipeline is None else notes(self._history),
         )
 
     @property
@@ -312,6 +329,7 @@ class Telemetry:
             forked=forked,
             history=history,
         )
+        self._started = time.time()
         self._history = history if pipeline.history is not None else None
         self._pipeline = pipeline
         CURRENT.pipeline = pipeline

@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.view import Aggregation, View
 
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
-from otel_ha.declare.instruments import Instrument, Observable, Synchronous, connect, disconnect
+from otel_ha.declare.instruments import Attribute, Instrument, Observable, Synchronous, connect, disconnect
 from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.push import PushReader
 from otel_ha.export.otlp.reader import console_reader, otlp_reader
@@ -183,6 +183,11 @@ class Pipeline:
         """The deliveries of the pushes and of the history; the endpoint has those of scrapes."""
         stored = [self.history.delivery] if self.history is not None else []
         return [*(reader.delivery for reader in self.pushes), *stored]
+
+    @property
+    def values_within_budget(self) -> dict[Attribute, int]:
+        """The number of values that count towards the budget of each attribute."""
+        return {attribute: len(values) for attribute, values in self._shared.within_budget.copy().items()}
 
     def _own_provider(self, *, forked: bool) -> OwnProvider:
         config, gate = self._config, self.gate

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.declare.ports import AttributeValue
 from otel_ha.history import events
 from otel_ha.history.distribution import Distribution
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
+from otel_ha.history.series import Series
 from otel_ha.history.store import Store
 from otel_ha.vocabulary import ingest, runtime
 
@@ -36,6 +37,10 @@ class Span:
             return self._store.latest(instrument, by, where, self._end)
         return self._store.increase(instrument, by, where, (self._start, self._end))
 
+    def rows(self, instrument: Instrument, *by: Attribute, **where: AttributeValue) -> dict[tuple[str, ...], float]:
+        """Return the increase of an instrument (a histogram's count) in the span, by the values of some attributes."""
+        return self._store.rows(instrument, by, where, (self._start, self._end))
+
     def total(self, instrument: Instrument, **where: AttributeValue) -> float:
         """Return the increase of an instrument in the span."""
         return sum(self.of(instrument, None, **where).values())
@@ -49,6 +54,10 @@ class Span:
         found = self._store.latest(instrument, None, {}, self._end)
         return sum(found.values()) / unit if found else None
 
+    def is_known_at_both_ends(self, instrument: Instrument) -> bool:
+        """Whether an instrument has values at both ends of the stored collections."""
+        return all(self._store.latest(instrument, None, {}, at) for at in (self._start or 0, self._end))
+
     def increase(self, instrument: Instrument, **where: AttributeValue) -> float:
         """Return the increase of an instrument within the stored collections."""
         return sum(self._store.increase(instrument, None, where, (self._start or 0, self._end)).values())
@@ -60,11 +69,24 @@ class Span:
     def quantiles(
         self, instrument: Instrument, shares: Iterable[float] = _QUANTILES, **where: AttributeValue
     ) -> list[float]:
-        """Return quantiles of a histogram within the stored collections, in its unit."""
+        """Return quantiles of a histogram within the stored collections, in its unit; 0 without measurements."""
+        return self.distribution(instrument, **where).quantiles(shares)
+
+    def distribution(self, instrument: Instrument, **where: AttributeValue) -> Distribution:
+        """Return the distribution of a histogram's values within the stored collections."""
         distribution = Distribution()
         for bounds, increases in self._store.distributions(instrument, where, (self._start or 0, self._end)):
             distribution.add(bounds, increases)
-        return distribution.quantiles(shares)
+        return distribution
+
+    def series(self, instrument: Instrument) -> list[Series]:
+        """Return the series that an instrument has at the end."""
+        return self._store.at(instrument, self._end)
+
+    def ages(self) -> tuple[int, int]:
+        """Return the ages of the collections at the start and at the end; the newest one's is 0."""
+        newest = len(self._store.moments) - 1
+        return newest - (self._start or 0), newest - self._end
 
     def values(self, instrument: Instrument, by: Attribute) -> dict[str, float]:
         """Return an instrument's values at the end, by the values of an attribute."""
@@ -80,6 +102,7 @@ def performance(span: Span) -> PerformanceMetrics:
     """Return the performance metrics of a span."""
     processed = span.increase(ingest.EVENT_DURATION)
     p50, p95, p99 = span.quantiles(ingest.EVENT_DURATION)
+    lag = span.distribution(ingest.LAG_TO_WRITE)
     seconds = span.seconds
     return PerformanceMetrics(
         event_processing_rate=share(processed, seconds),
@@ -93,6 +116,13 @@ def performance(span: Span) -> PerformanceMetrics:
         error_rate=share(span.increase(ingest.EVENT_DURATION, outcome="error"), processed),
         throughput_points_per_second=share(span.increase(ingest.POINTS_WRITTEN, outcome="ok"), seconds),
         timestamp=span.moment.timestamp,
+        received_rate=share(span.increase(ingest.RECEIVED), seconds),
+        discarded_rate=share(span.increase(ingest.DISCARDED), seconds),
+        rates_by_outcome=_rates(span.of(ingest.EVENT_DURATION, ingest.OUTCOME), seconds),
+        p95_lag=None if lag.is_empty else 1e3 * lag.quantiles((0.95,))[0],
+        queue_use=_queue_use(span),
+        bytes_received_per_second=share(span.increase(ingest.DATA_RECEIVED), seconds),
+        bytes_sent_per_second=share(span.increase(ingest.DATA_SENT), seconds),
     )
 
 
@@ -131,6 +161,8 @@ def system(span: Span, cpu: Span) -> SystemMetrics:
         container_memory_used_mb=span.at_end_if_any(runtime.CONTAINER_MEMORY_USAGE, MB),
         container_memory_limit_mb=span.at_end_if_any(runtime.CONTAINER_MEMORY_LIMIT, MB),
         container_cpu_limit=span.at_end_if_any(runtime.CONTAINER_CPU_LIMIT),
+        process_cpu_percent=_process_cpu_percent(cpu),
+        process_memory_mb=span.at_end_if_any(runtime.PROCESS_MEMORY_USAGE, MB),
         timestamp=span.moment.timestamp,
     )
 
@@ -144,6 +176,25 @@ def _cpu_percent(span: Span) -> float:
     waiting = by_mode.get("idle", 0.0) + by_mode.get("iowait", 0.0)
     whole = sum(by_mode.values())
     return 100 * (1 - waiting / whole) if whole else 0.0
+
+
+def _process_cpu_percent(span: Span) -> float | None:
+    """Return the CPU time of this process in % of one CPU; None unless it was read at both ends of the span."""
+    if not span.seconds or not span.is_known_at_both_ends(runtime.PROCESS_CPU_TIME):
+        return None
+    return 100 * span.increase(runtime.PROCESS_CPU_TIME) / span.seconds
+
+
+def _queue_use(span: Span) -> float | None:
+    """Return the used share of the fullest queue; None if no queue has a capacity."""
+    sizes = span.values(ingest.QUEUE_SIZE, ingest.QUEUE)
+    capacities = span.values(ingest.QUEUE_CAPACITY, ingest.QUEUE)
+    uses = [size / capacities[queue] for queue, size in sizes.items() if capacities.get(queue, 0) > 0]
+    return max(uses, default=None)
+
+
+def _rates(increases: Mapping[str, float], seconds: float) -> dict[str, float]:
+    return {name: share(increase, seconds) for name, increase in increases.items() if name}
 
 
 def _disk_usage(span: Span) -> float:

@@ -33,13 +33,26 @@ class Distribution:
     """Counts by the edges of buckets; accepts series with different bounds."""
 
     def __init__(self) -> None:
-        self._counts: dict[Edges, int] = {}
+        # Most series share one list of bounds: their counts are added up by index, and get edges when they are needed.
+        self._parts: dict[int, tuple[Sequence[float], dict[int, int]]] = {}
 
     def add(self, bounds: Sequence[float], increases: Mapping[int, int]) -> None:
         """Add counts by the index of their bucket; the bound at that index is its upper bound (inclusive)."""
+        part = self._parts.get(id(bounds))
+        if part is None:
+            part = self._parts[id(bounds)] = bounds, {}
+        counts = part[1]
         for index, count in increases.items():
-            edges = (bounds[index - 1] if index else -math.inf, bounds[index] if index < len(bounds) else math.inf)
-            self._counts[edges] = self._counts.get(edges, 0) + count
+            counts[index] = counts.get(index, 0) + count
+
+    def _ascending(self) -> list[tuple[Edges, int]]:
+        counts: dict[Edges, int] = {}
+        for bounds, by_index in self._parts.values():
+            for index, count in by_index.items():
+                low = bounds[index - 1] if index else -math.inf
+                edges = low, bounds[index] if index < len(bounds) else math.inf
+                counts[edges] = counts.get(edges, 0) + count
+        return sorted(counts.items(), key=lambda item: item[0][1])
 
     def quantiles(self, shares: Iterable[float]) -> list[float]:
         """Return the quantile for each share: the value of rank ceil(share * count); 0 without values.
@@ -47,9 +60,22 @@ class Distribution:
         In a fine bucket (bounds 6 % apart) the geometric mean is returned, which is within 3 % of the value; in a wider
         one, a linear interpolation between the bounds, like Prometheus' histogram_quantile().
         """
-        ascending = sorted(self._counts.items(), key=lambda item: item[0][1])
-        total = sum(self._counts.values())
+        ascending = self._ascending()
+        total = sum(count for _, count in ascending)
         return [self._at(ascending, max(math.ceil(share * total), 1)) if total else 0.0 for share in shares]
+
+    def share_within(self, bound: float) -> float | None:
+        """Return the share of values up to a bound; None without values, or if a bucket has values on both sides."""
+        ascending = self._ascending()
+        total = sum(count for _, count in ascending)
+        if not total or any(low < bound < high for (low, high), count in ascending if count):
+            return None
+        return sum(count for (_, high), count in ascending if high <= bound) / total
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no values."""
+        return not any(counts for _, counts in self._parts.values())
 
     @staticmethod
     def _at(ascending: Sequence[tuple[Edges, int]], rank: int) -> float:

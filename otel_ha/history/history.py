@@ -74,7 +74,11 @@ class History:
                 self._is_storing = False
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
+        """Store nothing during the block, so that all answers in it are those of the same collections.
+
+        Raises TelemetryError in a signal handler that interrupts this thread while it stores a collection.
+        """
         with self._turn.taken():
             if self._is_storing:
                 raise TelemetryError("a signal handler that interrupts a collection cannot read it; try again later")
@@ -87,13 +91,13 @@ class History:
     @property
     def timestamps(self) -> list[float]:
         """Times of the start and of each collection, in seconds since the epoch."""
-        with self._reading():
+        with self.reading():
             return [moment.timestamp for moment in self.store.moments]
 
     def seconds(self, window: float | None = None) -> float:
         """Return the actual length of a window, in seconds."""
-        with self._reading():
-            return self._over(window).seconds
+        with self.reading():
+            return self.over(window).seconds
 
     def totals(self, instrument: Instrument, by: Attribute | None = None, **where: AttributeValue) -> dict[str, float]:
         """Return the newest values of an instrument, added up by the values of an attribute (by "" without one).
@@ -102,7 +106,7 @@ class History:
         attribute that is not declared.
         """
         self._check(instrument, by, where)
-        with self._reading():
+        with self.reading():
             return self.store.latest(instrument, by, where)
 
     def increase(
@@ -110,22 +114,22 @@ class History:
     ) -> dict[str, float]:
         """Return the increase of a counter or histogram within a window, like totals()."""
         self._check(instrument, by, where)
-        with self._reading():
-            return self._over(window).of(instrument, by, **where)
+        with self.reading():
+            return self.over(window).of(instrument, by, **where)
 
     def rate(self, instrument: Instrument, window: float | None = None, **where: AttributeValue) -> float:
         """Return the increase of a counter or histogram per second within a window; resets are accounted for."""
         self._check(instrument, None, where)
-        with self._reading():
-            span = self._over(window)
+        with self.reading():
+            span = self.over(window)
             return derive.share(span.increase(instrument, **where), span.seconds)
 
     def mean(self, histogram: Histogram, window: float | None = None, **where: AttributeValue) -> float:
         """Return the mean of a histogram's values within a window, in its unit."""
         self._check(histogram, None, where)
         _check_histogram(histogram)
-        with self._reading():
-            span = self._over(window)
+        with self.reading():
+            span = self.over(window)
             return derive.share(span.sum_increase(histogram, **where), span.increase(histogram, **where))
 
     def quantile(
@@ -140,25 +144,25 @@ class History:
         _check_histogram(histogram)
         if not 0 <= share <= 1:
             raise TelemetryError(f"share is {share}; allowed: a number from 0 to 1, such as 0.95")
-        with self._reading():
-            (value,) = self._over(window).quantiles(histogram, (share,), **where)
+        with self.reading():
+            (value,) = self.over(window).quantiles(histogram, (share,), **where)
             return value
 
     def system(self, window: float | None = None) -> SystemMetrics:
         """Return the system metrics; without a window, those of disks and network are since the host started."""
-        with self._reading():
+        with self.reading():
             end = len(self.store.moments) - 1
             start = None if window is None else self.store.start_of(window)
             return self._system(start, end, self.store.start_of(_LEAST_FOR_CPU, slack=0) if start is None else start)
 
     def performance(self, window: float | None = None) -> PerformanceMetrics:
         """Return the performance metrics within a window; without one, over the stored history."""
-        with self._reading():
-            return derive.performance(self._over(window))
+        with self.reading():
+            return derive.performance(self.over(window))
 
     def business(self, window: float | None = None) -> BusinessMetrics:
         """Return the business metrics within a window; without one, since telemetry started."""
-        with self._reading():
+        with self.reading():
             start = None if window is None else self.store.start_of(window)
             return derive.business(Span(self.store, start, len(self.store.moments) - 1))
 
@@ -167,12 +171,12 @@ class History:
 
         Performance metrics are those of the interval before the collection; totals are since telemetry started.
         """
-        with self._reading():
+        with self.reading():
             return [self._interval(end - 1, end, totals=True) for end in range(1, len(self.store.moments))]
 
     def at_each(self, figure: Callable[[Span], T]) -> list[T]:
         """Return the results of `figure` for each stored collection, oldest first; its span starts with telemetry."""
-        with self._reading():
+        with self.reading():
             return [figure(Span(self.store, None, end)) for end in range(1, len(self.store.moments))]
 
     def roll_up(self, period: float) -> list[Interval]:
@@ -183,7 +187,7 @@ class History:
         """
         if not period > 0:
             raise TelemetryError(f"period is {period}; allowed: more than 0 seconds, such as 60")
-        with self._reading():
+        with self.reading():
             moments = self.store.moments
             begun = list(accumulate((moment.timestamp // period for moment in moments), max))
             periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]
@@ -205,8 +209,12 @@ class History:
         first = 1 if self.store.began else 0
         return derive.system(Span(self.store, start, end), Span(self.store, max(cpu_start, min(first, end)), end))
 
-    def _over(self, window: float | None) -> Span:
-        """Return the span of a window; without one, that of the stored collections."""
+    def since_start(self) -> Span:
+        """Return the span since telemetry started, to be used within reading()."""
+        return Span(self.store, None, len(self.store.moments) - 1)
+
+    def over(self, window: float | None = None) -> Span:
+        """Return the span of a window; without one, that of the stored collections. To be used within reading()."""
         start = 0 if window is None else self.store.start_of(window)
         return Span(self.store, start, len(self.store.moments) - 1)
 

@@ -105,6 +105,12 @@ class SystemMetrics:
     container_cpu_limit: float | None = _figure(
         "CPUs whose time the container may use; null without a limit", default=None
     )
+    process_cpu_percent: float | None = _figure(
+        "CPU time of this process, in % of one CPU; null until it is read twice", runtime.PROCESS_CPU_TIME, default=None
+    )
+    process_memory_mb: float | None = _figure(
+        "physical memory that this process uses, in MB", runtime.PROCESS_MEMORY_USAGE, default=None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,29 @@ class PerformanceMetrics:
     events_in_flight: int = _figure(
         "events received but neither processed nor discarded yet, at the end of the window", ingest.IN_FLIGHT, default=0
     )
+    received_rate: float = _figure("events received per second", ingest.RECEIVED, default=0.0)
+    discarded_rate: float = _figure("events discarded per second", ingest.DISCARDED, default=0.0)
+    rates_by_outcome: Mapping[str, float] = _figure(
+        "events processed per second, by each outcome that has occurred since telemetry started",
+        ingest.EVENT_DURATION,
+        default_factory=dict,
+    )
+    p95_lag: float | None = _figure(
+        "time within which 95 % of the states were stored after their own timestamp, in milliseconds; null without any",
+        ingest.LAG_TO_WRITE,
+        buckets=True,
+        default=None,
+    )
+    queue_use: float | None = _figure(
+        "use of the fullest queue at the end of the window, as a share of its capacity; null without a capacity",
+        ingest.QUEUE_SIZE,
+        ingest.QUEUE_CAPACITY,
+        default=None,
+    )
+    bytes_received_per_second: float = _figure(
+        "bytes received from all sources per second", ingest.DATA_RECEIVED, default=0.0
+    )
+    bytes_sent_per_second: float = _figure("bytes sent to all sinks per second", ingest.DATA_SENT, default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from otel_ha.declare.ports import AttributeValue
@@ -56,6 +56,19 @@ class Series:
                 grown += now - before if now >= before else now
             before = now
         return grown
+
+    def total(self, age: int) -> float:
+        """Return the sum of a histogram's values at the collection of this age; NaN before the first one."""
+        index = -(age + 1) * self._width
+        return self._numbers[index + self._width - 1] if -index <= len(self._numbers) else math.nan
+
+    def buckets(self, oldest: int, newest: int) -> Iterator[dict[int, int]]:
+        """Yield the increases of a histogram's buckets at each collection after one age, up to another one."""
+        increases = self.increases or ()
+        end = len(increases)
+        for packed_increases in increases[max(end - oldest, 0) : max(end - newest, 0)]:
+            if packed_increases:
+                yield unpacked(packed_increases)
 
     def begin(self, *, again: bool) -> None:
         """Begin a collection; with `again`, it replaces the newest one and includes the increases of its buckets."""

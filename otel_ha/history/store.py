@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Self
 
 from otel_ha.declare.instruments import Attribute, Histogram, Instrument, Observable
 from otel_ha.declare.ports import AttributeValue
-from otel_ha.history.distribution import unpacked
 from otel_ha.history.series import IncreaseSeries, PointSeries, Series
 from otel_ha.record.journal.increases import Increase
 from otel_ha.record.resolver import Identity, identity
@@ -146,17 +145,39 @@ class Store:
             found[name] = found.get(name, 0) + series.increase(*ages, sums=sums)
         return found
 
+    def rows(
+        self,
+        instrument: Instrument,
+        by: Sequence[Attribute],
+        where: Mapping[str, AttributeValue],
+        span: tuple[int | None, int],
+    ) -> dict[tuple[str, ...], float]:
+        """Return the increase between two collections by the values of several attributes, like increase().
+
+        Without a start, the values at the end, as in latest().
+        """
+        found: dict[tuple[str, ...], float] = {}
+        newest, (start, end) = len(self.moments) - 1, span
+        for series in self.chosen(instrument, where):
+            value = series.number(newest - end) if start is None else series.increase(newest - start, newest - end)
+            if not math.isnan(value):
+                key = tuple(_value_of(series, each) for each in by)
+                found[key] = found.get(key, 0) + value
+        return found
+
+    def at(self, instrument: Instrument, at: int) -> list[Series]:
+        """Return the series that an instrument has at a collection."""
+        age = len(self.moments) - 1 - at
+        return [each for each in self.chosen(instrument, {}) if not math.isnan(each.number(age))]
+
     def distributions(
         self, instrument: Instrument, where: Mapping[str, AttributeValue], span: tuple[int, int]
     ) -> Iterator[tuple[Sequence[float], dict[int, int]]]:
         """Yield the bounds of each series, and the increases of its buckets, at each collection of a span."""
-        start, end = span
+        newest, (start, end) = len(self.moments) - 1, span
         for series in self.chosen(instrument, where):
-            increases = series.increases or ()
-            missing = len(self.moments) - len(increases)
-            for index in range(max(start + 1 - missing, 0), end + 1 - missing):
-                if increases[index]:
-                    yield series.bounds, unpacked(increases[index])
+            for increases in series.buckets(newest - start, newest - end):
+                yield series.bounds, increases
 
 
 def _value_of(series: Series, by: Attribute | None) -> str:

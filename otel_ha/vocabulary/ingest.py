@@ -72,6 +72,9 @@ PROCESSING = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02
 LAG = (0.005, 0.025, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5, 30.5, 60.5, 300.5)
 BATCH = (1.5, 5.5, 10.5, 50.5, 100.5, 500.5, 1000.5, 5000.5)
 
+HOURS_OF_SILENCE = 1
+"""Hours without an event after which a source is silent: in the notes of /healthz, and by default in the alert."""
+
 RECEIVED = Counter(
     "homeassistant.event.received",
     unit="{event}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from otel_ha.errors import TelemetryError
+from otel_ha.vocabulary import ingest
 
 __all__ = ["THRESHOLDS", "Threshold", "duration", "duration_in_words", "words"]
 
@@ -90,7 +91,7 @@ THRESHOLDS: Final[Sequence[Threshold]] = (
     Threshold("server_memory", "30d", "duration", "Time after which a server that was here once is a stranger."),
     Threshold("absent", "2m", "duration", "Time without metrics after which a service is absent; at least two pushes."),
     Threshold("restarts", "3", "number", "Restarts of a service within `recent`."),
-    Threshold("silence", "1h", "duration", "Time without an event from a connected source."),
+    Threshold("silence", f"{ingest.HOURS_OF_SILENCE}h", "duration", "Time without an event from a connected source."),
     Threshold("disconnects", "5", "number", "Ends of a connection within `slow_window`."),
     Threshold("accounts_difference", "0", "number", "Events by which the accounts may differ."),
     Threshold("min_events", "50", "number", "Events within `window` below which no share is calculated."),

@@ -14,6 +14,7 @@ from typing import Any
 
 from otel_ha.declare.instruments import GROUPS
 from otel_ha.history.metrics import MEANING, unmeasured
+from otel_ha.serve.summary.shapes import SHAPES, Shape, listed, reference
 from otel_ha.serve.summary.summary import FACTS, METRICS, ROLL_UPS, SCHEMA_VERSION, WINDOW
 
 __all__ = ["render_page", "render_schema"]
@@ -23,6 +24,8 @@ _JSON_TYPES: Mapping[Any, Mapping[str, Any]] = {
     float: {"type": "number"},
     float | None: {"type": ["number", "null"]},
     str: {"type": "string"},
+    Mapping[str, int]: {"type": "object", "additionalProperties": {"type": "integer"}},
+    Mapping[str, float]: {"type": "object", "additionalProperties": {"type": "number"}},
 }
 
 _OPENING = """\
@@ -37,6 +40,7 @@ second when something is added.
 
 - `schema_version`: the version of the schema.
 - `timestamp`: when the summary was made, in seconds since the epoch.
+- `started`: when this telemetry started, in seconds since the epoch; null if it does not run.
 - `service`: the service's name.
 - `groups`: the metric groups that are on.
 - `system_info`: the environment of the process: {info}. A fact that cannot be
@@ -47,11 +51,19 @@ second when something is added.
   `interval`, the seconds between two. Performance covers the interval before the collection.
 - `roll_ups`: the same three for {periods}, oldest first, each from `start` to `end` in seconds since the
   epoch, for the time that collections are kept. A collection belongs to the period in which it was taken.
+- `health`: the state of telemetry; see [health](#health).
+- `accounts`: the events received, and what became of them, in total and by source; see [accounts](#accounts).
+- `tables`: the events by source, domain and reason, the points by sink, and the errors; see [tables](#tables).
+- `connections`: the connections, by name; see [connection](#connection).
+- `metrics`: every instrument of the catalog, in its order; see [metric](#metric).
 
-`current`, `history` and `roll_ups` are null if no history is kept (`OTEL_HA_HISTORY_LENGTH=0`, telemetry is off, or the
-MeterProvider takes no reader). Events by entity are in `current` only. A megabyte (MB) is 1,048,576 bytes. A figure
-whose metric groups are off is null, because it is not measured; the tables name the groups. A figure that cannot be
-computed, such as a share of no events, is 0; those of a container are null.
+All figures are of one collection, which is taken for the summary. Without a history, `connections` and the values of
+`metrics` are empty. `accounts` is null as well if one of its metric groups is off.
+
+`current`, `history`, `roll_ups`, `accounts` and `tables` are null if no history is kept (`OTEL_HA_HISTORY_LENGTH=0`,
+telemetry is off, or the MeterProvider takes no reader). Events by entity are in `current` only. A megabyte (MB) is
+1,048,576 bytes. A figure whose metric groups are off is null, because it is not measured; the tables name the groups. A
+figure that cannot be computed, such as a share of no events, is 0; those of a container are null.
 """
 
 
@@ -63,7 +75,8 @@ def render_page() -> str:
         window=f"{WINDOW:g}",
         periods=", ".join(f"`{name}`" for name in ROLL_UPS),
     )
-    return opening + "".join(_section(name, cls) for name, cls in METRICS.items())
+    figures = (_section(name, cls) for name, cls in METRICS.items())
+    return opening + "".join(figures) + "".join(_shaped(name, shape) for name, shape in SHAPES.items())
 
 
 def render_schema() -> str:
@@ -80,15 +93,24 @@ def render_schema() -> str:
             {
                 "schema_version": {"const": SCHEMA_VERSION},
                 "timestamp": number,
+                "started": {"type": ["number", "null"]},
                 "service": {"type": ["string", "null"]},
                 "groups": {"type": "array", "items": {"enum": sorted(GROUPS)}, "uniqueItems": True},
                 "system_info": _object({key: {"type": ["string", "number"]} for key in FACTS}, required=()),
+                "health": reference("health"),
                 "current": _or_null(_object({"window": number, **metrics})),
                 "history": _or_null(history),
                 "roll_ups": _or_null(_object(dict.fromkeys(ROLL_UPS, rolled_up))),
+                "accounts": _or_null(reference("accounts")),
+                "tables": _or_null(reference("tables")),
+                "connections": listed(reference("connection")),
+                "metrics": listed(reference("metric")),
             }
         ),
-        "$defs": {name: _object(_properties(cls)) for name, cls in METRICS.items()},
+        "$defs": {
+            **{name: _object(_properties(cls)) for name, cls in METRICS.items()},
+            **{name: _object(_described(shape)) for name, shape in SHAPES.items()},
+        },
     }
     return json.dumps(schema, indent=2) + "\n"
 
@@ -97,6 +119,15 @@ def _section(name: str, cls: type) -> str:
     about = (cls.__doc__ or "").partition("\n")[0]
     rows = "".join(f"| `{field}` | {meaning} | {_needs(cls, field)} |\n" for field, meaning in _meanings(cls).items())
     return f"\n## {name}\n\n{about}\n\n| Figure | | Groups |\n|-|-|-|\n{rows}"
+
+
+def _shaped(name: str, shape: Shape) -> str:
+    rows = "".join(f"| `{field}` | {meaning} |\n" for field, (_, meaning) in shape.fields.items())
+    return f"\n## {name}\n\n{shape.about}\n\n| Field | |\n|-|-|\n{rows}"
+
+
+def _described(shape: Shape) -> dict[str, Any]:
+    return {field: {**schema, "description": meaning} for field, (schema, meaning) in shape.fields.items()}
 
 
 def _needs(cls: type, field: str) -> str:
@@ -115,11 +146,10 @@ def _properties(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     meanings = _meanings(cls)
     nullable = unmeasured(cls, ())
-    counts = {"type": "object", "additionalProperties": {"type": "integer"}}
     properties = {}
     for field in dataclasses.fields(cls):
-        kind = _JSON_TYPES.get(hints[field.name], counts)
-        if field.name in nullable:
+        kind = _JSON_TYPES[hints[field.name]]
+        if field.name in nullable and not isinstance(kind["type"], list):
             kind = {**kind, "type": [kind["type"], "null"]}
         properties[field.name] = {**kind, "description": meanings[field.name]}
     return properties

@@ -7,16 +7,23 @@ import platform
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import metadata
 from typing import Any
 
 import psutil
 
+from otel_ha.declare.catalog import Catalog
+from otel_ha.declare.instruments import Attribute
 from otel_ha.history import BusinessMetrics, History, Interval, PerformanceMetrics, SystemMetrics
 from otel_ha.history.metrics import unmeasured
+from otel_ha.serve.summary.accounts import accounts
+from otel_ha.serve.summary.connections import connections
+from otel_ha.serve.summary.metrics_in_use import Read, metrics_in_use
+from otel_ha.serve.summary.tables import tables
 from otel_ha.version import __version__
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "2.1"
 """The first number changes if a field changes or disappears, the second if one is added."""
 
 WINDOW = 300.0
@@ -30,28 +37,56 @@ ROLL_UPS = {"1min": 60.0, "5min": 300.0, "1h": 3600.0}
 GB = 1024**3
 
 
-def summary(history: History | None, *, service: str | None, groups: Iterable[str]) -> dict[str, Any]:
-    """Return the summary, after a collection, so that "current" is up to date.
+def summary(
+    history: History | None,
+    *,
+    service: str | None,
+    groups: Iterable[str],
+    catalog: Catalog | None = None,
+    started: float | None = None,
+    health: Mapping[str, Any] | None = None,
+    used: Mapping[Attribute, int] | None = None,
+) -> dict[str, Any]:
+    """Return the summary, after a collection, so that "current" is up to date; all figures are of that collection.
 
-    Without a history, "current", "history" and "roll_ups" are None.
+    Without a history, "current", "history", "roll_ups", "accounts" and "tables" are None. `started` is when telemetry
+    started, None if it does not run; `used` has the number of values within the budget of each attribute of the
+    `catalog`.
     """
     on = sorted(groups)
-    from_history: dict[str, Any] = {"current": None, "history": None, "roll_ups": None}
-    if history is not None:
+    metrics = partial(metrics_in_use, catalog or Catalog(), on if started else (), used=used)
+    if history is None:
+        from_history: dict[str, Any] = {**dict.fromkeys(_FROM_HISTORY), "connections": [], "metrics": metrics(None)}
+    else:
         history.collect()
-        figures = _Figures(on)
-        from_history = {
-            "current": _current(history, figures),
-            "history": _history(history, figures),
-            "roll_ups": {name: _roll_up(history, period, figures) for name, period in ROLL_UPS.items()},
-        }
+        with history.reading():
+            from_history = _from_history(history, on, metrics)
     return {
         "schema_version": SCHEMA_VERSION,
         "timestamp": time.time(),
+        "started": started,
         "service": service,
         "groups": on,
         "system_info": system_info(),
+        "health": dict(health or {}),
         **from_history,
+    }
+
+
+_FROM_HISTORY = ("current", "history", "roll_ups", "accounts", "tables")
+
+
+def _from_history(history: History, groups: Collection[str], metrics: Callable[[Read], Any]) -> dict[str, Any]:
+    figures = _Figures(groups)
+    since, recent = history.since_start(), history.over(WINDOW)
+    return {
+        "current": _current(history, figures),
+        "history": _history(history, figures),
+        "roll_ups": {name: _roll_up(history, period, figures) for name, period in ROLL_UPS.items()},
+        "accounts": accounts(since, groups),
+        "tables": tables(since, recent, groups),
+        "connections": connections(since),
+        "metrics": metrics(Read(recent, history.over())),
     }
 
 

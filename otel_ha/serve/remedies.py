@@ -1,0 +1,135 @@
+"""Remedies: the thing to do about each reason for which telemetry is not well."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["of_endpoint", "of_reader"]
+
+_DOCTOR = "run `otel-ha doctor`, which tries every step of the way"
+
+
+class _Remedy(NamedTuple):
+    """A remedy, and the pattern of the problems that it is for."""
+
+    problem: str
+    remedy: str
+
+
+_ENDPOINT = (
+    _Remedy(
+        "address already in use",
+        "set OTEL_EXPORTER_PROMETHEUS_PORT to a free port (0 takes any), or end the program that has this one; "
+        "`otel-ha doctor` says who answers there",
+    ),
+    _Remedy("permission denied", "set OTEL_EXPORTER_PROMETHEUS_PORT to a port above 1023"),
+    _Remedy(
+        "cannot assign requested address|name or service|name resolution|nodename|address family",
+        "set OTEL_EXPORTER_PROMETHEUS_HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0",
+    ),
+    _Remedy(
+        "the parent process listens",
+        "scrape the parent and let the child push, or set OTEL_EXPORTER_PROMETHEUS_PORT=0: then each has a port",
+    ),
+    _Remedy(
+        r"ssl|certificate|pem\b|private key", "check the files of OTEL_HA_ENDPOINT_CERTIFICATE, _KEY and _CLIENT_CA"
+    ),
+)
+
+# The first match counts: causes with words of their own come before status codes, and these before time limits.
+_PUSH = (
+    _Remedy(
+        "data points rejected",
+        "read the receiver's message, and correct these metrics or its limits; rejected points are not sent again",
+    ),
+    _Remedy(
+        "proxy",
+        "correct http_proxy, https_proxy or grpc_proxy, or name the receiver's host in no_proxy; "
+        "`otel-ha doctor` tries the proxy",
+    ),
+    _Remedy(
+        "certificate.verify.failed|self.signed",
+        "set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate of the authority that signed the receiver's",
+    ),
+    _Remedy(
+        "certificate.required|bad.certificate|handshake failure|unknown ca",
+        "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY to a certificate that the receiver accepts",
+    ),
+    _Remedy(
+        "does not use tls|wrong.version.number|record layer failure|uses tls|handshake|ssl",
+        "write http:// in OTEL_EXPORTER_OTLP_ENDPOINT for a receiver without TLS, https:// for one with it; "
+        "`otel-ha doctor` says which it is",
+    ),
+    _Remedy(
+        "redirects are not followed",
+        "set OTEL_EXPORTER_OTLP_ENDPOINT to the address in Location: a push follows no redirect",
+    ),
+    _Remedy(
+        "not an otlp receiver|not an answer of otlp",
+        "correct OTEL_EXPORTER_OTLP_ENDPOINT: another server answers there; a Collector takes HTTP on port 4318 and "
+        "gRPC on port 4317",
+    ),
+    _Remedy(
+        r"^401\b|unauthenticated",
+        "set the receiver's credentials in OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Bearer%20TOKEN",
+    ),
+    _Remedy(r"^403\b|permission_denied", "let the credentials in OTEL_EXPORTER_OTLP_HEADERS write metrics there"),
+    _Remedy(
+        r"^40[45]\b|unimplemented",
+        "correct OTEL_EXPORTER_OTLP_ENDPOINT, to which /v1/metrics is added (for Prometheus "
+        "http://HOST:9090/api/v1/otlp), and switch on the receiver for OTLP there",
+    ),
+    _Remedy(r"^413\b|larger than max", "raise the receiver's limit on the size of a request"),
+    _Remedy(r"^415\b", "set OTEL_EXPORTER_OTLP_PROTOCOL to the protocol of the port: http/protobuf or grpc"),
+    _Remedy(
+        r"^429\b|resource_exhausted|asked for a pause",
+        "raise the receiver's limit, or push less often by OTEL_METRIC_EXPORT_INTERVAL; pushes continue by themselves",
+    ),
+    _Remedy(r"^400\b|invalid_argument", "read the receiver's message: its version or its limits refuse these metrics"),
+    _Remedy(
+        r"^5\d\d\b|internal:", "look into the receiver's log: it fails or is overloaded; pushes continue by themselves"
+    ),
+    _Remedy(
+        r"connection refused|\[errno (111|61)\]",
+        "start the Collector, or set OTEL_EXPORTER_OTLP_ENDPOINT to where it listens (OTEL_METRICS_EXPORTER=prometheus "
+        "ends pushing); `otel-ha doctor` tries the connection",
+    ),
+    _Remedy(
+        r"name or service|name resolution|nodename|no address associated|dns resolution|getaddrinfo|\[errno -\d+\]",
+        "correct the host in OTEL_EXPORTER_OTLP_ENDPOINT, or let the DNS of this machine know it",
+    ),
+    _Remedy(
+        "no response within|did not end|deadline_exceeded",
+        "look after the receiver: it takes the connection but does not answer in time; OTEL_EXPORTER_OTLP_TIMEOUT "
+        "allows it more",
+    ),
+    _Remedy(
+        "no connection within|unreachable|no route to host|timed out",
+        "check the address in OTEL_EXPORTER_OTLP_ENDPOINT and the firewalls on the way; `otel-ha doctor` tries them",
+    ),
+    _Remedy("no success for", f"look into the service's log: its push or a source of its metrics hangs; {_DOCTOR}"),
+)
+
+_OTHERS = {
+    "prometheus": "look into the service's log and correct the metric or collector that raises; until then every "
+    "scrape fails",
+    "history": "look into the service's log and correct the source that raises or hangs; scrapes may fail as well",
+    "console": "make the standard output writable, or leave console out of OTEL_METRICS_EXPORTER",
+}
+"""The remedies for readers that do not push to a receiver."""
+
+
+def of_endpoint(problem: str) -> str:
+    """Return the remedy for an endpoint that does not listen."""
+    return _first(_ENDPOINT, problem, "set OTEL_EXPORTER_PROMETHEUS_HOST and _PORT to an address that is free")
+
+
+def of_reader(reader: str, problem: str) -> str:
+    """Return the remedy for the problem of a reader."""
+    return _OTHERS.get(reader) or _first(_PUSH, problem, _DOCTOR)
+
+
+def _first(remedies: Sequence[_Remedy], problem: str, otherwise: str) -> str:
+    return next((each.remedy for each in remedies if re.search(each.problem, problem, re.IGNORECASE)), otherwise)
