@@ -17,6 +17,8 @@ _REMEDY = (
 )
 _RULE = " Received = processed + discarded + in flight; the difference is "
 _TOTAL = "accounts.total"
+_OUTCOMES = ("ok", "error", "cancelled")
+"""Those that have colours, the same as in the chart of their rates."""
 
 
 def draw_accounts(accounts: Mapping[str, Any] | None) -> Element:
@@ -38,7 +40,10 @@ def _flows(total: Mapping[str, Any]) -> list[Flow]:
     """Return the ways that events went, each with its parts, largest first."""
     flows = []
     for key in ("processed", "discarded"):
-        parts = [Flow(part, number, f"{_TOTAL}.{key}.{part}") for part, number in total[key].items()]
+        parts = [
+            Flow(part, number, f"{_TOTAL}.{key}.{part}", part if part in _OUTCOMES else "")
+            for part, number in total[key].items()
+        ]
         parts.sort(key=lambda flow: (-flow.number, flow.name))
         flows.append(Flow(key, sum(flow.number for flow in parts), None, key, tuple(parts)))
     states = tuple(Flow(state, total[state], f"{_TOTAL}.{state}") for state in ("queued", "active"))

@@ -73,7 +73,7 @@ def _use(rows: _Rows) -> list[Line]:
     return [
         _line(rows, "host CPU", "cpu_percent", "system"),
         _line(rows, "host memory", "memory_percent", "system"),
-        _line(rows, "process, of one CPU", "process_cpu_percent", "system"),
+        _line(rows, "process CPU (of one)", "process_cpu_percent", "system"),
         Line("process memory", [_share_of_memory(row) for row in rows]),
     ]
 

@@ -37,7 +37,6 @@ def draw(chart: Chart) -> Element:
         element("figcaption", element("h3", chart.title, class_="chart-title"), _legend(chart)),
         _picture(chart, known) if known else _empty(chart),
         _note(chart, set_back=set_back),
-        element("output", class_="chart-value") if known else None,
         class_="chart",
         id=f"chart-{chart.key}",
         data_points=len(chart.times),
@@ -65,8 +64,10 @@ def _note(chart: Chart, *, set_back: bool) -> Element | None:
 
 
 def _legend(chart: Chart) -> Element:
+    """Return the names of the lines with their newest values, which those under the pointer cover."""
     keys = [_key(number, line, chart) for number, line in enumerate(chart.lines)]
-    return element("ul", *keys, class_="chart-legend")
+    values = element("output", class_="chart-value", for_=f"chart-{chart.key}")
+    return element("div", element("ul", *keys), values, class_="chart-legend")
 
 
 def _key(number: int, line: Line, chart: Chart) -> Element:

@@ -27,7 +27,7 @@ _LETTERS = 20
 class Flow:
     """A way that a quantity goes: its name, its number and path in the summary, and its parts.
 
-    kind: the suffix of its class in charts.css.
+    kind: the suffix of its class in charts.css, which colours it.
     """
 
     name: str
@@ -45,6 +45,7 @@ class _Row:
     y: float
     height: float
     band: float | None
+    is_head: bool
 
 
 def picture(received: int, flows: list[Flow]) -> Element:
@@ -60,7 +61,7 @@ def picture(received: int, flows: list[Flow]) -> Element:
         element("desc", _words(received, flows), id=desc),
         element("text", f"received {words.count(received)}", x=0, y=12, class_="flow-head"),
         *_node(received, scale),
-        *_bands(rows),
+        *_bands(rows, whole),
         viewBox=f"0 0 {WIDTH} {height:.0f}",
         role="img",
         class_="flows",
@@ -85,14 +86,16 @@ def _merged(parts: tuple[Flow, ...]) -> list[Flow]:
 def _rows(flows: list[Flow], scale: float) -> Iterator[_Row]:
     y = 0.0
     for flow in flows:
-        parts = [replace(part, kind=flow.kind) for part in _merged(flow.parts)]
+        parts = [replace(part, kind=part.kind or flow.kind) for part in _merged(flow.parts)]
         alone = not parts and flow.number > 0
-        yield _Row(flow, y, _HEAD, flow.number * scale if alone else None)
-        y += max(_HEAD, flow.number * scale + _GAP if alone else 0)
+        band = flow.number * scale if alone else None
+        height = max(_HEAD, (band or 0) + _GAP)
+        yield _Row(flow, y, height, band, is_head=True)
+        y += height
         for part in parts:
             band = part.number * scale
             height = max(_ROW, band + _GAP)
-            yield _Row(part, y, height, band)
+            yield _Row(part, y, height, band, is_head=False)
             y += height
         y += _GAP
 
@@ -106,14 +109,14 @@ def _node(received: int, scale: float) -> Iterator[Element]:
         yield element("rect", x=0, y=y, width=_NODE, height=rest, class_="flow-node flow-missing")
 
 
-def _bands(rows: list[_Row]) -> Iterator[Element]:
+def _bands(rows: list[_Row], whole: int) -> Iterator[Element]:
     left = _TOP
     for row in rows:
         middle = row.y + row.height / 2
         if row.band is not None:
             yield _band(left, middle - row.band / 2, row)
             left += row.band
-        yield from _text(row, middle, is_head=bool(row.flow.path is None and row.flow.parts) or row.band is None)
+        yield from _text(row, middle, whole)
 
 
 def _band(left: float, right: float, row: _Row) -> Element:
@@ -128,14 +131,14 @@ def _band(left: float, right: float, row: _Row) -> Element:
     )
 
 
-def _text(row: _Row, middle: float, *, is_head: bool) -> Iterator[Element]:
-    class_ = "flow-head" if is_head else "flow-text"
-    y = _n(middle + 4)
-    title = element("title", label(row.flow.name, 255))
-    x = _TEXT if is_head else _TEXT + 8
-    text = label(row.flow.name, _LETTERS - len(words.count(row.flow.number)) + 4)
-    yield element("text", title, text, x=x, y=y, class_=class_)
-    yield element("text", words.count(row.flow.number), x=WIDTH, y=y, class_=class_, text_anchor="end")
+def _text(row: _Row, middle: float, whole: int) -> Iterator[Element]:
+    """Return a row's name and its share of the whole; the numbers stand in the table beside the drawing."""
+    class_ = "flow-head" if row.is_head else "flow-text"
+    x, y = _TEXT if row.is_head else _TEXT + 8, _n(middle + 4)
+    full = element("title", label(row.flow.name, 255))
+    yield element("text", full, label(row.flow.name, _LETTERS), x=x, y=y, class_=class_)
+    if whole > 0:
+        yield element("text", words.share(row.flow.number / whole), x=WIDTH, y=y, class_=class_, text_anchor="end")
 
 
 def _n(number: float) -> str:
