@@ -28,10 +28,11 @@ def draw_accounts(accounts: Mapping[str, Any] | None) -> Element:
         return element("figure", empty, class_="accounts")
     total = accounts["total"]
     flows = _flows(total)
+    drawing = picture(total["received"], flows) if any(flow.number for flow in flows) else None
     return element(
         "figure",
         element("figcaption", *_verdict(total["difference"], accounts.get("by_source") or {})),
-        element("div", picture(total["received"], flows), _table(total["received"], flows), class_="accounts-body"),
+        element("div", drawing, _table(total["received"], flows), class_="accounts-body"),
         class_="accounts" if total["difference"] == 0 else "accounts accounts-differ",
     )
 

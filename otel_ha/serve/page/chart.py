@@ -56,20 +56,22 @@ def condensed(chart: Chart, most: int = MOST_POINTS) -> Chart:
     """Return a chart with at most so many points, each of which stands for the same number of collections.
 
     A point has the largest value of its collections, and the least one besides, so that no peak and no pause is lost.
-    Its time is that of its last collection.
+    Its time is that of its last collection. Values that are not finite are unknown.
     """
-    size = math.ceil(len(chart.times) / most)
-    if size <= 1:
-        return chart
-    starts = range(0, len(chart.times), size)
+    size = max(1, math.ceil(len(chart.times) / most))
+    lines = [_condensed(line, size) for line in chart.lines]
+    times = [*chart.times[size - 1 :: size], *(chart.times[-1:] if len(chart.times) % size else [])]
+    return replace(chart, times=times, lines=lines, collections=size)
 
-    def condense(line: Line) -> Line:
-        parts = [[value for value in line.values[start : start + size] if value is not None] for start in starts]
-        largest, least = ([of(part, default=None) for part in parts] for of in (max, min))
-        return replace(line, values=largest, least=least)
 
-    times = [chart.times[start : start + size][-1] for start in starts]
-    return replace(chart, times=times, lines=[condense(line) for line in chart.lines], collections=size)
+def _condensed(line: Line, size: int) -> Line:
+    known = [value if value is not None and math.isfinite(value) else None for value in line.values]
+    if size == 1:
+        return replace(line, values=known)
+    starts = range(0, len(known), size)
+    parts = [[value for value in known[start : start + size] if value is not None] for start in starts]
+    largest, least = ([of(part, default=None) for part in parts] for of in (max, min))
+    return replace(line, values=largest, least=least)
 
 
 def ascending(times: Sequence[float]) -> list[float]:
@@ -77,9 +79,10 @@ def ascending(times: Sequence[float]) -> list[float]:
 
     Where the clock was set back, the usual step takes the place of the jump.
     """
+    listed = list(times)
+    if listed == sorted(listed):
+        return listed
     steps = [after - before for before, after in pairwise(times)]
-    if all(step >= 0 for step in steps):
-        return list(times)
     usual = median([step for step in steps if step > 0] or [1.0])
     found = [times[-1]]
     for step in reversed(steps):

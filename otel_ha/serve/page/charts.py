@@ -22,7 +22,8 @@ _Rows = Sequence[Mapping[str, Any]]
 def charts_of(summary: Mapping[str, Any], chosen: str) -> list[Chart]:
     """Return the charts of a summary's history, for the chosen one of RANGES."""
     history = summary.get("history") or {}
-    system, work = (_within(history.get(part) or [], RANGES[chosen]) for part in ("system", "performance"))
+    interval = history.get("interval") or 0.0
+    system, work = (_within(history.get(part) or [], RANGES[chosen], interval) for part in ("system", "performance"))
     times = ascending([row["timestamp"] for row in work])
     return [
         Chart("rate", "Events by outcome", PER_SECOND, times, _outcomes(work)),
@@ -46,13 +47,22 @@ def charts_of(summary: Mapping[str, Any], chosen: str) -> list[Chart]:
     ]
 
 
-def _within(rows: _Rows, seconds: float | None) -> _Rows:
-    """Return the newest rows, of so many seconds, or all."""
+def _within(rows: _Rows, seconds: float | None, interval: float) -> _Rows:
+    """Return the newest rows, of so many seconds, or all.
+
+    `interval` is the time between two rows between which the clock was set back.
+    """
     if seconds is None or not rows:
         return rows
-    times = ascending([row["timestamp"] for row in rows])
-    oldest = times[-1] - seconds
-    return [row for row, time in zip(rows, times, strict=True) if time >= oldest]
+    first = len(rows) - 1
+    elapsed = 0.0
+    while first > 0:
+        step = rows[first]["timestamp"] - rows[first - 1]["timestamp"]
+        elapsed += step if step >= 0 else interval
+        if elapsed > seconds:
+            break
+        first -= 1
+    return rows[first:]
 
 
 def _line(rows: _Rows, name: str, figure: str, part: str = "performance") -> Line:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
-__all__ = ["time_of_day", "time_ticks", "zone_at", "zone_name"]
+__all__ = ["time_ticks", "times_of_day", "zone_at", "zone_name"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _STEPS = (
@@ -37,12 +38,11 @@ def zone_name(zone: timezone) -> str:
     return f"UTC{'+' if seconds > 0 else '-'}{hours}{f':{minutes:02}' if minutes else ''}"
 
 
-def time_of_day(time: float, zone: timezone, form: str = "%H:%M:%S") -> str:
-    """Return the clock time of a time in seconds since the epoch; the number itself if no calendar has it."""
-    try:
-        return datetime.fromtimestamp(time, zone).strftime(form)
-    except (OverflowError, OSError, ValueError):
-        return f"{time:.3g}"
+def times_of_day(times: Sequence[float], zone: timezone) -> list[str]:
+    """Return the clock times of times, which ascend; with the date if they are not of one day."""
+    days = {_shown(time, zone, "%F") for time in (*times[:1], *times[-1:])}
+    form = "%H:%M:%S" if len(days) <= 1 else "%-d %b %H:%M:%S"
+    return [_shown(time, zone, form) for time in times]
 
 
 def time_ticks(low: float, high: float, zone: timezone, most: int = 5) -> list[tuple[float, str]]:
@@ -57,7 +57,15 @@ def time_ticks(low: float, high: float, zone: timezone, most: int = 5) -> list[t
     first = math.ceil((low + offset) / step)
     last = math.floor((high + offset) / step)
     times = [number * step - offset for number in range(first, last + 1)]
-    return [(time, time_of_day(time, zone, _form(time + offset, step))) for time in times]
+    return [(time, _shown(time, zone, _form(time + offset, step))) for time in times]
+
+
+def _shown(time: float, zone: timezone, form: str) -> str:
+    """Return a time in seconds since the epoch in a form; the number itself if no calendar has it."""
+    try:
+        return datetime.fromtimestamp(time, zone).strftime(form)
+    except (OverflowError, OSError, ValueError):
+        return f"{time:.3g}"
 
 
 def _form(local: float, step: int) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timezone
 from itertools import groupby, pairwise
 
 from otel_ha.serve.page.chart import Chart, Line, ascending, condensed, label
-from otel_ha.serve.page.clock import time_of_day, time_ticks, zone_at, zone_name
+from otel_ha.serve.page.clock import time_ticks, times_of_day, zone_at, zone_name
 from otel_ha.serve.page.html import Element, data, element, name
 from otel_ha.serve.page.scales import Axis, axis
 
@@ -30,7 +29,7 @@ def draw(chart: Chart) -> Element:
     """Return a chart as a figure: title, legend with the newest values, drawing, and an output for the script."""
     times = ascending(chart.times)
     set_back = times != list(chart.times)
-    chart = condensed(replace(chart, times=times, lines=[_finite(line) for line in chart.lines]))
+    chart = condensed(replace(chart, times=times))
     known = [value for line in chart.lines for value in (*line.values, *(line.least or ())) if value is not None]
     return element(
         "figure",
@@ -41,10 +40,6 @@ def draw(chart: Chart) -> Element:
         id=f"chart-{chart.key}",
         data_points=len(chart.times),
     )
-
-
-def _finite(line: Line) -> Line:
-    return replace(line, values=[v if v is not None and math.isfinite(v) else None for v in line.values])
 
 
 def _empty(chart: Chart) -> Element:
@@ -78,12 +73,8 @@ def _key(number: int, line: Line, chart: Chart) -> Element:
         element("svg", sample, class_="chart-sample", viewBox="0 0 24 8", aria_hidden="true"),
         element("span", name(line.name), class_="chart-name", title=line.name),
         element("span", data(newest, chart.unit.show(newest)), data_key=line.path),
-        class_=_style(number),
+        class_=f"chart-{number % STYLES + 1}",
     )
-
-
-def _style(number: int) -> str:
-    return f"chart-{number % STYLES + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +99,17 @@ class _Plot:
     def y(self, value: float) -> float:
         return round(BOTTOM - (BOTTOM - TOP) * self.values.share(value), 1)
 
+    def heights(self, values: Sequence[float | None]) -> list[str | None]:
+        """Return the places of values as texts, None in gaps."""
+        return [None if value is None else _n(self.y(value)) for value in values]
+
 
 def _picture(chart: Chart, known: list[float]) -> Element:
     plot = _Plot.of(chart.times, known, chart)
     zone = zone_at(chart.times[-1])
     xs = [plot.x(time) for time in chart.times]
     texts = _texts(chart, zone)
-    lines = [part for number, line in enumerate(chart.lines) for part in _line(_style(number), line, xs, plot, chart)]
+    heights = [plot.heights(line.values) for line in chart.lines]
     title, desc, dot = (f"chart-{chart.key}-{part}" for part in ("title", "desc", "dot"))
     return element(
         "svg",
@@ -123,8 +118,8 @@ def _picture(chart: Chart, known: list[float]) -> Element:
         _dot(dot),
         *_value_axis(plot),
         *_time_axis(plot, zone),
-        *lines,
-        element("g", *_areas(chart, xs, texts, plot), class_="chart-hits", marker_mid=f"url(#{dot})"),
+        *_lines(chart, xs, heights, plot),
+        element("g", *_areas(xs, texts, heights, plot), class_="chart-hits", marker_mid=f"url(#{dot})"),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
         aria_labelledby=f"{title} {desc}",
@@ -156,37 +151,31 @@ def _time_axis(plot: _Plot, zone: timezone) -> Iterator[Element]:
             yield element("text", text, x=_n(x), y=HEIGHT - 6, class_="chart-tick", text_anchor="middle")
 
 
-def _line(style: str, line: Line, xs: list[float], plot: _Plot, chart: Chart) -> Iterator[Element]:
-    """Return the parts of a line: a shade, the line itself, and dots for points without neighbours."""
-    runs = list(_runs(line, xs, plot))
+def _lines(chart: Chart, xs: list[float], heights: list[list[str | None]], plot: _Plot) -> Iterator[Element]:
+    """Return the parts of all lines; one line alone is shaded down to zero, a condensed one to its least values."""
+    places = list(map(_n, xs))
+    for number, (line, ys) in enumerate(zip(chart.lines, heights, strict=True)):
+        if line.least is not None:
+            floors = plot.heights(line.least)
+        else:
+            floors = plot.heights([0.0 if len(chart.lines) == 1 else None]) * len(xs)
+        yield from _line(f"chart-{number % STYLES + 1}", zip(places, ys, floors, strict=True))
+
+
+def _line(style: str, points: Iterable[tuple[str, str | None, str | None]]) -> Iterator[Element]:
+    """Return the parts of a line: a shade, the line itself without its gaps, and dots for points without neighbours."""
+    runs = [list(run) for is_known, run in groupby(points, key=lambda point: point[1] is not None) if is_known]
     long = [run for run in runs if len(run) > 1]
-    if long and (line.least is not None or len(chart.lines) == 1):
-        yield element("path", d="".join(map(_shade, long)), class_=f"chart-shade {style}")
-    if long:
-        yield element("path", d="".join(f"M{_steps(run)}" for run in long), class_=f"chart-line {style}")
+    paths = [" ".join(f"{x} {y}" for x, y, _ in run) for run in long]
+    floors = [" ".join(f"{x} {floor}" for x, _, floor in reversed(run) if floor is not None) for run in long]
+    shade = "".join(f"M{path}L{floor}Z" for path, floor in zip(paths, floors, strict=True) if floor)
+    if shade:
+        yield element("path", d=shade, class_=f"chart-shade {style}")
+    if paths:
+        yield element("path", d="".join(f"M{path}" for path in paths), class_=f"chart-line {style}")
     for run in runs:
         if len(run) == 1:
-            yield element("circle", cx=_n(run[0][0]), cy=_n(run[0][1]), r=2.5, class_=f"chart-point {style}")
-
-
-_Point = tuple[float, float, float]
-
-
-def _runs(line: Line, xs: list[float], plot: _Plot) -> Iterator[list[_Point]]:
-    """Return the points of a line without its gaps: x, y, and the y down to which the shade reaches."""
-    least = line.least or [0.0] * len(xs)
-    points = zip(xs, line.values, least, strict=True)
-    for is_known, run in groupby(points, key=lambda point: point[1] is not None):
-        if is_known:
-            yield [(x, plot.y(value or 0.0), plot.y(low or 0.0)) for x, value, low in run]
-
-
-def _shade(run: list[_Point]) -> str:
-    return f"M{_steps(run)}L{_steps([(x, low, low) for x, _, low in reversed(run)])}Z"
-
-
-def _steps(points: Sequence[_Point]) -> str:
-    return " ".join(f"{_n(x)} {_n(y)}" for x, y, _ in points)
+            yield element("circle", cx=run[0][0], cy=run[0][1], r=2.5, class_=f"chart-point {style}")
 
 
 def _texts(chart: Chart, zone: timezone) -> list[str]:
@@ -200,21 +189,20 @@ def _texts(chart: Chart, zone: timezone) -> list[str]:
         else:
             pairs = zip(line.least, line.values, strict=True)
             columns.append([f" · {called} {show(low)} to {show(value)}" for low, value in pairs])
-    return ["".join((time_of_day(time, zone), *row)) for time, *row in zip(chart.times, *columns, strict=True)]
+    times = times_of_day(chart.times, zone)
+    return ["".join(row) for row in zip(times, *columns, strict=True)]
 
 
-def _areas(chart: Chart, xs: list[float], texts: list[str], plot: _Plot) -> Iterator[Element]:
+def _areas(xs: list[float], texts: list[str], heights: list[list[str | None]], plot: _Plot) -> Iterator[Element]:
     """Return a group for each time: its text, a line that shows while the pointer is there, and the area for that."""
-    edges = [plot.left, *((before + after) / 2 for before, after in pairwise(xs)), float(RIGHT)]
-    heights = zip(*(line.values for line in chart.lines), strict=True)
-    for index, (x, text, values) in enumerate(zip(xs, texts, heights, strict=True)):
-        marks = "".join(f"V{_n(plot.y(value))}" for value in values if value is not None)
-        left, right = round(edges[index], 1), round(edges[index + 1], 1)
+    edges = [plot.left, *(round((before + after) / 2, 1) for before, after in pairwise(xs)), float(RIGHT)]
+    for x, text, ys, (left, right) in zip(xs, texts, zip(*heights, strict=True), pairwise(edges), strict=True):
+        marks = "".join([f"V{y}" for y in ys if y is not None])
         yield element(
             "g",
             element("title", text),
             element("path", d=f"M{_n(x)} {TOP}{marks}V{BOTTOM}"),
-            element("rect", x=_n(left), y=TOP, width=_n(round(right - left, 1)), height=BOTTOM - TOP),
+            element("rect", x=_n(left), y=TOP, width=_n(right - left), height=BOTTOM - TOP),
         )
 
 

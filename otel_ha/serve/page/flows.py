@@ -16,11 +16,11 @@ MOST_PARTS = 6
 
 WIDTH = 360
 _NODE = 8
-_START, _END, _TEXT = _NODE, 190, 206
+_START, _END, _TEXT = _NODE, 146, 160
 _BANDS = 150.0
 """The height of the whole quantity."""
 _HEAD, _ROW, _GAP, _TOP = 18.0, 17.0, 4.0, 22.0
-_LETTERS = 20
+_LETTERS = 21
 
 
 @dataclass(frozen=True, slots=True)
