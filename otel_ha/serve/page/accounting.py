@@ -33,7 +33,7 @@ def draw_accounts(accounts: Mapping[str, Any] | None) -> Element:
         "figure",
         element("figcaption", *_verdict(total["difference"], accounts.get("by_source") or {})),
         element("div", drawing, _table(total["received"], flows), class_="accounts-body"),
-        class_="accounts" if total["difference"] == 0 else "accounts accounts-differ",
+        class_="accounts",
     )
 
 
@@ -50,27 +50,31 @@ def _flows(total: Mapping[str, Any]) -> list[Flow]:
     states = tuple(Flow(state, total[state], f"{_TOTAL}.{state}") for state in ("queued", "active"))
     flows.append(Flow("in flight", total["in_flight"], f"{_TOTAL}.in_flight", "flight", states))
     if total["difference"] > 0:
-        flows.append(Flow("missing", total["difference"], None, "missing"))
+        flows.append(Flow("missing", total["difference"], f"{_TOTAL}.difference", "missing"))
     return flows
 
 
 def _verdict(difference: int, by_source: Mapping[str, Mapping[str, Any]]) -> Iterator[Element]:
     """Return whether the accounts add up, and otherwise by how much they do not, of which sources, and the remedy."""
     number = element("span", data(difference, words.count(abs(difference))), data_key=f"{_TOTAL}.difference")
-    events = "event" if abs(difference) == 1 else "events"
-    if difference == 0:
+    sources = [(source, each["difference"]) for source, each in by_source.items() if each["difference"]]
+    if difference == 0 and not sources:
         yield element("p", element("strong", "It adds up."), _RULE, number, ".")
         return
-    if difference > 0:
-        verb = "is" if difference == 1 else "are"
-        told = f" {events} {verb} missing: received, but neither processed, discarded nor in flight."
-    else:
-        told = f" {events} too many: more were processed, discarded or in flight than were received."
-    yield element("p", element("strong", number, told), class_="accounts-verdict")
-    sources = [(source, each["difference"]) for source, each in by_source.items() if each["difference"]]
+    yield element("p", element("strong", number, _told(difference)), class_="accounts-verdict")
     if sources:
         yield element("p", "By source: ", *_by_source(sources), ".")
     yield element("p", _REMEDY)
+
+
+def _told(difference: int) -> str:
+    events = "event" if abs(difference) == 1 else "events"
+    if difference == 0:
+        return " is the difference of all sources together, but not of each."
+    if difference < 0:
+        return f" {events} too many: more were processed, discarded or in flight than were received."
+    verb = "is" if difference == 1 else "are"
+    return f" {events} {verb} missing: received, but neither processed, discarded nor in flight."
 
 
 def _by_source(sources: list[tuple[str, int]]) -> Iterator[Element | str]:
@@ -100,6 +104,6 @@ def _row(called: str, number: int, path: str | None, class_: str) -> Element:
     return element(
         "tr",
         element("th", name(called), scope="row", title=called),
-        element("td", data(number, words.count(number)), data_key=path),
+        element("td", data(number, words.count(number)) if path else words.count(number), data_key=path),
         class_=class_,
     )

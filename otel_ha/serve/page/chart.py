@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from statistics import median
 
 from otel_ha.serve.page.scales import Unit
 
@@ -26,7 +25,7 @@ _LENGTH = 40
 class Line:
     """A line of a chart: a value for each time, None where nothing is known.
 
-    path: the path in the summary to its newest value, if it is one of the summary's own.
+    path: the path in the summary to its newest value, if that is a number of the summary itself.
     least: for a condensed line, the smallest value behind each point; values are the largest.
     """
 
@@ -83,10 +82,10 @@ def ascending(times: Sequence[float]) -> list[float]:
     if listed == sorted(listed):
         return listed
     steps = [after - before for before, after in pairwise(times)]
-    usual = median([step for step in steps if step > 0] or [1.0])
+    usual = sorted([step for step in steps if step > 0] or [1.0])
     found = [times[-1]]
     for step in reversed(steps):
-        found.append(found[-1] - (step if step >= 0 else usual))
+        found.append(found[-1] - (step if step >= 0 else usual[len(usual) // 2]))
     return found[::-1]
 
 

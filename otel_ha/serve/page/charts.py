@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from otel_ha.serve.page.chart import MOST_POINTS, Chart, Line, ascending
@@ -32,7 +33,7 @@ def charts_of(summary: Mapping[str, Any], chosen: str) -> list[Chart]:
             "Time to process an event",
             MILLISECONDS,
             times,
-            [_line(work, f"P{share}", f"p{share}_processing_time") for share in (50, 95, 99)],
+            [_percentile(work, percent) for percent in (50, 95, 99)],
         ),
         Chart("lag", "Lag behind the source", MILLISECONDS, times, [_line(work, "P95", "p95_lag")]),
         Chart("queue", "Queue use", SHARE, times, [_line(work, "of capacity", "queue_use")]),
@@ -69,12 +70,25 @@ def _line(rows: _Rows, name: str, figure: str, part: str = "performance") -> Lin
     return Line(name, [row.get(figure) for row in rows], path=f"history.{part}.-1.{figure}")
 
 
+def _percentile(rows: _Rows, percent: int) -> Line:
+    """Return a line of times to process an event: a gap, not zero, where no event was processed."""
+    figure = f"p{percent}_processing_time"
+    line = _line(rows, f"P{percent}", figure)
+    values = [None if row.get("event_processing_rate") == 0 else row.get(figure) for row in rows]
+    return replace(line, values=values, path=line.path if values[-1:] == line.values[-1:] else None)
+
+
 def _outcomes(rows: _Rows) -> list[Line]:
     """Return the rates of outcomes, the usual ones first; one that did not occur in an interval is 0 there."""
     found = [row.get("rates_by_outcome") for row in rows]
+    newest = (found[-1] if found else None) or {}
     others = sorted({name for rates in found if rates for name in rates} - set(_OUTCOMES))
     return [
-        Line(name, [None if rates is None else rates.get(name, 0.0) for rates in found])
+        Line(
+            name,
+            [None if rates is None else rates.get(name, 0.0) for rates in found],
+            path=f"history.performance.-1.rates_by_outcome.{name}" if name in newest else None,
+        )
         for name in (*_OUTCOMES, *others)
     ]
 

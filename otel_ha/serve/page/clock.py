@@ -17,6 +17,8 @@ _STEPS = (
 )
 """Seconds between two ticks."""
 
+_MONTHS = 60 * _DAY
+
 
 def zone_at(time: float) -> timezone:
     """Return the offset of the service's time zone at a time, in seconds since the epoch.
@@ -69,6 +71,8 @@ def _shown(time: float, zone: timezone, form: str) -> str:
 
 
 def _form(local: float, step: int) -> str:
+    if step > _MONTHS:
+        return "%b %Y"
     if local % _DAY == 0 and step >= _MINUTE:
         return "%-d %b"
     return "%H:%M:%S" if step < _MINUTE else "%H:%M"

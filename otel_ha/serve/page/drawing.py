@@ -67,12 +67,13 @@ def _legend(chart: Chart) -> Element:
 
 def _key(number: int, line: Line, chart: Chart) -> Element:
     newest = line.values[-1] if line.values else None
+    shown, known = chart.unit.show(newest), line.path if line.values else None
     sample = element("path", d="M1 4H23", class_="chart-line")
     return element(
         "li",
         element("svg", sample, class_="chart-sample", viewBox="0 0 24 8", aria_hidden="true"),
         element("span", name(line.name), class_="chart-name", title=line.name),
-        element("span", data(newest, chart.unit.show(newest)), data_key=line.path),
+        element("span", data(newest, shown) if known else shown, class_="chart-newest", data_key=known),
         class_=f"chart-{number % STYLES + 1}",
     )
 
