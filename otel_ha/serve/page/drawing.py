@@ -24,6 +24,9 @@ STYLES = 6
 _LETTER = 5.8
 """The usual width of a character of an axis."""
 
+_OVERHANG = 6
+"""The part of a text that may be in the margin around the drawing."""
+
 
 def draw(chart: Chart) -> Element:
     """Return a chart as a figure: title, legend with the newest values, drawing, and an output for the script."""
@@ -148,7 +151,7 @@ def _time_axis(plot: _Plot, zone: timezone) -> Iterator[Element]:
     for time, text in time_ticks(plot.low, plot.high, zone):
         x, half = plot.x(time), _LETTER * len(text) / 2
         yield element("path", d=f"M{_n(x)} {BOTTOM}v4", class_="chart-base")
-        if plot.left - 2 <= x - half and x + half <= WIDTH:
+        if plot.left - 2 <= x - half and x + half <= WIDTH + _OVERHANG:
             yield element("text", text, x=_n(x), y=HEIGHT - 6, class_="chart-tick", text_anchor="middle")
 
 
