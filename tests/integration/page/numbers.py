@@ -28,7 +28,7 @@ def numbers(sight: Sight) -> list[Number]:
 
 
 def at(summary: Any, path: str) -> Any:
-    """Return the value at a path: its steps are keys, and in a list names of rows or positions, of which -1 is the last.
+    """Return the value at a path. Its steps are keys; in a list, they are names of rows or positions (-1: the last).
 
     Raises LookupError if there is none.
     """

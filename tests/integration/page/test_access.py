@@ -104,7 +104,9 @@ def test_the_value_under_the_pointer_shows(browser, address):
 
 def test_without_javascript_the_browser_shows_the_value_as_a_tool_tip(browser, address):
     with opened(browser, address, width=1400, java_script_enabled=False) as sight:
-        point = sight.page.locator("[data-points]").first.locator("g:has(> title)").nth(40)
+        chart = sight.page.locator("[data-points]").first
+        chart.scroll_into_view_if_needed()
+        point = chart.locator("g:has(> title)").nth(40)
         box = point.bounding_box()
         under = sight.page.evaluate(
             "([x, y]) => document.elementFromPoint(x, y).closest('g:has(> title)').querySelector('title').textContent",
