@@ -84,6 +84,12 @@ def test_bands_are_as_thick_as_their_numbers():
     assert thickness(draw_accounts(accounts(**FULL))) == [67.5, 7.5, 45, 15, 11.2, 3.8]
 
 
+def test_bands_leave_the_received_side_by_side():
+    paths = [path.get("d") for path in draw_accounts(accounts(**FULL)).iterfind(".//svg/path")]
+    starts = [float(re.match(r"M8 ([\d.]+)C", path)[1]) for path in paths]
+    assert starts == [22, 89.5, 97, 142, 157, 168.2]
+
+
 def test_the_drawing_has_the_shares():
     texts = ["".join(text.itertext()) for text in draw_accounts(accounts(**FULL)).iterfind(".//svg/text")]
     assert {"50 %", "45 %", "5 %", "40 %", "30 %", "10 %", "7.5 %", "2.5 %"} <= set(texts)

@@ -1,6 +1,7 @@
 """Charts: from the history of a summary to lines, and from lines to a drawing."""
 
 import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,15 @@ from otel_ha.serve.page.html import text_of
 from otel_ha.serve.page.scales import PER_SECOND
 
 NOON = 1_795_608_000.0
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def rows(count, interval=30.0, **figures):
@@ -136,11 +146,27 @@ def test_each_time_has_its_values_in_words():
     assert texts(figure) == ["12:00:00 · ok 12.3/s · error 0/s", "12:00:05 · ok 13/s · error -"]
 
 
-def test_the_areas_of_the_pointer_cover_the_plot_without_overlap():
-    figure = simple([1.0, 2.0, 3.0, 4.0])
-    edges = [(float(rect.get("x")), float(rect.get("width"))) for rect in figure.iterfind(".//g/rect")]
-    for (left, width), (following, _) in pairwise(edges):
-        assert left + width == pytest.approx(following)
+def test_the_area_of_each_time_is_around_its_point_and_next_to_the_others():
+    groups = list(simple([1.0, 2.0, 3.0, 4.0]).iterfind("svg/g/g"))
+    places = [float(re.match(r"M([\d.]+) ", group.find("path").get("d"))[1]) for group in groups]
+    areas = [(float(rect.get("x")), float(rect.get("width"))) for group in groups for rect in group.iterfind("rect")]
+    assert all(left <= place <= left + width for place, (left, width) in zip(places, areas, strict=True))
+    assert all(left + width == pytest.approx(following) for (left, width), (following, _) in pairwise(areas))
+    assert all(width > 0 for _, width in areas)
+
+
+def test_one_line_alone_is_shaded():
+    several = draw(Chart("one", "One", PER_SECOND, [NOON, NOON + 1], [Line(name, [1.0, 2.0]) for name in "ab"]))
+    assert "chart-shade" in text_of(simple([1.0, 2.0]))
+    assert "chart-shade" not in text_of(several)
+
+
+def test_durations_and_shares_are_in_words():
+    charts = {chart.key: texts(draw(chart))[-1] for chart in charts_of(summary(), "5min")}
+    assert charts["duration"] == "12:00:00 · P50 2 ms · P95 8 ms · P99 20 ms"
+    assert charts["queue"] == "12:00:00 · of capacity 25 %"
+    assert charts["bytes"] == "12:00:00 · received 2 KiB/s · sent 512 B/s"
+    assert charts["use"].startswith("12:00:00 · host CPU 20 % · host memory 60 %")
 
 
 def test_the_description_has_the_newest_values():
