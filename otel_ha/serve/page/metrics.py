@@ -128,17 +128,13 @@ def _budgets(key: str, budgets: Sequence[Data]) -> list[Child]:
     for each in budgets:
         path = f"{key}.budgets.{each['attribute']}"
         used, budget = each.get("used"), each.get("budget")
-        drawn.append(
-            element(
-                "div",
-                name(str(each["attribute"])),
-                " ",
-                element("span", data(used, words.count(used)), data_key=f"{path}.used"),
-                " of ",
-                element("span", data(budget, words.count(budget)), data_key=f"{path}.budget"),
-                class_="budget",
-            )
+        share = element(
+            "span",
+            element("span", data(used, words.count(used)), data_key=f"{path}.used"),
+            " of ",
+            element("span", data(budget, words.count(budget)), data_key=f"{path}.budget"),
         )
+        drawn.append(element("div", name(str(each["attribute"])), " ", share, class_="budget"))
     return drawn or [words.NOTHING]
 
 
