@@ -24,6 +24,7 @@ SECONDS = 60.0
 WIDTH = 1400
 LOWEST = 1400
 """The picture ends before the first section that reaches below this line, in pixels."""
+MARGIN = 16
 
 
 @contextmanager
@@ -56,10 +57,10 @@ def address(process: subprocess.Popen[str]) -> str:
 def take(url: str, program: Path, file: Path) -> None:
     """Take a picture of the upper part of the page, down to the end of a section."""
     with launched(program) as browser, opened(browser, url, width=WIDTH, color_scheme="light") as sight:
-        ends = sight.page.locator("main > *, main > * > section").evaluate_all(
+        ends = sight.page.locator("main > section").evaluate_all(
             "all => all.map(each => each.getBoundingClientRect().bottom + scrollY)"
         )
-        height = max((end for end in ends if end <= LOWEST), default=LOWEST)
+        height = max((end + MARGIN for end in ends if end <= LOWEST), default=LOWEST)
         sight.page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
 
 
