@@ -119,13 +119,16 @@ class Telemetry:
         self._history: History | None = None
         self._started = 0.0
         """When the pipeline was made, in seconds since the epoch."""
+        self._is_ready = False
+        """Whether it was set up and does not shut down yet, even if it is turned off; for probes."""
         self._sources = AutomaticSources(config.groups)
-        self._endpoint = EndpointService(config, self.health, self.summary)
+        self._endpoint = EndpointService(config, self.health, self.summary, lambda: self._is_ready)
         self._sigterm = Sigterm(self)
         self._ending = Turn()
 
     def start(self) -> None:
         """Build the pipeline and connect the declarations; setup_telemetry() calls this."""
+        self._is_ready = True
         if not self.config.enabled:
             return
         try:
@@ -250,6 +253,7 @@ class Telemetry:
         with self._ending.taken(limit) as is_mine:
             if not is_mine:
                 return
+            self._is_ready = False
             pipeline, self._pipeline = self._pipeline, None
             try:
                 if pipeline is not None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import (
     AlwaysOffExemplarFilter,
     AlwaysOnExemplarFilter,
@@ -106,7 +107,7 @@ class Pipeline:
         """Make the instruments of the groups that are on, and let their declarations record."""
         meter = self.provider.get_meter(DISTRO, schema_url=SCHEMA_URL)
         if self.journal is not None:
-            meter.create_observable_gauge("otel_ha.settling", callbacks=[self.journal.settle])
+            meter.create_observable_gauge("otel_ha.settling", callbacks=[self.journal.settle, self._note_growth])
         else:
             self.recorders.call_at_start(meter, self._balance)
         recorders = self.recorders.make(meter, (each for each in self._catalog if each.is_on(self._config.groups)))
@@ -232,6 +233,12 @@ class Pipeline:
             return HistoryReader(history, self.gate, tuple)
         self.journal.increases = Increases()
         return HistoryReader(history, self.gate, self.journal.take_increases)
+
+    def _note_growth(self, _: CallbackOptions) -> Iterable[Observation]:
+        """Tell the history what was settled, when a collection for it starts."""
+        if self.history is not None:
+            self.history.note()
+        return ()
 
     def _balance(self) -> bool:
         """Count as received what left a queue unreceived, and return whether there was any."""

@@ -30,7 +30,7 @@ _LONGEST = 10.0
 class HistoryReader(GatedReader, MetricReader):
     """Collects into a history, every interval and on request.
 
-    `increases` returns the growth of journalled series since its last call.
+    `increases` returns the growth of journalled series since its last call; the start of each collection calls note().
     """
 
     def __init__(self, history: History, gate: CollectionGate, increases: Callable[[], Iterable[Increase]]) -> None:
@@ -40,6 +40,7 @@ class HistoryReader(GatedReader, MetricReader):
         self._history = history
         self._increases = increases
         self._received: Sequence[Metric] = ()
+        self._grown: list[Increase] = []
         self._one_at_a_time = Turn()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="otel-ha-history", daemon=True)
@@ -48,6 +49,15 @@ class HistoryReader(GatedReader, MetricReader):
         """Start to collect every interval."""
         self._history.connect(self.collect_provisionally)
         self._thread.start()
+
+    def note(self) -> None:
+        """Note the growth so far, if this thread collects for this reader.
+
+        Within the collection, and not after it: what another reader's collection settles meanwhile belongs to the next
+        one, as it does for the series that the SDK stores.
+        """
+        if self.gate.reader is self:
+            self._grown += self._increases()
 
     def collect_and_store(self, *, provisional: bool = False) -> None:
         """Collect now; a failure is logged and counted.
@@ -65,8 +75,9 @@ class HistoryReader(GatedReader, MetricReader):
         self._received = ()
         try:
             self.collect()
-            # Last: if the collection fails, growth that it has settled belongs to the next one.
-            self._history.take(self._received, self._increases(), provisional=provisional)
+            # If the collection fails, growth that it has settled belongs to the next one.
+            grown, self._grown = self._grown, []
+            self._history.take(self._received, grown, provisional=provisional)
         except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
             return repr(error) if self.delivery.failed(str(error) or type(error).__name__) else ""
         self.delivery.succeeded()

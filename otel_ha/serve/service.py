@@ -28,6 +28,7 @@ class EndpointService:
         config: TelemetryConfig,
         health: Callable[[], Mapping[str, object]],
         summary: Callable[[], Mapping[str, object]],
+        ready: Callable[[], bool],
     ) -> None:
         self._config = config
         self._server: Server | None = None
@@ -42,6 +43,7 @@ class EndpointService:
             username=username,
             password=password.reveal() if password else None,
             allowed_hosts=config.endpoint_allowed_hosts,
+            ready=ready,
         )
 
     @property
