@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from otel_ha.declare.instruments import Attribute, Instrument
 from otel_ha.declare.ports import AttributeValue
@@ -74,10 +74,7 @@ class Span:
 
     def distribution(self, instrument: Instrument, **where: AttributeValue) -> Distribution:
         """Return the distribution of a histogram's values within the stored collections."""
-        distribution = Distribution()
-        for bounds, increases in self._store.distributions(instrument, where, (self._start or 0, self._end)):
-            distribution.add(bounds, increases)
-        return distribution
+        return self._store.distribution(instrument, where, (self._start or 0, self._end))
 
     def series(self, instrument: Instrument) -> list[Series]:
         """Return the series that an instrument has at the end."""
@@ -100,7 +97,8 @@ def share(part: float, whole: float) -> float:
 
 def performance(span: Span) -> PerformanceMetrics:
     """Return the performance metrics of a span."""
-    processed = span.increase(ingest.EVENT_DURATION)
+    by_outcome = span.of(ingest.EVENT_DURATION, ingest.OUTCOME)
+    processed = sum(by_outcome.values())
     p50, p95, p99 = span.quantiles(ingest.EVENT_DURATION)
     lag = span.distribution(ingest.LAG_TO_WRITE)
     seconds = span.seconds
@@ -113,12 +111,12 @@ def performance(span: Span) -> PerformanceMetrics:
         queue_depth=round(span.at_end(ingest.QUEUE_SIZE)),
         active_connections=round(span.at_end(ingest.CONNECTIONS)),
         events_in_flight=round(span.at_end(ingest.IN_FLIGHT)),
-        error_rate=share(span.increase(ingest.EVENT_DURATION, outcome="error"), processed),
+        error_rate=share(by_outcome.get("error", 0.0), processed),
         throughput_points_per_second=share(span.increase(ingest.POINTS_WRITTEN, outcome="ok"), seconds),
         timestamp=span.moment.timestamp,
         received_rate=share(span.increase(ingest.RECEIVED), seconds),
         discarded_rate=share(span.increase(ingest.DISCARDED), seconds),
-        rates_by_outcome=_rates(span.of(ingest.EVENT_DURATION, ingest.OUTCOME), seconds),
+        rates_by_outcome={name: share(number, seconds) for name, number in by_outcome.items() if name},
         p95_lag=None if lag.is_empty else 1e3 * lag.quantiles((0.95,))[0],
         queue_use=_queue_use(span),
         bytes_received_per_second=share(span.increase(ingest.DATA_RECEIVED), seconds),
@@ -191,10 +189,6 @@ def _queue_use(span: Span) -> float | None:
     capacities = span.values(ingest.QUEUE_CAPACITY, ingest.QUEUE)
     uses = [size / capacities[queue] for queue, size in sizes.items() if capacities.get(queue, 0) > 0]
     return max(uses, default=None)
-
-
-def _rates(increases: Mapping[str, float], seconds: float) -> dict[str, float]:
-    return {name: share(increase, seconds) for name, increase in increases.items() if name}
 
 
 def _disk_usage(span: Span) -> float:

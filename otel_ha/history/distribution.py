@@ -45,6 +45,11 @@ class Distribution:
         for index, count in increases.items():
             counts[index] = counts.get(index, 0) + count
 
+    def merge(self, other: Distribution) -> None:
+        """Add the counts of another distribution."""
+        for bounds, counts in other._parts.values():
+            self.add(bounds, counts)
+
     def _ascending(self) -> list[tuple[Edges, int]]:
         counts: dict[Edges, int] = {}
         for bounds, by_index in self._parts.values():

@@ -79,10 +79,14 @@ class History:
 
         Raises TelemetryError in a signal handler that interrupts this thread while it stores a collection.
         """
-        with self._turn.taken():
+        with self._turn.taken() as is_outermost:
             if self._is_storing:
                 raise TelemetryError("a signal handler that interrupts a collection cannot read it; try again later")
-            yield
+            try:
+                yield
+            finally:
+                if is_outermost:
+                    self.store.forget_distributions()
 
     def collect(self) -> None:
         """Collect now. The next regular collection replaces this one."""

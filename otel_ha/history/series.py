@@ -62,13 +62,20 @@ class Series:
         index = -(age + 1) * self._width
         return self._numbers[index + self._width - 1] if -index <= len(self._numbers) else math.nan
 
+    def all_buckets(self) -> Iterator[tuple[int, dict[int, int]]]:
+        """Yield the increases of a histogram's buckets at each collection that has any, with its age."""
+        increases = self.increases or ()
+        for index, increase in enumerate(increases):
+            if increase:
+                yield len(increases) - 1 - index, unpacked(increase)
+
     def buckets(self, oldest: int, newest: int) -> Iterator[dict[int, int]]:
         """Yield the increases of a histogram's buckets at each collection after one age, up to another one."""
         increases = self.increases or ()
         end = len(increases)
-        for packed_increases in increases[max(end - oldest, 0) : max(end - newest, 0)]:
-            if packed_increases:
-                yield unpacked(packed_increases)
+        for increase in increases[max(end - oldest, 0) : max(end - newest, 0)]:
+            if increase:
+                yield unpacked(increase)
 
     def begin(self, *, again: bool) -> None:
         """Begin a collection; with `again`, it replaces the newest one and includes the increases of its buckets."""

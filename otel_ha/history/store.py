@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from otel_ha.declare.instruments import Attribute, Histogram, Instrument, Observable
 from otel_ha.declare.ports import AttributeValue
+from otel_ha.history.distribution import Distribution
 from otel_ha.history.series import IncreaseSeries, PointSeries, Series
 from otel_ha.record.journal.increases import Increase
 from otel_ha.record.resolver import Identity, identity
@@ -44,10 +45,13 @@ class Store:
         """Whether the first moment is the start, and not a collection."""
         self._is_provisional = False
         self._declared = {instrument.name: instrument for instrument in instruments}
+        self._distributions: dict[str, list[Distribution]] = {}
+        """Those of each collection, by instrument, until they are forgotten."""
         self._series: dict[str, dict[Identity, Series]] = {name: {} for name in self._declared}
 
     def take(self, moment: Moment, metrics: Iterable[Any], increases: Iterable[Increase], *, provisional: bool) -> None:
         """Store a collection, without undeclared metrics and those that a View turned into another kind."""
+        self.forget_distributions()
         if self._is_provisional:
             self.moments.pop()
         self.moments.append(moment)
@@ -170,6 +174,20 @@ class Store:
         age = len(self.moments) - 1 - at
         return [each for each in self.chosen(instrument, {}) if not math.isnan(each.number(age))]
 
+    def distribution(
+        self, instrument: Instrument, where: Mapping[str, AttributeValue], span: tuple[int, int]
+    ) -> Distribution:
+        """Return the distribution of a histogram's values between two collections."""
+        start, end = span
+        found = Distribution()
+        if not where:
+            for each in self._distributions_of(instrument)[start + 1 : end + 1]:
+                found.merge(each)
+            return found
+        for bounds, increases in self.distributions(instrument, where, span):
+            found.add(bounds, increases)
+        return found
+
     def distributions(
         self, instrument: Instrument, where: Mapping[str, AttributeValue], span: tuple[int, int]
     ) -> Iterator[tuple[Sequence[float], dict[int, int]]]:
@@ -178,6 +196,21 @@ class Store:
         for series in self.chosen(instrument, where):
             for increases in series.buckets(newest - start, newest - end):
                 yield series.bounds, increases
+
+    def _distributions_of(self, instrument: Instrument) -> list[Distribution]:
+        """Return the distribution of a histogram's values at each collection, over all series."""
+        found = self._distributions.get(instrument.name)
+        if found is None:
+            found = [Distribution() for _ in self.moments]
+            for series in self.chosen(instrument, {}):
+                for age, increases in series.all_buckets():
+                    found[-1 - age].add(series.bounds, increases)
+            self._distributions[instrument.name] = found  # complete, as a signal handler may look meanwhile
+        return found
+
+    def forget_distributions(self) -> None:
+        """Free the memory of what distribution() has prepared for further calls."""
+        self._distributions.clear()
 
 
 def _value_of(series: Series, by: Attribute | None) -> str:
