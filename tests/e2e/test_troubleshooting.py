@@ -66,6 +66,7 @@ TROUBLES = [
     Trouble("Host metrics look wrong"),
     Trouble("Several processes"),
     Trouble("Passwords and TLS", {"OTEL_HA_ENDPOINT_USERNAME": "prometheus", "OTEL_HA_ENDPOINT_PASSWORD": "secret"}),
+    Trouble("Probes"),
     Trouble("Host not allowed"),
 ]
 
