@@ -41,6 +41,7 @@ class HistoryReader(GatedReader, MetricReader):
         self._increases = increases
         self._received: Sequence[Metric] = ()
         self._grown: list[Increase] = []
+        self._error: Exception | None = None
         self._one_at_a_time = Turn()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="otel-ha-history", daemon=True)
@@ -54,10 +55,14 @@ class HistoryReader(GatedReader, MetricReader):
         """Note the growth so far, if this thread collects for this reader.
 
         Within the collection, and not after it: what another reader's collection settles meanwhile belongs to the next
-        one, as it does for the series that the SDK stores.
+        one, as it does for the series that the SDK stores. An error is raised by the collection: here it would be the
+        SDK's, which logs it and continues.
         """
         if self.gate.reader is self:
-            self._grown += self._increases()
+            try:
+                self._grown += self._increases()
+            except Exception as error:  # noqa: BLE001 - raised by the collection
+                self._error = error
 
     def collect_and_store(self, *, provisional: bool = False) -> None:
         """Collect now; a failure is logged and counted.
@@ -72,16 +77,22 @@ class HistoryReader(GatedReader, MetricReader):
 
     def _collect_and_store(self, *, provisional: bool) -> str:
         """Collect, and return the error that has to be logged, if there is one."""
-        self._received = ()
+        self._received, self._error = (), None
         try:
             self.collect()
-            # If the collection fails, growth that it has settled belongs to the next one.
-            grown, self._grown = self._grown, []
+            grown = self._taken_growth()
             self._history.take(self._received, grown, provisional=provisional)
         except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
             return repr(error) if self.delivery.failed(str(error) or type(error).__name__) else ""
         self.delivery.succeeded()
         return ""
+
+    def _taken_growth(self) -> list[Increase]:
+        """Return the growth that this collection noted, and what earlier ones that failed left."""
+        if self._error is not None:
+            raise self._error
+        grown, self._grown = self._grown, []
+        return grown
 
     def collect_provisionally(self) -> None:
         """Collect now; the next collection replaces this one."""
