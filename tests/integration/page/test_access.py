@@ -5,7 +5,7 @@ import pytest
 from tests.integration.page.running import serving
 from tests.servers.browser import opened
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page")]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page: access")]
 
 WIDTHS = pytest.mark.parametrize("width", [360, 1400])
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,7 +8,7 @@ from tests.integration.page.numbers import numbers, wrong
 from tests.integration.page.running import Service, serving, stretched
 from tests.servers.browser import opened
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page")]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page: hostile")]
 
 SCRIPT = "<script>window.harmed = 1; alert('script')</script>"
 QUOTES = """"'><img src=x onerror="window.harmed = 2"> &lt;b&gt; &amp;"""

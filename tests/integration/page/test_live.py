@@ -7,7 +7,7 @@ import pytest
 from tests.servers.browser import opened
 from tests.servers.running import get_json
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page")]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page: live")]
 
 # The page is fetched each 2 s. A clock of the test's own runs only when the test says so.
 MINUTE = 60_000

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.page.numbers import numbers, paths, wrong
 from tests.servers.browser import opened
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page")]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page: numbers")]
 
 RANGES = {"5min": 300.0, "50min": 3000.0, "all": float("inf")}
 CHARTS = 6

@@ -18,7 +18,7 @@ from tests.integration.page.running import endpoint, serving
 from tests.servers.browser import opened
 from tests.servers.running import HOST
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page")]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180), pytest.mark.xdist_group("page: places")]
 
 
 @contextmanager
