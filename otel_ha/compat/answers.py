@@ -57,7 +57,7 @@ def system(history: History | None) -> SystemMetrics:
 def performance(history: History | None) -> PerformanceMetrics:
     """Return the performance metrics over the whole history."""
     if history is None:
-        return PerformanceMetrics()
+        return in_numbers(PerformanceMetrics())
     measured, seconds = history.performance(), history.seconds()
     increases = _increases(history)
     events = processed(increases).total
@@ -67,10 +67,15 @@ def performance(history: History | None) -> PerformanceMetrics:
         total_of(increases, ha_ingestor.SOURCE_EVENTS, outcome="error"),
     )
     return replace(
-        measured,
+        in_numbers(measured),
         event_processing_rate=events / seconds if seconds else 0.0,
         error_rate=max(measured.error_rate, min(failed / events, 1.0) if events else 0.0),
     )
+
+
+def in_numbers(measured: PerformanceMetrics) -> PerformanceMetrics:
+    """Return performance metrics with 0 for a figure that is not known: callers of the earlier API expect numbers."""
+    return replace(measured, p95_lag=measured.p95_lag or 0.0, queue_use=measured.queue_use or 0.0)
 
 
 def rates(history: History | None) -> dict[str, float]:

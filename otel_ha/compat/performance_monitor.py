@@ -115,7 +115,7 @@ class PerformanceMonitor:
     @property
     def performance_metrics_history(self) -> list[PerformanceMetrics]:
         """Performance metrics between the last 100 collections, newest last."""
-        return [each.performance for each in answers.intervals(answers.running_history())]
+        return [answers.in_numbers(each.performance) for each in answers.intervals(answers.running_history())]
 
     @property
     def business_metrics_history(self) -> list[BusinessMetrics]:

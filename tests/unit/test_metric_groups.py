@@ -19,6 +19,7 @@ from tests.unit.conftest import config
 
 DURATION = "homeassistant.event.process.duration"
 COUNTS = {"homeassistant.event.received", "homeassistant.event.discarded", "homeassistant.event.in_flight"}
+UNKNOWN_AT_FIRST = ("container_", "process_cpu")
 OF_DURATIONS = {f"{name}_processing_time" for name in ("average", "p50", "p95", "p99")}
 
 
@@ -131,6 +132,9 @@ def current(**switches):
     """Return the current figures of a summary after some work, having validated all of it by its schema."""
     with setup_telemetry("test", config=config(history_interval=0.1, **switches)) as telemetry:
         work()
+        ingest.LAG_TO_WRITE.record(0.5, source="mqtt", sink="file")
+        ingest.QUEUE_SIZE.observe(lambda: 1, queue="ingest")
+        ingest.QUEUE_CAPACITY.observe(lambda: 10, queue="ingest")
         summary = json.loads(json.dumps(telemetry.summary()))
     jsonschema.Draft202012Validator(json.loads(render_schema())).validate(summary)
     listed = [summary["history"], *({k: [v] for k, v in each.items()} for each in summary["roll_ups"]["1h"])]
@@ -141,12 +145,12 @@ def current(**switches):
 
 
 def nulls(figures):
-    return {name for name, value in figures.items() if value is None and not name.startswith("container_")}
+    return {name for name, value in figures.items() if value is None and not name.startswith(UNKNOWN_AT_FIRST)}
 
 
 def test_without_performance_metrics_quantiles_and_mean_are_null():
     found = current(performance_metrics=False)
-    assert nulls(found["performance"]) == {*OF_DURATIONS, "queue_depth"}
+    assert nulls(found["performance"]) == {*OF_DURATIONS, "p95_lag", "queue_depth", "queue_use"}
     assert found["performance"]["event_processing_rate"] > 0
     assert found["performance"]["error_rate"] == 0.5
     assert nulls(found["business"]) == {"transformation_success_rate", "events_by_entity"}
@@ -156,7 +160,14 @@ def test_without_performance_metrics_quantiles_and_mean_are_null():
 
 def test_without_business_metrics_figures_of_counts_are_null():
     found = current(business_metrics=False)
-    assert nulls(found["performance"]) == {"events_in_flight", "throughput_points_per_second"}
+    assert nulls(found["performance"]) == {
+        "bytes_received_per_second",
+        "bytes_sent_per_second",
+        "discarded_rate",
+        "events_in_flight",
+        "received_rate",
+        "throughput_points_per_second",
+    }
     assert found["performance"]["event_processing_rate"] > 0
     assert found["performance"]["p95_processing_time"] > 0
     assert found["performance"]["error_rate"] == 0.5
@@ -190,6 +201,7 @@ def test_figures_of_other_groups_that_are_off_are_null():
         "container_cpu_limit",
         "container_memory_limit_mb",
         "container_memory_used_mb",
+        "process_cpu_percent",
     }
 
 
