@@ -38,7 +38,7 @@ def _form(chosen: str, search: str, hits: int, of: int) -> Element:
         element("label", "Search metrics", for_="search"),
         element("input", type="search", id="search", name="search", value=search, autocomplete="off"),
         element("button", "Search"),
-        element("output", f"{hits} of {of} metrics", id="matches", for_="search"),
+        element("output", f"{hits} of {of} metrics", id="metrics-shown", for_="search"),
         method="get",
         action="#metrics",
         role="search",

@@ -124,8 +124,8 @@ function filter() {
     hits += !row.hidden;
   }
   const text = `${hits} of ${rows().length} metrics`;
-  const matches = document.getElementById("matches");
-  if (matches.textContent !== text) matches.textContent = text;
+  const shown = document.getElementById("metrics-shown");
+  if (shown.textContent !== text) shown.textContent = text;
 }
 
 // Shows the value under the pointer beside its chart.
@@ -151,7 +151,7 @@ document.addEventListener("input", (event) => {
 });
 
 document.addEventListener("submit", (event) => {
-  if (event.target.role === "search" || event.target.getAttribute("role") === "search") event.preventDefault();
+  if (event.target.getAttribute("role") === "search") event.preventDefault();
 });
 
 document.addEventListener("click", (event) => {
