@@ -40,7 +40,7 @@ def percent(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in a suitable unit, of days to microseconds; from a minute on, in two of them: 3 h 20 min."""
+    """Return a time in a suitable unit, of days to microseconds; from a minute on, in two of them: 3 h 20 min, or 3 h."""
     if not _is_known(seconds):
         return NOTHING
     for index, (unit, name) in enumerate(_DURATIONS):
@@ -50,7 +50,8 @@ def duration(seconds: float | None) -> str:
             whole, rest = divmod(abs(seconds), unit)
             smaller, its_name = _DURATIONS[index + 1]
             sign = "-" if seconds < 0 else ""
-            return f"{sign}{whole:.0f} {name} {math.floor(rest / smaller)} {its_name}"
+            more = f" {floored} {its_name}" if (floored := math.floor(rest / smaller)) else ""
+            return f"{sign}{whole:.0f} {name}{more}"
     return "0 s"
 
 
