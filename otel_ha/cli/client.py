@@ -42,12 +42,8 @@ class Access:
 
     def client(self, url: str) -> Client:
         """Return a client of the endpoint at this URL. Raises TelemetryError for one that is no http(s) URL."""
-        try:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a port that is no number or too large, half an IPv6 address
-            is_address = False
-        if not is_address:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise TelemetryError(f"{mask_url(url)!r} is not a URL; write one such as http://127.0.0.1:9464")
         return Client(parts.geturl().rstrip("/"), self)
 

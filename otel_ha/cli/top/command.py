@@ -14,7 +14,6 @@ from otel_ha.errors import TelemetryError
 __all__ = ["command"]
 
 _DEFAULT = "http://127.0.0.1:9464"
-_PAGES = ("/metrics", "/summary", "/healthz", "/health", "/ready")
 _EXAMPLES = """\b
 Examples:
   otel-ha top
@@ -57,9 +56,7 @@ def command(urls: tuple[str, ...], interval: float, *, once: bool, sort: str, as
 
 
 def _client(url: str, access: Access) -> Client:
-    """Return a client of the service at a URL, which may be that of one of its pages."""
-    page = next((each for each in _PAGES if url.rstrip("/").endswith(each)), "")
     try:
-        return access.client(url.rstrip("/").removesuffix(page) if page else url)
+        return access.client(url)
     except TelemetryError as error:
-        raise click.BadParameter(str(error), param_hint="URL") from error
+        raise click.UsageError(str(error)) from error

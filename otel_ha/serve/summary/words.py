@@ -40,7 +40,7 @@ def percent(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in a suitable unit, of days to microseconds; from a minute on, in two of them: 3 h 20 min, or 3 h."""
+    """Return a time in a suitable unit, of days to microseconds; from a minute on, in two: 3 h 20 min, or 3 h."""
     if not _is_known(seconds):
         return NOTHING
     for index, (unit, name) in enumerate(_DURATIONS):
