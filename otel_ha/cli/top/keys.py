@@ -15,8 +15,9 @@ from typing import Any, Self
 
 __all__ = ["Terminal"]
 
-_ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
-"""Another screen, no cursor, and no wrapping: a character that is wider than expected must not move the lines below."""
+_OTHER_SCREEN = "\x1b[?1049h"
+_MODES = "\x1b[?25l\x1b[?7l"
+"""No cursor, and no wrapping: a character that is wider than expected must not move the lines below."""
 
 _LEAVE = "\x1b[?7h\x1b[?25h\x1b[0m\x1b[?1049l"
 
@@ -47,6 +48,7 @@ class Terminal:
     def __init__(self) -> None:
         self._input = sys.stdin.fileno()
         self._before: list[Any] = []
+        self._is_taken = False
         self._handlers: dict[signal.Signals, Any] = {}
         self._signals, self._wake = os.pipe()
 
@@ -92,10 +94,12 @@ class Terminal:
                 self._take()
 
     def _stop(self) -> None:
+        """Stop the process as Ctrl-Z does, with the terminal as it was; go on when the process continues."""
         self._give_back()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
-        signal.signal(signal.SIGTSTP, _nothing)  # it runs again
+        signal.signal(signal.SIGTSTP, _nothing)
+        self._take()
 
     def _pressed(self) -> Iterator[str]:
         text = self._read()
@@ -113,10 +117,13 @@ class Terminal:
             return ""
 
     def _take(self) -> None:
+        """Take the terminal, or, if it is taken, only its modes: entering twice would lose the cursor's place."""
         tty.setcbreak(self._input, termios.TCSADRAIN)
-        _write(_ENTER)
+        _write(_MODES if self._is_taken else _OTHER_SCREEN + _MODES)
+        self._is_taken = True
 
     def _give_back(self) -> None:
+        self._is_taken = False
         try:
             _write(_LEAVE)
             termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)

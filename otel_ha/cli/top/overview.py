@@ -9,6 +9,7 @@ from rich.text import Text
 
 from otel_ha.cli.top import parts, states
 from otel_ha.cli.top.reading import Reading
+from otel_ha.cli.top.text import shorten
 from otel_ha.cli.top.view import View
 from otel_ha.cli.top.watch import Service
 from otel_ha.serve.summary import words
@@ -25,17 +26,17 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column("rate", "Rate", 9, lambda reading: words.rate(reading.rate)),
-    _Column("p95", "P95", 7, lambda reading: states.brief(reading.p95)),
+    _Column("rate", "Rate", 8, lambda reading: words.rate(reading.rate)),
+    _Column("p95", "P95", 6, lambda reading: states.brief(reading.p95)),
     _Column("errors", "Errors", 6, lambda reading: words.share(reading.errors)),
-    _Column("lag", "Lag", 7, lambda reading: states.brief(reading.lag)),
+    _Column("lag", "Lag", 6, lambda reading: states.brief(reading.lag)),
     _Column("queue", "Queue", 6, lambda reading: words.count(reading.queue)),
-    _Column("cpu", "CPU", 6, lambda reading: words.percent(reading.cpu)),
+    _Column("cpu", "CPU", 5, lambda reading: words.percent(reading.cpu)),
 )
 """The figures, the most important first: the last ones are left out where the terminal is narrow."""
 
 _STATUS = 8
-_LEAST_NAME = 12
+_LEAST_NAME = 16
 _LEAST_TREND = 8
 _MOST_NAME = 36
 _TREND = "Rate over time"
@@ -106,9 +107,11 @@ def _head(view: View, shape: _Shape, width: int) -> Text:
 def _row(view: View, shape: _Shape, place: int, service: Service, now: float | None, width: int) -> Text:
     """Return the row of a service; with `now`, a problem stands in the place of the figures."""
     faded = parts.DIM if service.problem else ""
-    row = Text(no_wrap=True, style="reverse" if place == view.selected else "")
-    row.append_text(parts.cell(str(place + 1), shape.number - 1, parts.DIM, right=True)).append(" ")
-    row.append_text(parts.cell(service.name, shape.name, faded or parts.STRONG)).append(" ")
+    row = parts.cell(str(place + 1), shape.number - 1, parts.DIM, right=True).append(" ")
+    row.append_text(parts.cell(_label(view, service, shape.name), shape.name, faded or parts.STRONG))
+    if place == view.selected:
+        row.stylize("reverse")
+    row.append(" ")
     word, style = states.status(service)
     row.append_text(parts.cell(word, _STATUS, style))
     said = states.messages(service, now)[:1] if now is not None and service.problem else []
@@ -119,9 +122,21 @@ def _row(view: View, shape: _Shape, place: int, service: Service, now: float | N
     return row.append(" " * max(0, width - row.cell_len))
 
 
+def _label(view: View, service: Service, width: int) -> str:
+    """Return the service's name, with its address if another one has the same name."""
+    same = [each for each in view.services if each.name == service.name]
+    address = service.address
+    if len(same) == 1:
+        return service.name if service.reading else address
+    hosts = {each.url.rpartition(":")[0] for each in same}
+    address = f":{address.rpartition(':')[2]}" if len(hosts) == 1 else address
+    return f"{shorten(service.name, max(0, width - len(address) - 1))} {address}"
+
+
 def _append_figures(row: Text, shape: _Shape, reading: Reading, faded: str) -> None:
     for column in shape.columns:
         style = faded or (parts.TROUBLE if column.sort == "errors" and reading.errors else "")
-        row.append(" ").append_text(parts.cell(column.shown(reading), column.width, style, right=True))
+        # Without the space before the unit, there is room for names.
+        row.append(" ").append_text(parts.cell(column.shown(reading).replace(" ", ""), column.width, style, right=True))
     if shape.trend:
         row.append(" ").append_text(parts.sparkline(reading.history["rate"], shape.trend, faded or parts.TREND))

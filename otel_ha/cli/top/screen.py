@@ -81,6 +81,8 @@ def _head_of_several(view: View, width: int) -> Text:
     states_found = Counter(states.status(service) for service in view.services)
     pieces: list[str | tuple[str, str]] = [(f"{len(view.services)} services", parts.STRONG)]
     for (word, style), number in sorted(states_found.items()):
+        if word == words.NOTHING:
+            continue
         pieces += ["  ", (f"{number} {word}", style)]
     taken = [service.reading.timestamp or 0.0 for service in view.services if service.reading is not None]
     order = f"by {view.sort}{', reversed' * view.reverse}  " if view.sort != "given" or view.reverse else ""

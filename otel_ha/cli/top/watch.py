@@ -37,6 +37,11 @@ class Service:
         """The service's name, or its URL as long as the name is not known."""
         return (self.reading.service if self.reading else "") or self.url
 
+    @property
+    def address(self) -> str:
+        """The URL without its scheme."""
+        return self.url.partition("://")[2] or self.url
+
     def answered(self, reading: Reading, now: float) -> None:
         """Take an answer."""
         before = self.reading
