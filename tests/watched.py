@@ -12,6 +12,22 @@ STARTED = 1_000_000.0
 TAKEN = 1_012_000.0
 KEPT = 100
 
+HOSTILE = {
+    "markup": "[bold red]name[/] [link=http://evil]x[/link] [/]",
+    "escape sequences": "\x1b[2J\x1b[H\x1b]0;title\x07name\x9b31m\x90q\x9c",
+    "line breaks": "a\r\nb\x0bc\x0cd\x85e\u2028f\u2029g\th",
+    "right to left": "abc\u202efed\u202c \u2066x\u2069 \u200f\u061c",
+    "invisible": "a\u200bb\u200dc\u2060d\ufeffe\u00adf\U000e0041",
+    "wide": "温度センサー居間の湿度計" * 20,
+    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈❤️1️⃣🇩🇪" * 10,
+    "accents": "e\u0301" + "z\u0335\u0321\u0322" * 200,
+    "half characters": "\ud800 \udfff",
+    "private and unassigned": "\ue000\U0010ffff\u0378",
+    "ten thousand": "x" * 10_000,
+    "nothing": "",
+}
+"""Names that services may have, or that somebody gives them."""
+
 
 def summary(name: str = "ha-ingestor", rate: float = 12.34, **changes: Any) -> dict[str, Any]:
     """A busy service's summary; `changes` replace sections."""

@@ -73,7 +73,7 @@ def boxes(reading: Reading, view: View, width: int, height: int) -> list[Text]:
             lines.append(Text(" " * width))
         row = found[band * across : (band + 1) * across]
         left = height - len(lines)
-        tall = (left - (bands - band - 1)) // (bands - band)
+        tall = left - (bands - band - 1) * (_LEAST_ROWS + 2)
         wanted = max(len(box.rows) for box in row) + 1
         columns = [box.lines(room, min(tall, max(2, wanted))) for box, room in zip(row, widths, strict=False)]
         lines += parts.beside([*columns, *[[]] * (across - len(row))], widths, _GAP)

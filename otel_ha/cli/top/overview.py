@@ -115,7 +115,7 @@ def _row(view: View, shape: _Shape, place: int, service: Service, now: float | N
     word, style = states.status(service)
     row.append_text(parts.cell(word, _STATUS, style))
     said = states.messages(service, now)[:1] if now is not None and service.problem else []
-    if said:
+    if said and row.cell_len < width:
         row.append(" ").append_text(parts.line(width - row.cell_len, *said))
     elif service.reading is not None:
         _append_figures(row, shape, service.reading, faded)

@@ -29,8 +29,8 @@ def state_style(status: str) -> str:
 
 
 def cell(text: str, width: int, style: str = "", *, right: bool = False) -> Text:
-    """Return a text of exactly this width."""
-    return Text(fit(text, width, right=right), style, no_wrap=True)
+    """Return a text of exactly this width; others can be appended to it, and do not take its style."""
+    return Text(no_wrap=True).append(fit(text, width, right=right), style)
 
 
 def line(width: int, *pieces: str | tuple[str, str], end: str = "", end_style: str = DIM) -> Text:

@@ -44,7 +44,7 @@ def screen(view: View, now: float, width: int, height: int) -> RenderableType:
     least_width, least_height = _LEAST
     if width < least_width or height < least_height:
         return _small(width, height)
-    foot = _foot(view, width)
+    foot = _foot(view, width)[: height - 3]
     room = height - len(foot) - 1
     opened = view.opened
     body = detail(opened, view, now, width, room) if opened else overview(view, now, width, room)
@@ -57,7 +57,7 @@ def screen(view: View, now: float, width: int, height: int) -> RenderableType:
 
 def _small(width: int, height: int) -> RenderableType:
     least = "{}x{}".format(*_LEAST)
-    text = Text(f"The terminal has {width}x{height}; top needs {least}. q quits.")
+    text = Text(f"The terminal is too small: {width}x{height}; top needs {least}. q quits.")
     return Group(*text.wrap(Console(width=max(1, width)), max(1, width))[: max(1, height)])
 
 
