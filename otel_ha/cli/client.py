@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import dataclass, field
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Final
+from urllib.parse import unquote
 
 import urllib3
-from urllib3.util import Timeout, make_headers
+from urllib3.util import Timeout, make_headers, parse_url
 
+from otel_ha.cli.failures import FailedError
 from otel_ha.config.secrets import Secret
 from otel_ha.errors import TelemetryError
-from otel_ha.scrub import mask_url, scrub
+from otel_ha.scrub import mask_url, protect, scrub
 
 __all__ = ["Access", "Client", "FailedError"]
 
-_LONGEST = 64 * 2**20
-
-
-class FailedError(TelemetryError):
-    """A request that failed; `status` is the response's status code, or None without a response."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
+_LONGEST: Final = 64 * 2**20
+_GRACE: Final = 0.5
+"""More time than a request has by itself, which then reports its own reason."""
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PAGES: Final = ("/metrics", "/summary", "/healthz", "/health", "/ready")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,48 @@ class Access:
     client_key: Path | None = None
     timeout: float = 5.0
 
+    def __post_init__(self) -> None:
+        """Mask the password in every text from outside."""
+        protect(self)
+
+    def secrets(self) -> Iterable[str]:
+        """Return the password in plain text."""
+        return () if self.password is None else (self.password.reveal(),)
+
     def client(self, url: str) -> Client:
-        """Return a client of the endpoint at this URL. Raises TelemetryError for one that is no http(s) URL."""
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        """Return a client of the endpoint at this URL, which may name one of its pages, a user and a password.
+
+        Raises TelemetryError for one that is no http(s) URL, and for a certificate that cannot be used.
+        """
+        try:
+            parts = parse_url(url if "://" in url else f"http://{url}")
+        except urllib3.exceptions.LocationParseError:
+            parts = None
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.host:
             raise TelemetryError(f"{mask_url(url)!r} is not a URL; write one such as http://127.0.0.1:9464")
-        return Client(parts.geturl().rstrip("/"), self)
+        path = (parts.path or "").rstrip("/")
+        base = path.removesuffix(next(filter(path.endswith, _PAGES), ""))
+        access = self
+        if parts.auth:
+            username, _, password = parts.auth.partition(":")
+            access = replace(self, username=unquote(username), password=Secret(unquote(password)))
+        return Client(f"{parts.scheme}://{parts.netloc}{base}", access)
+
+    def context(self) -> ssl.SSLContext:
+        """Return the settings of TLS. Raises TelemetryError for a file that cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.certificate_authority)
+        except (OSError, ValueError) as error:
+            raise _unusable("--ca", self.certificate_authority, error) from error
+        if self.client_certificate is not None:
+            try:
+                # The text is never the key's password; without one, Python would ask at the terminal.
+                context.load_cert_chain(self.client_certificate, self.client_key, password="")
+            except (OSError, ValueError) as error:
+                raise _unusable("--client-certificate", self.client_certificate, error) from error
+        elif self.client_key is not None:
+            raise TelemetryError("--client-key needs --client-certificate; give both")
+        return context
 
 
 @dataclass(frozen=True)
@@ -58,14 +94,8 @@ class Client:
 
     def __post_init__(self) -> None:
         """Make the pool of connections."""
-        access = self.access
-        pool = urllib3.PoolManager(
-            ca_certs=None if access.certificate_authority is None else os.fspath(access.certificate_authority),
-            cert_file=None if access.client_certificate is None else os.fspath(access.client_certificate),
-            key_file=None if access.client_key is None else os.fspath(access.client_key),
-            timeout=Timeout(total=access.timeout),
-            retries=False,
-        )
+        context = self.access.context() if self.url.startswith("https:") else None
+        pool = urllib3.PoolManager(ssl_context=context, timeout=Timeout(total=self.access.timeout), retries=False)
         object.__setattr__(self, "_pool", pool)
 
     def summary(self) -> dict[str, Any]:
@@ -80,7 +110,7 @@ class Client:
         text = self.text(page)
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             reason = "does not answer with JSON, so it is not a service with otel-ha"
             raise FailedError(f"{self.shown}/{page} {reason}; check the URL") from None
 
@@ -92,16 +122,37 @@ class Client:
         return text
 
     def get(self, page: str, accept: str = "*/*") -> tuple[int, str]:
-        """Return the status and the text of the response. Raises FailedError if there is none."""
+        """Return the status and the text of the response; of a redirect, the address. Raises FailedError without one.
+
+        A thread waits for it, as a name server or a service that drips would hold this one for any time.
+        """
+        found: SimpleQueue[tuple[int, str] | FailedError] = SimpleQueue()
+        Thread(target=lambda: found.put(self._outcome(page, accept)), daemon=True).start()
+        try:
+            outcome = found.get(timeout=self.access.timeout + _GRACE)
+        except Empty:
+            reason = f"does not end its answer within {self.access.timeout:g} s"
+            raise FailedError(f"{self.shown} {reason}; check the URL, or give more --timeout") from None
+        if isinstance(outcome, FailedError):
+            raise outcome
+        return outcome
+
+    def _outcome(self, page: str, accept: str) -> tuple[int, str] | FailedError:
         headers = {"Accept": accept}
         if self.access.password is not None:
             credentials = f"{self.access.username or ''}:{self.access.password.reveal()}"
             headers |= make_headers(basic_auth=credentials)
         try:
-            response = self._pool.request("GET", f"{self.url}/{page}", headers=headers, redirect=False)
-            return response.status, response.data[:_LONGEST].decode(errors="replace")
-        except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
-            raise FailedError(f"{self.shown} does not answer: {_reason(error)}") from error
+            response = self._pool.request(
+                "GET", f"{self.url}/{page}", headers=headers, redirect=False, preload_content=False
+            )
+            with response:
+                if response.status in _REDIRECTS:
+                    return response.status, response.headers.get("Location", "")
+                return response.status, response.read(_LONGEST).decode(errors="replace")
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            inner = _innermost(error)
+            return FailedError(f"{self.shown} does not answer: {_reason(inner)}; {_hint(inner)}")
 
     @property
     def shown(self) -> str:
@@ -109,23 +160,44 @@ class Client:
         return mask_url(self.url)
 
 
+def _unusable(option: str, path: Path | None, error: Exception) -> TelemetryError:
+    return TelemetryError(f"{option} {path} cannot be used: {error}; name a PEM file")
+
+
 def _remedy(status: int, text: str) -> str:
     match status:
         case 401 | 403:
             return "it asks for a username and a password; give --username and OTEL_HA_ENDPOINT_PASSWORD"
         case 404:
-            return "there is no such page; check the URL, or whether the service uses otel-ha"
-        case 421:
-            return f"{scrub(text.strip())}"
+            return "there is no such page; check the URL, and whether the service uses otel-ha"
+        case _ if status in _REDIRECTS:
+            return f"it redirects to {mask_url(_short(text)) or 'nowhere'}; give the URL of the service itself"
         case _:
-            return scrub(" ".join(text.split())[:200])
+            return _short(text) or "without a reason; check the URL"
+
+
+def _short(text: str) -> str:
+    return scrub("".join(each for each in " ".join(text.split())[:200] if each.isprintable()))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    inner = error
+    while isinstance(cause := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__, BaseException):
+        inner = cause
+    return inner
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost reason of a failure in a few words."""
-    inner = error
-    while (cause := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__) and isinstance(
-        cause, BaseException
-    ):
-        inner = cause
-    return scrub(getattr(inner, "strerror", None) or str(inner).rpartition(": ")[2] or type(inner).__name__)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _short(error.verify_message)
+    if isinstance(error, ssl.SSLError):
+        return _short(f"TLS: {(error.reason or 'error').lower().replace('_', ' ')}")
+    return _short(getattr(error, "strerror", None) or str(error).rpartition(": ")[2]) or type(error).__name__
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "--ca names the certificates to trust"
+    if isinstance(error, ssl.SSLError):
+        return "check http:// and https://, --ca and --client-certificate"
+    return "check the URL, and whether the service runs"

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Final
 
 import click
 
+from otel_ha.cli.failures import FailedError, tell
 from otel_ha.errors import TelemetryError
 from otel_ha.version import __version__
 
-__all__ = ["run"]
+__all__ = ["COMMANDS", "otel_ha", "run"]
 
-_COMMANDS = {
-    "catalog": "otel_ha.cli.catalog",
+COMMANDS: Final = {
     "doctor": "otel_ha.cli.doctor.command",
-    "render": "otel_ha.cli.render",
     "top": "otel_ha.cli.top.command",
+    "catalog": "otel_ha.cli.catalog",
+    "render": "otel_ha.cli.render",
+    "completion": "otel_ha.cli.completion",
 }
 """The modules of the commands; each has its command as `command`. Only the one that runs is imported."""
 
@@ -26,32 +29,57 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as in click
         """Return the names of the commands."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as in click
         """Return a command, or None if there is none of this name."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(_COMMANDS[cmd_name]).command
+        command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog="""\b
+Examples:
+  otel-ha doctor
+  otel-ha top http://127.0.0.1:9464 http://192.168.1.5:9464
+  otel-ha catalog --catalog acme.metrics:CATALOG
+  otel-ha render dashboards --format grafana --out dashboards
+
+Exit codes: 0 fine, 1 a finding (also a service that does not answer), 2 wrong usage, 130 after Ctrl-C. With --json,
+an error is JSON too, {"error": "…"}, on standard output.""",
+)
 @click.version_option(__version__, prog_name="otel-ha", message="%(prog)s %(version)s")
-def otel_ha() -> None:
+@click.pass_context
+def otel_ha(ctx: click.Context) -> int:
     """Look inside services that use otel-ha, and find out why no data arrives."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+    return 2
 
 
-def run() -> int:
-    """Run the command line and return the exit code: 0 fine, 1 a finding, 2 wrong usage."""
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return the exit code: 0 fine, 1 a finding, 2 wrong usage, 130 after Ctrl-C."""
+    as_json = "--json" in arguments
     try:
-        status = otel_ha.main(prog_name="otel-ha", standalone_mode=False)
+        status = otel_ha.main(list(arguments), prog_name="otel-ha", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        tell(_in_one_line(error), as_json=as_json)
         return error.exit_code
     except click.Abort:
         return 130
     except TelemetryError as error:
-        sys.stderr.write(f"otel-ha: {error}\n")
-        return 1
+        tell(" ".join(str(error).split()), as_json=as_json)
+        return 1 if isinstance(error, FailedError) else 2
     return status if isinstance(status, int) else 0
+
+
+def _in_one_line(error: click.ClickException) -> str:
+    """Return a mistake on the command line, and the command whose --help lists what is allowed."""
+    message = " ".join(error.format_message().split())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message} See {context.command_path} --help." if context else message

@@ -32,13 +32,37 @@ def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--password",
         envvar="OTEL_HA_ENDPOINT_PASSWORD",
         show_envvar=True,
+        show_default=False,
         help="The endpoint's password; other users of this machine can see it here, but not in the variable.",
     )
-    @click.option("--ca", type=_FILE, help="Certificates (PEM) to trust instead of the system's.")
-    @click.option("--client-certificate", type=_FILE, help="The certificate (PEM) to present.")
-    @click.option("--client-key", type=_FILE, help="Its private key (PEM), unless that file contains it.")
     @click.option(
-        "--timeout", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Seconds for one request."
+        "--ca",
+        type=_FILE,
+        envvar="OTEL_HA_CLI_CA",
+        show_envvar=True,
+        help="Certificates (PEM) to trust instead of the system's.",
+    )
+    @click.option(
+        "--client-certificate",
+        type=_FILE,
+        envvar="OTEL_HA_CLI_CERTIFICATE",
+        show_envvar=True,
+        help="The certificate (PEM) to present.",
+    )
+    @click.option(
+        "--client-key",
+        type=_FILE,
+        envvar="OTEL_HA_CLI_KEY",
+        show_envvar=True,
+        help="Its private key (PEM), unless that file contains it.",
+    )
+    @click.option(
+        "--timeout",
+        type=click.FloatRange(0.1, 600),
+        default=5.0,
+        envvar="OTEL_HA_CLI_TIMEOUT",
+        show_envvar=True,
+        help="Seconds for one request.",
     )
     @wraps(command)
     def with_access(

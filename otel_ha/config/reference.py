@@ -25,8 +25,9 @@ Times in arguments are in **seconds**. Times in variables of OpenTelemetry are i
 (`OTEL_HA_*`) in **seconds**; the column *Allowed* says so each time. Words, `true` and `false` may be in any case.
 
 A wrong value stops the service at its start, with a `ConfigError` that names the variable, the value and the allowed
-values. A variable that begins with `OTEL_HA_` and is not on this page causes a warning. Secrets are shown as `***`, and
-so is a wrong value that may be a secret in the wrong place.
+values. A variable that begins with `OTEL_HA_` and is not on this page causes a warning, except those of the
+[command](cli.md), `OTEL_HA_CLI_…`. Secrets are shown as `***`, and so is a wrong value that may be a secret in the
+wrong place.
 """
 
 _HEAD = """\

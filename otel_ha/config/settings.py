@@ -191,7 +191,9 @@ class Settings:
                 self._put(name, Url(value) if type(value) is str and "://" in value else value)
         _raise(problems)
         ours = [name for one in known.values() for name in one.variables if name.startswith(self.prefix)]
-        stray = (name for name in sorted(variables) if name.startswith(self.prefix) and name not in ours)
+        mine = [name for name in sorted(variables) if name.startswith(self.prefix)]
+        # The variables with CLI are options of the command otel-ha.
+        stray = (name for name in mine if name not in ours and not name.startswith(f"{self.prefix}CLI_"))
         self._put("sources", FrozenMapping(sources))
         self._put("_unknown", tuple(f"{name} is not a setting{suggestion(name, ours)}" for name in stray))
         # Not kept: it contains every secret of the process.

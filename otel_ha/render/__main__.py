@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from otel_ha.errors import TelemetryError
 from otel_ha.render.alertmanager import alertmanager_files, alertmanager_options
@@ -26,7 +27,18 @@ from otel_ha.render.reference import render_reference
 from otel_ha.render.registry import registry_options, render_registry
 from otel_ha.render.rules import render_rules
 
-__all__ = ["KINDS", "Files", "FromCatalogs", "FromOptions", "FromPage", "Kind", "load", "main"]
+__all__ = [
+    "KINDS",
+    "Files",
+    "FromCatalogs",
+    "FromOptions",
+    "FromPage",
+    "Kind",
+    "arguments_of",
+    "load",
+    "main",
+    "render",
+]
 
 Files = Mapping[str, str]
 """Texts by the names of their files."""
@@ -158,22 +170,57 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print or write one kind of output; returns the exit status. A wrong argument exits with status 2 and one line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m otel_ha.render", description="Render files from the declared metrics."
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong argument as an error in one line, where argparse prints the usage and ends the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise TelemetryError(f"{message}; see {self.prog} --help")
+
+
+def arguments_of(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of the arguments, for the program that the user calls."""
+    parser = _Parser(
+        prog=prog,
+        description="Render files from the declared metrics: print them, or write them with --out.",
+        epilog=f"Examples:\n  {prog} rules --catalog acme.metrics:CATALOG\n"
+        f"  {prog} dashboards --format grafana --out dashboards\n  {prog} alerts --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, kind in KINDS.items():
         of_kind = kinds.add_parser(name, help=kind.help, description=f"Render {kind.help}.")
         of_kind.add_argument("--out", type=Path, metavar="DIR", help="write files to this folder instead of printing")
+        of_kind.add_argument(
+            "--json", action="store_true", help="print JSON, for programs: the written files, or names and texts"
+        )
         kind.add_arguments(of_kind)
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print or write one kind of output; returns the exit status. A wrong argument is one line, and status 2."""
     try:
-        files = KINDS[given.kind].files(given)
-        return _print("".join(files.values()) if given.out is None else _written(files, given.out))
+        return render(sys.argv[1:] if arguments is None else arguments, "python -m otel_ha.render")
     except TelemetryError as error:
-        parser.error(str(error))
+        sys.stderr.write(f"otel_ha.render: {error}\n")
+        return 2
+
+
+def render(arguments: Sequence[str], prog: str) -> int:
+    """Print or write one kind of output, for a program that the user calls `prog`. Raises TelemetryError."""
+    given = arguments_of(prog).parse_args(arguments)
+    files = KINDS[given.kind].files(given)
+    if given.out is None:
+        texts = [{"name": name, "text": text} for name, text in files.items()]
+        return _print(_as_json(texts) if given.json else "".join(files.values()))
+    written = _write(files, given.out)
+    states = [{"path": str(path), "written": changed} for path, changed in written.items()]
+    lines = (f"{path}: {'written' if changed else 'unchanged'}\n" for path, changed in written.items())
+    return _print(_as_json(states) if given.json else "".join(lines))
+
+
+def _as_json(files: list[dict[str, object]]) -> str:
+    return f"{json.dumps({'files': files}, indent=2)}\n"
 
 
 def _print(text: str) -> int:
@@ -190,17 +237,19 @@ def _print(text: str) -> int:
     return 0
 
 
-def _written(files: Files, folder: Path) -> str:
-    """Write the files that have changed, and return the paths of all, each on a line."""
+def _write(files: Files, folder: Path) -> dict[Path, bool]:
+    """Write the files that have changed, and return the paths of all, each with whether it was written."""
+    written = {}
     for name, text in files.items():
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.is_file() or path.read_bytes() != _encoded(text):
+            written[path] = not path.is_file() or path.read_bytes() != _encoded(text)
+            if written[path]:
                 path.write_bytes(_encoded(text))
         except OSError as error:
             raise TelemetryError(f"cannot write {path}: {error.strerror}; --out names a folder to write to") from error
-    return "".join(f"{folder / name}\n" for name in files)
+    return written
 
 
 def _encoded(text: str) -> bytes:
@@ -211,6 +260,8 @@ def _encoded(text: str) -> bytes:
 def load(spec: str) -> NamedCatalog:
     """Return the catalog of "MODULE:NAME"; NAME is CATALOG if left out. Raises TelemetryError."""
     path, _, name = spec.partition(":")
+    if "" not in sys.path and not sys.flags.safe_path:
+        sys.path.insert(0, "")  # the current folder, which the command otel-ha does not have, as python -m does
     # The user's module runs here: it may raise anything, and its prints must stay out of the files.
     with redirect_stdout(sys.stderr):
         try:
