@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import ssl
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -20,13 +21,22 @@ from otel_ha.config.secrets import Secret
 from otel_ha.errors import TelemetryError
 from otel_ha.scrub import mask_url, protect, scrub
 
-__all__ = ["Access", "Client", "FailedError"]
+__all__ = ["Access", "Answer", "Client", "FailedError"]
 
 _LONGEST: Final = 64 * 2**20
 _GRACE: Final = 0.5
 """More time than a request has by itself, which then reports its own reason."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PAGES: Final = ("/metrics", "/summary", "/healthz", "/health", "/ready")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The response to a request: its status, its headers, and its text."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,37 +132,43 @@ class Client:
         return text
 
     def get(self, page: str, accept: str = "*/*") -> tuple[int, str]:
-        """Return the status and the text of the response; of a redirect, the address. Raises FailedError without one.
+        """Return the status and the text of the response. Raises FailedError if there is none."""
+        answer = self.fetch(page, accept)
+        return answer.status, answer.text
 
-        A thread waits for it, as a name server or a service that drips would hold this one for any time.
-        """
-        found: SimpleQueue[tuple[int, str] | FailedError] = SimpleQueue()
-        Thread(target=lambda: found.put(self._outcome(page, accept)), daemon=True).start()
-        try:
-            outcome = found.get(timeout=self.access.timeout + _GRACE)
-        except Empty:
-            reason = f"does not end its answer within {self.access.timeout:g} s"
-            raise FailedError(f"{self.shown} {reason}; check the URL, or give more --timeout") from None
-        if isinstance(outcome, FailedError):
-            raise outcome
-        return outcome
-
-    def _outcome(self, page: str, accept: str) -> tuple[int, str] | FailedError:
+    def fetch(self, page: str, accept: str = "*/*", *, body: bytes | None = None, content_type: str = "") -> Answer:
+        """Return the response to GET, or to POST if there is a body. Raises FailedError if there is none."""
         headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
         if self.access.password is not None:
             credentials = f"{self.access.username or ''}:{self.access.password.reveal()}"
             headers |= make_headers(basic_auth=credentials)
+        method = "GET" if body is None else "POST"
+        url = f"{self.url}/{page}"
         try:
             response = self._pool.request(
-                "GET", f"{self.url}/{page}", headers=headers, redirect=False, preload_content=False
+                method, url, body=body, headers=headers, redirect=False, preload_content=False
             )
-            with response:
-                if response.status in _REDIRECTS:
-                    return response.status, response.headers.get("Location", "")
-                return response.status, response.read(_LONGEST).decode(errors="replace")
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            inner = _innermost(error)
-            return FailedError(f"{self.shown} does not answer: {_reason(inner)}; {_hint(inner)}")
+            try:
+                text = self._read(response).decode(errors="replace")
+            finally:
+                response.close()
+        except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
+            raise FailedError(f"{self.shown} does not answer: {_reason(error)}") from error
+        return Answer(response.status, dict(response.headers), text)
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """Return the body, or its beginning if it is endless. Raises TimeoutError for one that comes too slowly."""
+        read = bytearray()
+        deadline = time.monotonic() + self.access.timeout
+        for piece in response.stream(2**14):
+            read += piece
+            if len(read) >= _LONGEST:
+                break
+            if time.monotonic() > deadline:
+                raise TimeoutError("the response has no end")
+        return bytes(read)
 
     @property
     def shown(self) -> str:

@@ -1,0 +1,180 @@
+"""The arrival of a service's metrics in a store: whether they arrive, and by how many ways at once."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from otel_ha.cli.client import FailedError
+from otel_ha.cli.doctor.endpoint import Service
+from otel_ha.cli.doctor.step import Result, Step
+from otel_ha.cli.doctor.store import VICTORIA_METRICS, Store, text_of
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.scrub import scrub
+from otel_ha.serve.summary import words
+
+__all__ = ["arrival_steps"]
+
+# Series that a store or its rules make themselves.
+_NOT_OF_SERVICES: Final = '__name__!~"up|scrape_.*|target_info|ALERTS.*|.*:.*"'
+_FRESH: Final = 90.0
+"""Seconds within which a way that is in use brings samples; a longer push interval counts three times instead."""
+
+_KINDS: Final = {"scrape": "scrape of the service", "collector": "scrape of the Collector"}
+
+
+@dataclass
+class _Way:
+    """One way into the store: its newest sample's age in seconds, and the processes that use it."""
+
+    kind: str
+    job: str
+    via: str
+    age: float = float("inf")
+    instances: set[str] = field(default_factory=set)
+    processes: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        label = f', via="{self.via}"' if self.via else ""
+        return f"{self.kind} (job={self.job!r}{label}, {words.duration(max(0.0, self.age))} ago)"
+
+
+def arrival_steps(config: TelemetryConfig, service: Service, store: Store) -> Iterator[Step]:
+    """Yield the steps about the series of the service."""
+    name = service.name or config.service_name
+    step = partial(Step, id="prometheus.arrival", title="The service's metrics arrive")
+    if name is None:
+        remedy = "set OTEL_SERVICE_NAME, or let the service run"
+        yield step(result=Result.SKIPPED, tried="nothing", found="the service's name is unknown", remedy=remedy)
+        return
+    job = f'job=~{text_of(f"(.+/)?{re.escape(name)}")}'
+    step = partial(step, tried=f"queried {{{job}}} and target_info")
+    try:
+        ways = _ways(name, job, store)
+    except FailedError as error:
+        yield step(result=Result.FINDING, found=str(error), cause="query_failed", remedy="look at the log of the store")
+        return
+    fresh = max(_FRESH, 3 * config.export_interval)
+    arriving = [way for way in ways if way.age <= fresh]
+    if not arriving:
+        yield _missing(step, name, ways, store)
+        return
+    found = "; ".join(map(str, arriving))
+    yield step(result=Result.OK, found=scrub(found), facts={"ways": [_facts(way) for way in arriving]})
+    yield _ways_step(arriving)
+
+
+def _ways(name: str, job: str, store: Store) -> list[_Way]:
+    """Return the ways by which series of a service come, also under another job if target_info knows it."""
+    keys = "job, instance, via"
+    now = store.now()
+    scraped = {_key(labels) for labels, _ in store.query(f"count by ({keys}) (up)")}
+    ways: dict[tuple[str, str, str], _Way] = {}
+
+    def way_of(labels: Mapping[str, str], age: float) -> _Way:
+        where, _, via = _key(labels)
+        kind = _KINDS.get(via) or ("scrape" if _key(labels) in scraped else "push by OTLP")
+        way = ways.setdefault((kind, where, via), _Way(kind, where, via))
+        way.age = min(way.age, age)
+        way.instances.add(labels.get("instance", ""))
+        return way
+
+    for labels, newest in store.query(f"max by ({keys}) (timestamp({{{job}, {_NOT_OF_SERVICES}}}))"):
+        way_of(labels, now - newest)
+    described = f"target_info{{service_name={text_of(name)}}}"
+    for labels, newest in store.query(f"max by ({keys}, service_instance_id) (timestamp({described}))"):
+        if labels.get("job"):
+            way_of(labels, now - newest).processes.add(labels.get("service_instance_id", ""))
+    return sorted(ways.values(), key=lambda way: way.age)
+
+
+def _key(labels: Mapping[str, str]) -> tuple[str, str, str]:
+    return labels.get("job", ""), labels.get("instance", ""), labels.get("via", "")
+
+
+def _missing(step: partial[Step], name: str, ways: list[_Way], store: Store) -> Step:
+    """Return the finding that nothing arrives, with the reason if the series are there under other labels."""
+    if ways:
+        found = f"the newest samples came {words.duration(ways[0].age)} ago: {scrub(str(ways[0]))}"
+        remedy = "the service has ended, or its way in is broken: see the steps above"
+        return step(result=Result.FINDING, found=found, cause="stopped_arriving", remedy=remedy)
+    text = text_of(name)
+    elsewhere = {
+        f"exported_job={text}": (
+            "honor_labels_missing",
+            "add honor_labels: true to the scrape of the Collector, so that job and instance stay the service's",
+        ),
+        f'service_name={text}, job="", {_NOT_OF_SERVICES}': (
+            "labels_missing",
+            "start VictoriaMetrics with -relabelConfig=collector-config/victoriametrics/relabel.yml",
+        ),
+    }
+    if store.flavour == VICTORIA_METRICS:
+        elsewhere[f'"service.name"={text}'] = (
+            "labels_missing",
+            "start VictoriaMetrics with the flags -opentelemetry… and -relabelConfig of docs/stacks/home.md",
+        )
+    for matchers, (cause, remedy) in elsewhere.items():
+        with suppress(FailedError):
+            if store.query(f"count({{{matchers}}})"):
+                found = f"no series has job={name!r}, but some have {matchers.partition(',')[0]}"
+                return step(result=Result.FINDING, found=found, cause=cause, remedy=remedy)
+    return step(
+        result=Result.FINDING,
+        found=f"no series has job={name!r}, and no target_info has service_name={name!r}",
+        cause="not_arriving",
+        remedy="see the steps above: let Prometheus scrape the service, or let the service push",
+    )
+
+
+def _ways_step(ways: list[_Way]) -> Step:
+    """Return the step that counts the ways which carry the same processes."""
+    step = partial(
+        Step,
+        id="prometheus.ways",
+        title="The service arrives by one way only",
+        tried="compared job, instance and via of its series",
+        facts={"ways": [_facts(way) for way in ways]},
+    )
+    same = _same_service(ways)
+    if len(same) < 2:  # noqa: PLR2004 - one way
+        return step(result=Result.OK, found=f"by one way: {scrub(str(ways[0]))}")
+    by_label = defaultdict(list)
+    for way in same:
+        by_label[way.job, way.via].append(way)
+    are_told_apart = len(by_label) == len(same) and len({way.job for way in same}) == 1
+    effect = (
+        "rules and dashboards of otel-ha tell them apart by `via` and count the service once; a plain sum() counts it "
+        f"{len(same)} times"
+        if are_told_apart
+        else f"neither `via` nor `job` tells rules that it is one service, so it counts {len(same)} times"
+    )
+    return step(
+        result=Result.FINDING,
+        found=f"{len(same)} ways at once: {scrub('; '.join(map(str, same)))}; {effect}",
+        cause="two_ways",
+        remedy="keep one: OTEL_METRICS_EXPORTER=prometheus (scrape only) or otlp (push only), or delete the scrape job; "
+        "to keep both, name the scrape's job like the service, and give it the label via: scrape",
+    )
+
+
+def _same_service(ways: list[_Way]) -> list[_Way]:
+    """Return the ways that carry the same processes; ways whose processes are known and differ are left out."""
+    first, *others = ways
+    return [first, *(way for way in others if not (way.processes and first.processes) or way.processes & first.processes)]
+
+
+def _facts(way: _Way) -> dict[str, object]:
+    return {
+        "kind": way.kind,
+        "job": way.job,
+        "via": way.via,
+        "age": way.age,
+        "instances": sorted(way.instances),
+        "processes": sorted(way.processes),
+    }

@@ -1,0 +1,92 @@
+"""The command `otel-ha doctor`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import click
+
+from otel_ha.cli.client import Access
+from otel_ha.cli.doctor.output import as_data, changes, echo, findings, show, verdict, wrapped
+from otel_ha.cli.doctor.run import Questions, examine
+from otel_ha.cli.doctor.step import Step
+from otel_ha.cli.options import access_options, json_option
+
+__all__ = ["command"]
+
+_EXAMPLES = """\b
+Examples:
+  otel-ha doctor
+  otel-ha doctor --prometheus http://127.0.0.1:9090
+  otel-ha doctor --env-file /etc/ha-ingestor.env --no-canary
+  otel-ha doctor --json | jq '.steps[] | select(.result == "finding")'
+  otel-ha doctor --watch 60
+"""
+
+
+@click.command("doctor", epilog=_EXAMPLES)
+@click.option("--service-url", metavar="URL", help="The service's endpoint.  [default: that of the settings]")
+@click.option("--prometheus", metavar="URL", help="A Prometheus or VictoriaMetrics that should have the metrics.")
+@click.option(
+    "--collector-metrics",
+    metavar="URL",
+    help="The Prometheus exporter of the Collector.  [default: http://<the Collector's host>:8889/metrics]",
+)
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="The service's file of variables; those of the environment override it.",
+)
+@click.option("--no-canary", is_flag=True, help="Push nothing, not even a metric of the doctor's own.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait for the canary to arrive.",
+)
+@click.option(
+    "--watch",
+    type=click.FloatRange(1, 86_400),
+    is_flag=False,
+    flag_value=30.0,
+    metavar="[SECONDS]",
+    help="Repeat, 30 seconds after the previous time unless another number is given; Ctrl-C ends it.",
+)
+@json_option
+@access_options
+def command(
+    *,
+    access: Access,
+    service_url: str | None,
+    prometheus: str | None,
+    collector_metrics: str | None,
+    env_file: Path | None,
+    no_canary: bool,
+    wait: float,
+    watch: float | None,
+    as_json: bool,
+) -> int:
+    """Explain why no data arrives, in the order in which data flows.
+
+    Run it where the service runs, with the service's environment and packages. It reads settings, asks the service, the
+    Collector and Prometheus, and pushes a metric of its own, the canary. It never touches the service's series.
+
+    The exit code is 0 without a finding, 1 with one, and 2 for wrong usage.
+    """
+    questions = Questions(
+        access=access,
+        service_url=service_url,
+        prometheus=prometheus,
+        collector_metrics=collector_metrics,
+        env_file=env_file,
+        canary=not no_canary,
+        patience=wait,
+    )
+    once = partial(_once, questions, as_json=as_json, compact=watch is not None)
+    return once() if watch is None else _watch(questions, watch, as_json=as_json)

@@ -1,0 +1,208 @@
+"""The topic endpoint: who answers at the service's address, the state it reports, and whether its scrape is right."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from otel_ha.cli.client import Access, Answer, Client, FailedError
+from otel_ha.cli.doctor.clocks import clock_step
+from otel_ha.cli.doctor.reach import cause_of, client_for, quoted, remedy_for
+from otel_ha.cli.doctor.scrape import scrape_steps
+from otel_ha.cli.doctor.step import Result, Step
+from otel_ha.cli.doctor.strangers import stranger
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.scrub import scrub
+from otel_ha.serve.summary import words
+
+__all__ = ["Service", "endpoint_steps"]
+
+_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - replaced
+_ANOTHER_PORT: Final = (
+    "give one of them another port (OTEL_EXPORTER_PROMETHEUS_PORT), or name the service's URL by --service-url"
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service as far as the doctor knows it: its name, its endpoint's URL, and the summary if it answers."""
+
+    name: str | None
+    url: str | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+def endpoint_steps(config: TelemetryConfig, url: str | None, access: Access) -> Generator[Step, None, Service]:
+    """Yield the steps, and return the service; `url` is that of the user, instead of the one in the settings."""
+    where = url or own_url(config)
+    if where is None:
+        yield _no_address(config)
+        return Service(config.service_name)
+    client = client_for(where, access, shares_password=True)
+    health, answers = _who_answers(client, None if url else config.service_name)
+    yield answers
+    if health is None:
+        return Service(config.service_name, client.url)
+    summary, before = _summary(client), time.time()
+    name = summary.get("service") or health.get("service") or config.service_name
+    yield _healthy(client, health)
+    yield from _connected(client, health, summary)
+    if isinstance(taken := summary.get("timestamp"), int | float):
+        step = partial(Step, id="endpoint.clock", title="The clocks agree", tried=f"GET {client.shown}/summary")
+        yield clock_step(step, "the service", taken, before)
+    yield from scrape_steps(client, summary)
+    return Service(name, client.url, summary)
+
+
+def own_url(config: TelemetryConfig) -> str | None:
+    """Return the URL of the endpoint that the settings describe; None if they open none, or at any free port."""
+    is_open = config.enabled and config.endpoint_server and "prometheus" in config.metrics_exporters
+    if not is_open or not config.prometheus_port:
+        return None
+    host = _ANYWHERE.get(config.prometheus_host, config.prometheus_host)
+    scheme = "http" if config.endpoint_certificate is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.prometheus_port}"
+
+
+def _no_address(config: TelemetryConfig) -> Step:
+    any_port = config.enabled and config.endpoint_server and "prometheus" in config.metrics_exporters
+    return Step(
+        id="endpoint.address",
+        title="The service's endpoint answers",
+        result=Result.SKIPPED,
+        tried="looked for its address in the settings",
+        found="port 0 takes any free port" if any_port else "the settings open no endpoint",
+        remedy="name its URL by --service-url: the service logs it, and telemetry.metrics_url has it",
+    )
+
+
+def _who_answers(client: Client, expected: str | None) -> tuple[Mapping[str, Any] | None, Step]:
+    """Ask for the state, and return it with the step; None if no service of otel-ha answers."""
+    step = partial(
+        Step, id="endpoint.address", title="The service's endpoint answers", tried=f"GET {client.shown}/healthz"
+    )
+    try:
+        answer = client.fetch("healthz")
+    except FailedError as error:
+        return None, _silent(step, client, error)
+    health = _health_in(answer)
+    if health is None:
+        return None, _refused(step, client, answer) or stranger(step, client, answer)
+    name = health.get("service")
+    if expected is not None and name != expected:
+        found = f"the service {name!r} answers, but the settings name {expected!r}"
+        remedy = f"if these are two services, {_ANOTHER_PORT}; if not, its code overrides OTEL_SERVICE_NAME"
+        facts = {"service": name, "expected": expected}
+        found_step = step(
+            result=Result.FINDING, found=scrub(found), cause="taken_by_service", remedy=remedy, facts=facts
+        )
+        return health, found_step
+    return health, step(result=Result.OK, found=scrub(_introduced(client, health)), facts={"service": name})
+
+
+def _silent(step: partial[Step], client: Client, error: FailedError) -> Step:
+    cause = cause_of(error, client)
+    if cause == "connection_refused":
+        return step(
+            result=Result.FINDING,
+            found=f"nothing listens at {client.shown}: the address is free",
+            cause="no_service",
+            remedy="start the service, or name its URL by --service-url; if it runs, its log says why no endpoint opened",
+        )
+    if cause == "not_http":
+        return stranger(step, client, None)
+    return step(result=Result.FINDING, found=str(error), cause=cause, remedy=remedy_for(cause))
+
+
+def _health_in(answer: Answer) -> Mapping[str, Any] | None:
+    with suppress(ValueError):
+        found = json.loads(answer.text)
+        if isinstance(found, dict) and {"status", "reasons", "readers", "endpoint"} <= found.keys():
+            return found
+    return None
+
+
+def _refused(step: partial[Step], client: Client, answer: Answer) -> Step | None:
+    """Return the finding if a service of otel-ha may have refused the request."""
+    if answer.status == 401:  # noqa: PLR2004 - a status code of HTTP
+        if client.access.password is None:
+            cause, found = "password_needed", "it asks for a user and a password (401)"
+        else:
+            cause, found = "password_wrong", f"it refuses the password of user {client.access.username!r} (401)"
+        remedy = "give --username, and the password in the variable OTEL_HA_ENDPOINT_PASSWORD"
+        return step(result=Result.FINDING, found=found, cause=cause, remedy=remedy)
+    if answer.status == 421:  # noqa: PLR2004 - a status code of HTTP
+        host = urlsplit(client.url).hostname
+        return step(
+            result=Result.FINDING,
+            found=f"it does not answer under the name {host!r} (421): {scrub(quoted(answer.text))}",
+            cause="host_not_allowed",
+            remedy=f"add {host} to OTEL_HA_ENDPOINT_ALLOWED_HOSTS of the service",
+        )
+    return None
+
+
+def _summary(client: Client) -> Mapping[str, Any]:
+    try:
+        return client.summary()
+    except FailedError:
+        return {}
+
+
+def _introduced(client: Client, health: Mapping[str, Any]) -> str:
+    """Return name, version and age of the service."""
+    summary = _summary(client)
+    info = summary.get("system_info") or {}
+    said = [f"the service {health.get('service')!r}"]
+    if version := info.get("otel_ha_version"):
+        said.append(f"otel-ha {version}, opentelemetry-sdk {info.get('opentelemetry_sdk_version')}")
+    if process := info.get("process_id"):
+        said.append(f"process {process} on {info.get('hostname')}")
+    if started := summary.get("started"):
+        said.append(f"started {words.duration(max(0.0, summary['timestamp'] - started))} ago")
+    return ", ".join(said)
+
+
+def _healthy(client: Client, health: Mapping[str, Any]) -> Step:
+    """Return the step about the state that the service reports, with the remedies it gives."""
+    status = str(health.get("status"))
+    reasons = [scrub(str(each)) for each in health.get("reasons") or ()]
+    remedies = [scrub(str(each)) for each in health.get("remedies") or ()]
+    is_ok = status == "ok"
+    return Step(
+        id="endpoint.health",
+        title="The service reports that its telemetry works",
+        result=Result.OK if is_ok else Result.FINDING,
+        tried=f"GET {client.shown}/healthz",
+        found="\n".join([f"status {status}", *reasons]),
+        cause="" if is_ok else f"telemetry_{status}",
+        remedy="" if is_ok else "\n".join(dict.fromkeys(remedies)) or "see docs/troubleshooting.md",
+        facts={"status": status, "reasons": reasons, "readers": health.get("readers")},
+    )
+
+
+def _connected(client: Client, health: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[Step]:
+    """Yield the step about connections that are down and sources that are silent."""
+    step = partial(
+        Step, id="endpoint.sources", title="The service's connections are up", tried=f"GET {client.shown}/healthz"
+    )
+    connections = summary.get("connections") or []
+    down = [str(each["name"]) for each in connections if each.get("up") == 0]
+    notes = [scrub(str(each)) for each in health.get("notes") or ()]
+    if down or notes:
+        found = notes or [f"the connection {scrub(name)!r} is down" for name in down]
+        yield step(
+            result=Result.FINDING,
+            found="\n".join(found),
+            cause="connection_down" if down else "source_silent",
+            remedy="look at the other end, such as the broker or Home Assistant, and at the service's log",
+            facts={"down": down, "notes": notes},
+        )
+    elif connections:
+        yield step(result=Result.OK, found=f"{len(connections)} connections, all up")

@@ -1,0 +1,107 @@
+"""Run: all topics of the doctor, in the order in which data flows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from otel_ha.cli.client import Access
+from otel_ha.cli.doctor.canary import canary_steps
+from otel_ha.cli.doctor.collector import collector_steps
+from otel_ha.cli.doctor.contradictions import pushes_straight_to
+from otel_ha.cli.doctor.endpoint import Service, endpoint_steps
+from otel_ha.cli.doctor.prometheus import prometheus_steps
+from otel_ha.cli.doctor.settings import settings_steps
+from otel_ha.cli.doctor.step import Result, Step
+from otel_ha.cli.doctor.versions import versions_steps
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.errors import TelemetryError
+from otel_ha.scrub import scrub
+
+__all__ = ["Questions", "examine"]
+
+_EXPORTER_PORT: Final = 8889
+"""The port of the Collector's Prometheus exporter in collector-config/otelcol/agent.yaml."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """The places at which the doctor looks; None stands for those of the settings, or for none."""
+
+    access: Access
+    service_url: str | None = None
+    prometheus: str | None = None
+    collector_metrics: str | None = None
+    env_file: Path | None = None
+    canary: bool = True
+    patience: float = 30.0
+
+
+def examine(questions: Questions) -> Iterator[Step]:
+    """Yield the steps while they happen. No error leaves it: an unexpected one is a finding of its topic."""
+    prometheus = questions.prometheus
+    config = yield from _guarded(
+        "settings", settings_steps(questions.env_file, prometheus), TelemetryConfig(environ={})
+    )
+    access = _with_own_password(questions.access, config)
+    yield from _guarded("versions", _without_result(versions_steps(config)), None)
+    service = yield from _guarded(
+        "endpoint", endpoint_steps(config, questions.service_url, access), Service(config.service_name)
+    )
+    yield from _guarded("collector", _without_result(collector_steps(config)), None)
+    if questions.canary:
+        canary = canary_steps(
+            config,
+            collector_metrics=questions.collector_metrics or _exporter_url(config, prometheus),
+            prometheus=prometheus,
+            access=access,
+            patience=questions.patience,
+        )
+        yield from _guarded("canary", _without_result(canary), None)
+    yield from _guarded("prometheus", _without_result(prometheus_steps(config, service, prometheus, access)), None)
+
+
+def _guarded(topic: str, steps: Generator[Step, None, T], otherwise: T) -> Generator[Step, None, T]:
+    """Yield the steps of a topic and return its result, or `otherwise` if it fails unexpectedly."""
+    try:
+        return (yield from steps)
+    except Exception as error:  # noqa: BLE001 - the other topics still tell something
+        expected = isinstance(error, TelemetryError)
+        yield Step(
+            id=f"{topic}.error",
+            title=f"The topic {topic} ends",
+            result=Result.FINDING,
+            tried=f"looked at the topic {topic}",
+            found=scrub(str(error) if expected else f"the doctor itself failed: {error!r}"),
+            cause="wrong_address" if expected else "doctor_failed",
+            remedy="correct it" if expected else "report this line, with the versions above",
+        )
+        return otherwise
+
+
+def _without_result(steps: Iterator[Step]) -> Generator[Step, None, None]:
+    yield from steps
+
+
+def _with_own_password(access: Access, config: TelemetryConfig) -> Access:
+    """Return the access with the endpoint's password of the settings (the env file), unless another one is given."""
+    if access.password is not None or config.endpoint_credentials is None:
+        return access
+    username, password = config.endpoint_credentials
+    return replace(access, username=access.username or username, password=password)
+
+
+def _exporter_url(config: TelemetryConfig, prometheus: str | None) -> str | None:
+    """Return the usual URL of the Prometheus exporter of the Collector that the settings push to, if to any."""
+    if "otlp" not in config.metrics_exporters or pushes_straight_to(config, prometheus):
+        return None
+    url = config.otlp_metrics_url
+    host = urlsplit(url if "://" in url else f"//{url}").hostname
+    if host is None:
+        return None
+    return f"http://{f'[{host}]' if ':' in host else host}:{_EXPORTER_PORT}/metrics"
