@@ -29,7 +29,9 @@ class Answer:
 
     A failure may be `retryable`, after `pause` seconds if the receiver asks for them, or `at_once` if only the
     connection was an old one. Of a push that arrived, `rejected` data points were not stored; `remark` is the message
-    of the receiver. `skipped` is whether nothing was sent, as the receiver had asked for a pause.
+    of the receiver. `skipped` is whether nothing was sent, as the receiver had asked for a pause. `code` is the status
+    of a failed response, a number of HTTP or a name of gRPC; without a response it is DEADLINE_EXCEEDED if the receiver
+    hangs, and UNAVAILABLE for other failures of a connection.
     """
 
     error: str = ""
@@ -39,6 +41,7 @@ class Answer:
     rejected: int = 0
     remark: str = ""
     skipped: bool = False
+    code: str = ""
 
 
 def accepted(body: bytes) -> Answer | None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from otel_ha.export.otlp.answer import Answer
+from otel_ha.export.otlp.proxy import Proxy
 
 LAST_TRY = 0.5
 """Seconds into a shutdown after which a failed attempt is the last one. About a second passes before the second
@@ -29,6 +30,9 @@ class Sender(Protocol):
 
     def send(self, payload: bytes, timeout: float) -> Answer:
         """Return the receiver's answer, or a failure, within `timeout` seconds; never raises."""
+
+    def proxy(self) -> Proxy | None:
+        """Return the proxy through which pushes go, if there is one."""
 
     def close(self) -> None:
         """Close connections; an attempt that is waiting ends."""

@@ -14,7 +14,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.urls import Url
 from otel_ha.export.otlp.answer import LIMIT, Answer, accepted, excerpt
+from otel_ha.export.otlp.proxy import Proxy
 
 _METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 _OPTIONS = (("grpc.max_receive_message_length", LIMIT),)
@@ -39,7 +41,8 @@ class GrpcSender:
 
     def __init__(self, config: TelemetryConfig) -> None:
         url = config.otlp_metrics_url
-        self._target = urlsplit(url).netloc or url
+        # dns://server/host names a server of names: only a URL is taken apart.
+        self._target = urlsplit(url).netloc if url.lower().startswith(("http://", "https://")) else url
         self._guesses_tls = config.otlp_secure and "://" not in url
         self._credentials = _credentials(config) if config.otlp_secure else None
         self._headers = tuple((key.lower(), value) for key, value in config.otlp_request_headers.items())
@@ -61,7 +64,18 @@ class GrpcSender:
             return self._failure(error, timeout)
         except Exception as error:  # noqa: BLE001 - closed meanwhile, or metadata that gRPC refuses
             return Answer(excerpt(str(error)) or type(error).__name__)
-        return accepted(response) or Answer(f"OK with a body that is not an answer of OTLP: {excerpt(response)}")
+        return accepted(response) or Answer(
+            f"OK with a body that is not an answer of OTLP: {excerpt(response)}", code="OK"
+        )
+
+    def proxy(self) -> Proxy | None:
+        """Return the proxy through which gRPC connects, if there is one."""
+        host = urlsplit(f"//{self._target}").hostname or ""
+        excepted = {"no": os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""}  # noqa: SIM112 - so spelt
+        variable = next((name for name in _PROXIES if os.environ.get(name)), "")
+        if not variable or proxy_bypass_environment(host, excepted):
+            return None
+        return Proxy(Url(os.environ[variable]), variable)
 
     def close(self) -> None:
         """Close the channel; an attempt that is waiting ends."""
@@ -87,7 +101,7 @@ class GrpcSender:
     def _failure(self, error: Any, timeout: float) -> Answer:
         code, details = error.code(), excerpt(error.details() or "")
         if "larger than max" in details:
-            return Answer(f"{code.name} with a response of more than {LIMIT >> 20} MiB: {details}")
+            return Answer(f"{code.name} with a response of more than {LIMIT >> 20} MiB: {details}", code=code.name)
         pause = _pause(error)
         text = f"{code.name}: {details}"
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -97,16 +111,12 @@ class GrpcSender:
         if code is grpc.StatusCode.UNAVAILABLE:
             text = self._with_cause(text)
         text += f"; RetryInfo: {pause:g} s" if pause is not None else ""
-        return Answer(text, retryable=code in _RETRYABLE, pause=pause)
+        return Answer(text, retryable=code in _RETRYABLE, pause=pause, code=code.name)
 
     def _with_cause(self, text: str) -> str:
         """Return the text with the probable cause of a connection that does not come about."""
-        host = urlsplit(f"//{self._target}").hostname or ""
-        excepted = {"no": os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""}  # noqa: SIM112 - so spelt
-        variable = next((name for name in _PROXIES if os.environ.get(name)), "")
-        if variable and not proxy_bypass_environment(host, excepted):
-            proxy = urlsplit(os.environ[variable])
-            return f"{text} (gRPC connects through the proxy {proxy.netloc.rpartition('@')[2]} of {variable})"
+        if proxy := self.proxy():
+            return f"{text} (gRPC connects through the proxy {proxy.address} of {proxy.variable})"
         if self._guesses_tls and ("handshake" in text.lower() or "WRONG_VERSION_NUMBER" in text):
             return (
                 f"{text} (an endpoint without a scheme uses TLS; if the receiver does not: "

@@ -14,7 +14,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from otel_ha.config.urls import Url
 from otel_ha.export.otlp.answer import LIMIT, Answer, accepted, excerpt, seconds_to_wait
+from otel_ha.export.otlp.proxy import Proxy
 from otel_ha.export.otlp.transport import Transport
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ _PIECE = 1 << 16
 _GRACE = 0.1
 """Seconds by which a connection's own time limit is shorter, as it knows the cause; and to end when cut off."""
 _SUCCESS, _REDIRECT = 2, 3
+_UNAVAILABLE = "UNAVAILABLE"
 _RETRYABLE = {429, 502, 503, 504}
 _ADVICE: dict[int, str] = {
     HTTPStatus.TOO_MANY_REQUESTS: " (the receiver limits pushes)",
@@ -62,6 +65,15 @@ class HttpSender:
             return self._bounded(lambda: self._sent(body, deadline - min(_GRACE, timeout / 4)), timeout)
         except Exception as error:  # noqa: BLE001 - a transport that raises is an attempt that failed
             return self._failure(error, timeout)
+
+    def proxy(self) -> Proxy | None:
+        """Return the proxy through which pushes go, if there is one."""
+        url = self._transport.proxy(self._url)
+        if not url:
+            return None
+        names = (f"{urlsplit(self._url).scheme}_proxy", "all_proxy")
+        variable = next((each for name in names for each in (name, name.upper()) if os.environ.get(each)), "")
+        return Proxy(Url(url), variable)
 
     def close(self) -> None:
         """Close all connections."""
@@ -129,14 +141,14 @@ class HttpSender:
         message += f"; Location: {excerpt(location[0])}{'?***' if location[1] else ''}" if location[0] else ""
         message += f"; Retry-After: {excerpt(response.headers['retry-after'])}" if pause is not None else ""
         message += f"; body: {_text(content, kind)}" if content else ""
-        return Answer(self._by_proxy(message), retryable=status in _RETRYABLE, pause=pause)
+        return Answer(self._by_proxy(message), retryable=status in _RETRYABLE, pause=pause, code=str(status))
 
     def _failure(self, error: Exception, timeout: float) -> Answer:
         """Return the answer for an attempt without a usable response."""
         inner = _innermost(error)
         name, text = type(inner).__name__, excerpt(str(inner))
         if isinstance(inner, _ResponseError):
-            return Answer(self._by_proxy(text))
+            return Answer(self._by_proxy(text), code=_UNAVAILABLE)
         system_error = re.search(r"\[Errno -?\d+\] [^\"')]+", text)
         if system_error:
             text = system_error[0]
@@ -146,7 +158,7 @@ class HttpSender:
             text = f"connected, but no response within {timeout:.3g} s"
         elif "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
             text += " (the port does not use TLS: http:// in place of https://?)"
-        proxy = self._proxy()
+        proxy = self.proxy()
         if proxy and any(part in name for part in ("NewConnection", "ConnectTimeout", "NameResolution", "Proxy")):
             text = f"the proxy {proxy} cannot be used: {text}"
         elif proxy and "Tunnel" in text:
@@ -155,21 +167,12 @@ class HttpSender:
             text = self._by_proxy(text)
         is_untrusted = "CERTIFICATE_VERIFY_FAILED" in text
         is_old = any(part in name for part in ("RemoteDisconnected", "ConnectionReset", "BrokenPipe"))
-        return Answer(text, retryable=not is_untrusted, at_once=is_old)
+        code = "DEADLINE_EXCEEDED" if isinstance(inner, TimeoutError) or "Timeout" in name else _UNAVAILABLE
+        return Answer(text, retryable=not is_untrusted, at_once=is_old, code=code)
 
     def _by_proxy(self, message: str) -> str:
-        proxy = self._proxy()
+        proxy = self.proxy()
         return f"{message} (through the proxy {proxy})" if proxy else message
-
-    def _proxy(self) -> str:
-        """Return the address of the proxy, without its password, and the variable that names it."""
-        url = self._transport.proxy(self._url)
-        if not url:
-            return ""
-        shown = f"{urlsplit(url).scheme}://{urlsplit(url).netloc.rpartition('@')[2]}"
-        names = (f"{urlsplit(self._url).scheme}_proxy", "all_proxy")
-        variable = next((each for name in names for each in (name, name.upper()) if os.environ.get(each)), "")
-        return f"{shown} of {variable}" if variable else shown
 
 
 def _compressed(payload: bytes, compression: str) -> bytes:

@@ -22,8 +22,8 @@ from otel_ha.scrub import scrub
 
 _DELTA = AggregationTemporality.DELTA
 # Which instruments are pushed as deltas; the others are cumulative. Source: OpenTelemetry specification, OTLP metrics
-# exporter, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.
-_TEMPORALITY: dict[str, dict[type, AggregationTemporality]] = {
+# exporter, OTEL_EXPORTER_OTLP_METRICSTEMPORALITY_PREFERENCE.
+TEMPORALITY: dict[str, dict[type, AggregationTemporality]] = {
     "cumulative": {},
     "delta": {Counter: _DELTA, ObservableCounter: _DELTA, Histogram: _DELTA},
     "lowmemory": {Counter: _DELTA, Histogram: _DELTA},
@@ -37,7 +37,7 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
 
     Raises ConfigError if the protocol's library rejects a setting, or if grpc is chosen and cannot be imported.
     """
-    sender = _sender(config)
+    sender = sender_of(config)
     if isinstance(sender, ConfigError):
         raise sender
     aggregation: dict[type, Aggregation] = {}
@@ -49,12 +49,12 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate) -> PushReader:
     hint = _hint(config.otlp_protocol, config.otlp_metrics_url)
     proxies = [Url(url) for url in getproxies().values()]  # one may have a password, which errors of libraries quote
     watched = WatchedExporter(
-        attempts, delivery, _TEMPORALITY[config.otlp_temporality], aggregation, hint=hint, proxies=proxies
+        attempts, delivery, TEMPORALITY[config.otlp_temporality], aggregation, hint=hint, proxies=proxies
     )
     return PushReader(watched, delivery, config, gate)
 
 
-def _sender(config: TelemetryConfig) -> Sender | ConfigError:
+def sender_of(config: TelemetryConfig) -> Sender | ConfigError:
     """Return the sender, or the error to raise once no exception is handled: a chained one may quote a secret."""
     grpc = config.otlp_protocol == "grpc"
     try:

@@ -1,0 +1,78 @@
+"""The topic Collector: the way of pushes to it, layer by layer, up to a push that stores nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Final
+
+from otel_ha.cli.doctor.connection import look_at_connection, look_at_name
+from otel_ha.cli.doctor.look import Layer, Look, fault, fine, skipped, step, walk
+from otel_ha.cli.doctor.protocol import look_at_protocol
+from otel_ha.cli.doctor.proxies import look_at_proxies
+from otel_ha.cli.doctor.push import look_at_empty_push
+from otel_ha.cli.doctor.step import Step
+from otel_ha.cli.doctor.tls import look_at_tls
+from otel_ha.cli.doctor.way import Way
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.errors import ConfigError
+from otel_ha.export.otlp.reader import sender_of
+from otel_ha.scrub import mask_url
+
+__all__ = ["collector_steps", "why_not_pushed"]
+
+
+def collector_steps(config: TelemetryConfig) -> Iterator[Step]:
+    """Yield the steps along the way of pushes, in the order in which data flows.
+
+    It stops at the first finding: the later steps are skipped. So a server that hangs takes its time limit once.
+    """
+    if reason := why_not_pushed(config):
+        yield from skipped((_ADDRESS, *_LAYERS), reason)
+        return
+    sender = sender_of(config)
+    if isinstance(sender, ConfigError):
+        remedy = "correct the setting that the message names; the service does not start with it"
+        yield step(_ADDRESS, fault(_shown(config), str(sender), "settings_rejected", remedy))
+        yield from skipped(_LAYERS, f"not tried, because this failed before: {_ADDRESS.title}")
+        return
+    with closing(Way(config, sender)) as way:
+        yield from walk((_ADDRESS, *_LAYERS), way)
+
+
+def why_not_pushed(config: TelemetryConfig) -> str:
+    """Return why services with these settings do not push; empty if they do."""
+    if not config.enabled:
+        return "telemetry is off: OTEL_SDK_DISABLED=true"
+    if "otlp" not in config.metrics_exporters:
+        return "services do not push: OTEL_METRICS_EXPORTER does not name otlp"
+    return ""
+
+
+def _shown(config: TelemetryConfig) -> str:
+    return f"{mask_url(config.otlp_metrics_url)} by {config.otlp_protocol}, from: {config.sources['otlp_endpoint']}"
+
+
+def _look_at_address(way: Way) -> Look:
+    """Show where the settings lead to, with the names of headers but not their values."""
+    config = way.config
+    headers = sorted(config.otlp_headers)
+    parts = [f"headers {', '.join(headers)} (values hidden)" if headers else "no headers"]
+    if config.otlp_compression != "none":
+        parts.append(config.otlp_compression)
+    files = (config.otlp_certificate, config.otlp_client_certificate)
+    parts += [f"{what} {path}" for what, path in zip(("trusts", "presents"), files, strict=True) if path]
+    parts.append(f"time limit {way.limit:g} s")
+    facts = {"url": way.url, "protocol": config.otlp_protocol, "origin": config.sources["otlp_endpoint"]}
+    return fine(_shown(config), "; ".join(parts), **facts, headers=headers)
+
+
+_ADDRESS: Final = Layer("collector.address", "Address of the Collector", _look_at_address)
+_LAYERS: Final = (
+    Layer("collector.proxy", "Proxy", look_at_proxies),
+    Layer("collector.name", "Name of the host", look_at_name),
+    Layer("collector.connection", "Connection", look_at_connection),
+    Layer("collector.tls", "TLS", look_at_tls),
+    Layer("collector.protocol", "Protocol", look_at_protocol),
+    Layer("collector.push", "Empty push", look_at_empty_push),
+)

@@ -1,0 +1,80 @@
+"""Looks: what one layer of a way shows, and the walk through the layers until one of them fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from otel_ha.cli.doctor.step import Result, Step
+
+__all__ = ["Layer", "Look", "fault", "fine", "not_needed", "skipped", "step", "walk"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a look at one layer shows; the fields are those of a Step."""
+
+    result: Result
+    tried: str
+    found: str
+    cause: str = ""
+    remedy: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Layer(NamedTuple, Generic[T]):
+    """One layer of a way: the id and the title of its step, and the function that looks at it."""
+
+    id: str
+    title: str
+    look: Callable[[T], Look]
+
+
+def fine(tried: str, found: str, **facts: Any) -> Look:
+    """Return the look at a layer that works."""
+    return Look(result=Result.OK, tried=tried, found=found, facts=facts)
+
+
+def fault(tried: str, found: str, cause: str, remedy: str, **facts: Any) -> Look:
+    """Return the look at a layer that fails."""
+    return Look(result=Result.FINDING, tried=tried, found=found, cause=cause, remedy=remedy, facts=facts)
+
+
+def not_needed(found: str) -> Look:
+    """Return the look at a layer that this way does not have."""
+    return Look(result=Result.SKIPPED, tried="", found=found)
+
+
+def step(layer: Layer[Any], look: Look, seconds: float | None = None) -> Step:
+    """Return the step of a look."""
+    return Step(
+        id=layer.id,
+        title=layer.title,
+        result=look.result,
+        tried=look.tried,
+        found=look.found,
+        cause=look.cause,
+        remedy=look.remedy,
+        seconds=seconds,
+        facts=look.facts,
+    )
+
+
+def skipped(layers: Sequence[Layer[Any]], reason: str) -> Iterator[Step]:
+    """Yield the steps of layers that are not looked at."""
+    return (step(layer, not_needed(reason)) for layer in layers)
+
+
+def walk(layers: Sequence[Layer[T]], way: T) -> Iterator[Step]:
+    """Look at the layers of a way in their order, and yield their steps; none is tried after one that fails."""
+    for number, layer in enumerate(layers, start=1):
+        began = time.monotonic()
+        look = layer.look(way)
+        yield step(layer, look, None if look.result is Result.SKIPPED else time.monotonic() - began)
+        if look.result is Result.FINDING:
+            yield from skipped(layers[number:], f"not tried, because this failed before: {layer.title}")
+            return
