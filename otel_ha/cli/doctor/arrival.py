@@ -52,7 +52,7 @@ def arrival_steps(config: TelemetryConfig, service: Service, store: Store) -> It
         remedy = "set OTEL_SERVICE_NAME, or let the service run"
         yield step(result=Result.SKIPPED, tried="nothing", found="the service's name is unknown", remedy=remedy)
         return
-    job = f'job=~{text_of(f"(.+/)?{re.escape(name)}")}'
+    job = f"job=~{text_of(f'(.+/)?{re.escape(name)}')}"
     step = partial(step, tried=f"queried {{{job}}} and target_info")
     try:
         ways = _ways(name, job, store)
@@ -158,15 +158,18 @@ def _ways_step(ways: list[_Way]) -> Step:
         result=Result.FINDING,
         found=f"{len(same)} ways at once: {scrub('; '.join(map(str, same)))}; {effect}",
         cause="two_ways",
-        remedy="keep one: OTEL_METRICS_EXPORTER=prometheus (scrape only) or otlp (push only), or delete the scrape job; "
-        "to keep both, name the scrape's job like the service, and give it the label via: scrape",
+        remedy="keep one: OTEL_METRICS_EXPORTER=prometheus (scrape only) or otlp (push only), or delete the scrape's "
+        "job; to keep both, name the scrape's job like the service, and give it the label via: scrape",
     )
 
 
 def _same_service(ways: list[_Way]) -> list[_Way]:
     """Return the ways that carry the same processes; ways whose processes are known and differ are left out."""
     first, *others = ways
-    return [first, *(way for way in others if not (way.processes and first.processes) or way.processes & first.processes)]
+    return [
+        first,
+        *(way for way in others if not (way.processes and first.processes) or way.processes & first.processes),
+    ]
 
 
 def _facts(way: _Way) -> dict[str, object]:

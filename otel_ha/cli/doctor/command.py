@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -88,5 +89,59 @@ def command(
         canary=not no_canary,
         patience=wait,
     )
-    once = partial(_once, questions, as_json=as_json, compact=watch is not None)
-    return once() if watch is None else _watch(questions, watch, as_json=as_json)
+    look = partial(_look, questions, as_json=as_json)
+    if watch is not None:
+        return _watch(look, watch, as_json=as_json)
+    steps = look()
+    if as_json:
+        click.echo(json.dumps(as_data(steps), indent=2))
+    else:
+        echo("", *wrapped(verdict(steps)))
+    return _code(steps)
+
+
+def _look(questions: Questions, *, as_json: bool, quiet: bool = False) -> list[Step]:
+    """Take all steps, and print each one while it happens unless the output is JSON."""
+    steps = []
+    for step in examine(questions):
+        if not as_json and not quiet:
+            show(step)
+        steps.append(step)
+    return steps
+
+
+def _watch(look: Callable[..., list[Step]], pause: float, *, as_json: bool) -> int:
+    """Look again and again until Ctrl-C; after the first time, print what has changed only."""
+    steps: list[Step] = []
+    try:
+        while True:
+            before, steps = steps, look(quiet=bool(steps))
+            if as_json:
+                click.echo(json.dumps({"timestamp": time.time(), **as_data(steps)}))
+            elif before:
+                _show_changes(before, steps)
+            else:
+                echo("", *wrapped(verdict(steps)), f"Again every {pause:g} s; Ctrl-C ends it.")
+            sys.stdout.flush()
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        return _code(steps)
+
+
+def _show_changes(before: Sequence[Step], after: Sequence[Step]) -> None:
+    new, over = changes(before, after)
+    moment = datetime.now().astimezone().strftime("%H:%M:%S")
+    if new or over:
+        for step in over:
+            echo(*wrapped(f"{moment} over: {step.id} [{step.cause}]"))
+        for step in new:
+            echo(f"{moment} new:")
+            show(step)
+        echo(*wrapped(f"{moment} {verdict(after)}"))
+    else:
+        found = len(findings(after))
+        echo(f"{moment} no change, {found} finding{'' if found == 1 else 's'}")
+
+
+def _code(steps: Sequence[Step]) -> int:
+    return 1 if findings(steps) else 0

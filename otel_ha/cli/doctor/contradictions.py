@@ -39,7 +39,7 @@ class _Look:
     prometheus: str | None
 
     def given(self, *names: str) -> list[str]:
-        """The variables that set these settings, of those that are not defaults."""
+        """Return the variables that set these settings, of those that are set."""
         sources = self.config.sources
         return [sources[name] for name in names if sources[name] != DEFAULT]
 
@@ -59,7 +59,7 @@ def contradictions(
 
 def pushes_straight_to(config: TelemetryConfig, store: str | None) -> bool:
     """Whether the settings push to Prometheus or VictoriaMetrics itself: at `store`, or by the path of the URL."""
-    if "otlp" not in config.metrics_exporters or config.otlp_protocol == "grpc":
+    if not config.enabled or "otlp" not in config.metrics_exporters or config.otlp_protocol == "grpc":
         return False
     pushed = urlsplit(config.otlp_metrics_url)
     if any(path in pushed.path for path in _OF_STORES):
@@ -89,7 +89,9 @@ def _off(look: _Look) -> Iterator[Contradiction]:
 def _push_off(look: _Look) -> Iterator[Contradiction]:
     given = look.given("otlp_endpoint", "otlp_headers", "otlp_protocol", "otlp_certificate")
     if given and not look.exports("otlp"):
-        found = f"{', '.join(given)} configures the push, but OTEL_METRICS_EXPORTER does not name otlp: nothing is pushed"
+        found = (
+            f"{', '.join(given)} configures the push, but OTEL_METRICS_EXPORTER does not name otlp: nothing is pushed"
+        )
         yield Contradiction("push_off", found, f"add otlp to OTEL_METRICS_EXPORTER, or remove {', '.join(given)}")
 
 
@@ -177,7 +179,9 @@ def _times(look: _Look) -> Iterator[Contradiction]:
     if look.exports("otlp") and longest > config.export_interval:
         found = f"a push may take {longest:g} s, but one is due every {config.export_interval:g} s: some are left out"
         names = "OTEL_METRIC_EXPORT_TIMEOUT or OTEL_EXPORTER_OTLP_TIMEOUT"
-        yield Contradiction("timeout_longer_than_interval", found, f"lower {names} (milliseconds), or raise the interval")
+        yield Contradiction(
+            "timeout_longer_than_interval", found, f"lower {names} (milliseconds), or raise the interval"
+        )
 
 
 def _names(look: _Look) -> Iterator[Contradiction]:

@@ -113,7 +113,8 @@ def _silent(step: partial[Step], client: Client, error: FailedError) -> Step:
             result=Result.FINDING,
             found=f"nothing listens at {client.shown}: the address is free",
             cause="no_service",
-            remedy="start the service, or name its URL by --service-url; if it runs, its log says why no endpoint opened",
+            remedy="start the service, or name its URL by --service-url; if it runs, its log says why it has "
+            "no endpoint",
         )
     if cause == "not_http":
         return stranger(step, client, None)

@@ -14,9 +14,9 @@ import click
 
 from otel_ha.cli.doctor.step import Result, Step
 
-__all__ = ["as_data", "changes", "echo", "findings", "show", "verdict"]
+__all__ = ["as_data", "changes", "echo", "findings", "show", "verdict", "wrapped"]
 
-_SIGNS: Final = {Result.OK: ("✓", "ok"), Result.FINDING: ("✗", "!!"), Result.SKIPPED: ("–", "--")}
+_SIGNS: Final = {Result.OK: ("✓", "ok"), Result.FINDING: ("✗", "!!"), Result.SKIPPED: ("-", "--")}
 _COLOURS: Final = {Result.OK: "green", Result.FINDING: "red", Result.SKIPPED: "yellow"}
 _WIDEST: Final = 100
 _NARROWEST: Final = 40

@@ -56,7 +56,9 @@ def prometheus_steps(config: TelemetryConfig, service: Service, url: str | None,
     facts = {"flavour": store.flavour, "version": store.version}
     yield step(result=Result.OK, found=f"{store.flavour} {store.version}".strip(), facts=facts)
     if store.ahead is not None:
-        clocks = partial(Step, id="prometheus.clock", title="The clocks agree", tried="compared its time with this one's")
+        clocks = partial(
+            Step, id="prometheus.clock", title="The clocks agree", tried="compared its time with this one's"
+        )
         here = time.time()
         yield clock_step(clocks, store.flavour, here + store.ahead, here)
     yield target_step(config, service, store)
@@ -68,7 +70,10 @@ def prometheus_steps(config: TelemetryConfig, service: Service, url: str | None,
 
 def _no_answer(step: partial[Step], error: FailedError, url: str, access: Access) -> Step:
     if error.status in {401, 403}:
-        cause, remedy = "prometheus_password", "write user and password in the URL: --prometheus http://USER:PASSWORD@HOST"
+        cause, remedy = (
+            "prometheus_password",
+            "write user and password in the URL: --prometheus http://USER:PASSWORD@HOST",
+        )
     elif error.__cause__ is None:
         cause, remedy = "not_prometheus", "check the URL; with a path in front of /api/v1, include that path"
     else:
@@ -102,7 +107,10 @@ def _remedy(url: str, status: int) -> tuple[str, str]:
     """Return the cause for which a store refuses a push, and the remedy."""
     is_missing = status in {400, 404, 405}
     if is_missing and "/api/v1/otlp/v1/metrics" in url:
-        return "no_otlp_receiver", "start Prometheus 3 with --web.enable-otlp-receiver (Prometheus 2 cannot receive OTLP)"
+        return (
+            "no_otlp_receiver",
+            "start Prometheus 3 with --web.enable-otlp-receiver (Prometheus 2 cannot receive OTLP)",
+        )
     if is_missing:
         return "otlp_path", (
             "set OTEL_EXPORTER_OTLP_ENDPOINT to http://HOST:9090/api/v1/otlp (Prometheus), or to "
@@ -122,8 +130,8 @@ def _refused(store: Store) -> Step:
     )
     if store.flavour not in {PROMETHEUS, VICTORIA_METRICS}:
         return step(result=Result.SKIPPED, found="it does not show metrics about itself")
-    found = {name: int(store.metrics[name]) for name in _REFUSED if store.metrics[name] > 0}
-    started = store.metrics["process_start_time_seconds"]
+    found = {name: int(times) for name in _REFUSED if (times := store.metrics.get(name, 0.0)) > 0}
+    started = store.metrics.get("process_start_time_seconds")
     since = f"since {store.flavour} started {words.duration(store.now() - started)} ago" if started else "so far"
     if not found:
         return step(result=Result.OK, found=f"no sample was refused {since}")

@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from otel_ha.cli.client import Access
-from otel_ha.cli.doctor.canary import canary_steps
 from otel_ha.cli.doctor.collector import collector_steps
 from otel_ha.cli.doctor.contradictions import pushes_straight_to
 from otel_ha.cli.doctor.endpoint import Service, endpoint_steps
@@ -54,15 +53,6 @@ def examine(questions: Questions) -> Iterator[Step]:
         "endpoint", endpoint_steps(config, questions.service_url, access), Service(config.service_name)
     )
     yield from _guarded("collector", _without_result(collector_steps(config)), None)
-    if questions.canary:
-        canary = canary_steps(
-            config,
-            collector_metrics=questions.collector_metrics or _exporter_url(config, prometheus),
-            prometheus=prometheus,
-            access=access,
-            patience=questions.patience,
-        )
-        yield from _guarded("canary", _without_result(canary), None)
     yield from _guarded("prometheus", _without_result(prometheus_steps(config, service, prometheus, access)), None)
 
 

@@ -52,8 +52,8 @@ def _given(env_file: Path | None) -> _Given:
     problems: list[ConfigError] = []
     try:
         everything = environment(None, env_file)
-    except ConfigError as problem:
-        problems.append(problem)
+    except ConfigError as unreadable:
+        problems.append(unreadable)
         everything = environment(None, None)
     usable = dict(everything)
     for name, known in _SETTINGS.items():
@@ -63,9 +63,9 @@ def _given(env_file: Path | None) -> _Given:
     while True:
         try:
             config = TelemetryConfig(environ=usable)
-        except ConfigError as problem:
-            problems.append(problem)
-            of_problem = _SETTINGS[problem.setting].variables if problem.setting else ()
+        except ConfigError as combination:
+            problems.append(combination)
+            of_problem = _SETTINGS[combination.setting].variables if combination.setting else ()
             wrong = next((each for each in of_problem if each in usable), None)
             if wrong is None:  # no single variable can be blamed
                 return _Given(everything, TelemetryConfig(environ={}), tuple(problems), env_file)
@@ -130,7 +130,9 @@ def _unknown(given: _Given, where: str) -> Iterator[Step]:
 
 
 def _contradicting(given: _Given, prometheus: str | None) -> Iterator[Step]:
-    step = partial(Step, id="settings.combination", title="Settings do not contradict each other", tried="compared them")
+    step = partial(
+        Step, id="settings.combination", title="Settings do not contradict each other", tried="compared them"
+    )
     found = list(contradictions(given.config, given.variables, prometheus))
     for each in found:
         yield step(result=Result.FINDING, found=scrub(each.found), cause=each.cause, remedy=each.remedy)

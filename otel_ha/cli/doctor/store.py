@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
@@ -30,7 +30,7 @@ class Store:
     client: Client
     flavour: str
     version: str
-    metrics: Counter[str]
+    metrics: Mapping[str, float]
     ahead: float | None
 
     @classmethod
@@ -87,18 +87,15 @@ def text_of(value: str) -> str:
 def _time_in(text: str) -> float | None:
     """Return the result of the query. Raises FailedError for the answer of another program."""
     try:
-        found = json.loads(text)
-        if found["status"] != "success":
-            raise KeyError
-        result = found["data"]["result"]
-        return float(result[1]) if found["data"]["resultType"] == "scalar" else None
+        data = json.loads(text)["data"]
+        return float(data["result"][1]) if data["resultType"] == "scalar" else None
     except (ValueError, KeyError, TypeError, IndexError):
         raise FailedError("it answers, but not as Prometheus or VictoriaMetrics does") from None
 
 
-def _own_metrics(client: Client) -> tuple[Counter[str], dict[str, str]]:
+def _own_metrics(client: Client) -> tuple[Mapping[str, float], dict[str, str]]:
     """Return the store's metrics about itself, summed by name, and its flavour with the version; nothing if hidden."""
-    metrics: Counter[str] = Counter()
+    metrics: defaultdict[str, float] = defaultdict(float)
     versions: dict[str, str] = {}
     of_flavour = {"prometheus_build_info": PROMETHEUS, "vm_app_version": VICTORIA_METRICS}
     try:
@@ -107,7 +104,7 @@ def _own_metrics(client: Client) -> tuple[Counter[str], dict[str, str]]:
             return metrics, versions
         for family in text_string_to_metric_families(answer.text):
             for sample in family.samples:
-                metrics[sample.name] += sample.value  # type: ignore[assignment] - a sum of numbers
+                metrics[sample.name] += sample.value
                 if flavour := of_flavour.get(sample.name):
                     versions[flavour] = scrub(quoted(sample.labels.get("short_version") or sample.labels["version"]))
     except (FailedError, ValueError, KeyError):

@@ -45,7 +45,7 @@ def _listening(port: int) -> str | None:
     """Return the name and the id of the process that listens at a port; None if the system does not say."""
     with suppress(psutil.Error, OSError):
         for each in psutil.net_connections(kind="tcp"):
-            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
+            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port and each.pid:
                 return f"{psutil.Process(each.pid).name()} ({each.pid})"
     return None
 

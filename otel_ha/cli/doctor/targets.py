@@ -34,12 +34,15 @@ _ERRORS: Final = (
     (
         "connection refused",
         "target_refused",
-        "the service does not run, or listens elsewhere: check the target, and that Prometheus can reach the host; "
-        "127.0.0.1 in a container is the container itself (OTEL_EXPORTER_PROMETHEUS_HOST)",
+        "the service does not run, or not there; in a container, 127.0.0.1 is the container itself: name another host",
     ),
     ("no such host|lookup|resolve", "target_unknown_host", "correct the host in targets of its scrape_config"),
     ("deadline exceeded|timeout|timed out", "target_timeout", "the service hangs or is out of reach: look at its log"),
-    ("no route|unreachable", "target_unreachable", "check the network and firewalls between Prometheus and the service"),
+    (
+        "no route|unreachable",
+        "target_unreachable",
+        "check the network and firewalls between Prometheus and the service",
+    ),
     (
         "x509|tls:|certificate|HTTP response to HTTPS|malformed HTTP response|EOF|reset by peer",
         "target_tls",
@@ -159,9 +162,7 @@ def _judged(step: Callable[..., Step], target: Mapping[str, Any], store: Store) 
     return step(result=Result.FINDING, found=found, cause=cause, remedy=remedy)
 
 
-def _up(
-    step: Callable[..., Step], target: Mapping[str, Any], url: str, when: str, facts: Mapping[str, Any]
-) -> Step:
+def _up(step: Callable[..., Step], target: Mapping[str, Any], url: str, when: str, facts: Mapping[str, Any]) -> Step:
     """Return the step about a target whose last scrape succeeded."""
     interval, timeout = (_seconds(str(facts[each] or "")) for each in ("interval", "timeout"))
     took, age = float(target.get("lastScrapeDuration") or 0), facts["last_scrape_age"]
