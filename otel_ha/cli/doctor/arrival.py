@@ -30,18 +30,16 @@ _KINDS: Final = {"scrape": "scrape of the service", "collector": "scrape of the 
 
 @dataclass
 class _Way:
-    """One way into the store: its newest sample's age in seconds, and the processes that use it."""
+    """One way into the store, with the instances and the processes that use it."""
 
     kind: str
     job: str
     via: str
-    age: float = float("inf")
     instances: set[str] = field(default_factory=set)
     processes: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
-        label = f', via="{self.via}"' if self.via else ""
-        return f"{self.kind} (job={self.job!r}{label}, {words.duration(max(0.0, self.age))} ago)"
+        return f"{self.kind} (job={self.job!r}, via={self.via!r})"
 
 
 def arrival_steps(config: TelemetryConfig, service: Service, store: Store) -> Iterator[Step]:
@@ -52,55 +50,59 @@ def arrival_steps(config: TelemetryConfig, service: Service, store: Store) -> It
         remedy = "set OTEL_SERVICE_NAME, or let the service run"
         yield step(result=Result.SKIPPED, tried="nothing", found="the service's name is unknown", remedy=remedy)
         return
-    job = f"job=~{text_of(f'(.+/)?{re.escape(name)}')}"
-    step = partial(step, tried=f"queried {{{job}}} and target_info")
+    fresh = max(_FRESH, 3 * config.export_interval)
+    step = partial(step, tried=f"queried the series of the last {words.duration(fresh)} by job and target_info")
     try:
-        ways = _ways(name, job, store)
+        ways = _ways(name, store, fresh)
+        if not ways:
+            yield _missing(step, name, store)
+            return
     except FailedError as error:
         yield step(result=Result.FINDING, found=str(error), cause="query_failed", remedy="look at the log of the store")
         return
-    fresh = max(_FRESH, 3 * config.export_interval)
-    arriving = [way for way in ways if way.age <= fresh]
-    if not arriving:
-        yield _missing(step, name, ways, store)
-        return
-    found = "; ".join(map(str, arriving))
-    yield step(result=Result.OK, found=scrub(found), facts={"ways": [_facts(way) for way in arriving]})
-    yield _ways_step(arriving)
+    yield step(result=Result.OK, found=scrub("; ".join(map(str, ways))), facts={"ways": list(map(_facts, ways))})
+    yield _ways_step(ways)
 
 
-def _ways(name: str, job: str, store: Store) -> list[_Way]:
+def _ways(name: str, store: Store, fresh: float) -> list[_Way]:
     """Return the ways by which series of a service come, also under another job if target_info knows it."""
     keys = "job, instance, via"
-    now = store.now()
     scraped = {_key(labels) for labels, _ in store.query(f"count by ({keys}) (up)")}
     ways: dict[tuple[str, str, str], _Way] = {}
 
-    def way_of(labels: Mapping[str, str], age: float) -> _Way:
-        where, _, via = _key(labels)
-        kind = _KINDS.get(via) or ("scrape" if _key(labels) in scraped else "push by OTLP")
-        way = ways.setdefault((kind, where, via), _Way(kind, where, via))
-        way.age = min(way.age, age)
+    def way_of(labels: Mapping[str, str]) -> _Way:
+        job, _, via = key = _key(labels)
+        kind = _KINDS.get(via) or (_KINDS["scrape"] if key in scraped else "push by OTLP")
+        way = ways.setdefault((kind, job, via), _Way(kind, job, via))
         way.instances.add(labels.get("instance", ""))
         return way
 
-    for labels, newest in store.query(f"max by ({keys}) (timestamp({{{job}, {_NOT_OF_SERVICES}}}))"):
-        way_of(labels, now - newest)
+    def recent(series: str) -> str:
+        # A series that has ended is not in the second part; one that was pushed stays there for five minutes.
+        return f"last_over_time({series}[{fresh:.0f}s]) and {series}"
+
+    for labels, _ in store.query(f"count by ({keys}) ({recent(_series_of(name))})"):
+        way_of(labels)
     described = f"target_info{{service_name={text_of(name)}}}"
-    for labels, newest in store.query(f"max by ({keys}, service_instance_id) (timestamp({described}))"):
+    for labels, _ in store.query(f"count by ({keys}, service_instance_id) ({recent(described)})"):
         if labels.get("job"):
-            way_of(labels, now - newest).processes.add(labels.get("service_instance_id", ""))
-    return sorted(ways.values(), key=lambda way: way.age)
+            way_of(labels).processes.add(labels.get("service_instance_id", ""))
+    return list(ways.values())
+
+
+def _series_of(name: str) -> str:
+    """Return the selector of the series of a service, whose job may begin with a namespace."""
+    return f"{{job=~{text_of(f'(.+/)?{re.escape(name)}')}, {_NOT_OF_SERVICES}}}"
 
 
 def _key(labels: Mapping[str, str]) -> tuple[str, str, str]:
     return labels.get("job", ""), labels.get("instance", ""), labels.get("via", "")
 
 
-def _missing(step: partial[Step], name: str, ways: list[_Way], store: Store) -> Step:
+def _missing(step: partial[Step], name: str, store: Store) -> Step:
     """Return the finding that nothing arrives, with the reason if the series are there under other labels."""
-    if ways:
-        found = f"the newest samples came {words.duration(ways[0].age)} ago: {scrub(str(ways[0]))}"
+    if store.query(f"count(last_over_time({_series_of(name)}[1h]))"):
+        found = f"series with job={name!r} are there, but the newest samples are old"
         remedy = "the service has ended, or its way in is broken: see the steps above"
         return step(result=Result.FINDING, found=found, cause="stopped_arriving", remedy=remedy)
     text = text_of(name)
@@ -177,7 +179,6 @@ def _facts(way: _Way) -> dict[str, object]:
         "kind": way.kind,
         "job": way.job,
         "via": way.via,
-        "age": way.age,
         "instances": sorted(way.instances),
         "processes": sorted(way.processes),
     }

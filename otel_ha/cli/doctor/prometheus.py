@@ -84,21 +84,23 @@ def _no_answer(step: partial[Step], error: FailedError, url: str, access: Access
 
 def _receiver(config: TelemetryConfig, access: Access) -> Step:
     """Return the step that posts an empty push, of which nothing can be stored."""
-    client = client_for(config.otlp_metrics_url, access, shares_password=False)
+    url = config.otlp_metrics_url
+    base, _, page = url.rpartition("/")
+    client = client_for(base, access, shares_password=False)
     step = partial(
         Step,
         id="prometheus.otlp",
         title="Prometheus receives pushes by OTLP",
-        tried=f"POST {client.shown}, an empty push without data",
+        tried=f"POST {mask_url(url)}, an empty push without data",
     )
     try:
-        answer = client.fetch("", body=b"", content_type="application/x-protobuf")
+        answer = client.fetch(page, body=b"", content_type="application/x-protobuf")
     except FailedError as error:
         cause = cause_of(error, client)
         return step(result=Result.FINDING, found=str(error), cause=cause, remedy=remedy_for(cause))
     if answer.status < 300:  # noqa: PLR2004 - a status code of HTTP
         return step(result=Result.OK, found=f"it accepts it ({answer.status})")
-    cause, remedy = _remedy(config.otlp_metrics_url, answer.status)
+    cause, remedy = _remedy(url, answer.status)
     found = f"it answers {answer.status}: {scrub(quoted(answer.text))}"
     return step(result=Result.FINDING, found=found, cause=cause, remedy=remedy, facts={"status": answer.status})
 
