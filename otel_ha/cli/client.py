@@ -144,31 +144,25 @@ class Client:
         if self.access.password is not None:
             credentials = f"{self.access.username or ''}:{self.access.password.reveal()}"
             headers |= make_headers(basic_auth=credentials)
-        method = "GET" if body is None else "POST"
-        url = f"{self.url}/{page}"
+        found: SimpleQueue[Answer | Exception] = SimpleQueue()
+        Thread(target=lambda: found.put(self._outcome(page, headers, body)), daemon=True).start()
         try:
-            response = self._pool.request(
-                method, url, body=body, headers=headers, redirect=False, preload_content=False
-            )
-            try:
-                text = self._read(response).decode(errors="replace")
-            finally:
-                response.close()
-        except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
-            raise FailedError(f"{self.shown} does not answer: {_reason(error)}") from error
-        return Answer(response.status, dict(response.headers), text)
+            outcome = found.get(timeout=self.access.timeout + _GRACE)
+        except Empty:
+            raise FailedError(f"{self.shown} does not end its answer within {self.access.timeout:g} s") from None
+        if isinstance(outcome, Exception):
+            raise FailedError(f"{self.shown} does not answer: {_reason(outcome)}") from outcome
+        return outcome
 
-    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """Return the body, or its beginning if it is endless. Raises TimeoutError for one that comes too slowly."""
-        read = bytearray()
-        deadline = time.monotonic() + self.access.timeout
-        for piece in response.stream(2**14):
-            read += piece
-            if len(read) >= _LONGEST:
-                break
-            if time.monotonic() > deadline:
-                raise TimeoutError("the response has no end")
-        return bytes(read)
+    def _outcome(self, page: str, headers: Mapping[str, str], body: bytes | None) -> Answer | Exception:
+        method, url = "GET" if body is None else "POST", f"{self.url}/{page}"
+        try:
+            with self._pool.request(
+                method, url, body=body, headers=headers, redirect=False, preload_content=False
+            ) as response:
+                return Answer(response.status, response.headers, response.read(_LONGEST).decode(errors="replace"))
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return error
 
     @property
     def shown(self) -> str:
@@ -196,24 +190,14 @@ def _short(text: str) -> str:
     return scrub("".join(each for each in " ".join(text.split())[:200] if each.isprintable()))
 
 
-def _innermost(error: BaseException) -> BaseException:
+def _reason(error: BaseException) -> str:
+    """Return the innermost reason of a failure in a few words, for TLS with the options that may help."""
     inner = error
     while isinstance(cause := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__, BaseException):
         inner = cause
-    return inner
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _short(error.verify_message)
-    if isinstance(error, ssl.SSLError):
-        return _short(f"TLS: {(error.reason or 'error').lower().replace('_', ' ')}")
-    return _short(getattr(error, "strerror", None) or str(error).rpartition(": ")[2]) or type(error).__name__
-
-
-def _hint(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "--ca names the certificates to trust"
-    if isinstance(error, ssl.SSLError):
-        return "check http:// and https://, --ca and --client-certificate"
-    return "check the URL, and whether the service runs"
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"{_short(inner.verify_message)}; --ca names the certificates to trust"
+    if isinstance(inner, ssl.SSLError):
+        problem = _short((inner.reason or "TLS fails").lower().replace("_", " "))
+        return f"{problem}; check http:// and https://, --ca and --client-certificate"
+    return _short(getattr(inner, "strerror", None) or str(inner).rpartition(": ")[2]) or type(inner).__name__
