@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from otel_ha.cli.client import Access, Client
+from otel_ha.cli.client import Access
 from otel_ha.cli.options import access_options, json_option
 from otel_ha.cli.top.live import can_show, show_live
 from otel_ha.cli.top.plain import print_lines, print_once
 from otel_ha.cli.top.view import SORTS
-from otel_ha.errors import TelemetryError
 
 __all__ = ["command"]
 
@@ -42,21 +41,11 @@ def command(urls: tuple[str, ...], interval: float, *, once: bool, sort: str, as
 
     With --once, the exit code is 1 if a service does not answer.
     """
-    clients = [_client(url, access) for url in dict.fromkeys(urls or (_DEFAULT,))]
-    try:
-        if once:
-            return print_once(clients, sort=sort, as_json=as_json, timeout=access.timeout)
-        if as_json or not can_show():
-            print_lines(clients, interval, as_json=as_json)
-        else:
-            show_live(clients, interval, sort)
-    except KeyboardInterrupt:  # the usual way to end lines that go on
-        pass
+    clients = [access.client(url) for url in dict.fromkeys(urls or (_DEFAULT,))]
+    if once:
+        return print_once(clients, sort=sort, as_json=as_json, timeout=access.timeout)
+    if as_json or not can_show():
+        print_lines(clients, interval, as_json=as_json)
+    else:
+        show_live(clients, interval, sort)
     return 0
-
-
-def _client(url: str, access: Access) -> Client:
-    try:
-        return access.client(url)
-    except TelemetryError as error:
-        raise click.UsageError(str(error)) from error

@@ -34,7 +34,7 @@ _NAMES = {
 _REST_OF_A_KEY = 0.05
 """Seconds within which the rest of a key's sequence follows its escape character."""
 
-_ENDS = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate", signal.SIGHUP: "terminate"}
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNALS = (*_ENDS, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 
 
@@ -73,8 +73,8 @@ class Terminal:
     def wait(self, seconds: float, other: int) -> list[str]:
         """Wait for keys, signals or something to read from another file descriptor, at most so many seconds.
 
-        Return the keys by name, or as their character: "interrupt" and "terminate" for signals that end the program,
-        "eof" if the terminal is gone.
+        Return the keys by name, or as their character: signals that end the program by
+        theirs, such as "SIGTERM", and "eof" if the terminal is gone.
         """
         readable, _, _ = select.select([self._input, self._signals, other], [], [], max(0.0, seconds))
         found: list[str] = []
@@ -87,7 +87,7 @@ class Terminal:
     def _received(self) -> Iterator[str]:
         for number in set(os.read(self._signals, 1_024)):
             if number in _ENDS:
-                yield _ENDS[signal.Signals(number)]
+                yield signal.Signals(number).name
             elif number == signal.SIGTSTP:
                 self._stop()
             elif number == signal.SIGCONT:  # the shell may have changed the terminal meanwhile

@@ -37,9 +37,11 @@ def show_live(clients: Sequence[Client], interval: float, sort: str) -> None:
     drawing = _Drawing(view)
     with Terminal() as terminal:
         end = _run(terminal, watch, view, interval, drawing)
-    if end == "terminate":  # end as SIGTERM ends a program that does not handle it
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
+    if end == "SIGINT":
+        raise KeyboardInterrupt
+    if end.startswith("SIG"):  # end as the signal ends a program that does not handle it
+        signal.signal(signal.Signals[end], signal.SIG_DFL)
+        os.kill(os.getpid(), signal.Signals[end])
 
 
 def _run(terminal: Terminal, watch: Watch, view: View, interval: float, drawing: _Drawing) -> str:
@@ -52,7 +54,7 @@ def _run(terminal: Terminal, watch: Watch, view: View, interval: float, drawing:
         drawing.draw()
         until_due = _REDRAW if view.paused else due - monotonic()
         for key in terminal.wait(min(_REDRAW, until_due), watch.ready):
-            if key in {"interrupt", "terminate"} or not view.press(key):
+            if key.startswith("SIG") or not view.press(key):
                 return key
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 
 from otel_ha.cli.client import Client
 from otel_ha.cli.top import states
@@ -42,8 +41,8 @@ def print_once(clients: Sequence[Client], *, sort: str, as_json: bool, timeout: 
     return int(any(service.problem for service in watch.services))
 
 
-def print_lines(clients: Sequence[Client], interval: float, *, as_json: bool) -> None:
-    """Print a line when a service answers, and one at the end of an interval without an answer, as long as it is read.
+def print_lines(clients: Sequence[Client], interval: float, *, as_json: bool) -> NoReturn:
+    """Print a line when a service answers, and one at the end of an interval without an answer, forever.
 
     A service that hangs does not delay the lines of the others.
     """
@@ -56,25 +55,17 @@ def print_lines(clients: Sequence[Client], interval: float, *, as_json: bool) ->
         while (left := due - monotonic()) > 0:
             for service in watch.take(within=left):
                 silent.pop(id(service), None)
-                if not _print([service], as_json=as_json):
-                    return
-        if not _print(silent.values(), as_json=as_json):
-            return
+                _print([service], as_json=as_json)
+        _print(silent.values(), as_json=as_json)
 
 
-def _print(services: Iterable[Service], *, as_json: bool) -> bool:
-    """Print a line for each service; return False if nobody reads them any longer."""
+def _print(services: Iterable[Service], *, as_json: bool) -> None:
     taken = datetime.now(UTC)
     lines = [json_line(each, taken) if as_json else text_line(each, taken, monotonic()) for each in services]
     if not speaks_unicode(sys.stdout.encoding):
         lines = [as_ascii(each) for each in lines]
-    try:
-        sys.stdout.write("".join(f"{each}\n" for each in lines))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit would fail again
-        return False
-    return True
+    sys.stdout.write("".join(f"{each}\n" for each in lines))
+    sys.stdout.flush()
 
 
 def text_line(service: Service, taken: datetime, now: float) -> str:
