@@ -71,7 +71,7 @@ def _figures(service: Service, reading: Reading, width: int) -> Iterator[Text]:
     figures = (
         _Figure("Events", words.rate(reading.rate), received, past["rate"], parts.STRONG),
         _Figure("P95", states.brief(reading.p95), percentiles, past["p95"], parts.STRONG),
-        _Figure("Lag", states.brief(reading.lag), "P95, since the source's own time", past["lag"]),
+        _Figure("Lag", states.brief(reading.lag), "P95 since the source's time", past["lag"]),
         _Figure("Queue", words.count(reading.queue), use, past["queue"]),
         _Figure("CPU", words.percent(reading.cpu), host, past["cpu"]),
     )

@@ -26,7 +26,7 @@ class _Column:
 
 
 _COLUMNS = (
-    _Column("rate", "Rate", 8, lambda reading: words.rate(reading.rate)),
+    _Column("rate", "Rate", 9, lambda reading: words.rate(reading.rate)),
     _Column("p95", "P95", 6, lambda reading: states.brief(reading.p95)),
     _Column("errors", "Errors", 6, lambda reading: words.share(reading.errors)),
     _Column("lag", "Lag", 6, lambda reading: states.brief(reading.lag)),
@@ -36,7 +36,7 @@ _COLUMNS = (
 """The figures, the most important first: the last ones are left out where the terminal is narrow."""
 
 _STATUS = 8
-_LEAST_NAME = 16
+_LEAST_NAME = 15
 _LEAST_TREND = 8
 _MOST_NAME = 36
 _TREND = "Rate over time"
