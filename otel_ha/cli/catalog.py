@@ -15,8 +15,8 @@ from rich.text import Text
 from otel_ha.cli.options import json_option
 from otel_ha.cli.output import print_json, printable
 from otel_ha.declare.instruments import Attribute, Histogram, Instrument, Observable
-from otel_ha.render.__main__ import load
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs
+from otel_ha.render.kinds import load
 from otel_ha.render.reference import render_reference
 
 __all__ = ["command"]

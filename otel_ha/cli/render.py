@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from otel_ha.render.__main__ import KINDS, render
+from otel_ha.render.__main__ import render
+from otel_ha.render.kinds import KINDS
 
 __all__ = ["command"]
 

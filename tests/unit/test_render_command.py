@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_ha.render.__main__ import KINDS, FromCatalogs, main
+from otel_ha.render.__main__ import main
+from otel_ha.render.kinds import KINDS, FromCatalogs
 
 ROOT = Path(__file__).parents[2]
 OURS = "otel_ha.vocabulary.ingest"
@@ -39,21 +41,30 @@ def test_the_same_catalog_gives_the_same_bytes_in_every_process(kind):
 @pytest.mark.parametrize("kind", RENDERED_FROM_CATALOGS)
 def test_the_files_are_those_that_are_printed(kind, tmp_path):
     done = render(kind, "--out", str(tmp_path / "new" / "folder"))
-    paths = [Path(line) for line in done.stdout.splitlines()]
+    paths = [Path(line.removesuffix(": written")) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (0, "")
     assert "".join(path.read_text(encoding="utf-8") for path in paths) == render(kind).stdout
 
 
-def test_a_file_that_has_not_changed_is_not_written_again(tmp_path):
-    (file,) = main_writes(tmp_path)
+def test_a_file_that_has_not_changed_is_not_written_again(tmp_path, capfdbinary):
+    rules = ["rules", "--out", str(tmp_path)]
+    assert main(rules) == 0
+    (file,) = tmp_path.iterdir()
     os.utime(file, (1, 1))
-    assert main_writes(tmp_path) == [file]
+    assert main(rules) == 0
     assert file.stat().st_mtime == 1
+    assert capfdbinary.readouterr().out.decode() == f"{file}: written\n{file}: unchanged\n"
 
 
-def main_writes(folder: Path) -> list[Path]:
-    assert main(["rules", "--out", str(folder)]) == 0
-    return list(folder.iterdir())
+def test_the_written_files_are_printed_as_json_on_request(tmp_path):
+    for written in (True, False):
+        done = render("rules", "--out", str(tmp_path), "--json")
+        assert json.loads(done.stdout) == {"files": [{"path": str(tmp_path / "otel_ha.rules.yml"), "written": written}]}
+
+
+def test_the_texts_are_printed_as_json_on_request():
+    (file,) = json.loads(render("rules", "--json").stdout)["files"]
+    assert file == {"name": "otel_ha.rules.yml", "text": render("rules").stdout}
 
 
 ACME = """

@@ -14,8 +14,9 @@ from otel_ha import Attribute, Catalog, CatalogError, Counter, Histogram, Object
 from otel_ha.config.settings import settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.instruments import GROUPS
-from otel_ha.render.__main__ import KINDS, load, main
+from otel_ha.render.__main__ import main
 from otel_ha.render.catalogs import NamedCatalog, own_catalogs
+from otel_ha.render.kinds import KINDS, load
 from otel_ha.render.markdown import Anchors, table
 from otel_ha.render.reference import render_reference
 from otel_ha.vocabulary import ha_ingestor, ingest, runtime
