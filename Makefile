@@ -103,6 +103,7 @@ check: $(VENV)/dev.stamp
 	  diff -u "$(CURDIR)/$$file" "$$file" || { echo "$$file is out of date: make docs"; exit 1; }; done
 	$(BIN)/python -m otel_ha.render api < $(API) | diff - $(API)
 	$(BIN)/python -m otel_ha.config.reference | diff - docs/reference/settings.md
+	$(BIN)/python -m otel_ha.cli.reference | diff - docs/reference/cli.md
 	$(BIN)/python -m otel_ha.compat.old_names | diff - $(RULES)
 	$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) | diff - $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference | diff - docs/reference/summary.md
@@ -112,6 +113,7 @@ docs: $(VENV)/dev.stamp
 	$(call render,)
 	@$(BIN)/python -m otel_ha.render api < $(API) > $(API).new && mv $(API).new $(API)
 	$(BIN)/python -m otel_ha.config.reference > docs/reference/settings.md
+	$(BIN)/python -m otel_ha.cli.reference > docs/reference/cli.md
 	$(BIN)/python -m otel_ha.compat.old_names > $(RULES)
 	@$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) > $(MOVE).new && mv $(MOVE).new $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md

@@ -34,10 +34,15 @@ Examples:
     "specs",
     multiple=True,
     metavar="MODULE:NAME",
-    help="A catalog, such as acme.metrics:CATALOG, importable from the current folder; may be given several times. "
-    "Without it, the catalogs of this package.",
+    help="A catalog, such as acme.metrics:CATALOG, which Python can import from the current folder; may be given several "
+    "times.  [default: the catalogs of otel-ha]",
 )
-@click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), show_default="table")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown", "json"]),
+    help="The form of the output.  [default: table]",
+)
 @json_option
 def command(specs: Sequence[str], form: str | None, *, as_json: bool) -> None:
     """Print the declared metrics: names, kinds, units, descriptions, attributes."""

@@ -72,7 +72,7 @@ def test_every_link_leads_somewhere(page):
 
 def test_each_command_on_notifications_renders_a_configuration(capsys):
     page = (PAGES / "notifications.md").read_text(encoding="utf-8").replace("\\\n", " ")
-    commands = re.findall(r"^ {4}python -m otel_ha\.render (alertmanager [^>\n]*)", page, re.MULTILINE)
+    commands = re.findall(r"^ {4}otel-ha render (alertmanager [^>\n]*)", page, re.MULTILINE)
     assert len(commands) == 3
     for command in commands:
         assert main(command.split()) == 0
