@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Final
 
 from otel_ha.cli.doctor.connection import look_at_connection, look_at_name
-from otel_ha.cli.doctor.look import Layer, Look, fault, fine, skipped, step, walk
+from otel_ha.cli.doctor.look import Heading, Layer, Look, after, fault, fine, skipped, step, walk
 from otel_ha.cli.doctor.protocol import look_at_protocol
 from otel_ha.cli.doctor.proxies import look_at_proxies
 from otel_ha.cli.doctor.push import look_at_empty_push
@@ -28,16 +28,16 @@ def collector_steps(config: TelemetryConfig) -> Iterator[Step]:
     It stops at the first finding: the later steps are skipped. So a server that hangs takes its time limit once.
     """
     if reason := why_not_pushed(config):
-        yield from skipped((_ADDRESS, *_LAYERS), reason)
+        yield from skipped([layer.heading for layer in _LAYERS], reason)
         return
     sender = sender_of(config)
     if isinstance(sender, ConfigError):
         remedy = "correct the setting that the message names; the service does not start with it"
         yield step(_ADDRESS, fault(_shown(config), str(sender), "settings_rejected", remedy))
-        yield from skipped(_LAYERS, f"not tried, because this failed before: {_ADDRESS.title}")
+        yield from after(_ADDRESS, [layer.heading for layer in _LAYERS[1:]])
         return
     with closing(Way(config, sender)) as way:
-        yield from walk((_ADDRESS, *_LAYERS), way)
+        yield from walk(_LAYERS, way)
 
 
 def why_not_pushed(config: TelemetryConfig) -> str:
@@ -67,12 +67,13 @@ def _look_at_address(way: Way) -> Look:
     return fine(_shown(config), "; ".join(parts), **facts, headers=headers)
 
 
-_ADDRESS: Final = Layer("collector.address", "Address of the Collector", _look_at_address)
+_ADDRESS: Final = Heading("collector.address", "Address of the Collector")
 _LAYERS: Final = (
-    Layer("collector.proxy", "Proxy", look_at_proxies),
-    Layer("collector.name", "Name of the host", look_at_name),
-    Layer("collector.connection", "Connection", look_at_connection),
-    Layer("collector.tls", "TLS", look_at_tls),
-    Layer("collector.protocol", "Protocol", look_at_protocol),
-    Layer("collector.push", "Empty push", look_at_empty_push),
+    Layer(_ADDRESS, _look_at_address),
+    Layer(Heading("collector.proxy", "Proxy"), look_at_proxies),
+    Layer(Heading("collector.name", "Name of the host"), look_at_name),
+    Layer(Heading("collector.connection", "Connection"), look_at_connection),
+    Layer(Heading("collector.tls", "TLS"), look_at_tls),
+    Layer(Heading("collector.protocol", "Protocol"), look_at_protocol),
+    Layer(Heading("collector.push", "Empty push"), look_at_empty_push),
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from otel_ha.cli.doctor.step import Result, Step
 
-__all__ = ["Layer", "Look", "fault", "fine", "not_needed", "skipped", "step", "walk"]
+__all__ = ["Heading", "Layer", "Look", "after", "fault", "fine", "not_needed", "skipped", "step", "walk"]
 
 T = TypeVar("T")
 
@@ -26,11 +26,17 @@ class Look:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Layer(NamedTuple, Generic[T]):
-    """One layer of a way: the id and the title of its step, and the function that looks at it."""
+class Heading(NamedTuple):
+    """The id and the title of a step."""
 
     id: str
     title: str
+
+
+class Layer(NamedTuple, Generic[T]):
+    """One layer of a way: the heading of its step, and the function that looks at it."""
+
+    heading: Heading
     look: Callable[[T], Look]
 
 
@@ -49,11 +55,11 @@ def not_needed(found: str) -> Look:
     return Look(result=Result.SKIPPED, tried="", found=found)
 
 
-def step(layer: Layer[Any], look: Look, seconds: float | None = None) -> Step:
+def step(heading: Heading, look: Look, seconds: float | None = None) -> Step:
     """Return the step of a look."""
     return Step(
-        id=layer.id,
-        title=layer.title,
+        id=heading.id,
+        title=heading.title,
         result=look.result,
         tried=look.tried,
         found=look.found,
@@ -64,9 +70,14 @@ def step(layer: Layer[Any], look: Look, seconds: float | None = None) -> Step:
     )
 
 
-def skipped(layers: Sequence[Layer[Any]], reason: str) -> Iterator[Step]:
+def skipped(headings: Iterable[Heading], reason: str) -> Iterator[Step]:
     """Yield the steps of layers that are not looked at."""
-    return (step(layer, not_needed(reason)) for layer in layers)
+    return (step(heading, not_needed(reason)) for heading in headings)
+
+
+def after(failed: Heading, later: Iterable[Heading]) -> Iterator[Step]:
+    """Yield the steps that are not tried after one that failed."""
+    return skipped(later, f"not tried, because this failed before: {failed.title}")
 
 
 def walk(layers: Sequence[Layer[T]], way: T) -> Iterator[Step]:
@@ -74,7 +85,7 @@ def walk(layers: Sequence[Layer[T]], way: T) -> Iterator[Step]:
     for number, layer in enumerate(layers, start=1):
         began = time.monotonic()
         look = layer.look(way)
-        yield step(layer, look, None if look.result is Result.SKIPPED else time.monotonic() - began)
+        yield step(layer.heading, look, None if look.result is Result.SKIPPED else time.monotonic() - began)
         if look.result is Result.FINDING:
-            yield from skipped(layers[number:], f"not tried, because this failed before: {layer.title}")
+            yield from after(layer.heading, [later.heading for later in layers[number:]])
             return

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from otel_ha.cli.doctor.look import Look, fault, fine, not_needed
-from otel_ha.cli.doctor.speech import Tongue, heard, speaks_tls, tongue_of
+from otel_ha.cli.doctor.speech import Tongue, heard, speaks_other, speaks_tls, tongue_of
 from otel_ha.cli.doctor.way import PORTS, Way
 from otel_ha.export.otlp.answer import excerpt
 
@@ -49,6 +49,8 @@ def _judged(way: Way, tried: str, reply: bytes, expected: Tongue) -> Look:
         return fine(tried, f"the answer is {tongue}")
     if tongue in {Tongue.HTTP_1, Tongue.HTTP_2}:
         return other_protocol(way, tried, f"the answer is {tongue}")
+    if speaks_other(way):
+        return other_protocol(way, tried, f"the answer is {_shown(reply)}")
     if tongue is Tongue.NOTHING:
         return fault(tried, "the server ends the connection without an answer", "connection_closed", _CLOSED)
     remedy = "another program listens at this port: name the Collector's address by OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -69,7 +71,7 @@ def other_protocol(way: Way, tried: str, found: str) -> Look:
     name = "an HTTP port" if way.is_grpc else "a gRPC port"
     return fault(
         tried,
-        f"{found}: {port} is {name}",
+        f"{found}: port {port} is {name}",
         "grpc_to_http_port" if way.is_grpc else "http_to_grpc_port",
         f"use {url}, where the Collector usually speaks {way.config.otlp_protocol}, or "
         f"OTEL_EXPORTER_OTLP_PROTOCOL={other}",
@@ -88,7 +90,7 @@ def _reply(way: Way) -> bytes:
 
 def _shown(reply: bytes) -> str:
     """Return the beginning of an answer in a readable form."""
-    line = reply.partition(b"\n")[0][:_SHOWN]
-    return (
-        f"“{excerpt(line)}”" if line.isascii() and line.strip() else f"bytes {reply[:8].hex(' ')}" if reply else "empty"
-    )
+    line = reply.partition(b"\n")[0][:_SHOWN].strip()
+    if line and line.isascii() and line.decode("ascii").isprintable():
+        return f"“{excerpt(line)}”"
+    return f"the bytes {reply[:8].hex(' ')}" if reply else "empty"

@@ -25,6 +25,7 @@ _PATHS: Final = (
     "/opentelemetry/v1/metrics. OTEL_EXPORTER_OTLP_ENDPOINT is the part before /v1/metrics, "
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT the whole URL"
 )
+_TEMPORALITY: Final = "set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
 _LOG: Final = "see the receiver's log"
 _LATER: Final = "give the receiver more room (memory_limiter, limits of its plan), or push less often"
 _NOT_A_COLLECTOR: Final = "name the Collector's address by OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -57,20 +58,31 @@ _BY_CODE: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+_BY_TEXT: Final[dict[str, tuple[str, str]]] = {
+    # Prometheus without the flag
+    "otlp write receiver": ("otlp_receiver_off", "start Prometheus with --web.enable-otlp-receiver"),
+    # Prometheus without support for deltas
+    "invalid temporality": ("temporality_refused", _TEMPORALITY),
+    # VictoriaMetrics, which answers 400
+    "unsupported path": ("path_not_found", _PATHS),
+}
+"""Texts of receivers that tell more than their status."""
+
+
 def look_at_empty_push(way: Way) -> Look:
     """Push a request without metrics, by the sender and the settings of a service."""
     tried = f"push nothing to {way.url}, with the headers of the settings"
     return pushed(way, _EMPTY, tried, "accepted; nothing is stored, as the request is empty")
 
 
-def pushed(way: Way, payload: bytes, tried: str, accepted: str) -> Look:
+def pushed(way: Way, payload: bytes, tried: str, accepted: str, **facts: Any) -> Look:
     """Send a request, and return the look at the answer."""
     answer = way.sender.send(payload, way.limit)
     if answer.rejected:
         found = f"{answer.rejected} data points rejected: {answer.remark or 'no reason given'}"
         return fault(tried, found, "partial_success", _rejected(answer.remark), rejected=answer.rejected)
     if not answer.error:
-        return fine(tried, f"{accepted}; the receiver remarks: {answer.remark}" if answer.remark else accepted)
+        return fine(tried, f"{accepted}; the receiver remarks: {answer.remark}" if answer.remark else accepted, **facts)
     return _refused(way, answer, tried)
 
 
@@ -82,19 +94,16 @@ def _refused(way: Way, answer: Answer, tried: str) -> Look:
         facts["retry_after"] = answer.pause
     if _HTTP_AS_GRPC.search(found):
         return other_protocol(way, tried, found)
-    if code in {"401", "UNAUTHENTICATED"}:
-        return fault(tried, found, "unauthenticated", _credentials(way), **facts)
-    if "--web.enable-otlp-receiver" in found or "otlp write receiver" in found:
-        remedy = "start Prometheus with --web.enable-otlp-receiver"
-        return fault(tried, found, "otlp_receiver_off", remedy, **facts)
+    if not code or code == "UNAVAILABLE":
+        return _without_response(way, found, tried)
     if code in {"404", "405"} and (service := _scraped_service(way)):
         remedy = f"a service is scraped, not pushed to: {_NOT_A_COLLECTOR}"
         return fault(tried, f"{found}; this is the endpoint of {service}", "not_a_collector", remedy, **facts)
-    if code == "400" and "unsupported path" in found:  # VictoriaMetrics
-        code = "404"
-    if not code or code == "UNAVAILABLE":
-        return _without_response(way, found, tried)
-    cause, remedy = _BY_CODE.get(code) or _by_class(code)
+    if code in {"401", "UNAUTHENTICATED"}:
+        cause, remedy = "unauthenticated", _credentials(way)
+    else:
+        by_text = next((meaning for text, meaning in _BY_TEXT.items() if text in found), None)
+        cause, remedy = by_text or _BY_CODE.get(code) or _by_class(code)
     return fault(tried, found, cause, remedy, **facts)
 
 
@@ -133,7 +142,7 @@ def _rejected(remark: str) -> str:
     if "out of order" in reason or "too old" in reason or "out of bounds" in reason:
         return "check the clocks of both machines; Prometheus takes late samples with tsdb.out_of_order_time_window"
     if "temporality" in reason or "delta" in reason:
-        return "set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
+        return _TEMPORALITY
     return "read the receiver's reason; the others have arrived, and rejected ones are not sent again"
 
 

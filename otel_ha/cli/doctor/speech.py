@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from otel_ha.cli.doctor.way import Way, left
 
-__all__ = ["Tongue", "heard", "speaks_tls", "tongue_of"]
+__all__ = ["Tongue", "heard", "speaks_other", "speaks_tls", "tongue_of"]
 
 # Source: RFC 9113, sections 3.4 and 4.1: the preface, an empty SETTINGS frame, and the header of a frame.
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -33,8 +33,10 @@ class Tongue(StrEnum):
     OTHER = "another protocol"
 
 
-def heard(way: Way, sock: socket.socket, deadline: float) -> bytes:
+def heard(way: Way, sock: socket.socket, deadline: float, *, as_grpc: bool | None = None) -> bytes:
     """Say the first words of the configured protocol, and return the first bytes of the answer, empty if it is none.
+
+    `as_grpc` chooses the protocol instead.
 
     Raises TimeoutError if there is none in time, and SSLError if TLS refuses only now, as it does without a client's
     certificate.
@@ -42,7 +44,7 @@ def heard(way: Way, sock: socket.socket, deadline: float) -> bytes:
     received = b""
     try:
         sock.settimeout(left(deadline))
-        sock.sendall(_PREFACE if way.is_grpc else _request(way))
+        sock.sendall(_PREFACE if (way.is_grpc if as_grpc is None else as_grpc) else _request(way))
         while len(received) < _ENOUGH and not _is_enough(received):
             sock.settimeout(left(deadline))
             if not (piece := sock.recv(_ENOUGH)):
@@ -78,6 +80,20 @@ def speaks_tls(way: Way) -> bool:
         context.wrap_socket(sock, server_hostname=way.address.host if way.address else None),
     ):
         return True
+    return False
+
+
+def speaks_other(way: Way) -> bool:
+    """Whether the server, which does not answer the configured protocol, answers the other one of the two."""
+    deadline = time.monotonic() + way.limit
+    with suppress(OSError), ExitStack() as opened:
+        sock = opened.enter_context(way.connected(way.places[0], deadline))
+        if way.context is not None:
+            way.context.set_alpn_protocols(["http/1.1"] if way.is_grpc else ["h2"])
+            host = way.address.host if way.address else None
+            sock = opened.enter_context(way.context.wrap_socket(sock, server_hostname=host))
+        expected = Tongue.HTTP_1 if way.is_grpc else Tongue.HTTP_2
+        return tongue_of(heard(way, sock, deadline, as_grpc=not way.is_grpc)) is expected
     return False
 
 

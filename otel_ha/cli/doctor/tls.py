@@ -50,7 +50,7 @@ def look_at_tls(way: Way) -> Look:
     host = way.address.host if way.address else ""
     tried = f"shake hands with {host}, trusting {_trusted(way.config)}"
     try:
-        context = _context(way)
+        way.context = context = _context(way)
     except (OSError, ValueError) as error:
         remedy = "check the files of OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE and …_CLIENT_KEY"
         return fault(tried, excerpt(str(error)), "certificate_unreadable", remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -68,14 +69,15 @@ class Way:
     """The way of pushes by one configuration; each layer adds what it has found out.
 
     `places` are the addresses that the host's name has, of the proxy if there is one; the first one that accepts a
-    connection is then the only one. `version` is that of TLS, once hands are shaken, and `reply` the first bytes of the
-    answer by TLS.
+    connection is then the only one. `context` has the settings of TLS, `version` is its version once hands are shaken,
+    and `reply` the first bytes of the answer by TLS.
     """
 
     config: TelemetryConfig
     sender: Sender
     places: list[Place] = field(default_factory=list)
     reply: bytes | None = None
+    context: ssl.SSLContext | None = None
     version: str = ""
     proxies: list[Url] = field(default_factory=lambda: [Url(url) for url in getproxies().values()])
     """Kept alive, so that the scrubber masks their passwords."""
