@@ -18,7 +18,7 @@ from otel_ha.cli.doctor.scrape import scrape_steps
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.strangers import stranger
 from otel_ha.config.telemetry_config import TelemetryConfig
-from otel_ha.scrub import scrub
+from otel_ha.scrub import mask_url, scrub
 from otel_ha.serve.summary import words
 
 __all__ = ["Service", "endpoint_steps"]
@@ -130,23 +130,28 @@ def _health_in(answer: Answer) -> Mapping[str, Any] | None:
 
 
 def _refused(step: partial[Step], client: Client, answer: Answer) -> Step | None:
-    """Return the finding if a service of otel-ha may have refused the request."""
-    if answer.status == 401:  # noqa: PLR2004 - a status code of HTTP
-        if client.access.password is None:
-            cause, found = "password_needed", "it asks for a user and a password (401)"
-        else:
-            cause, found = "password_wrong", f"it refuses the password of user {client.access.username!r} (401)"
-        remedy = "give --username, and the password in the variable OTEL_HA_ENDPOINT_PASSWORD"
-        return step(result=Result.FINDING, found=found, cause=cause, remedy=remedy)
-    if answer.status == 421:  # noqa: PLR2004 - a status code of HTTP
-        host = urlsplit(client.url).hostname
-        return step(
-            result=Result.FINDING,
-            found=f"it does not answer under the name {host!r} (421): {scrub(quoted(answer.text))}",
-            cause="host_not_allowed",
-            remedy=f"add {host} to OTEL_HA_ENDPOINT_ALLOWED_HOSTS of the service",
-        )
-    return None
+    """Return the finding if a service of otel-ha, or a proxy in front of it, refuses the request."""
+    host = urlsplit(client.url).hostname
+    match answer.status:
+        case 401 if client.access.password is None:
+            cause, found = "password_needed", "it asks for a user and a password"
+            remedy = "give --username, and the password in the variable OTEL_HA_ENDPOINT_PASSWORD"
+        case 401:
+            cause, found = "password_wrong", f"it refuses the password of user {client.access.username!r}"
+            remedy = "correct --username, or the password in the variable OTEL_HA_ENDPOINT_PASSWORD"
+        case 421:
+            cause, found = "host_not_allowed", f"it does not answer under the name {host!r}: {quoted(answer.text)}"
+            remedy = f"add {host} to OTEL_HA_ENDPOINT_ALLOWED_HOSTS of the service"
+        case 301 | 302 | 303 | 307 | 308:
+            there = mask_url(quoted(answer.headers.get("Location", "nowhere")))
+            cause, found = "redirected", f"it sends clients to {there}"
+            remedy = "name the URL of the service itself by --service-url; Prometheus needs that, too"
+        case 502 | 503 | 504:
+            cause, found = "proxy_without_service", f"a proxy does not reach the service: {quoted(answer.text)}"
+            remedy = "start the service, or correct its address in the proxy"
+        case _:
+            return None
+    return step(result=Result.FINDING, found=scrub(f"{found} ({answer.status})"), cause=cause, remedy=remedy)
 
 
 def _summary(client: Client) -> Mapping[str, Any]:

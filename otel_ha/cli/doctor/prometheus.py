@@ -74,6 +74,8 @@ def _no_answer(step: partial[Step], error: FailedError, url: str, access: Access
             "prometheus_password",
             "write user and password in the URL: --prometheus http://USER:PASSWORD@HOST",
         )
+    elif error.status is not None and 300 <= error.status < 400:  # noqa: PLR2004 - redirects of HTTP
+        cause, remedy = "redirected", "name the URL of Prometheus itself"
     elif error.__cause__ is None:
         cause, remedy = "not_prometheus", "check the URL; with a path in front of /api/v1, include that path"
     else:

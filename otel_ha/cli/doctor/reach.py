@@ -20,6 +20,8 @@ __all__ = ["cause_of", "client_for", "is_this_machine", "quoted", "remedy_for"]
 
 _CONTAINER_HOSTS: Final = frozenset({"host.docker.internal", "host.containers.internal", "localhost"})
 _LONGEST_QUOTE: Final = 160
+_MOMENT: Final = 2.0
+"""Seconds for a second look at a connection."""
 
 _REMEDIES: Final = {
     "connection_refused": "start the service, or check the host and the port",
@@ -54,14 +56,16 @@ def client_for(url: str, access: Access, *, shares_password: bool) -> Client:
 
 def cause_of(error: FailedError, client: Client) -> str:
     """Return the cause of a request without a response, as a stable word."""
-    for each in _chain(error):
-        if (found := _cause(each)) is not None:
-            break
-    else:
-        return "connection_closed"
-    if found in {"connection_closed", "not_http"} and client.url.startswith("http://") and _speaks_tls(client):
-        return "tls_expected"
-    return found
+    found = next((cause for each in _chain(error) if (cause := _cause(each)) is not None), "connection_closed")
+    if found not in {"connection_closed", "no_answer", "not_http"}:
+        return found
+    # Only a look at the connection itself tells why it ended without a response.
+    if client.url.startswith("http://"):
+        return "tls_expected" if found != "no_answer" and _tls_ends_with(client) is not None else found
+    if _speaks_plain_http(client):
+        return "tls_not_spoken"
+    reason = _tls_ends_with(client) if found == "connection_closed" else None
+    return _tls_cause(reason) if reason else found
 
 
 def remedy_for(cause: str) -> str:
@@ -136,16 +140,33 @@ def _tls_cause(reason: str) -> str:
     return "tls_certificate" if "CERTIFICATE" in reason else "connection_closed"
 
 
-def _speaks_tls(client: Client) -> bool:
-    parts = urlsplit(client.url)
+def _tls_ends_with(client: Client) -> str | None:
+    """Return the error with which the server ends TLS before a request, empty without one; None if it has no TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    address = (parts.hostname or "", parts.port or 80)
     try:
-        with (
-            socket.create_connection(address, client.access.timeout) as plain,
-            context.wrap_socket(plain, server_hostname=parts.hostname),
-        ):
-            return True
+        with _connected(client) as plain, context.wrap_socket(plain) as secured:
+            try:
+                secured.recv(1)
+            except TimeoutError:
+                return ""
+            except OSError as error:
+                return str(error)
+            return ""
     except (OSError, ValueError):
+        return None
+
+
+def _speaks_plain_http(client: Client) -> bool:
+    try:
+        with _connected(client) as plain:
+            plain.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            return plain.recv(5) == b"HTTP/"
+    except OSError:
         return False
+
+
+def _connected(client: Client) -> socket.socket:
+    parts = urlsplit(client.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return socket.create_connection((parts.hostname or "", port), min(client.access.timeout, _MOMENT))
