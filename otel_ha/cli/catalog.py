@@ -34,8 +34,8 @@ Examples:
     "specs",
     multiple=True,
     metavar="MODULE:NAME",
-    help="A catalog, such as acme.metrics:CATALOG, which Python can import from the current folder; may be given several "
-    "times.  [default: the catalogs of otel-ha]",
+    help="A catalog, such as acme.metrics:CATALOG, importable from the current folder; may be given several times. "
+    " [default: the catalogs of otel-ha]",
 )
 @click.option(
     "--format",
