@@ -19,7 +19,9 @@ _WIDTH = 38
 """The least width of a box."""
 
 _GAP = 2
-_LEAST_ROWS = 2
+_LEAST_BAND = 3
+"""The lines of tables side by side that come before more rows of others: a heading and two rows."""
+
 _FAILURES = "consecutive_failures"
 
 
@@ -62,22 +64,37 @@ def boxes(reading: Reading, view: View, width: int, height: int) -> list[Text]:
     """Return the tables in at most `height` lines of exactly `width`, the most important first, side by side."""
     across = max(1, (width + _GAP) // (_WIDTH + _GAP))
     found = _boxes(reading, view)
-    bands = min(-(-len(found) // across), (height + 1) // (_LEAST_ROWS + 2))
-    if bands < 1:
-        return []
     widths = [(width - _GAP * (across - 1)) // across] * across
     widths[-1] += width - sum(widths) - _GAP * (across - 1)
+    bands = [found[start : start + across] for start in range(0, len(found), across)]
     lines: list[Text] = []
-    for band in range(bands):
-        if band:
-            lines.append(Text(" " * width))
-        row = found[band * across : (band + 1) * across]
-        left = height - len(lines)
-        tall = left - (bands - band - 1) * (_LEAST_ROWS + 2)
-        wanted = max(len(box.rows) for box in row) + 1
-        columns = [box.lines(room, min(tall, max(2, wanted))) for box, room in zip(row, widths, strict=False)]
-        lines += parts.beside([*columns, *[[]] * (across - len(row))], widths, _GAP)
+    for band, tall in zip(bands, _heights([_wanted(band) for band in bands], height), strict=False):
+        columns = [box.lines(room, tall) for box, room in zip(band, widths, strict=False)]
+        lines += [Text(" " * width)] if lines else []
+        lines += parts.beside([*columns, *[[]] * (across - len(band))], widths, _GAP)
     return lines
+
+
+def _wanted(band: Sequence[_Box]) -> int:
+    """Return the lines that show all rows of tables side by side, or that they have none."""
+    return 1 + max(1, *(len(box.rows) for box in band))
+
+
+def _heights(wanted: Sequence[int], room: int) -> list[int]:
+    """Return the heights of as many bands as fit, with a line between two: the least of each, and more in turn."""
+    heights: list[int] = []
+    left = room
+    for want in wanted:
+        if (height := min(want, _LEAST_BAND, left)) <= 1:
+            break
+        heights.append(height)
+        left -= height + 1
+    left += 1
+    while left > 0 and (unmet := [at for at, height in enumerate(heights) if height < wanted[at]]):
+        for at in unmet[:left]:
+            heights[at] += 1
+        left -= len(unmet[:left])
+    return heights
 
 
 def _boxes(reading: Reading, view: View) -> list[_Box]:
