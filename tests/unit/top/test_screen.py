@@ -27,38 +27,36 @@ def several() -> list[Service]:
     return [service(), writer, gone(name="dedup"), unreachable(), Service("http://10.0.0.3:9464")]
 
 
-def views() -> dict[str, View]:
-    notes = [f"connection hass-{number} is down" for number in range(9)]
-    empty = dict.fromkeys(("current", "history", "accounts", "tables", "connections", "health"))
-    return {
-        "one": View([service()]),
-        "one with notes": View([service(health=health("degraded", reasons=["a" * 200, "b"], notes=notes))]),
-        "one that is gone": View([gone()]),
-        "one that never answered": View([unreachable()]),
-        "one without figures": View([service(**empty)]),
-        "several": View(several()),
-        "several, one open": View(several(), selected=1, is_open=True),
-        "fifty": View([service(name=f"service-{number}") for number in range(50)], selected=42),
-        "help": View([service()], help=True),
-        "help of several": View(several(), help=True, paused=True),
-        "large numbers": View(
-            [service(rate=1e12, accounts={"total": {"received": 10**18, "processed": {"ok": 10**18}}})]
-        ),
-    }
+NOTES = [f"connection hass-{number} is down" for number in range(9)]
+EMPTY = dict.fromkeys(("current", "history", "accounts", "tables", "connections", "health"))
+LARGE = {"total": {"received": 10**18, "processed": {"ok": 10**18}}}
+VIEWS = {
+    "one": lambda: View([service()]),
+    "one with notes": lambda: View([service(health=health("degraded", reasons=["a" * 200, "b"], notes=NOTES))]),
+    "one that is gone": lambda: View([gone()]),
+    "one that never answered": lambda: View([unreachable()]),
+    "one without figures": lambda: View([service(**EMPTY)]),
+    "several": lambda: View(several()),
+    "several, one open": lambda: View(several(), selected=1, is_open=True),
+    "fifty": lambda: View([service(name=f"service-{number}", history=None) for number in range(50)], selected=42),
+    "help": lambda: View([service()], help=True),
+    "help of several": lambda: View(several(), help=True, paused=True),
+    "large numbers": lambda: View([service(rate=1e12, accounts=LARGE)]),
+}
 
 
-@pytest.mark.parametrize("name", views())
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_no_line_is_wider_than_the_terminal_and_no_screen_is_higher(name, width, height):
-    found = lines(views()[name], width, height)
+def test_no_line_is_wider_than_the_terminal_and_no_screen_is_higher(view, width, height):
+    found = lines(view(), width, height)
     assert len(found) <= height
     assert max(map(cell_len, found)) <= width
 
 
-@pytest.mark.parametrize("name", views())
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_ascii_takes_as_much_room_and_has_nothing_else(name, width, height):
-    unicode, plain = (lines(views()[name], width, height, ascii_only=each) for each in (False, True))
+def test_ascii_takes_as_much_room_and_has_nothing_else(view, width, height):
+    unicode, plain = (lines(view(), width, height, ascii_only=each) for each in (False, True))
     assert list(map(cell_len, plain)) == list(map(cell_len, unicode))
     assert all(map(str.isascii, plain))
 
@@ -154,7 +152,7 @@ def test_services_of_one_name_are_told_apart_by_their_ports():
 
 
 def test_a_selected_service_is_visible_among_fifty():
-    assert "service-42" in text(views()["fifty"])
+    assert "service-42" in text(VIEWS["fifty"]())
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
