@@ -26,7 +26,7 @@ __all__ = ["command"]
     epilog="""\b
 Examples:
   otel-ha catalog
-  otel-ha catalog --catalog acme.metrics:CATALOG --format markdown > metrics.md
+  otel-ha catalog --catalog acme.metrics:CATALOG --format markdown > acme.md
   otel-ha catalog --json | jq '.metrics[].prometheus_name'"""
 )
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
@@ -65,8 +66,10 @@ def otel_ha(ctx: click.Context) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code: 0 fine, 1 a finding, 2 wrong usage, 130 after Ctrl-C."""
     as_json = "--json" in arguments
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    color = False if plain else None  # None: on a terminal only
     try:
-        status = otel_ha.main(list(arguments), prog_name="otel-ha", standalone_mode=False)
+        status = otel_ha.main(list(arguments), prog_name="otel-ha", standalone_mode=False, color=color)
     except click.ClickException as error:
         tell(_in_one_line(error), as_json=as_json)
         return error.exit_code

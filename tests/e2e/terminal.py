@@ -62,6 +62,13 @@ class Terminal:
                 raise AssertionError(f"the screen has not {condition!r} but {self.written[-6_000:]!r}")
         return self.screen
 
+    def until_written(self, text: str) -> None:
+        """Wait until the command has written a text, wherever."""
+        until = time.monotonic() + WITHIN
+        while text not in self.written:
+            if time.monotonic() > until or not self._read(until - time.monotonic()):
+                raise AssertionError(f"the terminal has not {text!r} but {self.written[-6_000:]!r}")
+
     def end(self) -> int:
         """Wait until the command ends and return its exit code."""
         until = time.monotonic() + WITHIN
