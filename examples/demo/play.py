@@ -7,8 +7,9 @@ import contextlib
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
@@ -18,7 +19,7 @@ from examples.demo.broker import embedded_broker
 from examples.demo.home import Home
 from examples.demo.reading import Reading, reading
 from examples.demo.settings import DemoSettings
-from examples.demo.surroundings import telemetry_config
+from examples.demo.surroundings import surroundings
 from examples.demo.verdict import Verdict, lines_in
 from examples.demo.view import View
 from examples.ingestor.accounting import accounting
@@ -30,6 +31,7 @@ from otel_ha import Telemetry, setup_telemetry
 REFRESH = 0.5
 PATIENCE = 5.0
 EXCLUDED = "*_linkquality"
+NO_PAGE = "Look: nowhere, as the port of the page could not be opened; --port 0 takes a free one"
 
 
 async def play(settings: DemoSettings, console: Console) -> dict[str, Any]:
@@ -37,23 +39,46 @@ async def play(settings: DemoSettings, console: Console) -> dict[str, Any]:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    config, otlp = await asyncio.to_thread(telemetry_config, settings.port, console)
+    around = await asyncio.to_thread(surroundings, settings.port)
     async with contextlib.AsyncExitStack() as stack:
+        # Telemetry starts first and ends last: the page is up as long as the demo runs.
+        telemetry = await stack.enter_async_context(setup_telemetry("ha-ingestor-demo", config=around.config))
+        page = f"Look: {telemetry.metrics_url.removesuffix('metrics')}" if telemetry.metrics_url else NO_PAGE
+        say(console, page, *around.notes)
+        file = stack.enter_context(points_file(settings))
         broker = await stack.enter_async_context(broker_for(settings))
         base = f"otel-ha-demo/{uuid.uuid4().hex[:8]}" if settings.home else "homeassistant"
         home = Home(broker, base, settings.seed, settings.rate) if settings.home and broker else None
         if home is not None:
             await home.publish_retained()
             stack.push_async_callback(home.clear_retained)
-        telemetry = await stack.enter_async_context(setup_telemetry("ha-ingestor-demo", config=config))
-        ingestor = ingestor_settings(settings, broker, base)
-        console.print(f"Metrics: {telemetry.metrics_url or 'no port could be opened'}", highlight=False)
-        console.print(f"Points:  {store_of(ingestor)}", highlight=False, soft_wrap=True)
-        await run(telemetry, ingestor, home, View(console, settings.duration), stopping)
-        verdict = await account_for(telemetry, ingestor, home)
-        served = {"metrics": telemetry.metrics_url, "otlp": otlp, "mqtt": str(broker) if broker else None}
-    conclude(console, verdict, served, store_of(ingestor))
+        ingestor = ingestor_settings(settings, broker, base, file)
+        say(console, f"Points: {store_of(ingestor)}")
+        await run(telemetry, ingestor, home, View(console, settings.duration, page), stopping)
+        verdict = await account_for(telemetry, ingestor, home, kept=settings.keep)
+        served = {"metrics": telemetry.metrics_url, "otlp": around.otlp, "mqtt": str(broker) if broker else None}
+        conclude(console, verdict, served, store_of(ingestor))
     return {**verdict.as_json(), "seed": settings.seed, "served": served}
+
+
+def say(console: Console, *lines: str) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def points_file(settings: DemoSettings) -> Iterator[Path | None]:
+    """Yield the file for the points, or None if they go to a store; remove it at the end unless it is to be kept."""
+    if settings.influxdb is not None or settings.victoriametrics is not None:
+        yield None
+        return
+    folder = Path(mkdtemp(prefix="otel-ha-demo-"))
+    try:
+        yield folder / "points.txt"
+    finally:
+        if not settings.keep:
+            rmtree(folder, ignore_errors=True)
 
 
 @contextlib.asynccontextmanager
@@ -66,9 +91,8 @@ async def broker_for(settings: DemoSettings) -> AsyncIterator[Address | None]:
             yield address
 
 
-def ingestor_settings(settings: DemoSettings, broker: Address | None, base: str) -> Settings:
-    """Return the settings of the ingestor."""
-    to_file = settings.influxdb is None and settings.victoriametrics is None
+def ingestor_settings(settings: DemoSettings, broker: Address | None, base: str, file: Path | None) -> Settings:
+    """Return the settings of the ingestor, which writes to the file unless a store is given."""
     return Settings(
         mqtt_url=broker,
         mqtt_base=base,
@@ -79,7 +103,7 @@ def ingestor_settings(settings: DemoSettings, broker: Address | None, base: str)
         influxdb=settings.influxdb,
         influxdb_database=settings.influxdb_database,
         victoriametrics=settings.victoriametrics,
-        file=Path(mkdtemp(prefix="otel-ha-demo-")) / "points.txt" if to_file else None,
+        file=file,
     )
 
 
@@ -132,21 +156,23 @@ async def received(telemetry: Telemetry, count: int) -> None:
         await asyncio.sleep(0.05)
 
 
-async def account_for(telemetry: Telemetry, settings: Settings, home: Home | None) -> Verdict:
+async def account_for(telemetry: Telemetry, settings: Settings, home: Home | None, *, kept: bool) -> Verdict:
     """Return the verdict, after the ingestor has ended."""
     account = accounting(await asyncio.to_thread(telemetry.prometheus_text))
     lines = await asyncio.to_thread(lines_in, settings.file) if settings.file else None
-    return Verdict(account, home.sent if home else None, settings.file, lines)
+    return Verdict(account, home.sent if home else None, settings.file, lines, kept)
 
 
 def conclude(console: Console, verdict: Verdict, served: dict[str, str | None], store: str) -> None:
     """Print the verdict and the addresses that were in use."""
-    console.print(f"\n{verdict}", highlight=False, soft_wrap=True)
+    say(console, f"\n{verdict}")
     console.print("It adds up." if verdict.adds_up else "IT DOES NOT ADD UP.", style="bold")
-    lines = [
+    say(
+        console,
         f"Metrics were served at {served['metrics']}" if served["metrics"] else "Metrics had no port",
         f"Metrics were pushed to {served['otlp']}" if served["otlp"] else "Metrics were not pushed",
-    ]
+    )
     if served["mqtt"]:
-        lines.append(f"The broker was at {served['mqtt']}")
-    console.print("\n".join([*lines, f"The points are in {store}"]), highlight=False, soft_wrap=True)
+        say(console, f"The broker was at {served['mqtt']}")
+    removed = verdict.file is not None and not verdict.kept
+    say(console, "The file of points is removed; --keep keeps it" if removed else f"The points are in {store}")

@@ -44,8 +44,11 @@ class DemoSettings:
     victoriametrics: Address | None = setting(
         url(HTTP_PORTS), "write to VictoriaMetrics instead of a file", default=None
     )
+    keep: bool = setting(SWITCH, "keep the file of points, which is removed at the end otherwise", default=False)
     port: int | None = setting(
-        whole(0, 65_535), "port of the metrics; 0 takes a free one (default 9464, or a free one)", default=None
+        whole(0, 65_535),
+        "port of the page and the metrics; 0 takes a free one (default 9464, or a free one)",
+        default=None,
     )
     json: bool = setting(
         SWITCH, "print the accounting as a JSON object; all other output goes to stderr", default=False

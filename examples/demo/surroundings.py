@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
-
-from rich.console import Console
 
 from otel_ha import TelemetryConfig
 
@@ -15,26 +13,36 @@ ANSWER_TIMEOUT = 0.5
 EXPORT_INTERVAL = 5.0
 
 
-def telemetry_config(port: int | None, console: Console) -> tuple[TelemetryConfig, str | None]:
-    """Return the configuration of telemetry, and the URL that OTLP is pushed to, or None if no Collector answers.
+@dataclass(frozen=True)
+class Surroundings:
+    """The configuration of telemetry, the URL that OTLP is pushed to, if any, and what the user should know of both."""
+
+    config: TelemetryConfig
+    otlp: str | None
+    notes: tuple[str, ...]
+
+
+def surroundings(port: int | None) -> Surroundings:
+    """Look whether a Collector answers and whether the port is free.
 
     Environment variables apply, but the Prometheus exporter is always on: the demo reads its own scrape.
     """
+    notes = []
     config = TelemetryConfig()
     wanted = "otlp" in config.metrics_exporters
     url = config.otlp_metrics_url if wanted and answers(config.otlp_metrics_url) else None
     if wanted and url is None:
-        console.print(f"No Collector answers at {config.otlp_metrics_url}: nothing is pushed.", highlight=False)
+        notes.append(f"No Collector answers at {config.otlp_metrics_url}: nothing is pushed.")
     chosen = config.prometheus_port if port is None else port
     if port is None and is_taken(config.prometheus_host, chosen):
-        console.print(f"Port {chosen} is in use: the metrics are on a free port.", highlight=False)
+        notes.append(f"Port {chosen} is in use: the page and the metrics are on a free port.")
         chosen = 0
     interval = config.export_interval if "OTEL_METRIC_EXPORT_INTERVAL" in os.environ else EXPORT_INTERVAL
     exporters = ("otlp", "prometheus") if url else ("prometheus",)
     config = replace(
         config, metrics_exporters=exporters, prometheus_port=chosen, export_interval=interval, enabled=True
     )
-    return config, url
+    return Surroundings(config, url, tuple(notes))
 
 
 def answers(url: str) -> bool:

@@ -22,12 +22,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The accounting at the end of the demo; `home` and `file` are None without a synthetic home or a file."""
+    """The accounting at the end of the demo; `home` and `file` are None without a synthetic home or a file.
+
+    `lines` is the number of lines in the file, which is removed afterwards unless it is `kept`.
+    """
 
     accounting: Accounting
     home: Sent | None
     file: Path | None
     lines: int | None
+    kept: bool = False
 
     @property
     def checks(self) -> list[Check]:
@@ -63,7 +67,7 @@ class Verdict:
             "in_flight": account.in_flight,
             "points": dict(account.points),
             "home": None if self.home is None else asdict(self.home),
-            "file": None if self.file is None else {"path": str(self.file), "lines": self.lines},
+            "file": None if self.file is None else {"path": str(self.file), "lines": self.lines, "kept": self.kept},
             "checks": [asdict(check) for check in self.checks],
             "adds_up": self.adds_up,
         }

@@ -7,15 +7,18 @@ from collections import deque
 from typing import Self
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from examples.demo.reading import Reading
 
 LINE_EVERY = 5.0
 SPAN = 10
+OTHER_LINES = 13
+"""The lines of the live table besides those of counts, and the line of the cursor."""
 TITLES = {
     "process": "time to process an event",
     "transform": "time to transform an event",
@@ -27,11 +30,13 @@ TITLES = {
 class View:
     """Shows readings; a context manager. Rates cover the last SPAN readings.
 
-    The table has at most 24 lines of 80 columns, so that it fits into a small terminal.
+    The live table fits into a terminal of 80x24: where it has too many rows, it adds up the rarest reasons of discards.
+    `page` is the address of the status page, which stays in sight.
     """
 
-    def __init__(self, console: Console, duration: float) -> None:
+    def __init__(self, console: Console, duration: float, page: str) -> None:
         self._console = console
+        self._page = page
         self.duration = duration
         self._past: deque[Reading] = deque(maxlen=SPAN)
         self._next_line = 0.0
@@ -57,21 +62,26 @@ class View:
         before = self._past[0]
         if self._live is not None:
             self._progress.update(self._task, completed=elapsed)
-            self._live.update(Group(table(now, before), footer(now, before), self._progress), refresh=True)
+            self._live.update(Group(*self._parts(now, before)), refresh=True)
         elif last or elapsed >= self._next_line:
             self._console.print(
                 f"[{elapsed:4.0f} s] {line(now, before)}", highlight=False, markup=False, soft_wrap=True
             )
             self._next_line = elapsed + LINE_EVERY
 
+    def _parts(self, now: Reading, before: Reading) -> list[RenderableType]:
+        return [table(now, before, self._page, self._console.height), footer(now, before), self._progress]
 
-def table(now: Reading, before: Reading) -> Table:
-    """Return the live table."""
-    rows = Table(title="The ingestor, according to its own metrics", box=box.HORIZONTALS, show_edge=False, expand=True)
+
+def table(now: Reading, before: Reading, page: str, height: int) -> Table:
+    """Return the live table, for a terminal of this height."""
+    heading = Text(page, no_wrap=True, overflow="fold")
+    rows = Table(title=heading, box=box.HORIZONTALS, show_edge=False, expand=True)
     for column in ("", "total", "per second", "P50", "P95", "P99"):
         rows.add_column(column, justify="right" if column else "left", no_wrap=True)
-    earlier = counts(before)
-    for name, count in counts(now).items():
+    rare = rarest(counts(now), height - OTHER_LINES)
+    earlier = folded(counts(before), rare)
+    for name, count in folded(counts(now), rare).items():
         rows.add_row(name, f"{count:,}", f"{rate(count, earlier.get(name, 0), now, before):,.1f}")
     rows.add_row("in flight", f"{now.accounting.in_flight:,}")
     received = rate(now.bytes_in, before.bytes_in, now, before)
@@ -84,7 +94,7 @@ def table(now: Reading, before: Reading) -> Table:
 def footer(now: Reading, before: Reading) -> str:
     """Return the state of the queue and of this process, in a line."""
     queue = f"{now.queued:,.0f} events, the oldest for {duration(now.oldest)}" if now.queued else "empty"
-    return f"\nQueue: {queue}.  Memory: {memory(now)}.  CPU: {cpu(now, before)}."
+    return f"Queue: {queue}.  Memory: {memory(now)}.  CPU: {cpu(now, before)}."
 
 
 def line(now: Reading, before: Reading) -> str:
@@ -111,6 +121,22 @@ def counts(reading: Reading) -> dict[str, int]:
     ):
         rows |= {f"{title}, {part}": count for part, count in sorted(parts.items())}
     return rows
+
+
+def rarest(rows: dict[str, int], room: int) -> set[str]:
+    """Return the rows of the rarest reasons, which share one row so that all rows have room; none if they have."""
+    surplus = len(rows) - room
+    reasons = sorted((name for name in rows if name.startswith("discarded, ")), key=lambda name: rows[name])
+    return set(reasons[: surplus + 1]) if surplus > 0 else set()
+
+
+def folded(rows: dict[str, int], rare: set[str]) -> dict[str, int]:
+    """Return the rows with one row in place of the rare ones."""
+    shown: dict[str, int] = {}
+    for name, count in rows.items():
+        title = "discarded, other reasons" if name in rare else name
+        shown[title] = shown.get(title, 0) + count
+    return shown
 
 
 def rate(count: float, earlier: float, now: Reading, before: Reading) -> float:

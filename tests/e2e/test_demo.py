@@ -19,18 +19,20 @@ from rich.console import Console
 from examples.demo.home import Sent
 from examples.demo.household import furnish
 from examples.demo.reading import bucket_quantile, reading
-from examples.demo.surroundings import telemetry_config
+from examples.demo.surroundings import surroundings
 from examples.demo.verdict import Verdict, lines_in
-from examples.demo.view import table
+from examples.demo.view import View
 from examples.ingestor.accounting import accounting
+from tests.e2e.terminal import STYLE, Terminal
 from tests.servers.running import get
 
 ROOT = Path(__file__).parents[2]
 
 
-def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+def start(*arguments: str, port: int | None = 0, **variables: str) -> subprocess.Popen[str]:
+    at = () if port is None else ("--port", str(port))
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "examples.demo", "--port", "0", *arguments],
+        [sys.executable, "-W", "error", "-m", "examples.demo", *at, *arguments],
         cwd=ROOT,
         # At this address no Collector answers, even if one runs on this machine.
         env={"PATH": os.environ["PATH"], "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", **variables},
@@ -40,10 +42,17 @@ def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     )
 
 
+def address_of(process: subprocess.Popen[str]) -> str:
+    """The address in the first line, which must be that of the page."""
+    line = process.stderr.readline()
+    assert re.fullmatch(r"Look: http://127\.0\.0\.1:\d+/\n", line), line
+    return line.removeprefix("Look: ").strip()
+
+
 @pytest.fixture(scope="module")
-def ended() -> tuple[subprocess.Popen[str], str, str]:
+def ended(tmp_path_factory) -> tuple[subprocess.Popen[str], str, str]:
     """A finished demo of five seconds: the process, its stdout and its stderr."""
-    process = start("--duration", "5", "--json", "--seed", "7")
+    process = start("--duration", "5", "--json", "--seed", "7", "--keep", TMPDIR=str(tmp_path_factory.mktemp("kept")))
     return process, *process.communicate(timeout=50)
 
 
@@ -94,13 +103,75 @@ def test_the_output_ends_with_the_checks_and_the_addresses(ended):
     assert [line for line in lines if line.startswith("✓")] == [f"✓ {check['claim']}" for check in found["checks"]]
     assert "It adds up." in lines
     assert lines[-1] == f"The points are in {found['file']['path']}"
-    assert max(map(len, lines[lines.index("It adds up.") - 7 :])) <= 80
+    assert max(map(len, lines[lines.index("It adds up.") - 7 : -1])) <= 80
+
+
+def test_the_first_line_is_the_address_of_the_page_which_stays_up_until_the_end():
+    with start("--duration", "3") as process:
+        address = process.stdout.readline().removeprefix("Look: ").strip()
+        line = ""
+        while "It adds up." not in line:
+            assert "metrics" in get(address)
+            line = process.stdout.readline()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_the_file_of_points_is_removed_at_the_end(tmp_path):
+    process = start("--duration", "2", TMPDIR=str(tmp_path))
+    output, log = process.communicate(timeout=50)
+    assert process.returncode == 0, log
+    assert f"Points: {tmp_path}/otel-ha-demo-" in output
+    assert output.splitlines()[-1] == "The file of points is removed; --keep keeps it"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_file_of_points_is_removed_after_a_signal(tmp_path, number):
+    process = start("--duration", "60", "--json", TMPDIR=str(tmp_path))
+    next(line for line in process.stderr if line.startswith("Points: "))
+    process.send_signal(number)
+    output, log = process.communicate(timeout=50)
+    assert process.returncode == 0, log
+    assert json.loads(output)["file"]["kept"] is False
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_port_is_replaced_and_reported_after_the_address():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start("--duration", "1", "--json", port=None, OTEL_EXPORTER_PROMETHEUS_PORT=str(port))
+        _, log = process.communicate(timeout=50)
+    assert process.returncode == 0, log
+    first, *others = log.splitlines()
+    assert re.fullmatch(r"Look: http://127\.0\.0\.1:\d+/", first)
+    assert f":{port}/" not in first
+    assert f"Port {port} is in use: the page and the metrics are on a free port." in others
+
+
+def test_a_port_that_is_taken_although_it_was_asked_for_is_reported_first():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = start("--duration", "1", "--json", port=taken.getsockname()[1])
+        _, log = process.communicate(timeout=50)
+    assert process.returncode == 0, log
+    assert "Look: nowhere, as the port of the page could not be opened; --port 0 takes a free one" in log
+
+
+def test_a_terminal_of_80x24_shows_the_whole_table_and_the_address():
+    command = [sys.executable, "-m", "examples.demo", "--port", "0", "--duration", "4"]
+    with Terminal(command, PYTHONPATH=str(ROOT), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1") as terminal:
+        assert terminal.end() == 0
+    text = STYLE.sub("", terminal.written)
+    frames = re.findall(r"\x1b\[2K +(Look: [^\x1b]*?[0-9] of 4 s)", text)
+    assert len(frames) > 3
+    assert all("lag from state to store" in frame and "Queue: " in frame for frame in frames)
+    assert max(len(frame.splitlines()) for frame in frames) <= 23
+    assert "…" not in text
 
 
 def test_the_accounting_adds_up_after_a_signal():
     process = start("--duration", "60", "--json")
-    line = next(line for line in process.stderr if line.startswith("Metrics: "))
-    url = line.removeprefix("Metrics: ").strip()
+    url = f"{address_of(process)}metrics"
     while accounting(get(url)).processed.total() < 50:
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
@@ -111,8 +182,7 @@ def test_the_accounting_adds_up_after_a_signal():
 
 def test_the_invariant_holds_at_every_scrape_of_the_demo():
     process = start("--duration", "60", "--json", "--rate", "800")
-    line = next(line for line in process.stderr if line.startswith("Metrics: "))
-    url = line.removeprefix("Metrics: ").strip()
+    url = f"{address_of(process)}metrics"
     seen = []
     for _ in range(40):
         seen.append(accounting(get(url)))
@@ -158,14 +228,45 @@ def test_a_quantile_of_empty_buckets_is_nan():
     assert math.isnan(bucket_quantile(0.5, []))
 
 
-def test_the_live_table_fits_into_80_columns_with_every_row():
-    outcomes = [f'homeassistant_event_process_duration_seconds_count{{homeassistant_outcome="{o}"}} 1e6' for o in "ab"]
-    text = "\n".join([*outcomes, "homeassistant_event_received_total 2000000", ""])
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(table(reading(text), reading(text)))
-    lines = console.export_text().splitlines()
+REASONS = ("duplicate", "expired", "filtered", "invalid", "overflow", "retained", "unsupported", "other")
+FULL = "\n".join(
+    [
+        *(
+            f'homeassistant_event_process_duration_seconds_count{{homeassistant_outcome="{outcome}"}} 1e6'
+            for outcome in ("ok", "error", "cancelled")
+        ),
+        *(
+            f'homeassistant_event_discarded_total{{homeassistant_discard_reason="{reason}"}} {2**number}'
+            for number, reason in enumerate(REASONS)
+        ),
+        *(f'homeassistant_point_written_total{{homeassistant_outcome="{outcome}"}} 1' for outcome in ("ok", "error")),
+        "homeassistant_event_received_total 2000000",
+        "",
+    ]
+)
+
+
+def drawn(height: int) -> list[str]:
+    now = reading(FULL)
+    console = Console(width=80, height=height, record=True, file=io.StringIO())
+    parts = View(console, 30, "Look: http://127.0.0.1:9464/")._parts(now, now)
+    console.print(*parts, sep="\n")
+    return console.export_text().splitlines()
+
+
+def test_the_live_table_fits_into_80x24_with_every_kind_of_row():
+    lines = drawn(24)
+    assert len(lines) <= 23
     assert [line for line in lines if "…" in line or len(line) > 80] == []
-    assert any("processed, a" in line and "1,000,000" in line for line in lines)
+    assert any("processed, cancelled" in line and "1,000,000" in line for line in lines)
+    assert any(re.search(r"discarded, other reasons +15 ", line) for line in lines)
+    assert not any("discarded, invalid" in line for line in lines)
+
+
+def test_a_higher_terminal_shows_every_reason():
+    lines = drawn(40)
+    assert all(any(f"discarded, {reason}" in line for line in lines) for reason in REASONS)
+    assert not any("other reasons" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +277,7 @@ def test_the_demo_pushes_only_if_the_exporters_say_so(monkeypatch, exporter, pus
         endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         monkeypatch.setenv("OTEL_METRICS_EXPORTER", exporter)
-        output = io.StringIO()
-        config, otlp = telemetry_config(0, Console(file=output))
-    assert otlp == (f"{endpoint}/v1/metrics" if pushes else None)
-    assert config.metrics_exporters == (("otlp", "prometheus") if pushes else ("prometheus",))
-    assert output.getvalue() == ""
+        around = surroundings(0)
+    assert around.otlp == (f"{endpoint}/v1/metrics" if pushes else None)
+    assert around.config.metrics_exporters == (("otlp", "prometheus") if pushes else ("prometheus",))
+    assert around.notes == ()
