@@ -3,7 +3,8 @@
     python3 -m tests.package .venv "3.12 3.13"
 
 The wheel is installed into a new environment of this Python and of each version that is found (as `tests/pythons.py`
-does); the sdist, and the wheel without grpcio as README says, into one of this Python. Standard library only.
+does), without and with the extra of the command `otel-ha`; the sdist, and the wheel without grpcio as README says, into
+one of this Python. Standard library only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 # Files of an sdist besides those of the package; hatchling adds .gitignore and PKG-INFO.
 BESIDES = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore", "PKG-INFO"}
+WITHOUT_THE_EXTRA = "otel-ha: click is missing; install the extra cli: pip install 'otel-ha[cli]'\n"
 WITHOUT_GRPCIO = re.compile(r"^pip install (opentelemetry-[^`]+?)\npip install --no-deps \.\n```", flags=re.MULTILINE)
 
 
@@ -49,6 +51,7 @@ def main(venv: str, versions: str) -> int:
             check_sdist(sdist)
             for number, python in enumerate((this, *others)):
                 run(python, outside / f"wheel-{number}", [[str(wheel)]])
+                check_command(outside / f"wheel-{number}", wheel)
             run(this, outside / "sdist", [[str(sdist)]])
             packages = without_grpcio((ROOT / "README.md").read_text(encoding="utf-8"))
             run(this, outside / "http", [packages, ["--no-deps", str(wheel)]], "without-grpcio")
@@ -76,7 +79,7 @@ def check_wheel(wheel: Path) -> None:
         metadata = archive.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     info = {name.partition(".dist-info/")[2] for name in names if ".dist-info/" in name}
     _compare(wheel, _files_of_the_package(), {name for name in names if ".dist-info/" not in name})
-    _compare(wheel, {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE"}, info)
+    _compare(wheel, {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}, info)
     if (ROOT / "README.md").read_text(encoding="utf-8").strip() not in metadata:
         raise PackageError(f"{wheel.name} does not have README.md as its description")
 
@@ -107,6 +110,29 @@ def run(python: Path, venv: Path, installs: Iterable[list[str]], *arguments: str
     _python(installed, "-I", str(program), *arguments, within=venv)
 
 
+def check_command(venv: Path, wheel: Path) -> None:
+    """Raise PackageError unless the command names its extra where that is missing, and works where it is installed."""
+    version = wheel.name.split("-")[1]
+    _expect(venv, ["--version"], (2, "", WITHOUT_THE_EXTRA))
+    _python(venv / "bin" / "python", *PIP, "install", "-c", str(ROOT / "constraints.txt"), f"{wheel}[cli]")
+    _expect(venv, ["--version"], (0, f"otel-ha {version}\n", ""))
+    catalog = _output(venv, ["catalog", "--json"])
+    if catalog[0] != 0 or '"homeassistant_event_received_total"' not in catalog[1]:
+        raise PackageError(f"otel-ha catalog --json gives {catalog}")
+
+
+def _expect(venv: Path, arguments: list[str], expected: tuple[int, str, str]) -> None:
+    found = _output(venv, arguments)
+    if found != expected:
+        raise PackageError(f"otel-ha {' '.join(arguments)} gives {found}, not {expected}")
+
+
+def _output(venv: Path, arguments: list[str]) -> tuple[int, str, str]:
+    command = [str(venv / "bin" / "otel-ha"), *arguments]
+    done = subprocess.run(command, cwd=venv, env=_environment(), capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
 def _files_of_the_package() -> set[str]:
     found = (path for path in (ROOT / "otel_ha").rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {path.relative_to(ROOT).as_posix() for path in found}
@@ -119,9 +145,12 @@ def _compare(archive: Path, expected: set[str], found: set[str]) -> None:
 
 
 def _python(python: Path, *arguments: str, within: Path | None = None, quiet: bool = False) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OTEL_"))}
     output = subprocess.DEVNULL if quiet else None
-    subprocess.run([python, *arguments], cwd=within, env=environment, check=True, stdout=output)
+    subprocess.run([python, *arguments], cwd=within, env=_environment(), check=True, stdout=output)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OTEL_"))}
 
 
 if __name__ == "__main__":

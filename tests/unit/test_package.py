@@ -19,6 +19,7 @@ def wheel(folder, leave_out=(), add=(), readme=README):
     path = folder / "otel_ha-0.1.0-py3-none-any.whl"
     texts = dict.fromkeys(package._files_of_the_package(), "")
     texts |= {f"{INFO}/METADATA": f"Name: otel-ha\n\n{readme}", f"{INFO}/RECORD": "", f"{INFO}/WHEEL": ""}
+    texts |= {f"{INFO}/entry_points.txt": ""}
     texts |= {f"{INFO}/licenses/LICENSE": "", **dict.fromkeys(add, "")}
     with zipfile.ZipFile(path, "w") as archive:
         for name in texts.keys() - set(leave_out):
@@ -39,7 +40,9 @@ def test_complete_distributions_pass(tmp_path):
     package.check_sdist(sdist(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["otel_ha/py.typed", "otel_ha/telemetry.py", f"{INFO}/licenses/LICENSE"])
+@pytest.mark.parametrize(
+    "name", ["otel_ha/py.typed", "otel_ha/telemetry.py", f"{INFO}/licenses/LICENSE", f"{INFO}/entry_points.txt"]
+)
 def test_a_wheel_that_lacks_a_file_is_refused(tmp_path, name):
     with pytest.raises(package.PackageError, match=f"lacks .*{re.escape(name.rpartition('/')[2])}"):
         package.check_wheel(wheel(tmp_path, leave_out=[name]))
@@ -74,6 +77,21 @@ def test_a_fault_fails_the_build_and_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(package, "build", lambda *_: made)
     assert package.main(".venv", "") == 1
     assert "lacks ['otel_ha/py.typed']" in capsys.readouterr().out
+
+
+def a_command(folder, code, text):
+    """Make an environment whose command fails in this way."""
+    script = folder / "bin" / "otel-ha"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\necho {text!r} >&2\nexit {code}\n", encoding="utf-8")
+    script.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(("code", "text"), [(0, package.WITHOUT_THE_EXTRA.strip()), (2, "Traceback"), (2, "")])
+def test_a_command_that_does_not_name_its_extra_is_refused(tmp_path, code, text):
+    with pytest.raises(package.PackageError, match="otel-ha --version gives"):
+        package.check_command(a_command(tmp_path, code, text.replace("'", "")), wheel(tmp_path))
 
 
 def test_a_missing_python_is_an_error_in_ci(monkeypatch, capsys):
