@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from otel_ha import TelemetryConfig, setup_telemetry
 from otel_ha.cli.client import Access
+from otel_ha.cli.doctor import canary
 from otel_ha.cli.doctor.canary import SERVICE, canary_steps
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.vocabulary import ingest
@@ -81,12 +83,12 @@ def test_a_canary_goes_straight_to_a_store_without_naming_it_again(prometheus, v
         assert results(sent(settings(endpoint))) == ["ok", "skipped", "ok"]
 
 
-def test_a_canary_that_comes_by_two_ways_is_shown_with_both(make_otelcol, prometheus):
+def test_a_canary_that_comes_by_two_ways_arrives(make_otelcol, prometheus):
     collector = make_otelcol(upstream=prometheus.otlp_endpoint).start()
     prometheus.scrape("otelcol-exporter", collector.prometheus_target)
     config = settings(collector.otlp_http_endpoint)
-    canary = sent(config, collector_metrics=collector.prometheus_url, prometheus=prometheus.url)
-    assert results(canary) == ["ok", "ok", "ok"]
+    steps = sent(config, collector_metrics=collector.prometheus_url, prometheus=prometheus.url)
+    assert results(steps) == ["ok", "ok", "ok"]
 
 
 def test_the_series_of_a_service_stay_as_they_are(otelcol):
@@ -213,7 +215,7 @@ def test_a_url_that_is_not_that_of_a_prometheus(otelcol):
         collector_metrics=otelcol.prometheus_url,
         prometheus=f"http://{otelcol.prometheus_target}",
     )
-    assert store.cause == "prometheus_unreachable"
+    assert store.cause == "not_prometheus"
 
 
 def test_deltas_that_prometheus_refuses(prometheus):
@@ -232,3 +234,21 @@ def test_a_push_that_fails_is_not_looked_up():
     steps = sent(settings(f"http://{HOST}:{port}"))
     assert results(steps) == ["finding", "skipped", "skipped"]
     assert steps[0].cause == "push_failed"
+
+
+@pytest.mark.parametrize("days", [-3, 3])
+def test_a_clock_that_is_days_off_is_the_cause_of_refused_samples(prometheus, monkeypatch, days):
+    assert results(sent(settings(prometheus.otlp_endpoint)))[0] == "ok"  # an empty Prometheus takes any time
+    encoded = canary._encoded
+
+    def shifted(*given: Any) -> bytes:
+        request = ExportMetricsServiceRequest.FromString(encoded(*given))
+        (point,) = request.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points
+        point.start_time_unix_nano += days * 86_400 * 10**9
+        point.time_unix_nano += days * 86_400 * 10**9
+        return request.SerializeToString()
+
+    monkeypatch.setattr(canary, "_encoded", shifted)
+    push, *_ = sent(settings(prometheus.otlp_endpoint))
+    assert push.cause == "samples_refused"
+    assert "clocks" in push.remedy

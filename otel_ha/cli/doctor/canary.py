@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from secrets import token_hex
 from typing import Final
@@ -18,14 +18,16 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_ha.cli.client import Access
 from otel_ha.cli.doctor.collector import why_not_pushed
+from otel_ha.cli.doctor.contradictions import pushes_straight_to
 from otel_ha.cli.doctor.look import Heading, Look, fine, not_needed, skipped, step
-from otel_ha.cli.doctor.lookup import Exporter, Place, Store
+from otel_ha.cli.doctor.lookup import InExporter, InStore, Place
 from otel_ha.cli.doctor.push import pushed
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.way import Way, address_of
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.export.otlp.reader import TEMPORALITY, sender_of
+from otel_ha.scrub import mask_url
 
 __all__ = ["METRIC", "SERVICE", "canary_steps"]
 
@@ -76,7 +78,7 @@ def canary_steps(
         yield from skipped((_EXPORTER, _STORE), "not looked up, because the push failed")
         return
     search = Search(canary, patience, progress)
-    exporter = _exporter(config, collector_metrics, access)
+    exporter = _exporter(config, collector_metrics, prometheus, access)
     yield search.step(_EXPORTER, exporter, exporter.missing) if exporter else step(_EXPORTER, not_needed(_STRAIGHT))
     store = _store(config, prometheus, access)
     if store is None:
@@ -110,22 +112,22 @@ def _encoded(config: TelemetryConfig, canary: Canary) -> bytes:
         provider.shutdown()
 
 
-def _exporter(config: TelemetryConfig, url: str | None, access: Access) -> Exporter | None:
+def _exporter(config: TelemetryConfig, url: str | None, store: str | None, access: Access) -> InExporter | None:
     """Return the Collector's exporter; None if pushes go straight to a store, or to an address without a host."""
     if url is not None:
-        return Exporter(url, access)
+        return InExporter(url, access)
     address = address_of(config)
-    if _base_of_store(config) or address is None or not address.host:
+    if pushes_straight_to(config, store) or address is None or not address.host:
         return None
-    return Exporter(f"http://{address._replace(port=_EXPORTER_PORT)}/metrics", _anonymous(access), is_named=False)
+    return InExporter(f"http://{address._replace(port=_EXPORTER_PORT)}/metrics", access, is_named=False)
 
 
-def _store(config: TelemetryConfig, url: str | None, access: Access) -> Store | None:
+def _store(config: TelemetryConfig, url: str | None, access: Access) -> InStore | None:
     """Return the store; by default it is the receiver of pushes, if its path tells that it is one."""
     if url is not None:
-        return Store(url, access)
+        return InStore(url, access)
     base = _base_of_store(config)
-    return Store(base, access) if base else None
+    return InStore(base, access) if base else None
 
 
 def _base_of_store(config: TelemetryConfig) -> str:
@@ -133,11 +135,6 @@ def _base_of_store(config: TelemetryConfig) -> str:
     parts = urlsplit(config.otlp_metrics_url)
     path = next((path for path in _STORES if parts.path.endswith(path)), "")
     return parts._replace(path=parts.path.removesuffix(path), query="").geturl() if path else ""
-
-
-def _anonymous(access: Access) -> Access:
-    """Return the access without a password, which a guessed address must not get."""
-    return replace(access, username=None, password=None)
 
 
 class Search:
@@ -151,7 +148,7 @@ class Search:
 
     def step(self, heading: Heading, place: Place, missing: Callable[[str, float], Look]) -> Step:
         """Return the step of a place: its seconds are those since the push."""
-        tried = f"look for canary={self._canary.id} in {place.shown}"
+        tried = f"look for canary={self._canary.id} in {mask_url(place.url)}"
         self.arrived = None
         try:
             series = self._series(heading, place)

@@ -44,10 +44,10 @@ def look_at_name(way: Way) -> Look:
         return fault(tried, f"no answer within {way.limit:g} s", "name_lookup_failed", _names_remedy(address))
     except socket.gaierror as error:
         is_temporary = error.errno == socket.EAI_AGAIN
-        cause = "name_lookup_failed" if is_temporary else "name_not_found"
+        cause = "name_lookup_failed" if is_temporary else "unknown_host"
         return fault(tried, scrub(error.strerror or str(error)), cause, _names_remedy(address))
     except UnicodeError:
-        return fault(tried, "this cannot be a host's name", "name_not_found", _names_remedy(address))
+        return fault(tried, "this cannot be a host's name", "unknown_host", _names_remedy(address))
     addresses = list(dict.fromkeys(str(place.address[0]) for place in way.places))
     return fine(tried, ", ".join(addresses), host=address.host, addresses=addresses)
 

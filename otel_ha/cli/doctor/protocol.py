@@ -44,7 +44,7 @@ def _judged(way: Way, tried: str, reply: bytes, expected: Tongue) -> Look:
         remedy = "this port speaks TLS: write https:// instead of http://"
         if way.is_grpc:
             remedy += " (and no OTEL_EXPORTER_OTLP_INSECURE=true)"
-        return fault(tried, f"the answer is {_shown(reply)}; TLS works", "plain_to_tls", remedy)
+        return fault(tried, f"the answer is {_shown(reply)}; TLS works", "tls_expected", remedy)
     if tongue is expected:
         return fine(tried, f"the answer is {tongue}")
     if tongue in {Tongue.HTTP_1, Tongue.HTTP_2}:

@@ -26,6 +26,7 @@ _PATHS: Final = (
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT the whole URL"
 )
 _TEMPORALITY: Final = "set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
+_CLOCKS: Final = "check the clocks of both machines; Prometheus takes late samples with tsdb.out_of_order_time_window"
 _LOG: Final = "see the receiver's log"
 _LATER: Final = "give the receiver more room (memory_limiter, limits of its plan), or push less often"
 _NOT_A_COLLECTOR: Final = "name the Collector's address by OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -34,7 +35,7 @@ _HANGS: Final = "the server accepts the request and does not answer: is the Coll
 _BY_CODE: Final[dict[str, tuple[str, str]]] = {
     "400": ("rejected_request", f"read the receiver's message; {_LOG}"),
     "403": ("forbidden", "the credentials are known but not allowed to push: check their rights and the tenant"),
-    "404": ("path_not_found", _PATHS),
+    "404": ("otlp_path", _PATHS),
     "405": ("method_not_allowed", f"the server takes no pushes at this path: {_PATHS}"),
     "407": ("proxy_authentication", "write a user and a password into the proxy's variable"),
     "413": ("too_large", "raise the limit of the receiver, or of the reverse proxy before it (client_max_body_size)"),
@@ -60,11 +61,15 @@ _BY_CODE: Final[dict[str, tuple[str, str]]] = {
 
 _BY_TEXT: Final[dict[str, tuple[str, str]]] = {
     # Prometheus without the flag
-    "otlp write receiver": ("otlp_receiver_off", "start Prometheus with --web.enable-otlp-receiver"),
+    "otlp write receiver": ("no_otlp_receiver", "start Prometheus with --web.enable-otlp-receiver"),
     # Prometheus without support for deltas
     "invalid temporality": ("temporality_refused", _TEMPORALITY),
+    # Prometheus, of samples whose time is too far from its own
+    "out of bounds": ("samples_refused", _CLOCKS),
+    "out of order sample": ("samples_refused", _CLOCKS),
+    "too old sample": ("samples_refused", _CLOCKS),
     # VictoriaMetrics, which answers 400
-    "unsupported path": ("path_not_found", _PATHS),
+    "unsupported path": ("otlp_path", _PATHS),
 }
 """Texts of receivers that tell more than their status."""
 
@@ -113,7 +118,10 @@ def _by_class(code: str) -> tuple[str, str]:
         case "2":
             return "not_a_collector", _NOT_A_COLLECTOR
         case "3":
-            return "redirect", "redirects are not followed: set OTEL_EXPORTER_OTLP_ENDPOINT to the target that is named"
+            return (
+                "redirected",
+                "redirects are not followed: set OTEL_EXPORTER_OTLP_ENDPOINT to the target that is named",
+            )
         case "4":
             return "rejected_request", f"read the receiver's message; {_LOG}"
         case _:
@@ -140,7 +148,7 @@ def _rejected(remark: str) -> str:
     """Return the remedy for data points that a receiver rejects for this reason."""
     reason = remark.lower()
     if "out of order" in reason or "too old" in reason or "out of bounds" in reason:
-        return "check the clocks of both machines; Prometheus takes late samples with tsdb.out_of_order_time_window"
+        return _CLOCKS
     if "temporality" in reason or "delta" in reason:
         return _TEMPORALITY
     return "read the receiver's reason; the others have arrived, and rejected ones are not sent again"

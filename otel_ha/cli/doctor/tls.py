@@ -108,7 +108,7 @@ def _by_reason(way: Way, reason: str) -> tuple[str, str]:
     """Return the cause and the remedy of an error that OpenSSL names so; without a name, the connection has ended."""
     has_one = way.config.otlp_client_certificate is not None
     if not reason or any(part in reason for part in _PLAIN):
-        return "tls_to_plain", (
+        return "tls_not_spoken", (
             f"this port does not speak TLS: write http:// instead of https://"
             f"{', or OTEL_EXPORTER_OTLP_INSECURE=true' if way.is_grpc and '://' not in way.url else ''}"
         )
