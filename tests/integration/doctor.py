@@ -22,12 +22,15 @@ SERVICE = "ha-ingestor"
 SCRAPE_ONLY = {"OTEL_METRICS_EXPORTER": "prometheus"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The output of --json, with the exit code."""
 
     code: int
     data: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return "; ".join(f"{step['id']} [{step['cause']}] {step['found']}" for step in self.findings) or "no finding"
 
     @property
     def findings(self) -> list[dict[str, Any]]:

@@ -10,6 +10,9 @@ from typing import Final
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.serve.summary import words
 
+_EXACT: Final = 1.0
+"""Seconds that are shown as none: the header Date has no smaller unit."""
+
 __all__ = ["TOLERANCE", "clock_step", "of_date"]
 
 TOLERANCE: Final = 30.0
@@ -29,10 +32,11 @@ def clock_step(step: Callable[..., Step], whose: str, there: float, here: float)
     """Return the step that compares the time `there` with the time `here`, both read at the same moment."""
     ahead = there - here
     differs = abs(ahead) > TOLERANCE
-    amount = words.duration(abs(ahead))
+    by = f"{words.duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    agrees = abs(ahead) < _EXACT
     return step(
         result=Result.FINDING if differs else Result.OK,
-        found=f"the clock of {whose} is {amount} {'ahead of' if ahead > 0 else 'behind'} this machine's",
+        found=f"the clock of {whose} {'agrees with this one, to a second' if agrees else f'is {by}'}",
         cause="clock_differs" if differs else "",
         remedy="synchronize both clocks (NTP; timedatectl shows the state): samples from another time are refused, or "
         "land where nobody looks"

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from otel_ha.cli.client import Access
-from otel_ha.cli.doctor.output import as_data, changes, echo, findings, show, verdict, wrapped
+from otel_ha.cli.doctor.output import as_data, changes, echo, findings, show, verdict, wait, wrapped
 from otel_ha.cli.doctor.run import Questions, examine
 from otel_ha.cli.doctor.step import Step
 from otel_ha.cli.options import access_options, json_option
@@ -46,6 +46,7 @@ Examples:
 @click.option("--no-canary", is_flag=True, help="Push nothing, not even a metric of the doctor's own.")
 @click.option(
     "--wait",
+    "patience",
     type=click.FloatRange(0, 3600),
     default=30.0,
     show_default=True,
@@ -69,7 +70,7 @@ def command(
     collector_metrics: str | None,
     env_file: Path | None,
     no_canary: bool,
-    wait: float,
+    patience: float,
     watch: float | None,
     as_json: bool,
 ) -> int:
@@ -87,7 +88,8 @@ def command(
         collector_metrics=collector_metrics,
         env_file=env_file,
         canary=not no_canary,
-        patience=wait,
+        patience=patience,
+        progress=(lambda _: None) if as_json else wait,
     )
     look = partial(_look, questions, as_json=as_json)
     if watch is not None:

@@ -31,10 +31,11 @@ _ANOTHER_PORT: Final = (
 
 @dataclass(frozen=True)
 class Service:
-    """The service as far as the doctor knows it: its name, its endpoint's URL, and the summary if it answers."""
+    """The service as far as the doctor knows it: its name, its endpoint's URL and user, the summary if it answers."""
 
     name: str | None
     url: str | None = None
+    username: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -57,7 +58,7 @@ def endpoint_steps(config: TelemetryConfig, url: str | None, access: Access) -> 
         step = partial(Step, id="endpoint.clock", title="The clocks agree", tried=f"GET {client.shown}/summary")
         yield clock_step(step, "the service", taken, before)
     yield from scrape_steps(client, summary)
-    return Service(name, client.url, summary)
+    return Service(name, client.url, client.access.username, summary)
 
 
 def own_url(config: TelemetryConfig) -> str | None:

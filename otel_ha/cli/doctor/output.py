@@ -14,10 +14,11 @@ import click
 
 from otel_ha.cli.doctor.step import Result, Step
 
-__all__ = ["as_data", "changes", "echo", "findings", "show", "verdict", "wrapped"]
+__all__ = ["as_data", "changes", "echo", "findings", "show", "verdict", "wait", "wrapped"]
 
 _SIGNS: Final = {Result.OK: ("✓", "ok"), Result.FINDING: ("✗", "!!"), Result.SKIPPED: ("-", "--")}
 _COLOURS: Final = {Result.OK: "green", Result.FINDING: "red", Result.SKIPPED: "yellow"}
+_CLEAR: Final = "\r\x1b[2K"
 _WIDEST: Final = 100
 _NARROWEST: Final = 40
 
@@ -35,6 +36,9 @@ def as_data(steps: Sequence[Step]) -> dict[str, Any]:
 
 def show(step: Step) -> None:
     """Print a step: the sign and the title, then what was tried, what came back, and what to do."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_CLEAR)
+        sys.stderr.flush()
     sign = click.style(_sign(step.result), fg=_COLOURS[step.result], bold=True)
     topic = step.id.partition(".")[0]
     cause = f" [{step.cause}]" if step.cause else ""
@@ -43,6 +47,13 @@ def show(step: Step) -> None:
     first, *rest = _wrapped(title, len(_sign(step.result)) + 1)
     echo(f"{sign} {first.strip()}", *rest)
     echo(*_labelled("tried", step.tried), *_labelled("found", step.found), *_labelled("do", step.remedy))
+
+
+def wait(line: str) -> None:
+    """Show that something takes time, on a line that the next step replaces; nothing without a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{_CLEAR}{wrapped(line)[0]}")
+        sys.stderr.flush()
 
 
 def verdict(steps: Sequence[Step]) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 from otel_ha.cli.client import Access
+from otel_ha.cli.doctor.canary import canary_steps
 from otel_ha.cli.doctor.collector import collector_steps
-from otel_ha.cli.doctor.contradictions import pushes_straight_to
 from otel_ha.cli.doctor.endpoint import Service, endpoint_steps
 from otel_ha.cli.doctor.prometheus import prometheus_steps
 from otel_ha.cli.doctor.settings import settings_steps
@@ -22,15 +21,15 @@ from otel_ha.scrub import scrub
 
 __all__ = ["Questions", "examine"]
 
-_EXPORTER_PORT: Final = 8889
-"""The port of the Collector's Prometheus exporter in collector-config/otelcol/agent.yaml."""
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """The places at which the doctor looks; None stands for those of the settings, or for none."""
+    """The places at which the doctor looks; None stands for those of the settings, or for none.
+
+    The canary is waited for `patience` seconds; meanwhile, `progress` gets a line from time to time.
+    """
 
     access: Access
     service_url: str | None = None
@@ -39,6 +38,7 @@ class Questions:
     env_file: Path | None = None
     canary: bool = True
     patience: float = 30.0
+    progress: Callable[[str], None] = lambda _: None
 
 
 def examine(questions: Questions) -> Iterator[Step]:
@@ -53,6 +53,16 @@ def examine(questions: Questions) -> Iterator[Step]:
         "endpoint", endpoint_steps(config, questions.service_url, access), Service(config.service_name)
     )
     yield from _guarded("collector", _without_result(collector_steps(config)), None)
+    if questions.canary:
+        canary = canary_steps(
+            config,
+            collector_metrics=questions.collector_metrics,
+            prometheus=prometheus,
+            access=access,
+            patience=questions.patience,
+            progress=questions.progress,
+        )
+        yield from _guarded("canary", _without_result(canary), None)
     yield from _guarded("prometheus", _without_result(prometheus_steps(config, service, prometheus, access)), None)
 
 
@@ -84,14 +94,3 @@ def _with_own_password(access: Access, config: TelemetryConfig) -> Access:
         return access
     username, password = config.endpoint_credentials
     return replace(access, username=access.username or username, password=password)
-
-
-def _exporter_url(config: TelemetryConfig, prometheus: str | None) -> str | None:
-    """Return the usual URL of the Prometheus exporter of the Collector that the settings push to, if to any."""
-    if "otlp" not in config.metrics_exporters or pushes_straight_to(config, prometheus):
-        return None
-    url = config.otlp_metrics_url
-    host = urlsplit(url if "://" in url else f"//{url}").hostname
-    if host is None:
-        return None
-    return f"http://{f'[{host}]' if ':' in host else host}:{_EXPORTER_PORT}/metrics"

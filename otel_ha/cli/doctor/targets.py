@@ -79,8 +79,8 @@ def scrape_config(config: TelemetryConfig, service: Service) -> str:
     lines = [f"  - job_name: {service.name or 'my-service'}"]
     lines += ["    scheme: https"] if parts.scheme == "https" else []
     lines += [f"    metrics_path: {path}"] if path != "/metrics" else []
-    if config.endpoint_username is not None:
-        lines += ["    basic_auth:", f"      username: {config.endpoint_username}", "      password_file: FILE"]
+    if (username := service.username or config.endpoint_username) is not None:
+        lines += ["    basic_auth:", f"      username: {username}", "      password_file: FILE"]
     lines += ["    static_configs:", f'      - targets: ["{parts.netloc}"]', "        labels:", "          via: scrape"]
     return "\n".join(["scrape_configs:", *lines])
 
