@@ -18,7 +18,7 @@ from tests.doctor import examined, settings, without_proxies
 from tests.servers.fixtures import Keep, needed
 from tests.servers.otelcol import AGENT, Collector
 from tests.servers.prometheus import Prometheus, Scrape
-from tests.servers.running import HOST, free_ports, get
+from tests.servers.running import HOST, eventually, free_ports, get
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -252,3 +252,12 @@ def test_a_clock_that_is_days_off_is_the_cause_of_refused_samples(prometheus, mo
     push, *_ = sent(settings(prometheus.otlp_endpoint))
     assert push.cause == "samples_refused"
     assert "clocks" in push.remedy
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_collector_without_memory_refuses_the_canary(make_otelcol, protocol):
+    collector = make_otelcol(variables={"OTELCOL_MEMORY_MIB": "65"}).start()
+    url = collector.otlp_grpc_endpoint if protocol == "grpc" else collector.otlp_http_endpoint
+    push = eventually(lambda: sent(settings(url, protocol))[0], lambda step: step.result is Result.FINDING)
+    assert push.cause == "overloaded"
+    assert "memory_limiter" in push.remedy

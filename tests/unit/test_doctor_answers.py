@@ -191,6 +191,23 @@ def test_the_layers_behind_a_tunnel_are_looked_at_and_its_password_is_sent_but_n
     assert "hunter2" not in repr(steps)
 
 
+def test_a_proxy_without_a_scheme_is_one_by_http(monkeypatch):
+    [port] = free_ports(1)
+    monkeypatch.setenv("http_proxy", f"{HOST}:{port}")
+    step = finding_of("http://collector.invalid:4318")
+    assert step.cause == "proxy_unreachable"
+    assert f"http://{HOST}:{port} of http_proxy" in step.facts["proxy"]
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "https"])
+def test_a_proxy_that_is_spoken_to_otherwise_is_found_by_the_push(monkeypatch, scheme):
+    [port] = free_ports(1)
+    monkeypatch.setenv("http_proxy", f"{scheme}://user:hunter2@{HOST}:{port}")
+    step = finding_of("http://collector.invalid:4318")
+    assert (step.id, step.cause) == ("collector.push", "proxy_unreachable")
+    assert "hunter2" not in repr(step)
+
+
 def test_a_proxy_that_the_environment_excepts_is_not_used(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", HOST)
@@ -198,14 +215,6 @@ def test_a_proxy_that_the_environment_excepts_is_not_used(monkeypatch):
         steps = examined(settings(receiver.url))
     assert steps["collector.push"].result is Result.OK
     assert "no_proxy excepts it" in steps["collector.proxy"].found
-
-
-def test_capital_letters_do_not_give_grpc_a_proxy(monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    [port] = free_ports(1)
-    steps = examined(settings(f"http://{HOST}:{port}", "grpc"))
-    assert "lower case only" in steps["collector.proxy"].found
-    assert only_finding(steps).cause == "connection_refused"
 
 
 def test_a_refused_connection_is_one_without_a_collector(monkeypatch):
@@ -267,11 +276,6 @@ def test_a_name_server_that_does_not_answer_is_bounded(monkeypatch):
     step = finding_of("http://collector.example:4318", TIMEOUT="200")
     ended.set()
     assert (step.id, step.cause) == ("collector.name", "name_lookup_failed")
-
-
-def test_a_unix_socket_without_a_receiver_is_found(tmp_path):
-    step = finding_of(f"unix://{tmp_path}/otel.sock", "grpc", INSECURE="true")
-    assert (step.id, step.cause) == ("collector.connection", "connection_failed")
 
 
 def test_a_certificate_that_cannot_be_read_is_a_wrong_setting(tmp_path):

@@ -14,6 +14,7 @@ from tests.doctor import settings
         ("http://collector", "http/protobuf", ("collector", 80)),
         ("https://collector", "http/protobuf", ("collector", 443)),
         ("http://[::1]:4318/x", "http/protobuf", ("::1", 4318)),
+        ("http://[fe80::1%25eth0]:4318", "http/protobuf", ("fe80::1%eth0", 4318)),
         ("http://collector", "grpc", ("collector", 443)),
         ("http://collector:4317", "grpc", ("collector", 4317)),
         ("collector:4317", "grpc", ("collector", 4317)),

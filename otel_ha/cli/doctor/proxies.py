@@ -34,6 +34,13 @@ def _why_not(way: Way, given: dict[str, str]) -> str:
     """Return why no proxy applies although variables name some."""
     if way.is_grpc and not any(name.islower() for name in given if not name.lower().startswith("no_")):
         return "gRPC reads these variables in lower case only"
+    if way.is_grpc and not os.environ[_first(given)].startswith("http://"):
+        return f"gRPC takes a proxy only if {_first(given)} is written http://HOST:PORT"
     if excepting := [name for name in given if name.lower().startswith("no_")]:
         return f"{' or '.join(excepting)} excepts it, or none of them is for this kind of URL"
     return "none of these variables is for this kind of URL"
+
+
+def _first(given: dict[str, str]) -> str:
+    """Return the variable that gRPC looks at, the first one in its order."""
+    return next(name for name in _GRPC if name in given and not name.startswith("no_"))

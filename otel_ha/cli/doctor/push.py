@@ -132,6 +132,8 @@ def _without_response(way: Way, found: str, tried: str) -> Look:
     if way.proxy is not None:
         remedy = f"start the proxy, correct {way.proxy.variable}, or except the receiver by no_proxy"
         return fault(tried, found, "proxy_unreachable", remedy, proxy=str(way.proxy))
+    if way.is_grpc and "connect" not in found:  # the receiver says so itself
+        return fault(tried, found, *_BY_CODE["503"])
     return fault(tried, found, "push_failed", f"read the reason; {_LOG}")
 
 

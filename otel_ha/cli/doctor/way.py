@@ -161,7 +161,7 @@ def address_of(config: TelemetryConfig) -> Address | None:
     if text.lower().startswith(("http://", "https://")):
         usual = 443 if config.otlp_secure or config.otlp_protocol == "grpc" else 80  # gRPC takes that of https
         parts = urlsplit(text)
-        return Address(parts.hostname or "", parts.port or usual)
+        return Address(unquote(parts.hostname or ""), parts.port or usual)  # a zone of IPv6 has a quoted percent sign
     kind, _, rest = text.partition(":")
     if kind == "unix":
         return Address("", 0, "/" + rest.lstrip("/") if rest.startswith("/") else rest)

@@ -73,9 +73,10 @@ class GrpcSender:
         host = urlsplit(f"//{self._target}").hostname or ""
         excepted = {"no": os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""}  # noqa: SIM112 - so spelt
         variable = next((name for name in _PROXIES if os.environ.get(name)), "")
-        if not variable or proxy_bypass_environment(host, excepted):
-            return None
-        return Proxy(Url(os.environ[variable]), variable)
+        url = os.environ.get(variable, "")
+        if not url.startswith("http://") or proxy_bypass_environment(host, excepted):
+            return None  # gRPC ignores a proxy of another kind, or without http://
+        return Proxy(Url(url), variable)
 
     def close(self) -> None:
         """Close the channel; an attempt that is waiting ends."""

@@ -73,7 +73,7 @@ class HttpSender:
             return None
         names = (f"{urlsplit(self._url).scheme}_proxy", "all_proxy")
         variable = next((each for name in names for each in (name, name.upper()) if os.environ.get(each)), "")
-        return Proxy(Url(url), variable)
+        return Proxy(Url(url if "://" in url else f"http://{url}"), variable)
 
     def close(self) -> None:
         """Close all connections."""
