@@ -7,7 +7,7 @@ from otel_ha.cli.client import Access
 from otel_ha.cli.doctor import canary
 from otel_ha.cli.doctor.step import Result
 from otel_ha.config.secrets import Secret
-from tests.doctor import settings, without_proxies
+from tests.doctor import examined, settings, without_proxies
 from tests.receivers import Reply, answer, receiving
 from tests.servers.running import free_ports
 from tests.unit.conftest import config
@@ -122,3 +122,13 @@ def test_nothing_is_sent_if_services_do_not_push():
     steps = sent(config(metrics_exporters=("prometheus",)))
     assert [step.id for step in steps] == ["canary.push", "canary.collector", "canary.prometheus"]
     assert {step.result for step in steps} == {Result.SKIPPED}
+
+
+def test_nothing_is_sent_if_the_way_to_the_collector_has_failed():
+    with receiving(answer("401 Unauthorized")) as receiver:
+        failed = examined(settings(receiver.url))["collector.push"]
+        asked = len(receiver.requests)
+        steps = sent(settings(receiver.url), failed=failed)
+        assert len(receiver.requests) == asked
+    assert {step.result for step in steps} == {Result.SKIPPED}
+    assert "Empty push" in steps[0].found

@@ -19,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from otel_ha.cli.client import Access
 from otel_ha.cli.doctor.collector import why_not_pushed
 from otel_ha.cli.doctor.contradictions import pushes_straight_to
-from otel_ha.cli.doctor.look import Heading, Look, fine, not_needed, skipped, step
+from otel_ha.cli.doctor.look import Heading, Look, after, fine, not_needed, skipped, step
 from otel_ha.cli.doctor.lookup import InExporter, InStore, Place
 from otel_ha.cli.doctor.push import pushed
 from otel_ha.cli.doctor.step import Result, Step
@@ -56,14 +56,19 @@ def canary_steps(
     access: Access,
     patience: float,
     progress: Callable[[str], None] = lambda _: None,
+    failed: Step | None = None,
 ) -> Iterator[Step]:
     """Push a canary and look it up, for `patience` seconds in all; `progress` gets a line while this waits.
 
     `collector_metrics` is the URL of the Collector's Prometheus exporter, `prometheus` that of a Prometheus or a
-    VictoriaMetrics. A default stands for each that is not given, if the address of pushes tells one.
+    VictoriaMetrics. A default stands for each that is not given, if the address of pushes tells one. After the finding
+    `failed` of the way to the Collector, nothing is pushed.
     """
     if reason := why_not_pushed(config):
         yield from skipped(_STEPS, reason)
+        return
+    if failed is not None:
+        yield from after(Heading(failed.id, failed.title), _STEPS)
         return
     sender = sender_of(config)
     if isinstance(sender, ConfigError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from typing import Final
 
@@ -22,22 +22,23 @@ from otel_ha.scrub import mask_url
 __all__ = ["collector_steps", "why_not_pushed"]
 
 
-def collector_steps(config: TelemetryConfig) -> Iterator[Step]:
+def collector_steps(config: TelemetryConfig) -> Generator[Step, None, Step | None]:
     """Yield the steps along the way of pushes, in the order in which data flows.
 
-    It stops at the first finding: the later steps are skipped. So a server that hangs takes its time limit once.
+    It stops at the first finding, which it returns: the later steps are skipped. So a server that hangs takes its time
+    limit once.
     """
     if reason := why_not_pushed(config):
         yield from skipped([layer.heading for layer in _LAYERS], reason)
-        return
+        return None
     sender = sender_of(config)
     if isinstance(sender, ConfigError):
         remedy = "correct the setting that the message names; the service does not start with it"
-        yield step(_ADDRESS, fault(_shown(config), str(sender), "settings_rejected", remedy))
+        yield (failed := step(_ADDRESS, fault(_shown(config), str(sender), "settings_rejected", remedy)))
         yield from after(_ADDRESS, [layer.heading for layer in _LAYERS[1:]])
-        return
+        return failed
     with closing(Way(config, sender)) as way:
-        yield from walk(_LAYERS, way)
+        return (yield from walk(_LAYERS, way))
 
 
 def why_not_pushed(config: TelemetryConfig) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -80,12 +80,17 @@ def after(failed: Heading, later: Iterable[Heading]) -> Iterator[Step]:
     return skipped(later, f"not tried, because this failed before: {failed.title}")
 
 
-def walk(layers: Sequence[Layer[T]], way: T) -> Iterator[Step]:
-    """Look at the layers of a way in their order, and yield their steps; none is tried after one that fails."""
+def walk(layers: Sequence[Layer[T]], way: T) -> Generator[Step, None, Step | None]:
+    """Look at the layers of a way in their order, and yield their steps; none is tried after one that fails.
+
+    Returns the step that fails, if one does.
+    """
     for number, layer in enumerate(layers, start=1):
         began = time.monotonic()
         look = layer.look(way)
-        yield step(layer.heading, look, None if look.result is Result.SKIPPED else time.monotonic() - began)
+        seconds = None if look.result is Result.SKIPPED else time.monotonic() - began
+        yield (taken := step(layer.heading, look, seconds))
         if look.result is Result.FINDING:
             yield from after(layer.heading, [later.heading for later in layers[number:]])
-            return
+            return taken
+    return None
