@@ -11,11 +11,6 @@ from secrets import token_hex
 from typing import Final
 from urllib.parse import urlsplit
 
-from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.resources import Resource
-
 from otel_ha.cli.client import Access
 from otel_ha.cli.doctor.collector import why_not_pushed
 from otel_ha.cli.doctor.contradictions import pushes_straight_to
@@ -26,7 +21,8 @@ from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.way import Way, address_of
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError, TelemetryError
-from otel_ha.export.otlp.reader import TEMPORALITY, sender_of
+from otel_ha.export.otlp.reader import sender_of
+from otel_ha.export.otlp.single import single_count
 from otel_ha.scrub import mask_url
 
 __all__ = ["METRIC", "SERVICE", "canary_steps"]
@@ -104,17 +100,8 @@ def _push(way: Way, canary: Canary, patience: float) -> Look:
 
 def _encoded(config: TelemetryConfig, canary: Canary) -> bytes:
     """Return a request with one series, which has the attributes of services, but another name and instance."""
-    attributes = {**config.resource_attributes, "service.name": SERVICE, "service.instance.id": canary.id}
-    reader = InMemoryMetricReader(TEMPORALITY[config.otlp_temporality])
-    provider = MeterProvider([reader], Resource(attributes), shutdown_on_exit=False)
-    try:
-        # A scope of ours gets no label otel_scope_name in the Collector.
-        counter = provider.get_meter("otel-ha.doctor").create_counter(METRIC, description="A push of otel-ha doctor.")
-        counter.add(1, {"canary": canary.id})
-        data = reader.get_metrics_data()
-        return b"" if data is None else bytes(encode_metrics(data).SerializeToString())
-    finally:
-        provider.shutdown()
+    resource = {**config.resource_attributes, "service.name": SERVICE, "service.instance.id": canary.id}
+    return single_count(config, resource, METRIC, {"canary": canary.id})
 
 
 def _exporter(config: TelemetryConfig, url: str | None, store: str | None, access: Access) -> InExporter | None:
