@@ -59,7 +59,7 @@ def test_a_canary_goes_the_whole_way_in_seconds(otelcol, prometheus, protocol):
     assert f'job="{SERVICE}"' in exporter.facts["series"][0]
     assert f'job="{SERVICE}"' in store.facts["series"][0]
     assert push.facts["canary"] == exporter.facts["canary"] == store.facts["canary"]
-    assert waited[0].startswith("Canary: Prometheus: not there yet")
+    assert waited[0].startswith("Arrival in Prometheus: not there yet")
 
 
 def test_each_run_has_one_series_and_an_id_of_its_own(otelcol):

@@ -167,7 +167,7 @@ class Search:
 
 _STRAIGHT: Final = "pushes go straight to a store; name a Collector's Prometheus exporter by --collector-metrics URL"
 _PAUSE: Final = 0.5
-_PUSH: Final = Heading("canary.push", "Canary: push")
-_EXPORTER: Final = Heading("canary.collector", "Canary: the Collector's exporter")
-_STORE: Final = Heading("canary.prometheus", "Canary: Prometheus")
+_PUSH: Final = Heading("canary.push", "Push of a canary")
+_EXPORTER: Final = Heading("canary.collector", "Arrival in the Collector's exporter")
+_STORE: Final = Heading("canary.prometheus", "Arrival in Prometheus")
 _STEPS: Final = (_PUSH, _EXPORTER, _STORE)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from otel_ha.cli.doctor.step import Result, Step
 
 __all__ = ["Heading", "Layer", "Look", "after", "fault", "fine", "not_needed", "skipped", "step", "walk"]
+
+_MILLISECOND: Final = 0.001
 
 T = TypeVar("T")
 
@@ -88,8 +90,9 @@ def walk(layers: Sequence[Layer[T]], way: T) -> Generator[Step, None, Step | Non
     for number, layer in enumerate(layers, start=1):
         began = time.monotonic()
         look = layer.look(way)
-        seconds = None if look.result is Result.SKIPPED else time.monotonic() - began
-        yield (taken := step(layer.heading, look, seconds))
+        seconds = time.monotonic() - began
+        # A look of less than a millisecond has waited for nobody.
+        yield (taken := step(layer.heading, look, seconds if seconds >= _MILLISECOND else None))
         if look.result is Result.FINDING:
             yield from after(layer.heading, [later.heading for later in layers[number:]])
             return taken

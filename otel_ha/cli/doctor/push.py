@@ -76,7 +76,7 @@ _BY_TEXT: Final[dict[str, tuple[str, str]]] = {
 
 def look_at_empty_push(way: Way) -> Look:
     """Push a request without metrics, by the sender and the settings of a service."""
-    tried = f"push nothing to {way.url}, with the headers of the settings"
+    tried = f"push an empty request to {way.url}, with the headers of the settings"
     return pushed(way, _EMPTY, tried, "accepted; nothing is stored, as the request is empty")
 
 

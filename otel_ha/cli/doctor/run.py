@@ -52,7 +52,7 @@ def examine(questions: Questions) -> Iterator[Step]:
     service = yield from _guarded(
         "endpoint", endpoint_steps(config, questions.service_url, access), Service(config.service_name)
     )
-    yield from _guarded("collector", _without_result(collector_steps(config)), None)
+    failed = yield from _guarded("collector", collector_steps(config), None)
     if questions.canary:
         canary = canary_steps(
             config,
@@ -61,6 +61,7 @@ def examine(questions: Questions) -> Iterator[Step]:
             access=access,
             patience=questions.patience,
             progress=questions.progress,
+            failed=failed,
         )
         yield from _guarded("canary", _without_result(canary), None)
     yield from _guarded("prometheus", _without_result(prometheus_steps(config, service, prometheus, access)), None)
