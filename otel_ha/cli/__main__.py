@@ -39,7 +39,7 @@ def _run(arguments: list[str]) -> int:
         return run(arguments)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in {"click", "rich"}:
+        if missing not in {"click", "packaging", "rich"}:
             raise
         remedy = "install the extra cli: pip install 'otel-ha[cli]'"
         tell(f"{missing} is missing; {remedy}", as_json="--json" in arguments)

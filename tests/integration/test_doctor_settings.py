@@ -133,9 +133,14 @@ def test_wrong_usage_is_code_2_without_a_traceback(options):
     assert "Traceback" not in done.stderr
 
 
-def test_a_text_that_is_no_url_is_a_finding_and_not_a_traceback():
-    report = doctor("--service-url", "ftp://nowhere", "--prometheus", "http://", **SCRAPE_ONLY)
-    assert report.causes == ["wrong_address", "wrong_address"]
+@pytest.mark.parametrize("option", ["--service-url", "--prometheus", "--collector-metrics"])
+@pytest.mark.parametrize("url", ["ftp://nowhere", "http://", "http://[::1"])
+def test_a_text_that_is_no_url_is_wrong_usage(option, url):
+    done = run(option, url, **ALONE)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "is not a URL" in line
 
 
 def test_json_is_one_object():

@@ -14,9 +14,11 @@ import click
 
 from otel_ha.cli.client import Access
 from otel_ha.cli.doctor.output import as_data, changes, echo, findings, show, verdict, wait, wrapped
+from otel_ha.cli.doctor.reach import client_for
 from otel_ha.cli.doctor.run import Questions, examine
 from otel_ha.cli.doctor.step import Step
 from otel_ha.cli.options import access_options, json_option
+from otel_ha.cli.output import print_json
 
 __all__ = ["command"]
 
@@ -81,6 +83,8 @@ def command(
 
     The exit code is 0 without a finding, 1 with one, and 2 for wrong usage.
     """
+    for url in filter(None, (service_url, prometheus, collector_metrics)):
+        client_for(url, access, shares_password=False)  # a wrong one is a mistake on the command line
     questions = Questions(
         access=access,
         service_url=service_url,
@@ -96,7 +100,7 @@ def command(
         return _watch(look, watch, as_json=as_json)
     steps = look()
     if as_json:
-        click.echo(json.dumps(as_data(steps), indent=2))
+        print_json(as_data(steps))
     else:
         echo("", *wrapped(verdict(steps)))
     return _code(steps)

@@ -36,7 +36,7 @@ def as_data(steps: Sequence[Step]) -> dict[str, Any]:
 
 def show(step: Step) -> None:
     """Print a step: the sign and the title, then what was tried, what came back, and what to do."""
-    if sys.stderr.isatty():
+    if _can_clear():
         sys.stderr.write(_CLEAR)
         sys.stderr.flush()
     sign = click.style(_sign(step.result), fg=_COLOURS[step.result], bold=True)
@@ -51,7 +51,7 @@ def show(step: Step) -> None:
 
 def wait(line: str) -> None:
     """Show that something takes time, on a line that the next step replaces; nothing without a terminal."""
-    if sys.stderr.isatty():
+    if _can_clear():
         sys.stderr.write(f"{_CLEAR}{wrapped(line)[0]}")
         sys.stderr.flush()
 
@@ -81,12 +81,16 @@ def echo(*lines: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     for line in lines:
         printed = line.encode(encoding, errors="replace").decode(encoding)
-        click.echo(printed, color=False if os.environ.get("NO_COLOR") else None)
+        click.echo(printed)
 
 
 def wrapped(text: str) -> list[str]:
     """Return the lines of a text that fits the terminal."""
     return _wrapped(text, 0)
+
+
+def _can_clear() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _sign(result: Result) -> str:

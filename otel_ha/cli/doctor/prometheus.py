@@ -76,7 +76,7 @@ def _no_answer(step: partial[Step], error: FailedError, url: str, access: Access
         )
     elif error.status is not None and 300 <= error.status < 400:  # noqa: PLR2004 - redirects of HTTP
         cause, remedy = "redirected", "name the URL of Prometheus itself"
-    elif error.__cause__ is None:
+    elif error.status is not None:
         cause, remedy = "not_prometheus", "check the URL; with a path in front of /api/v1, include that path"
     else:
         cause = cause_of(error, client_for(url, access, shares_password=False))

@@ -7,14 +7,14 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
+from queue import Empty
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import urllib3
 
 from otel_ha.cli.client import Access, Client, FailedError
 from otel_ha.config.hosts import host_name, is_loopback
-from otel_ha.config.secrets import Secret
 
 __all__ = ["cause_of", "client_for", "is_this_machine", "quoted", "remedy_for"]
 
@@ -43,13 +43,7 @@ def client_for(url: str, access: Access, *, shares_password: bool) -> Client:
     `shares_password` is whether the server may be sent the password in `access`. Raises TelemetryError for a text that
     is no http(s) URL.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    userinfo, at, host = parts.netloc.rpartition("@")
-    if at:
-        user, _, password = userinfo.partition(":")
-        access = replace(access, username=unquote(user), password=Secret(unquote(password)))
-        url = parts._replace(netloc=host).geturl()
-    elif not shares_password:
+    if not shares_password:
         access = replace(access, username=None, password=None)
     return access.client(url)
 
@@ -121,7 +115,7 @@ def _cause(error: BaseException) -> str | None:  # noqa: PLR0911 - a table
             return "unknown_host"
         case urllib3.exceptions.ConnectTimeoutError():
             return "unreachable"
-        case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
+        case Empty() | TimeoutError() | urllib3.exceptions.ReadTimeoutError():
             return "no_answer"
         case http.client.RemoteDisconnected() | ConnectionError():
             return "connection_closed"

@@ -79,7 +79,7 @@ def _guarded(topic: str, steps: Generator[Step, None, T], otherwise: T) -> Gener
             result=Result.FINDING,
             tried=f"looked at the topic {topic}",
             found=scrub(str(error) if expected else f"the doctor itself failed: {error!r}"),
-            cause="wrong_address" if expected else "doctor_failed",
+            cause="unusable" if expected else "doctor_failed",
             remedy="correct it" if expected else "report this line, with the versions above",
         )
         return otherwise

@@ -88,7 +88,7 @@ def _time_in(text: str) -> float | None:
         data = json.loads(text)["data"]
         return float(data["result"][1]) if data["resultType"] == "scalar" else None
     except (ValueError, KeyError, TypeError, IndexError):
-        raise FailedError("it answers, but not as Prometheus or VictoriaMetrics does") from None
+        raise FailedError("it answers, but not as Prometheus or VictoriaMetrics does", 200) from None
 
 
 def _own_metrics(client: Client) -> tuple[Mapping[str, float], dict[str, str]]:
