@@ -149,7 +149,8 @@ class Client:
         try:
             outcome = found.get(timeout=self.access.timeout + _GRACE)
         except Empty:
-            raise FailedError(f"{self.shown} does not end its answer within {self.access.timeout:g} s") from None
+            reason = f"does not end its answer within {self.access.timeout:g} s"
+            raise FailedError(f"{self.shown} {reason}") from TimeoutError(reason)
         if isinstance(outcome, Exception):
             raise FailedError(f"{self.shown} does not answer: {_reason(outcome)}") from outcome
         return outcome

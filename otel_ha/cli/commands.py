@@ -13,7 +13,7 @@ from otel_ha.cli.failures import FailedError, tell
 from otel_ha.errors import TelemetryError
 from otel_ha.version import __version__
 
-__all__ = ["COMMANDS", "otel_ha", "run"]
+__all__ = ["COMMANDS", "program", "run"]
 
 COMMANDS: Final = {
     "doctor": "otel_ha.cli.doctor.command",
@@ -56,7 +56,7 @@ an error is JSON too, {"error": "…"}, on standard output.""",
 )
 @click.version_option(__version__, prog_name="otel-ha", message="%(prog)s %(version)s")
 @click.pass_context
-def otel_ha(ctx: click.Context) -> int:
+def program(ctx: click.Context) -> int:
     """Look inside services that use otel-ha, and find out why no data arrives."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     color = False if plain else None  # None: on a terminal only
     try:
-        status = otel_ha.main(list(arguments), prog_name="otel-ha", standalone_mode=False, color=color)
+        status = program.main(list(arguments), prog_name="otel-ha", standalone_mode=False, color=color)
     except click.ClickException as error:
         tell(_in_one_line(error), as_json=as_json)
         return error.exit_code

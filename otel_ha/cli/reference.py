@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import click
 
-from otel_ha.cli.commands import COMMANDS, otel_ha
+from otel_ha.cli.commands import COMMANDS, program
 from otel_ha.render.__main__ import arguments_of
 from otel_ha.render.kinds import KINDS
 
@@ -45,14 +45,14 @@ def render_commands() -> str:
 def _helps() -> Iterator[tuple[str, str]]:
     # argparse asks this variable for the width, click its context.
     os.environ["COLUMNS"] = str(_WIDTH)
-    settings = otel_ha.context_settings
-    parent = click.Context(otel_ha, info_name="otel-ha", terminal_width=_WIDTH, **settings)
-    yield "otel-ha", otel_ha.get_help(parent)
+    settings = program.context_settings
+    parent = click.Context(program, info_name="otel-ha", terminal_width=_WIDTH, **settings)
+    yield "otel-ha", program.get_help(parent)
     for name in COMMANDS:
         if name == "render":
             yield from _kinds()
             continue
-        command = otel_ha.get_command(parent, name)
+        command = program.get_command(parent, name)
         assert command is not None, name  # noqa: S101 - it is one of COMMANDS
         yield f"otel-ha {name}", command.get_help(click.Context(command, parent=parent, info_name=name))
 
