@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,19 +14,13 @@ from otel_ha.cli.doctor.clocks import of_date
 from otel_ha.cli.doctor.contradictions import contradictions, pushes_straight_to
 from otel_ha.cli.doctor.endpoint import Service, own_url
 from otel_ha.cli.doctor.output import changes, show, verdict
-from otel_ha.cli.doctor.reach import _REMEDIES, is_this_machine
+from otel_ha.cli.doctor.reach import is_this_machine
 from otel_ha.cli.doctor.run import Questions, examine
 from otel_ha.cli.doctor.spelling import misspelt
 from otel_ha.cli.doctor.step import Result, Step
-from otel_ha.cli.doctor.targets import _ERRORS, scrape_config
+from otel_ha.cli.doctor.targets import scrape_config
 
 CODE = Path(run.__file__).parent
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "doctor.md"
-# The topics of the page: the others' causes are on the page "Why is there no data?".
-TOPICS = (
-    *("settings", "contradictions", "versions", "endpoint", "strangers", "scrape", "clocks", "reach"),
-    *("prometheus", "targets", "arrival", "run"),
-)
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
@@ -255,26 +248,3 @@ def test_a_topic_that_fails_unexpectedly_is_a_finding_and_the_others_go_on(monke
     assert "hunter2" not in failed.found
     assert ids.index("versions.packages") < ids.index("versions.error") < ids.index("endpoint.address")
     assert steps[-1].id.startswith("prometheus.")
-
-
-def test_every_cause_is_documented_and_no_other():
-    table = PAGE.read_text(encoding="utf-8")
-    documented = {
-        cause
-        for line in table.splitlines()
-        if line.startswith("| `")
-        for cause in re.findall(r"`(\w+)`", line.split("|")[1])
-    }
-    sources = "\n".join((CODE / f"{name}.py").read_text(encoding="utf-8") for name in TOPICS)
-    written = re.findall(
-        r'(?:cause=|Contradiction\(|cause, (?:found|remedy) = |cause, (?:found|remedy) = \(|return )"(\w+)"[,)]',
-        sources,
-    )
-    choices = [choice for pair in re.findall(r'cause="(\w+)" if [^\n]*? else "(\w+)"', sources) for choice in pair]
-    named = {*written, *choices, *_REMEDIES, *(cause for _, cause, _ in _ERRORS)} - {"replace"}
-    assert {cause for cause in documented if f'"{cause}"' not in sources} == {
-        "telemetry_degraded",
-        "telemetry_failed",
-        "telemetry_disabled",
-    }
-    assert named <= documented
