@@ -307,6 +307,10 @@ def test_an_unknown_variable_unlike_any_other_gets_no_suggestion() -> None:
     assert configured({"OTEL_HA_X": "1"}).unknown_variables() == ["OTEL_HA_X is not a setting"]
 
 
+def test_the_variables_of_the_command_are_not_reported():
+    assert configured({"OTEL_HA_CLI_CA": "ca.pem"}).unknown_variables() == []
+
+
 @pytest.mark.parametrize(("text", "enabled"), [("true", False), ("TRUE", False), ("False", True), ("", True)])
 def test_sdk_disabled_is_the_reverse_of_enabled(text: str, *, enabled: bool) -> None:
     assert configured({"OTEL_SDK_DISABLED": text}).enabled is enabled
