@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, tostring
 
-__all__ = ["Child", "Element", "data", "element", "name", "text_of"]
+__all__ = ["Child", "Element", "data", "element", "filled", "hole", "name", "text_of"]
 
 Child: TypeAlias = "Element | str | None"
 
 # A document cannot contain these: control characters, halves of surrogate pairs, and code points without meaning.
 _NOT_ALLOWED = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_HOLE = "<slot></slot>"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -51,6 +53,21 @@ def data(value: float | None, shown: str) -> Element:
 def text_of(document: Element) -> str:
     """Return an element as HTML."""
     return tostring(document, encoding="unicode", method="html")
+
+
+def hole() -> Element:
+    """Return an element that keeps a place for parts; see filled()."""
+    return element("slot")
+
+
+def filled(document: Element, parts: Iterable[Element | str]) -> str:
+    """Return an element as HTML, with parts in the place of its hole; texts are HTML already.
+
+    Each part is made, written and forgotten before the next. Thousands of elements at once would make Python's garbage
+    collector look through all objects of the service, which halts it for longer than the page takes.
+    """
+    before, _, after = text_of(document).partition(_HOLE)
+    return "".join((before, *(part if isinstance(part, str) else text_of(part) for part in parts), after))
 
 
 def _allowed(text: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from otel_ha.serve.page.html import Child, Element, data, element, name
+from otel_ha.serve.page.html import Child, Element, data, element, hole, name
 from otel_ha.serve.page.parts import cell, note, section, table
 from otel_ha.serve.summary import words
 
@@ -18,17 +18,21 @@ _DIGITS = 6
 _MET = {True: "✓ met", False: "✗ missed", None: "not measured yet"}
 
 
-def metrics(found: Sequence[Data], chosen: str, search: str) -> Element:
-    """Return the section of the metrics; those that a `search` does not find are hidden. `chosen` is the range."""
+def metrics(found: Sequence[Data], chosen: str, search: str) -> tuple[Element, Iterator[Element]]:
+    """Return the section of the metrics, and the rows for its hole; `chosen` is the range of the charts.
+
+    Metrics that a `search` does not find are hidden.
+    """
     if not found:
-        return section("metrics", "Metrics", note("The catalog declares no metric that could be shown."))
+        why = note("The catalog declares no metric that could be shown.")
+        return section("metrics", "Metrics", why), iter(())
     wanted = search.lower().split()
     texts = [_text(metric) for metric in found]
     hits = [all(word in text for word in wanted) for text in texts]
     rows = (_metric(metric, text, hit=hit) for metric, text, hit in zip(found, texts, hits, strict=True))
     headings = ("Metric", "Kind", "Unit", "Budgets", "Objectives", "Series", "Limit")
-    drawn = table("catalog", "Metrics of the catalog", headings, rows, numbers=2, alone=True)
-    return section("metrics", "Metrics", _form(chosen, search, sum(hits), len(found)), drawn)
+    drawn = table("catalog", "Metrics of the catalog", headings, [hole()], numbers=2, alone=True)
+    return section("metrics", "Metrics", _form(chosen, search, sum(hits), len(found)), drawn), rows
 
 
 def _form(chosen: str, search: str, hits: int, of: int) -> Element:

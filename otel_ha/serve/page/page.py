@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 from otel_ha.serve.page.accounting import draw_accounts
 from otel_ha.serve.page.charts import RANGES, charts_of, draw
 from otel_ha.serve.page.header import banner, state
-from otel_ha.serve.page.html import Child, Element, element, text_of
+from otel_ha.serve.page.html import Child, Element, element, filled, hole
 from otel_ha.serve.page.metrics import metrics
 from otel_ha.serve.page.outlets import connections, outlets
 from otel_ha.serve.page.parts import note, section
@@ -17,6 +17,9 @@ from otel_ha.serve.page.tables import tables
 from otel_ha.serve.page.tiles import tiles
 
 __all__ = ["render"]
+
+_Section: TypeAlias = tuple[Element, Iterable[Element]]
+"""A section, and the parts for its hole if it has one."""
 
 _DEFAULT = "50min"
 _RANGES_IN_WORDS = {"5min": "5 min", "50min": "50 min"}
@@ -41,7 +44,7 @@ def render(summary: Mapping[str, Any], chosen: str = _DEFAULT, search: str = "")
     chosen = chosen if chosen in RANGES else _DEFAULT
     service = str(summary.get("service") or "otel-ha")
     status = str((summary.get("health") or {}).get("status", ""))
-    sections = _sections(summary, chosen, search)
+    sections = list(_sections(summary, chosen, search))
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -55,12 +58,13 @@ def render(summary: Mapping[str, Any], chosen: str = _DEFAULT, search: str = "")
     )
     body = element(
         "body",
-        banner(summary, sections),
+        banner(summary, [outline for outline, _ in sections]),
         element("div", id="banner", role="status", aria_live="polite"),
-        element("main", *sections, data_started=_started(summary)),
+        element("main", hole(), data_started=_started(summary)),
         _footer(),
     )
-    return "<!DOCTYPE html>\n" + text_of(element("html", head, body, lang="en"))
+    texts = (filled(outline, parts) for outline, parts in sections)
+    return "<!DOCTYPE html>\n" + filled(element("html", head, body, lang="en"), texts)
 
 
 def _started(summary: Mapping[str, Any]) -> str:
@@ -68,24 +72,21 @@ def _started(summary: Mapping[str, Any]) -> str:
     return "" if started is None else repr(started)
 
 
-def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> list[Element]:
+def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> Iterator[_Section]:
     groups = summary.get("groups") or ()
-    parts = [state(summary)]
+    yield state(summary), ()
     if summary.get("current") is None:
         status = str((summary.get("health") or {}).get("status"))
-        parts.append(section("now", "Now", note(_NO_HISTORY.get(status, _NOT_KEPT))))
+        yield section("now", "Now", note(_NO_HISTORY.get(status, _NOT_KEPT))), ()
     else:
-        parts.append(section("now", "Now", tiles(summary["current"], groups)))
-        parts.append(_charts(summary, chosen, search))
-        parts.append(section("accounts", "Accounts", draw_accounts(summary.get("accounts"))))
-        parts.append(section("events", "Events, points and errors", tables(summary.get("tables") or {}, groups)))
-    parts += [outlets(summary), connections(summary), metrics(summary.get("metrics") or (), chosen, search)]
-    return parts
-
-
-def _charts(summary: Mapping[str, Any], chosen: str, search: str) -> Element:
-    drawn = (draw(chart) for chart in charts_of(summary, chosen))
-    return section("charts", "Charts", _choice(chosen, search), element("div", *drawn, class_="charts"))
+        yield section("now", "Now", tiles(summary["current"], groups)), ()
+        charts = (draw(chart) for chart in charts_of(summary, chosen))
+        yield section("charts", "Charts", _choice(chosen, search), element("div", hole(), class_="charts")), charts
+        yield section("accounts", "Accounts", draw_accounts(summary.get("accounts"))), ()
+        yield section("events", "Events, points and errors", tables(summary.get("tables") or {}, groups)), ()
+    yield outlets(summary), ()
+    yield connections(summary), ()
+    yield metrics(summary.get("metrics") or (), chosen, search)
 
 
 def _choice(chosen: str, search: str) -> Element:

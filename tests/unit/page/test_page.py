@@ -189,6 +189,7 @@ HOSTILE = {
     "direction": "\N{RIGHT-TO-LEFT OVERRIDE}abc \N{RIGHT-TO-LEFT MARK}\N{ARABIC LETTER ALEF}",
     "long": "x" * 10_240,
     "comment": "--><!--",
+    "hole": "<slot></slot>",
     "line": "a\nb\tc",
 }
 UNSPEAKABLE = {"NUL": "a\0b", "surrogate": "a\ud800b", "control": "a\x1bb", "noncharacter": "a\uffffb"}
