@@ -31,7 +31,7 @@ def test_a_source_is_silent_beyond_the_threshold_of_the_alert(recorded):
     ingest.MESSAGE_AGE.observe(lambda: SILENCE + 1, source="mqtt")
     ingest.MESSAGE_AGE.observe(lambda: SILENCE, source="websocket")
     recorded.collect(1)
-    assert notes(recorded.history) == ["mqtt: no event for 1 h 0 min"]
+    assert notes(recorded.history) == ["mqtt: no event for 1 h"]
 
 
 def test_notes_end_with_their_causes(recorded):
