@@ -173,10 +173,11 @@ class History:
     def intervals(self) -> list[Interval]:
         """Return the metrics at each stored collection, oldest first, without events by entity.
 
-        Performance metrics are those of the interval before the collection; totals are since telemetry started.
+        Performance metrics are those of the interval before the collection; totals are since telemetry started. If
+        collect() took the newest one so soon after a regular one that a rate would mean little, it covers both.
         """
         with self.reading():
-            return [self._interval(end - 1, end, totals=True) for end in range(1, len(self.store.moments))]
+            return [self._interval(self._begin_of(end), end, totals=True) for end in range(1, len(self.store.moments))]
 
     def at_each(self, figure: Callable[[Span], T]) -> list[T]:
         """Return the results of `figure` for each stored collection, oldest first; its span starts with telemetry."""
@@ -196,6 +197,13 @@ class History:
             begun = list(accumulate((moment.timestamp // period for moment in moments), max))
             periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]
             return [self._interval(each[0] - 1, each[-1], totals=False) for each in periods]
+
+    def _begin_of(self, end: int) -> int:
+        """Return the collection with which the interval before a collection begins."""
+        moments = self.store.moments
+        is_now = self.store.is_provisional and end == len(moments) - 1
+        is_short = is_now and moments[end].clock - moments[end - 1].clock < self.interval / 2
+        return end - 2 if is_short and end > 1 else end - 1
 
     def _interval(self, start: int, end: int, *, totals: bool) -> Interval:
         moments = self.store.moments

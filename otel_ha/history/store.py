@@ -43,7 +43,8 @@ class Store:
         self.moments: deque[Moment] = deque([begin])
         self.began = True
         """Whether the first moment is the start, and not a collection."""
-        self._is_provisional = False
+        self.is_provisional = False
+        """Whether the next collection replaces the newest one."""
         self._declared = {instrument.name: instrument for instrument in instruments}
         self._distributions: dict[str, list[Distribution]] = {}
         """Those of each collection, by instrument, until they are forgotten."""
@@ -52,12 +53,12 @@ class Store:
     def take(self, moment: Moment, metrics: Iterable[Any], increases: Iterable[Increase], *, provisional: bool) -> None:
         """Store a collection, without undeclared metrics and those that a View turned into another kind."""
         self.forget_distributions()
-        if self._is_provisional:
+        if self.is_provisional:
             self.moments.pop()
         self.moments.append(moment)
         for series in self._all():
-            series.begin(again=self._is_provisional)
-        self._is_provisional = provisional
+            series.begin(again=self.is_provisional)
+        self.is_provisional = provisional
         for increase in increases:
             self._add(increase)
         for metric in metrics:

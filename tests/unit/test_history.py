@@ -84,6 +84,23 @@ def test_a_provisional_collection_does_not_shorten_the_history():
         assert recorded.history.seconds() == 20
 
 
+@pytest.mark.parametrize(("later", "seconds"), [(1, 11), (4, 14), (5, 5), (10, 10)])
+def test_the_interval_of_a_provisional_collection_is_long_enough_for_a_rate(recorded, later, seconds):
+    recorded.history.interval = 10
+    for _ in range(2):
+        recorded.collect(10)
+    recorded.clock.seconds += later
+    recorded.history.collect()
+    assert [each.end - each.start for each in recorded.history.intervals()] == [10, 10, seconds]
+
+
+def test_the_first_interval_begins_with_telemetry_however_short_it_is(recorded):
+    recorded.history.interval = 10
+    recorded.clock.seconds += 1
+    recorded.history.collect()
+    assert [each.end - each.start for each in recorded.history.intervals()] == [1]
+
+
 def test_an_undeclared_instrument_is_a_clear_error(recorded):
     with pytest.raises(TelemetryError, match=r"'homeassistant.event.received' is not in the catalog"):
         recorded.history.totals(ingest.RECEIVED)

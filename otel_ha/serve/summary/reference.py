@@ -48,7 +48,8 @@ second when something is added.
 - `current`: `system`, `performance` and `business` as of now. Performance covers the last {window} seconds, or as many
   as `window` says if less is kept.
 - `history`: the same three for each collection that is kept, oldest first; `length`, the most that are kept, and
-  `interval`, the seconds between two. Performance covers the interval before the collection.
+  `interval`, the seconds between two. Performance covers the interval before the collection; for the newest, taken now,
+  at least half of `interval`, if need be with the interval before.
 - `roll_ups`: the same three for {periods}, oldest first, each from `start` to `end` in seconds since the
   epoch, for the time that collections are kept. A collection belongs to the period in which it was taken.
 - `health`: the state of telemetry; see [health](#health).
