@@ -1,7 +1,7 @@
 """Metrics mounted in your own web service: `python -m examples.mounted [port]`; needs starlette and uvicorn.
 
 The service accepts events by POST /events, as Home Assistant's rest_command sends them, and serves the pages of
-telemetry on the same port: /metrics, /summary, /healthz, and for probes /health and /ready.
+telemetry on the same port: / for browsers, /metrics, /summary, /healthz, and for probes /health and /ready.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ TROUBLES = [
     Trouble("Several processes"),
     Trouble("Passwords and TLS", {"OTEL_HA_ENDPOINT_USERNAME": "prometheus", "OTEL_HA_ENDPOINT_PASSWORD": "secret"}),
     Trouble("Probes"),
+    Trouble("Status page"),
     Trouble("Host not allowed"),
 ]
 
