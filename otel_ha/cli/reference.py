@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
+import io
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout, suppress
 
 import click
 
@@ -60,9 +61,11 @@ def _helps() -> Iterator[tuple[str, str]]:
 def _kinds() -> Iterator[tuple[str, str]]:
     parser = arguments_of("otel-ha render")
     yield "otel-ha render", parser.format_help()
-    (subparsers,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
     for name in KINDS:
-        yield f"otel-ha render {name}", subparsers.choices[name].format_help()
+        printed = io.StringIO()
+        with redirect_stdout(printed), suppress(SystemExit):  # a public way to the help of one kind
+            parser.parse_args([name, "--help"])
+        yield f"otel-ha render {name}", printed.getvalue()
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class InStore:
         """Return the series that an instant query finds, whatever their names have become."""
         # VictoriaMetrics holds the latest samples back by default, and remembers answers; others ignore its parameters.
         given = {"query": f'{{canary="{canary}"}}', "latency_offset": "1ms", "nocache": "1"}
-        found = self._opened()._api("query", **given)
+        found = self._opened().api("query", **given)
         result = found.get("result") if isinstance(found, dict) else None
         if not isinstance(result, list):
             raise FailedError(f"{mask_url(self.url)} answers, but not as Prometheus does; check the URL")

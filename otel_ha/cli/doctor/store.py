@@ -52,19 +52,20 @@ class Store:
     def query(self, promql: str) -> list[tuple[Mapping[str, str], float]]:
         """Return the labels and the value of every series in the result now. Raises FailedError."""
         # VictoriaMetrics holds the latest samples back by default, and remembers answers; others ignore its parameters.
-        found = self._api("query", query=promql, latency_offset="1ms", nocache="1")
+        found = self.api("query", query=promql, latency_offset="1ms", nocache="1")
         return [(each["metric"], float(each["value"][1])) for each in found["result"]]
 
     def targets(self) -> Mapping[str, Any]:
         """Return the targets that are scraped, and those that relabelling has dropped. Raises FailedError."""
-        found: Mapping[str, Any] = self._api("targets")
+        found: Mapping[str, Any] = self.api("targets")
         return found
 
     def now(self) -> float:
         """Return the store's time, in seconds since the epoch."""
         return time.time() + (self.ahead or 0.0)
 
-    def _api(self, name: str, **parameters: str) -> Any:
+    def api(self, name: str, **parameters: str) -> Any:
+        """Return the data of an answer of the store's HTTP API. Raises FailedError."""
         query = f"?{urlencode(parameters)}" if parameters else ""
         answer = self.client.fetch(f"api/v1/{name}{query}")
         try:
