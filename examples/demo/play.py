@@ -37,8 +37,9 @@ NO_PAGE = "Look: nowhere, as the port of the page could not be opened; --port 0 
 async def play(settings: DemoSettings, console: Console) -> dict[str, Any]:
     """Run the demo and return its accounting as a JSON object."""
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores a closed terminal
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     around = await asyncio.to_thread(surroundings, settings.port)
     async with contextlib.AsyncExitStack() as stack:
         # Telemetry starts first and ends last: the page is up as long as the demo runs.

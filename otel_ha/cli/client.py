@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -14,19 +14,25 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import urllib3
-from urllib3.util import Timeout, make_headers, parse_url
+from urllib3.util import Timeout, parse_url
 
 from otel_ha.cli.failures import FailedError
 from otel_ha.config.secrets import Secret
+from otel_ha.config.urls import basic_authorization
 from otel_ha.errors import TelemetryError
 from otel_ha.scrub import mask_url, protect, scrub
 
 __all__ = ["Access", "Answer", "Client", "FailedError"]
 
 _LONGEST: Final = 64 * 2**20
+"""The bytes of the longest answer; a summary has a few MB at most."""
+
 _GRACE: Final = 0.5
 """More time than a request has by itself, which then reports its own reason."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_HALF: Final = re.compile(r"https?:/(?!/)", re.IGNORECASE)
+"""A URL with one slash, whose host would otherwise be "http"."""
+
 _PAGES: Final = ("/metrics", "/summary", "/healthz", "/health", "/ready")
 
 
@@ -64,7 +70,7 @@ class Access:
         Raises TelemetryError for one that is no http(s) URL, and for a certificate that cannot be used.
         """
         try:
-            parts = parse_url(url if "://" in url else f"http://{url}")
+            parts = None if _HALF.match(url) else parse_url(url if "://" in url else f"http://{url}")
         except urllib3.exceptions.LocationParseError:
             parts = None
         if parts is None or parts.scheme not in {"http", "https"} or not parts.host:
@@ -111,7 +117,8 @@ class Client:
     def summary(self) -> dict[str, Any]:
         """Return the service's summary. Raises FailedError."""
         found = self.json("summary")
-        if not isinstance(found, dict) or not {"schema_version", "system_info"} <= found.keys():
+        shape = {"schema_version": str, "system_info": dict}
+        if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in shape.items()):
             raise FailedError(f"{self.shown}/summary answers, but is not a service with otel-ha; check the URL")
         return found
 
@@ -126,10 +133,10 @@ class Client:
 
     def text(self, page: str, accept: str = "*/*") -> str:
         """Return a page's text. Raises FailedError, also for every status other than 200."""
-        status, text = self.get(page, accept)
-        if status != 200:  # noqa: PLR2004 - a status code of HTTP
-            raise FailedError(f"{self.shown}/{page} answers {status}: {_remedy(status, text)}", status)
-        return text
+        answer = self.fetch(page, accept)
+        if answer.status != 200:  # noqa: PLR2004 - a status code of HTTP
+            raise FailedError(f"{self.shown}/{page} answers {answer.status}: {self._remedy(answer)}", answer.status)
+        return answer.text
 
     def get(self, page: str, accept: str = "*/*") -> tuple[int, str]:
         """Return the status and the text of the response. Raises FailedError if there is none."""
@@ -142,8 +149,8 @@ class Client:
         if body is not None:
             headers["Content-Type"] = content_type
         if self.access.password is not None:
-            credentials = f"{self.access.username or ''}:{self.access.password.reveal()}"
-            headers |= make_headers(basic_auth=credentials)
+            authorization = basic_authorization(self.access.username or "", self.access.password.reveal())
+            headers["Authorization"] = authorization.reveal()
         found: SimpleQueue[Answer | Exception] = SimpleQueue()
         Thread(target=lambda: found.put(self._outcome(page, headers, body)), daemon=True).start()
         try:
@@ -151,6 +158,8 @@ class Client:
         except Empty:
             reason = f"does not end its answer within {self.access.timeout:g} s"
             raise FailedError(f"{self.shown} {reason}") from TimeoutError(reason)
+        if isinstance(outcome, FailedError):
+            raise outcome
         if isinstance(outcome, Exception):
             raise FailedError(f"{self.shown} does not answer: {_reason(outcome)}") from outcome
         return outcome
@@ -161,9 +170,26 @@ class Client:
             with self._pool.request(
                 method, url, body=body, headers=headers, redirect=False, preload_content=False
             ) as response:
-                return Answer(response.status, response.headers, response.read(_LONGEST).decode(errors="replace"))
+                found = response.read(_LONGEST + 1)
+                if len(found) > _LONGEST:
+                    return FailedError(f"{self.shown}/{page} sends more than {_LONGEST // 2**20} MiB; check the URL")
+                return Answer(response.status, response.headers, found.decode(errors="replace"))
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return error
+
+    def _remedy(self, answer: Answer) -> str:
+        match answer.status:
+            case 401 | 403 if self.access.password is not None:
+                return "it refuses the username and the password; check --username and OTEL_HA_ENDPOINT_PASSWORD"
+            case 401 | 403:
+                return "it asks for a username and a password; give --username and OTEL_HA_ENDPOINT_PASSWORD"
+            case 404:
+                return "there is no such page; check the URL, and whether the service uses otel-ha"
+            case status if status in _REDIRECTS:
+                address = _short(mask_url(answer.headers.get("Location", "nowhere")))
+                return f"it redirects to {address}; give the URL of the service itself"
+            case _:
+                return _short(answer.text) or "without a reason; check the URL"
 
     @property
     def shown(self) -> str:
@@ -173,18 +199,6 @@ class Client:
 
 def _unusable(option: str, path: Path | None, error: Exception) -> TelemetryError:
     return TelemetryError(f"{option} {path} cannot be used: {error}; name a PEM file")
-
-
-def _remedy(status: int, text: str) -> str:
-    match status:
-        case 401 | 403:
-            return "it asks for a username and a password; give --username and OTEL_HA_ENDPOINT_PASSWORD"
-        case 404:
-            return "there is no such page; check the URL, and whether the service uses otel-ha"
-        case _ if status in _REDIRECTS:
-            return f"it redirects to {mask_url(_short(text)) or 'nowhere'}; give the URL of the service itself"
-        case _:
-            return _short(text) or "without a reason; check the URL"
 
 
 def _short(text: str) -> str:

@@ -37,7 +37,8 @@ def arguments_of(prog: str) -> argparse.ArgumentParser:
     )
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for name, kind in KINDS.items():
-        of_kind = kinds.add_parser(name, help=kind.help, description=f"Render {kind.help}.")
+        about = f"Render {kind.help}."
+        of_kind = kinds.add_parser(name, help=kind.help, description=about, allow_abbrev=False)
         of_kind.add_argument("--out", type=Path, metavar="DIR", help="write files to this folder instead of printing")
         of_kind.add_argument(
             "--json", action="store_true", help="print JSON, for programs: the written files, or names and texts"

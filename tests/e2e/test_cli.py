@@ -74,6 +74,7 @@ MISTAKES: dict[str, tuple[Sequence[str], str]] = {
     "a missing argument": (["completion"], "Missing argument"),
     "an unknown kind": (["render", "ruels"], "invalid choice: 'ruels'"),
     "an unknown option of a kind": (["render", "rules", "--x"], "unrecognized arguments: --x"),
+    "an abbreviated option of a kind": (["render", "rules", "--cat", "x"], "unrecognized arguments: --cat x"),
     "a wrong value of a kind": (["render", "alerts", "--set", "lag=10"], "lag=10 is not a duration"),
     "no kind": (["render"], "the following arguments are required: KIND"),
     "no such module": (["catalog", "--catalog", "nowhere"], "cannot import 'nowhere': ModuleNotFoundError"),

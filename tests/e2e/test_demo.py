@@ -126,7 +126,7 @@ def test_the_file_of_points_is_removed_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_file_of_points_is_removed_after_a_signal(tmp_path, number):
     process = start("--duration", "60", "--json", TMPDIR=str(tmp_path))
     next(line for line in process.stderr if line.startswith("Points: "))

@@ -131,7 +131,7 @@ def test_one_service_that_hangs_blocks_neither_the_other_nor_the_keys(url):
 
 def test_a_wrong_url_is_a_row_on_the_screen(url, nobody):
     with Terminal([*TOP, url, nobody]) as terminal:
-        terminal.until(lambda screen: re.search(r"no reply since \d+ s: connection refused", screen) is not None)
+        terminal.until(lambda screen: re.search(r"no data since \d+ s: connection refused", screen) is not None)
 
 
 def test_the_screen_follows_the_size_of_the_window(url):
@@ -178,7 +178,7 @@ def test_once_prints_a_line_for_each_service_in_order(url, other):
 def test_once_with_a_service_that_does_not_answer_is_a_finding(url, nobody):
     found = top("--once", url, nobody)
     assert (found.returncode, found.stderr) == (1, "")
-    assert 'status="no reply" reason="no reply since 0 s: connection refused' in found.stdout.splitlines()[1]
+    assert 'status="no data" reason="connection refused' in found.stdout.splitlines()[1]
 
 
 def test_once_with_a_service_that_hangs_ends():
@@ -189,7 +189,7 @@ def test_once_with_a_service_that_hangs_ends():
 
 def test_json_is_an_object_for_each_service(url, nobody):
     found = [json.loads(each) for each in top("--once", "--json", url, nobody).stdout.splitlines()]
-    assert [(each["url"], each["status"]) for each in found] == [(url, "ok"), (nobody, "no reply")]
+    assert [(each["url"], each["status"]) for each in found] == [(url, "ok"), (nobody, "no data")]
     assert "connection refused" in found[1]["error"].lower()
 
 

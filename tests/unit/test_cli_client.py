@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,17 @@ def response(text: bytes, status: int = 200, headers: str = "") -> Callable[[soc
     return answer
 
 
+def noting(asked: list[str]) -> Callable[[socket.socket], None]:
+    """Answer with a summary, and keep what was asked."""
+
+    def answer(connection: socket.socket) -> None:
+        asked.append(connection.recv(65_536).decode())
+        connection.sendall(f"{HEAD.format(200)}\r\n".encode() + SUMMARY)
+        connection.close()
+
+    return answer
+
+
 def raw(text: bytes) -> Callable[[socket.socket], None]:
     def answer(connection: socket.socket) -> None:
         connection.recv(65_536)
@@ -87,6 +99,10 @@ FAILURES = {
     "is garbled": (response(b"[]", headers="Content-Encoding: gzip\r\n"), "does not answer: incorrect header check"),
     "is a web page": (response(b"<h1>hello</h1>"), "/summary does not answer with JSON, so it is not a service with"),
     "is other JSON": (response(b"[1]"), "/summary answers, but is not a service with otel-ha; check the URL"),
+    "is a summary of something else": (
+        response(b'{"schema_version": null, "system_info": null}'),
+        "/summary answers, but is not a service with otel-ha; check the URL",
+    ),
     "is deep JSON": (response(b"[" * 100_000), "/summary does not answer with JSON"),
     "wants a password": (response(b"", 401), "answers 401: it asks for a username and a password; give --username"),
     "has no such page": (response(b"", 404), "answers 404: there is no such page; check the URL"),
@@ -109,6 +125,13 @@ def test_a_failure_is_one_line_with_its_reason(case):
     assert str(found.value).isprintable()
 
 
+def test_an_answer_that_is_too_large_is_named_so(monkeypatch):
+    monkeypatch.setattr("otel_ha.cli.client._LONGEST", 2**20)
+    with answering(response(b" " * 2**20 + SUMMARY)) as address, pytest.raises(FailedError) as found:
+        Access().client(address).summary()
+    assert str(found.value) == f"http://{address}/summary sends more than 1 MiB; check the URL"
+
+
 def test_a_port_where_nobody_listens_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
@@ -117,7 +140,8 @@ def test_a_port_where_nobody_listens_is_refused():
 
 
 @pytest.mark.parametrize(
-    "url", ["", ":9464", "ftp://x", "http://", "http://x:99999", "http://[::1", "http://a b", "a\0"]
+    "url",
+    ["", ":9464", "ftp://x", "http://", "http://x:99999", "http://[::1", "http://a b", "a\0", "http:/x:1", "HTTPS:/x"],
 )
 def test_a_text_that_is_not_a_url_is_refused_before_any_request(url):
     with pytest.raises(TelemetryError, match="is not a URL; write one such as") as found:
@@ -141,18 +165,25 @@ def test_the_address_may_be_that_of_a_page(url, base):
 
 
 def test_the_url_may_have_the_user_and_the_password():
-    asked = []
-
-    def answer(connection: socket.socket) -> None:
-        asked.append(connection.recv(65_536).decode())
-        connection.sendall(f"{HEAD.format(200)}\r\n".encode() + SUMMARY)
-        connection.close()
-
-    with answering(answer) as address:
+    asked: list[str] = []
+    with answering(noting(asked)) as address:
         client = Access(username="other", password=Secret("other")).client(f"http://me:se%3Acret@{address}")
         client.summary()
     assert "Basic bWU6c2U6Y3JldA==" in asked[0]
     assert "cret" not in client.shown + repr(client)
+
+
+def test_a_password_in_any_script_is_sent_as_utf_8():
+    asked: list[str] = []
+    with answering(noting(asked)) as address:
+        Access(username="mä", password=Secret("パス")).client(address).summary()
+    assert f"Basic {b64encode('mä:パス'.encode()).decode()}" in asked[0]
+
+
+def test_a_wrong_password_is_named_so():
+    access = Access(username="me", password=Secret("wrong"))
+    with answering(response(b"", 401)) as address, pytest.raises(FailedError, match="refuses the username"):
+        access.client(address).summary()
 
 
 def test_the_password_is_masked_where_a_service_repeats_it():

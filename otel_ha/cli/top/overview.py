@@ -25,19 +25,26 @@ class _Column:
     shown: Callable[[Reading], str]
 
 
+def _percent(value: float | None, hundred: float, *, least: float) -> str:
+    """Return a share in steps of `least` percent, so that it fits into its column; only 0 is 0 %."""
+    if not value:
+        return words.percent(value)
+    return words.percent(max(least, round(value * hundred / least) * least))
+
+
 _COLUMNS = (
     _Column("rate", "Rate", 9, lambda reading: words.rate(reading.rate)),
     _Column("p95", "P95", 6, lambda reading: states.brief(reading.p95)),
-    _Column("errors", "Errors", 6, lambda reading: words.share(reading.errors)),
+    _Column("errors", "Errors", 6, lambda reading: _percent(reading.errors, 100, least=0.01)),
     _Column("lag", "Lag", 6, lambda reading: states.brief(reading.lag)),
-    _Column("queue", "Queue", 6, lambda reading: words.count(reading.queue)),
-    _Column("cpu", "CPU", 5, lambda reading: words.percent(reading.cpu)),
+    _Column("queue", "Queue", 7, lambda reading: words.count(reading.queue)),
+    _Column("cpu", "CPU", 5, lambda reading: _percent(reading.cpu, 1, least=0.1)),
 )
 """The figures, the most important first: the last ones are left out where the terminal is narrow."""
 
 _STATUS = 8
 _LEAST_NAME = 15
-_LEAST_TREND = 8
+_LEAST_TREND = 7
 _MOST_NAME = 36
 _TREND = "Rate over time"
 

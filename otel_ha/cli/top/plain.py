@@ -24,6 +24,7 @@ __all__ = ["json_line", "print_lines", "print_once", "text_line"]
 _GRACE = 1.0
 """Seconds beyond the time limit of a request after which a service that sends very slowly is given up."""
 
+_NO_ANSWER = "no answer yet"
 _WORD = re.compile(r"[\w.:/%,@+-]+")
 
 
@@ -73,14 +74,18 @@ def text_line(service: Service, taken: datetime, now: float) -> str:
     reading = None if service.problem else service.reading
     found = {"service": service.name, "status": states.status(service)[0]}
     if reading is None or service.asked is not None:
-        found["status"] = states.status(service)[0] if service.problem else states.UNREACHABLE
-        found["reason"] = next((text for text, _ in states.messages(service, now)), "no answer yet")
+        found |= {"status": _without_figures(service), "reason": states.uncapitalized(service.problem) or _NO_ANSWER}
     else:
         found |= {name: value.replace(" ", "") for name, value in _figures(reading).items()}
         if said := states.messages(service, now):
             found["reason"] = said[0][0]
     pairs = " ".join(f"{name}={_quoted(value)}" for name, value in found.items())
     return f"{taken:%Y-%m-%dT%H:%M:%SZ} {clean(service.url)} {pairs}"
+
+
+def _without_figures(service: Service) -> str:
+    """Return the state of a service that has no figures to show."""
+    return states.status(service)[0] if service.problem else states.NO_DATA
 
 
 def _figures(reading: Reading) -> dict[str, str]:
@@ -116,9 +121,8 @@ def json_line(service: Service, taken: datetime) -> str:
     """
     found: dict[str, Any] = {"time": taken.timestamp(), "url": service.url, "error": service.problem or None}
     if service.problem or service.reading is None or service.asked is not None:
-        word = states.status(service)[0] if service.problem else states.UNREACHABLE
-        found |= {"status": word, "service": service.reading.service if service.reading else None}
-        found["error"] = service.problem or "no answer yet"
+        name = service.reading.service if service.reading else None
+        found |= {"status": _without_figures(service), "service": name, "error": service.problem or _NO_ANSWER}
         return json.dumps(found)
     figures = asdict(service.reading)
     del figures["history"]

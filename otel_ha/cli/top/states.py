@@ -9,13 +9,13 @@ from otel_ha.cli.top.reading import SCHEMA, Reading
 from otel_ha.cli.top.watch import Service
 from otel_ha.serve.summary import words
 
-__all__ = ["GONE", "UNREACHABLE", "WAITING", "brief", "messages", "status"]
+__all__ = ["GONE", "NO_DATA", "WAITING", "brief", "messages", "status", "uncapitalized"]
 
 GONE = "gone"
 """The state of a service that answered before."""
 
-UNREACHABLE = "no reply"
-"""The state of a service that never answered."""
+NO_DATA = "no data"
+"""The state of a service that has never sent a summary: it does not answer, or with something else."""
 
 WAITING = "waiting"
 """The state of a service whose first answer is still missing."""
@@ -35,7 +35,7 @@ def brief(seconds: float | None) -> str:
 def status(service: Service) -> tuple[str, str]:
     """Return the state in a word, and its style."""
     if service.problem:
-        return (GONE if service.reading else UNREACHABLE), parts.TROUBLE
+        return (GONE if service.reading else NO_DATA), parts.TROUBLE
     if service.reading is None:
         return WAITING, parts.DIM
     return service.reading.status or words.NOTHING, parts.state_style(service.reading.status)
@@ -50,7 +50,7 @@ def _messages(service: Service, now: float) -> Iterator[tuple[str, str]]:
     reading = service.reading
     if service.problem:
         since = f"since {words.duration(float(int(now - service.problem_since)))}"
-        yield f"{GONE if reading else UNREACHABLE} {since}: {_uncapitalized(service.problem)}", parts.TROUBLE
+        yield f"{GONE if reading else NO_DATA} {since}: {uncapitalized(service.problem)}", parts.TROUBLE
     elif service.asked is not None and now - service.asked > _LATE:
         yield f"no reply for {words.duration(float(int(now - service.asked)))}", parts.TROUBLE
     if service.restarted is not None and now - service.restarted < _NEWS:
@@ -69,6 +69,6 @@ def _own(reading: Reading) -> Iterator[tuple[str, str]]:
         yield note, parts.DIM
 
 
-def _uncapitalized(text: str) -> str:
+def uncapitalized(text: str) -> str:
     """Return a text that starts with a small letter, unless its first word is an abbreviation."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text

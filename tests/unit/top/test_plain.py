@@ -33,18 +33,18 @@ def test_a_line_has_the_time_the_url_and_figures_without_spaces():
 
 
 def test_a_service_that_is_gone_has_a_reason_and_no_figures():
-    assert line(gone(), now=12.0).endswith('status=gone reason="gone since 12 s: connection refused"')
+    assert line(gone(), now=12.0).endswith('status=gone reason="connection refused"')
 
 
 def test_a_service_that_never_answered_goes_by_its_address():
     found = Service(URL)
     found.failed("Connection refused", 0.0)
-    assert f'{URL} service={URL} status="no reply" reason="no reply since 0 s: connection refused"' in line(found)
+    assert f'{URL} service={URL} status="no data" reason="connection refused"' in line(found)
 
 
 def test_a_service_that_has_not_answered_yet_says_so():
     found = Service(URL, asked=0.0)
-    assert 'status="no reply" reason="no answer yet"' in line(found)
+    assert 'status="no data" reason="no answer yet"' in line(found)
     assert json.loads(json_line(found, TAKEN))["error"] == "no answer yet"
 
 

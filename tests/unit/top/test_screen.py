@@ -94,6 +94,19 @@ def test_a_terminal_that_is_too_small_is_told_to_the_person():
     assert "too small" in " ".join(text(View([service()]), 20, 6).split())
 
 
+def test_the_figures_of_several_services_are_not_cut_off():
+    figures = {"error_rate": 0.000312, "queue_depth": 123_456, "event_processing_rate": 1.0}
+    busy = service(current={"performance": figures, "system": {"process_cpu_percent": 0.8432}})
+    row = text(View([busy, service(name="other")])).split("\n")[2]
+    assert row.split()[2:] == ["ok", "1/s", "-", "0.03%", "-", "123,456", "0.8%", *row.split()[9:]]
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.0, "0%"), (1e-9, "0.01%"), (0.1234567, "12.3%"), (1.0, "100%")])
+def test_a_share_is_0_only_if_nothing_failed(share, shown):
+    failing = service(current={"performance": {"error_rate": share}})
+    assert f" {shown} " in text(View([failing, service(name="other")])).split("\n")[2]
+
+
 def test_a_service_that_is_gone_says_since_when_and_why_and_keeps_its_last_values():
     found = text(View([service(), gone(name="dedup")]))
     assert "gone since 12 s: connection refused" in found
