@@ -215,4 +215,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(inner, ssl.SSLError):
         problem = _short((inner.reason or "TLS fails").lower().replace("_", " "))
         return f"{problem}; check http:// and https://, --ca and --client-certificate"
+    if isinstance(inner, TimeoutError) and "handshake" in str(inner):
+        return "no TLS within the time limit; check http:// and https://"
     return _short(getattr(inner, "strerror", None) or str(inner).rpartition(": ")[2]) or type(inner).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -12,11 +13,22 @@ import click
 from otel_ha.cli.client import Access
 from otel_ha.config.secrets import Secret
 
-__all__ = ["access_options", "json_option"]
+__all__ = ["VARIABLES", "Seconds", "access_options", "json_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds within bounds; "nan" is none, although it is not beyond a bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click's error for another text."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid float; give a number of seconds.", param, ctx)
+        return number
 
 
 def json_option(command: F) -> F:
@@ -58,7 +70,7 @@ def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--timeout",
-        type=click.FloatRange(0.1, 600),
+        type=Seconds(0.1, 600),
         default=5.0,
         envvar="OTEL_HA_CLI_TIMEOUT",
         show_envvar=True,

@@ -82,6 +82,10 @@ MISTAKES: dict[str, tuple[Sequence[str], str]] = {
     "no catalog": (["catalog", "--catalog", "otel_ha.errors"], "otel_ha.errors:CATALOG does not exist"),
     "no URL": (["top", "--once", "ftp://x"], "'ftp://x' is not a URL"),
     "a missing file": (["top", "--once", "--ca", "nowhere.pem"], "'nowhere.pem' does not exist"),
+    "no number": (["top", "--once", "--timeout", "nan"], "'nan' is not a valid float"),
+    "no interval": (["top", "--once", "--interval", "NaN"], "'NaN' is not a valid float"),
+    "no time to wait": (["doctor", "--wait", "nan"], "'nan' is not a valid float"),
+    "no pause": (["doctor", "--watch", "nan"], "'nan' is not a valid float"),
     "a wrong number": (["top", "--once", "--timeout", "soon"], "'soon' is not a valid float"),
 }
 

@@ -245,6 +245,11 @@ def test_https_to_a_port_without_tls_says_what_to_check(tmp_path):
         Access().client(f"https://{address}").summary()
 
 
+def test_https_to_a_port_that_waits_for_http_says_what_to_check():
+    with answering(lambda _: None) as address, pytest.raises(FailedError, match=r"no TLS within .*; check http:// and"):
+        Access(timeout=0.2).client(f"https://{address}").summary()
+
+
 @pytest.mark.parametrize("option", ["--ca", "--client-certificate"])
 def test_a_file_without_a_certificate_is_wrong_usage(option, tmp_path):
     (tmp_path / "empty.pem").write_text("nothing", encoding="utf-8")

@@ -17,7 +17,7 @@ from otel_ha.cli.doctor.output import as_data, changes, echo, findings, show, ve
 from otel_ha.cli.doctor.reach import client_for
 from otel_ha.cli.doctor.run import Questions, examine
 from otel_ha.cli.doctor.step import Step
-from otel_ha.cli.options import access_options, json_option
+from otel_ha.cli.options import Seconds, access_options, json_option
 from otel_ha.cli.output import print_json
 
 __all__ = ["command"]
@@ -49,14 +49,14 @@ Examples:
 @click.option(
     "--wait",
     "patience",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     default=30.0,
     show_default=True,
     help="Seconds to wait for the canary to arrive.",
 )
 @click.option(
     "--watch",
-    type=click.FloatRange(1, 86_400),
+    type=Seconds(1, 86_400),
     is_flag=False,
     flag_value=30.0,
     metavar="[SECONDS]",

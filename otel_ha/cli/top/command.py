@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from otel_ha.cli.client import Access
-from otel_ha.cli.options import access_options, json_option
+from otel_ha.cli.options import Seconds, access_options, json_option
 from otel_ha.cli.top.live import can_show, show_live
 from otel_ha.cli.top.plain import print_lines, print_once
 from otel_ha.cli.top.view import SORTS
@@ -25,7 +25,7 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("urls", metavar="[URL]...", nargs=-1)
 @click.option(
-    "--interval", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Seconds between two readings."
+    "--interval", type=Seconds(0.1, 3600), default=2.0, show_default=True, help="Seconds between two readings."
 )
 @click.option("--once", is_flag=True, help="Print one line for each service, and end.")
 @click.option(
@@ -41,7 +41,7 @@ def command(urls: tuple[str, ...], interval: float, *, once: bool, sort: str, as
 
     With --once, the exit code is 1 if a service does not answer.
     """
-    clients = [access.client(url) for url in dict.fromkeys(urls or (_DEFAULT,))]
+    clients = list({client.url: client for client in map(access.client, urls or (_DEFAULT,))}.values())
     if once:
         return print_once(clients, sort=sort, as_json=as_json, timeout=access.timeout)
     if as_json or not can_show():
