@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -20,6 +21,9 @@ from otel_ha import TelemetryError
 
 def main() -> int:
     """Run the demo; return 0 if the accounting adds up, 1 if it does not, 2 if the demo cannot run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ✓ and µ gets question marks
     try:
         settings = COMMAND_LINE.read(sys.argv[1:], os.environ)
     except SettingsError as error:

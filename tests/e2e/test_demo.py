@@ -126,6 +126,14 @@ def test_the_file_of_points_is_removed_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_terminal_without_unicode_gets_the_same_verdict(tmp_path):
+    process = start("--duration", "1", PYTHONIOENCODING="ascii", TMPDIR=str(tmp_path))
+    output, log = process.communicate(timeout=50)
+    assert (process.returncode, log) == (0, "")
+    assert "It adds up." in output
+    assert output.isascii()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_file_of_points_is_removed_after_a_signal(tmp_path, number):
     process = start("--duration", "60", "--json", TMPDIR=str(tmp_path))
