@@ -217,4 +217,6 @@ def _reason(error: BaseException) -> str:
         return f"{problem}; check http:// and https://, --ca and --client-certificate"
     if isinstance(inner, TimeoutError) and "handshake" in str(inner):
         return "no TLS within the time limit; check http:// and https://"
+    if isinstance(inner, ConnectionResetError):  # as a server with TLS does that is asked without
+        return "it closes the connection; check http:// and https://"
     return _short(getattr(inner, "strerror", None) or str(inner).rpartition(": ")[2]) or type(inner).__name__

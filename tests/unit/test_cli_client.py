@@ -73,6 +73,11 @@ def raw(text: bytes) -> Callable[[socket.socket], None]:
     return answer
 
 
+def hang_up(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.close()
+
+
 def drip(connection: socket.socket) -> None:
     connection.recv(65_536)
     connection.sendall(f"{HEAD.format(200)}\r\n".encode())
@@ -92,7 +97,7 @@ def drip_of_headers(connection: socket.socket) -> None:
 FAILURES = {
     "speaks something else": (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), "does not answer: SSH-2.0-OpenSSH_9.2"),
     "says nothing": (lambda _: None, "does not answer: timed out"),
-    "hangs up": (lambda connection: connection.close(), "does not answer: "),
+    "hangs up": (hang_up, "does not answer: it closes the connection; check http:// and https://"),
     "drips": (drip, "does not end its answer within 0.2 s"),
     "drips headers": (drip_of_headers, "does not end its answer within 0.2 s"),
     "is cut off": (response(b"{", headers="Content-Length: 100\r\n"), "does not answer: IncompleteRead"),
