@@ -98,7 +98,8 @@ def test_everything_answers_until_ctrl_c_which_leaves_nothing(start):
     assert sorted(parts) == ["alertmanager", "service", "victoria-metrics", "vmalert"]
     store, service = stack.url("dashboards"), stack.url("the service")
     assert "<title>" in get(f"{store}/vmui/")
-    assert "homeassistant_event_received_total" in get(f"{service}/metrics")
+    # The service prints its address before it receives anything.
+    assert eventually(lambda: "homeassistant_event_received_total" in get(f"{service}/metrics"))
     assert get_json(f"{service}/healthz")["status"] == "ok"
     up = eventually(lambda: instant_query(store, "up == 1"), lambda rows: len(rows) == 4, timeout=60)
     assert {labels["job"] for labels, _ in up} == {"ha-ingestor", "victoria-metrics", "vmalert", "alertmanager"}
