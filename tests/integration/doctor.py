@@ -48,18 +48,19 @@ class Report:
         return found
 
 
-def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(*options: str, canary: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the doctor with these variables only."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH"}}
-    command = [sys.executable, "-W", "error", "-m", "otel_ha.cli", "doctor", "--no-canary", *options]
+    command = [sys.executable, "-W", "error", "-m", "otel_ha.cli", "doctor", *options]
+    command += [] if canary else ["--no-canary"]
     return subprocess.run(
         command, env={**kept, **variables}, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
     )
 
 
-def doctor(*options: str, **variables: str) -> Report:
+def doctor(*options: str, canary: bool = False, **variables: str) -> Report:
     """Run the doctor with --json, and read what it reports."""
-    done = run("--json", *options, **variables)
+    done = run("--json", *options, canary=canary, **variables)
     assert done.stderr == ""
     report = Report(done.returncode, json.loads(done.stdout))
     assert report.code == (1 if report.findings else 0)

@@ -148,29 +148,28 @@ def test_a_push_that_arrives_has_no_finding(store):
     assert way["kind"] == "push by OTLP"
 
 
-@pytest.mark.parametrize("job", [SERVICE, "another-name"])
-def test_a_service_that_arrives_by_two_ways_at_once_is_found(store, job):
-    with service(metrics_exporters=("otlp", "prometheus"), **pushing_to(store)) as telemetry:
-        store.scrape(job, target_of(telemetry))
+@pytest.mark.parametrize(("name", "job"), [(SERVICE, "another-name"), ("kitchen", "kitchen")], ids=["job", "no via"])
+def test_a_service_that_arrives_by_two_ways_at_once_is_found(store, name, job):
+    with service(name, metrics_exporters=("otlp", "prometheus"), **pushing_to(store)) as telemetry:
+        store.scrape(job, target_of(telemetry))  # only the repository's job ha-ingestor has the label via
         is_scraped(store, job)
-        eventually(lambda: store.query(f'homeassistant_event_received_total{{job="{SERVICE}", instance!~"127.*"}}'))
+        eventually(lambda: store.query(f'homeassistant_event_received_total{{job="{name}", instance!~"127.*"}}'))
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.config.otlp_metrics_url.removesuffix("/v1/metrics")}
         report = report_with(["two_ways"], "--service-url", url_of(telemetry), "--prometheus", store.url, **variables)
     kinds = {way["kind"].partition(" ")[0] for way in report.step("prometheus.ways")["facts"]["ways"]}
     assert kinds == {"scrape", "push"}
 
 
-def test_a_service_that_comes_through_a_collector_and_by_a_scrape_is_found(prometheus, otelcol):
-    push = {"otlp_endpoint": f"{otelcol.otlp_http_endpoint}/v1/metrics", "export_interval": 1.0}
-    with service(metrics_exporters=("otlp", "prometheus"), **push) as telemetry:
-        prometheus.scrape(SERVICE, target_of(telemetry))
-        prometheus.scrape("otelcol-exporter", otelcol.prometheus_target)
-        eventually(lambda: prometheus.query(f'homeassistant_event_received_total{{job="{SERVICE}", via="collector"}}'))
-        is_scraped(prometheus)
-        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": otelcol.otlp_http_endpoint}
-        report = doctor("--service-url", url_of(telemetry), "--prometheus", prometheus.url, **variables)
-    assert report.causes == ["two_ways"]
-    assert "scrape of the Collector" in report.step("prometheus.ways")["found"]
+def test_two_ways_that_via_tells_apart_are_no_finding_but_are_said(store):
+    with service(metrics_exporters=("otlp", "prometheus"), **pushing_to(store)) as telemetry:
+        store.scrape(SERVICE, target_of(telemetry))
+        is_scraped(store)
+        eventually(lambda: store.query(f'homeassistant_event_received_total{{job="{SERVICE}", via=""}}'))
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.config.otlp_metrics_url.removesuffix("/v1/metrics")}
+        report = report_with([], "--service-url", url_of(telemetry), "--prometheus", store.url, **variables)
+    ways = report.step("prometheus.ways")
+    assert {way["via"] for way in ways["facts"]["ways"]} == {"scrape", ""}
+    assert "tell them apart by `via`" in ways["found"]
 
 
 def test_two_processes_of_one_service_are_not_two_ways(prometheus):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -130,13 +130,16 @@ def test_a_push_straight_to_a_store_is_recognized():
         ("OTEL_METRICS_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_INTERVAL"),
         ("OTEL_EXPORTER_PROMETHEUS_PROT", "OTEL_EXPORTER_PROMETHEUS_PORT"),
         ("OTEL_HA_HISTORY_LENGHT", "OTEL_HA_HISTORY_LENGTH"),
+        ("OTEL_HA_PASSWORD", "OTEL_HA_ENDPOINT_PASSWORD"),
+        ("OTEL_HA_SERVICE_NAME", "OTEL_SERVICE_NAME"),
+        # The prefix alone makes no name alike.
         ("OTEL_HA_NONSENSE", ""),
+        ("OTEL_HA_FOO", ""),
+        ("OTEL_HA_DETAIL", ""),
     ],
 )
 def test_a_misspelt_variable_is_recognized(variable, meant):
-    found = misspelt([variable])
-    assert found.keys() == {variable}
-    assert not meant or found[variable] == meant
+    assert misspelt([variable]) == {variable: meant}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +235,35 @@ def test_lines_with_an_indent_are_not_wrapped(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     show(finding(remedy=f'add this:\n  - {"x" * 30}: ["{"y" * 40}"]'))
     assert f'\n             - {"x" * 30}: ["{"y" * 40}"]\n' in capsys.readouterr().out
+
+
+def test_a_step_that_is_left_out_for_the_same_reason_needs_one_line(capsys):
+    steps = [
+        Step(id=f"collector.{name}", title=name, result=Result.SKIPPED, tried="", found=found)
+        for name, found in [("one", "no push"), ("two", "no push"), ("three", "another reason")]
+    ]
+    for before, step in zip([None, *steps], steps, strict=False):
+        show(step, before)
+    assert capsys.readouterr().out.splitlines() == [
+        "- collector: one",
+        "    found  no push",
+        "- collector: two (likewise)",
+        "- collector: three",
+        "    found  another reason",
+    ]
+
+
+def test_a_moment_is_not_shown_as_zero_seconds(capsys):
+    show(replace(fine(), seconds=0.002))
+    show(replace(fine(), seconds=0.31))
+    out = capsys.readouterr().out
+    assert "0.0 s" not in out
+    assert "It works (0.3 s)" in out
+
+
+def test_variables_of_the_command_are_known_and_misspelt_ones_are_not():
+    assert misspelt(VARIABLES) == {}
+    assert misspelt(["OTEL_HA_CLI_TIMOUT"]) == {"OTEL_HA_CLI_TIMOUT": "OTEL_HA_CLI_TIMEOUT"}
 
 
 def test_a_topic_that_fails_unexpectedly_is_a_finding_and_the_others_go_on(monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -135,43 +134,34 @@ def _missing(step: partial[Step], name: str, store: Store) -> Step:
 
 
 def _ways_step(ways: list[_Way]) -> Step:
-    """Return the step that counts the ways which carry the same processes."""
+    """Return the step about the ways that carry the same processes: rules count a service once if `via` differs."""
     step = partial(
         Step,
         id="prometheus.ways",
-        title="The service arrives by one way only",
+        title="The service counts once",
         tried="compared job, instance and via of its series",
         facts={"ways": [_facts(way) for way in ways]},
     )
-    same = _same_service(ways)
-    if len(same) < 2:  # noqa: PLR2004 - one way
-        return step(result=Result.OK, found=f"by one way: {scrub(str(ways[0]))}")
-    by_label = defaultdict(list)
-    for way in same:
-        by_label[way.job, way.via].append(way)
-    are_told_apart = len(by_label) == len(same) and len({way.job for way in same}) == 1
-    effect = (
-        "rules and dashboards of otel-ha tell them apart by `via` and count the service once; a plain sum() counts it "
-        f"{len(same)} times"
-        if are_told_apart
-        else f"neither `via` nor `job` tells rules that it is one service, so it counts {len(same)} times"
-    )
+    same = max((_with_same_processes(way, ways) for way in ways), key=len)
+    if len(same) == 1:
+        return step(result=Result.OK, found=f"it arrives by one way: {scrub(str(ways[0]))}")
+    found = f"{len(same)} ways at once: {scrub('; '.join(map(str, same)))}"
+    times = f"{len(same)} times"
+    if len({way.job for way in same}) == 1 and len({way.via for way in same}) == len(same):
+        found += f"; rules and dashboards tell them apart by `via`, but a plain sum() in a query counts it {times}"
+        return step(result=Result.OK, found=found)
     return step(
         result=Result.FINDING,
-        found=f"{len(same)} ways at once: {scrub('; '.join(map(str, same)))}; {effect}",
+        found=f"{found}; neither `via` nor `job` tells rules that it is one service, so it counts {times}",
         cause="two_ways",
         remedy="keep one: OTEL_METRICS_EXPORTER=prometheus (scrape only) or otlp (push only), or delete the scrape's "
         "job; to keep both, name the scrape's job like the service, and give it the label via: scrape",
     )
 
 
-def _same_service(ways: list[_Way]) -> list[_Way]:
-    """Return the ways that carry the same processes; ways whose processes are known and differ are left out."""
-    first, *others = ways
-    return [
-        first,
-        *(way for way in others if not (way.processes and first.processes) or way.processes & first.processes),
-    ]
+def _with_same_processes(way: _Way, ways: list[_Way]) -> list[_Way]:
+    """Return the ways that carry processes of this one; those whose processes are known and differ are left out."""
+    return [each for each in ways if not (each.processes and way.processes) or each.processes & way.processes]
 
 
 def _facts(way: _Way) -> dict[str, object]:

@@ -108,10 +108,10 @@ def command(
 
 def _look(questions: Questions, *, as_json: bool, quiet: bool = False) -> list[Step]:
     """Take all steps, and print each one while it happens unless the output is JSON."""
-    steps = []
+    steps: list[Step] = []
     for step in examine(questions):
         if not as_json and not quiet:
-            show(step)
+            show(step, steps[-1] if steps else None)
         steps.append(step)
     return steps
 

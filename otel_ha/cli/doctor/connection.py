@@ -15,6 +15,7 @@ from typing import Final
 
 from otel_ha.cli.doctor.look import Look, fault, fine, not_needed
 from otel_ha.cli.doctor.way import PORTS, Address, Place, TunnelError, Way
+from otel_ha.config.settings import DEFAULT
 from otel_ha.scrub import scrub
 
 __all__ = ["look_at_connection", "look_at_name"]
@@ -136,6 +137,8 @@ def _refused(way: Way) -> tuple[str, str]:
             f"name it by OTEL_EXPORTER_OTLP_ENDPOINT"
         )
     remedy = "start the Collector there, or name its address by OTEL_EXPORTER_OTLP_ENDPOINT"
+    if way.config.sources["otlp_endpoint"] == DEFAULT:
+        remedy += "; if you have none, end pushing: OTEL_METRICS_EXPORTER=prometheus"
     if all(map(_is_own, hosts)) and any(path.exists() for path in _CONTAINER):
         remedy += "; in a container, this address is the container itself: name the Collector's container or host"
     return "connection_refused", remedy

@@ -180,7 +180,7 @@ def _healthy(client: Client, health: Mapping[str, Any]) -> Step:
     """Return the step about the state that the service reports, with the remedies it gives."""
     status = str(health.get("status"))
     reasons = [scrub(str(each)) for each in health.get("reasons") or ()]
-    remedies = [scrub(str(each)) for each in health.get("remedies") or ()]
+    remedies = [_without_doctor(scrub(str(each))) for each in health.get("remedies") or ()]
     is_ok = status == "ok"
     return Step(
         id="endpoint.health",
@@ -192,6 +192,12 @@ def _healthy(client: Client, health: Mapping[str, Any]) -> Step:
         remedy="" if is_ok else "\n".join(dict.fromkeys(remedies)) or "see docs/troubleshooting.md",
         facts={"status": status, "reasons": reasons, "readers": health.get("readers")},
     )
+
+
+def _without_doctor(remedy: str) -> str:
+    """Return a remedy of the service without its advice to run this command."""
+    kept = [part for part in remedy.split("; ") if "`otel-ha doctor`" not in part]
+    return "; ".join(kept) or "see the steps below"
 
 
 def _connected(client: Client, health: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[Step]:

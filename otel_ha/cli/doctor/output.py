@@ -20,6 +20,8 @@ _SIGNS: Final = {Result.OK: ("✓", "ok"), Result.FINDING: ("✗", "!!"), Result
 _COLOURS: Final = {Result.OK: "green", Result.FINDING: "red", Result.SKIPPED: "yellow"}
 _CLEAR: Final = "\r\x1b[2K"
 _WIDEST: Final = 100
+_MOMENT: Final = 0.05
+"""Seconds below which a step has taken no time."""
 _NARROWEST: Final = 40
 
 
@@ -34,19 +36,30 @@ def as_data(steps: Sequence[Step]) -> dict[str, Any]:
     return {"ok": not found, "findings": len(found), "steps": [step.as_json() for step in steps]}
 
 
-def show(step: Step) -> None:
-    """Print a step: the sign and the title, then what was tried, what came back, and what to do."""
+def show(step: Step, before: Step | None = None) -> None:
+    """Print a step: the sign and the title, then what was tried, what came back, and what to do.
+
+    If it was left out for the same reason as the step before, its title is enough.
+    """
     if _can_clear():
         sys.stderr.write(_CLEAR)
         sys.stderr.flush()
     sign = click.style(_sign(step.result), fg=_COLOURS[step.result], bold=True)
     topic = step.id.partition(".")[0]
     cause = f" [{step.cause}]" if step.cause else ""
-    seconds = "" if step.seconds is None else f" ({step.seconds:.1f} s)"
+    seconds = "" if step.seconds is None or step.seconds < _MOMENT else f" ({step.seconds:.1f} s)"
     title = f"{topic}: {step.title}{cause}{seconds}"
-    first, *rest = _wrapped(title, len(_sign(step.result)) + 1)
+    is_likewise = before is not None and _left_out(step) and _left_out(step) == _left_out(before)
+    first, *rest = _wrapped(f"{title} (likewise)" if is_likewise else title, len(_sign(step.result)) + 1)
     echo(f"{sign} {first.strip()}", *rest)
+    if is_likewise:
+        return
     echo(*_labelled("tried", step.tried), *_labelled("found", step.found), *_labelled("do", step.remedy))
+
+
+def _left_out(step: Step) -> str:
+    """Return why a step was left out, if that is all there is to say about it."""
+    return step.found if step.result is Result.SKIPPED and not step.tried and not step.remedy else ""
 
 
 def wait(line: str) -> None:

@@ -19,7 +19,6 @@ from otel_ha.scrub import scrub
 __all__ = ["settings_steps"]
 
 _SETTINGS = settings(TelemetryConfig)
-_HOW = "see docs/reference/settings.md for the allowed values, and correct it where it is set"
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,12 @@ class _Given:
     def origin(self, variable: str) -> str:
         """Where a variable is set: in the environment, which counts more, or in the env file."""
         return "environment" if os.environ.get(variable, "").strip() else str(self.env_file)
+
+    def named(self, problem: ConfigError) -> str:
+        """Return the variable that a problem is about, and where it is set; otherwise just "it"."""
+        of_problem = _SETTINGS[problem.setting].variables if problem.setting in _SETTINGS else ()
+        variable = next((each for each in of_problem if self.variables.get(each, "").strip()), None)
+        return f"{variable} ({self.origin(variable)})" if variable else "it"
 
 
 def settings_steps(env_file: Path | None, prometheus: str | None) -> Generator[Step, None, TelemetryConfig]:
@@ -87,11 +92,15 @@ def _wrong(given: _Given, where: str) -> Iterator[Step]:
     if not given.problems:
         yield step(result=Result.OK, found=f"{len(_SETTINGS)} settings, none of them wrong")
     for problem in given.problems:
+        if problem.setting == "env_file":
+            cause, remedy = "env_file_unreadable", "correct --env-file, or make the file readable text in UTF-8"
+        else:
+            cause, remedy = "wrong_setting", f"correct {given.named(problem)}: the service does not start with it"
         yield step(
             result=Result.FINDING,
             found=scrub(str(problem)),
-            cause="env_file_unreadable" if problem.setting == "env_file" else "wrong_setting",
-            remedy=f"the service does not start with it; {_HOW}",
+            cause=cause,
+            remedy=remedy,
             facts={"setting": problem.setting},
         )
 

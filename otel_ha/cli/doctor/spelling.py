@@ -15,6 +15,7 @@ __all__ = ["misspelt"]
 # OTEL_SERVICE_NAME and SERVICE_NAME, which other programs read, are less alike than this.
 _ALIKE: Final = 0.88
 _SOMEWHAT_ALIKE: Final = 0.6
+_PREFIXES: Final = (TelemetryConfig.prefix, "OTEL_EXPORTER_OTLP_", "OTEL_")
 _OTHER_SIGNALS: Final = ("TRACES", "LOGS", "SPAN", "PROFILES")
 
 
@@ -32,9 +33,19 @@ def misspelt(variables: Collection[str] | Mapping[str, str]) -> dict[str, str]:
             continue
         near = get_close_matches(plain, ours, n=1, cutoff=_ALIKE)
         if near or _claims_to_be_ours(plain):
-            near = near or get_close_matches(plain, ours, n=1, cutoff=_SOMEWHAT_ALIKE)
-            found[variable] = near[0] if near else ""
+            found[variable] = near[0] if near else _by_end(plain, ours)
     return found
+
+
+def _by_end(name: str, known: Collection[str]) -> str:
+    """Return the known name whose end is most alike; the beginning, which all of them share, does not count."""
+    ends = {_end(each): each for each in sorted(known)}
+    near = get_close_matches(_end(name), ends, n=1, cutoff=_SOMEWHAT_ALIKE)
+    return ends[near[0]] if near else ""
+
+
+def _end(name: str) -> str:
+    return name.removeprefix(next(filter(name.startswith, _PREFIXES), ""))
 
 
 @cache

@@ -22,7 +22,7 @@ from otel_ha.scrub import scrub
 
 _DELTA = AggregationTemporality.DELTA
 # Which instruments are pushed as deltas; the others are cumulative. Source: OpenTelemetry specification, OTLP metrics
-# exporter, OTEL_EXPORTER_OTLP_METRICSTEMPORALITY_PREFERENCE.
+# exporter, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.
 TEMPORALITY: dict[str, dict[type, AggregationTemporality]] = {
     "cumulative": {},
     "delta": {Counter: _DELTA, ObservableCounter: _DELTA, Histogram: _DELTA},
