@@ -111,6 +111,32 @@ def test_a_port_that_another_program_has_is_taken():
     assert f"({os.getpid()})" in found["facts"]["process"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["[" * 100_000, '{"status": 7, "reasons": 5, "readers": {}, "endpoint": null}', "[]"],
+    ids=["deep", "other types", "a list"],
+)
+def test_json_of_another_program_is_not_a_service(body):
+    with pages(lambda _: (200, {"Content-Type": "application/json"}, body)) as port:
+        report = doctor(**at(port))
+        assert report.causes == ["taken_by_program"]
+        report = doctor("--prometheus", f"http://{HOST}:{port}", OTEL_METRICS_EXPORTER="none")
+    assert report.step("prometheus.connection")["cause"] == "not_prometheus"
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"), [(302, "redirected"), (401, "prometheus_password"), (404, "not_prometheus"),
+                          (502, "query_failed"), (503, "query_failed")]
+)  # fmt: skip
+def test_an_answer_of_prometheus_without_success_is_named(status, cause):
+    with pages(lambda _: (status, {"Location": "https://elsewhere.example/?token=abcdef"}, "")) as port:
+        report = doctor("--prometheus", f"http://{HOST}:{port}", OTEL_METRICS_EXPORTER="none")
+    step = report.step("prometheus.connection")
+    assert step["cause"] == cause
+    assert "https://elsewhere.example" in step["found"]
+    assert "abcdef" not in str(report.data)
+
+
 def test_a_program_that_does_not_speak_http_is_quoted():
     with talking(b"SSH-2.0-OpenSSH_9.2\r\n") as port:
         report = doctor(**at(port))
@@ -149,7 +175,8 @@ def test_a_service_that_found_its_port_taken_says_so_where_it_is_asked():
             process.terminate()
     assert report.causes == ["telemetry_degraded"]
     assert "cannot listen" in report.findings[0]["found"]
-    assert report.findings[0]["remedy"]
+    assert "OTEL_EXPORTER_PROMETHEUS_PORT" in report.findings[0]["remedy"]
+    assert "otel-ha doctor" not in report.findings[0]["remedy"]  # it runs already
 
 
 def test_a_program_that_hangs_is_named():

@@ -54,6 +54,31 @@ def test_a_wrong_value_is_a_finding_and_the_other_settings_are_used():
     assert report.step("endpoint.address")["result"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("variables", "not_tried"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, ["collector.address", "collector.push"]),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http"}, ["collector.address"]),
+        ({"OTEL_EXPORTER_PROMETHEUS_PORT": "94640"}, ["endpoint.address"]),
+    ],
+    ids=lambda given: next(iter(given), ""),
+)
+def test_no_default_is_tried_instead_of_a_wrong_address(variables, not_tried):
+    report = doctor(**variables)
+    assert report.causes[0] == "wrong_setting"
+    for name in not_tried:
+        step = report.step(name)
+        assert step["result"] == "skipped"
+        assert "Every setting has an allowed value" in step["found"]
+
+
+def test_a_wrong_setting_is_named_with_its_origin(tmp_path):
+    file = tmp_path / "service.env"
+    file.write_text("OTEL_METRIC_EXPORT_INTERVAL=30s\n")
+    [found] = doctor("--env-file", str(file), **ALONE).findings[:1]
+    assert f"correct OTEL_METRIC_EXPORT_INTERVAL ({file})" in found["remedy"]
+
+
 def test_a_combination_that_is_refused_is_a_finding():
     report = doctor(OTEL_HA_ENDPOINT_USERNAME="me", **SCRAPE_ONLY)
     assert report.causes[0] == "wrong_setting"

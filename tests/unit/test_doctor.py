@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import click
 import pytest
 
 from otel_ha import TelemetryConfig
 from otel_ha.cli.client import Access
-from otel_ha.cli.doctor import run
+from otel_ha.cli.doctor import command, run
 from otel_ha.cli.doctor.clocks import of_date
 from otel_ha.cli.doctor.contradictions import contradictions, pushes_straight_to
 from otel_ha.cli.doctor.endpoint import Service, own_url
@@ -19,6 +20,8 @@ from otel_ha.cli.doctor.run import Questions, examine
 from otel_ha.cli.doctor.spelling import misspelt
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.targets import scrape_config
+from otel_ha.cli.options import VARIABLES
+from otel_ha.errors import TelemetryError
 
 CODE = Path(run.__file__).parent
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -259,6 +262,22 @@ def test_a_moment_is_not_shown_as_zero_seconds(capsys):
     out = capsys.readouterr().out
     assert "0.0 s" not in out
     assert "It works (0.3 s)" in out
+
+
+def test_ctrl_c_in_the_first_look_is_not_reported_as_fine(monkeypatch):
+    def interrupted(_: Questions) -> Iterator[Step]:
+        yield fine()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "examine", interrupted)
+    with pytest.raises(click.Abort):
+        command.command.main(["--watch=1", "--json"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("option", ["--service-url", "--prometheus", "--collector-metrics"])
+def test_an_empty_url_is_a_mistake_on_the_command_line(option):
+    with pytest.raises(TelemetryError, match="is not a URL"):
+        command.command.main([option, ""], standalone_mode=False)
 
 
 def test_variables_of_the_command_are_known_and_misspelt_ones_are_not():

@@ -1,5 +1,6 @@
 """The doctor on receivers that misbehave, on real sockets: each fault has its cause and a remedy."""
 
+import contextlib
 import socket
 import threading
 
@@ -261,6 +262,42 @@ def test_a_name_with_several_addresses_works_if_one_accepts(monkeypatch):
         step = examined(settings(f"http://localhost:{receiver.port}"))["collector.connection"]
     assert step.result is Result.OK
     assert "127.1.2.3" in step.found
+
+
+@pytest.mark.parametrize(
+    ("plain", "cause"), [(b"", "connection_closed"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "tls_not_spoken")]
+)
+def test_a_server_that_ends_the_handshake_speaks_plain_text_or_has_closed_the_connection(plain, cause):
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    client.sendall(b"" if client.recv(4096).startswith(b"\x16") else plain)  # \x16: the hello of TLS
+
+    with socket.create_server((HOST, 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        step = finding_of(f"https://{HOST}:{listener.getsockname()[1]}")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert (step.id, step.cause) == ("collector.tls", cause)
+
+
+def test_a_program_that_is_no_proxy_is_not_one_that_refuses(monkeypatch):
+    with receiving(talking(b"SSH-2.0-OpenSSH_9.2\r\n")) as receiver:
+        monkeypatch.setenv("https_proxy", receiver.url)
+        step = finding_of("https://collector.example:4318")
+    assert (step.cause, step.found) == ("proxy_unreachable", "SSH-2.0-OpenSSH_9.2")
+    assert "https_proxy" in step.remedy
+
+
+def test_an_answer_that_comes_by_a_proxy_may_be_the_proxy_s(monkeypatch):
+    with receiving(answer("503 Service Unavailable")) as receiver:
+        monkeypatch.setenv("http_proxy", receiver.url)
+        step = finding_of("http://collector.example:4318")
+    assert step.cause == "overloaded"
+    assert "the proxy of http_proxy may be the cause" in step.remedy
 
 
 @pytest.mark.parametrize("host", ["collector.invalid", "a" * 64, "otel_collector"])

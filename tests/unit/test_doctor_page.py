@@ -15,6 +15,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 WORD = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|forbidden|overloaded|redirected|unauthenticated|unreachable")
 NO_CAUSES = {
     *settings(TelemetryConfig),
+    "env_file",
     "all_proxy",
     "grpc_proxy",
     "http_proxy",

@@ -22,15 +22,18 @@ from otel_ha.scrub import mask_url
 __all__ = ["collector_steps", "why_not_pushed"]
 
 
-def collector_steps(config: TelemetryConfig) -> Generator[Step, None, Step | None]:
+def collector_steps(config: TelemetryConfig, failed: Step | None = None) -> Generator[Step, None, Step | None]:
     """Yield the steps along the way of pushes, in the order in which data flows.
 
     It stops at the first finding, which it returns: the later steps are skipped. So a server that hangs takes its time
-    limit once.
+    limit once. After the finding `failed`, nothing is tried.
     """
     if reason := why_not_pushed(config):
         yield from skipped([layer.heading for layer in _LAYERS], reason)
         return None
+    if failed is not None:
+        yield from after(Heading(failed.id, failed.title), [layer.heading for layer in _LAYERS])
+        return failed
     sender = sender_of(config)
     if isinstance(sender, ConfigError):
         remedy = "correct the setting that the message names; the service does not start with it"

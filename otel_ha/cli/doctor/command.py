@@ -83,8 +83,10 @@ def command(
 
     The exit code is 0 without a finding, 1 with one, and 2 for wrong usage.
     """
-    for url in filter(None, (service_url, prometheus, collector_metrics)):
-        client_for(url, access, shares_password=False)  # a wrong one is a mistake on the command line
+    for url in (service_url, prometheus, collector_metrics):
+        if url is not None:
+            client_for(url, access, shares_password=False)  # a wrong one is a mistake on the command line
+    access.context()  # so is a certificate that cannot be used
     questions = Questions(
         access=access,
         service_url=service_url,
@@ -131,6 +133,8 @@ def _watch(look: Callable[..., list[Step]], pause: float, *, as_json: bool) -> i
             sys.stdout.flush()
             time.sleep(pause)
     except KeyboardInterrupt:
+        if not steps:  # in the first look, so that nothing is known
+            raise
         return _code(steps)
 
 

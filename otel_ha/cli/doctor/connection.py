@@ -149,6 +149,9 @@ def _refused_by_proxy(way: Way, tried: str, error: TunnelError) -> Look:
     if error.status == _PROXY_AUTHENTICATION:
         remedy = f"the proxy asks for a user and a password: write them in {proxy.variable if proxy else 'its URL'}"
         return fault(tried, str(error), "proxy_authentication", remedy, proxy=str(proxy))
+    if not error.status and proxy is not None:
+        remedy = f"no HTTP proxy answers there: correct {proxy.variable}, or except the receiver: no_proxy={_host(way)}"
+        return fault(tried, str(error), "proxy_unreachable", remedy, proxy=str(proxy))
     remedy = f"let the proxy allow {way.address}, or do not use it: no_proxy={_host(way)}"
     return fault(tried, str(error), "proxy_refuses", remedy, proxy=str(proxy), status=error.status)
 

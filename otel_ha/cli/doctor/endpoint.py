@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from otel_ha.cli.client import Access, Answer, Client, FailedError
 from otel_ha.cli.doctor.clocks import clock_step
+from otel_ha.cli.doctor.look import Heading, after
 from otel_ha.cli.doctor.reach import cause_of, client_for, quoted, remedy_for
 from otel_ha.cli.doctor.scrape import scrape_steps
 from otel_ha.cli.doctor.step import Result, Step
@@ -22,6 +23,10 @@ from otel_ha.scrub import mask_url, scrub
 from otel_ha.serve.summary import words
 
 __all__ = ["Service", "endpoint_steps"]
+
+_ADDRESS: Final = Heading("endpoint.address", "The service's endpoint answers")
+_LISTS: Final = {"reasons", "readers"}
+"""Lists in the state of every service with otel-ha."""
 
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - replaced
 _ANOTHER_PORT: Final = (
@@ -39,8 +44,16 @@ class Service:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
-def endpoint_steps(config: TelemetryConfig, url: str | None, access: Access) -> Generator[Step, None, Service]:
-    """Yield the steps, and return the service; `url` is that of the user, instead of the one in the settings."""
+def endpoint_steps(
+    config: TelemetryConfig, url: str | None, access: Access, failed: Step | None = None
+) -> Generator[Step, None, Service]:
+    """Yield the steps, and return the service; `url` is that of the user, instead of the one in the settings.
+
+    After the finding `failed` about the settings, only a URL of the user is tried.
+    """
+    if failed is not None and not url:
+        yield from after(Heading(failed.id, failed.title), [_ADDRESS])
+        return Service(config.service_name)
     where = url or own_url(config)
     if where is None:
         yield _no_address(config)
@@ -74,8 +87,8 @@ def own_url(config: TelemetryConfig) -> str | None:
 def _no_address(config: TelemetryConfig) -> Step:
     any_port = config.enabled and config.endpoint_server and "prometheus" in config.metrics_exporters
     return Step(
-        id="endpoint.address",
-        title="The service's endpoint answers",
+        id=_ADDRESS.id,
+        title=_ADDRESS.title,
         result=Result.SKIPPED,
         tried="looked for its address in the settings",
         found="port 0 takes any free port" if any_port else "the settings open no endpoint",
@@ -85,9 +98,7 @@ def _no_address(config: TelemetryConfig) -> Step:
 
 def _who_answers(client: Client, expected: str | None) -> tuple[Mapping[str, Any] | None, Step]:
     """Ask for the state, and return it with the step; None if no service of otel-ha answers."""
-    step = partial(
-        Step, id="endpoint.address", title="The service's endpoint answers", tried=f"GET {client.shown}/healthz"
-    )
+    step = partial(Step, id=_ADDRESS.id, title=_ADDRESS.title, tried=f"GET {client.shown}/healthz")
     try:
         answer = client.fetch("healthz")
     except FailedError as error:
@@ -123,11 +134,15 @@ def _silent(step: partial[Step], client: Client, error: FailedError) -> Step:
 
 
 def _health_in(answer: Answer) -> Mapping[str, Any] | None:
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         found = json.loads(answer.text)
-        if isinstance(found, dict) and {"status", "reasons", "readers", "endpoint"} <= found.keys():
+        if isinstance(found, dict) and isinstance(found.get("status"), str) and _lists_in(found) >= _LISTS:
             return found
     return None
+
+
+def _lists_in(answer: Mapping[str, Any]) -> set[str]:
+    return {name for name, value in answer.items() if isinstance(value, list)}
 
 
 def _refused(step: partial[Step], client: Client, answer: Answer) -> Step | None:

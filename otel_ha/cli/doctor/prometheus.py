@@ -76,6 +76,9 @@ def _no_answer(step: partial[Step], error: FailedError, url: str, access: Access
         )
     elif error.status is not None and 300 <= error.status < 400:  # noqa: PLR2004 - redirects of HTTP
         cause, remedy = "redirected", "name the URL of Prometheus itself"
+    elif error.status is not None and error.status >= 500:  # noqa: PLR2004 - failures of servers
+        cause = "query_failed"
+        remedy = "it starts, is overloaded, or a proxy does not reach it: try again, and look at its log"
     elif error.status is not None:
         cause, remedy = "not_prometheus", "check the URL; with a path in front of /api/v1, include that path"
     else:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from otel_ha.cli.doctor.look import Look, fault, fine, not_needed
-from otel_ha.cli.doctor.speech import Tongue, heard, speaks_other, speaks_tls, tongue_of
+from otel_ha.cli.doctor.speech import CLOSED, Tongue, heard, speaks_other, speaks_tls, tongue_of
 from otel_ha.cli.doctor.way import PORTS, Way
 from otel_ha.export.otlp.answer import excerpt
 
@@ -31,7 +31,7 @@ def look_at_protocol(way: Way) -> Look:
         remedy = "the server accepts connections but does not speak: is it overloaded, stopped, or not a Collector?"
         return fault(tried, f"connected, but no answer within {way.limit:g} s", "no_answer", remedy)
     except OSError as error:
-        return fault(tried, excerpt(str(error)), "connection_closed", _CLOSED)
+        return fault(tried, excerpt(str(error)), "connection_closed", CLOSED)
     return _judged(way, tried, reply, expected)
 
 
@@ -52,12 +52,9 @@ def _judged(way: Way, tried: str, reply: bytes, expected: Tongue) -> Look:
     if speaks_other(way):
         return other_protocol(way, tried, f"the answer is {_shown(reply)}")
     if tongue is Tongue.NOTHING:
-        return fault(tried, "the server ends the connection without an answer", "connection_closed", _CLOSED)
+        return fault(tried, "the server ends the connection without an answer", "connection_closed", CLOSED)
     remedy = "another program listens at this port: name the Collector's address by OTEL_EXPORTER_OTLP_ENDPOINT"
     return fault(tried, f"the answer is {_shown(reply)}", "not_http", remedy)
-
-
-_CLOSED: Final = "see the Collector's log; a proxy or a load balancer in between may have no Collector behind it"
 
 
 def other_protocol(way: Way, tried: str, found: str) -> Look:

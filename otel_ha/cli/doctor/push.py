@@ -30,7 +30,7 @@ _CLOCKS: Final = "check the clocks of both machines; Prometheus takes late sampl
 _LOG: Final = "see the receiver's log"
 _LATER: Final = "give the receiver more room (memory_limiter, limits of its plan), or push less often"
 _NOT_A_COLLECTOR: Final = "name the Collector's address by OTEL_EXPORTER_OTLP_ENDPOINT"
-_HANGS: Final = "the server accepts the request and does not answer: is the Collector stopped or overloaded?"
+_HANGS: Final = "the server accepts the request and does not answer: see whether the Collector is stopped or overloaded"
 
 _BY_CODE: Final[dict[str, tuple[str, str]]] = {
     "400": ("rejected_request", f"read the receiver's message; {_LOG}"),
@@ -109,6 +109,8 @@ def _refused(way: Way, answer: Answer, tried: str) -> Look:
     else:
         by_text = next((meaning for text, meaning in _BY_TEXT.items() if text in found), None)
         cause, remedy = by_text or _BY_CODE.get(code) or _by_class(code)
+    if way.proxy is not None and not way.is_tunnel:
+        remedy += f"; the proxy of {way.proxy.variable or 'the session'} may be the cause instead of the receiver"
     return fault(tried, found, cause, remedy, **facts)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from otel_ha.cli.client import Access
 from otel_ha.cli.doctor.canary import canary_steps
 from otel_ha.cli.doctor.collector import collector_steps
 from otel_ha.cli.doctor.endpoint import Service, endpoint_steps
 from otel_ha.cli.doctor.prometheus import prometheus_steps
-from otel_ha.cli.doctor.settings import settings_steps
+from otel_ha.cli.doctor.settings import Usable, settings_steps
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.versions import versions_steps
 from otel_ha.config.telemetry_config import TelemetryConfig
@@ -22,6 +22,13 @@ from otel_ha.scrub import scrub
 __all__ = ["Questions", "examine"]
 
 T = TypeVar("T")
+
+# Settings without which nobody can say where to look; None is one that no message names.
+_OF_ENDPOINT: Final = frozenset({"env_file", None, "prometheus_host", "prometheus_port"})
+_OF_PUSH: Final = frozenset(
+    {"env_file", None, "otlp_endpoint", "otlp_protocol", "otlp_headers", "otlp_insecure"}
+    | {"otlp_certificate", "otlp_client_certificate", "otlp_client_key"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +51,18 @@ class Questions:
 def examine(questions: Questions) -> Iterator[Step]:
     """Yield the steps while they happen. No error leaves it: an unexpected one is a finding of its topic."""
     prometheus = questions.prometheus
-    config = yield from _guarded(
-        "settings", settings_steps(questions.env_file, prometheus), TelemetryConfig(environ={})
+    usable = yield from _guarded(
+        "settings", settings_steps(questions.env_file, prometheus), Usable(TelemetryConfig(environ={}))
     )
+    config = usable.config
     access = _with_own_password(questions.access, config)
     yield from _guarded("versions", _without_result(versions_steps(config)), None)
     service = yield from _guarded(
-        "endpoint", endpoint_steps(config, questions.service_url, access), Service(config.service_name)
+        "endpoint",
+        endpoint_steps(config, questions.service_url, access, usable.failed(_OF_ENDPOINT)),
+        Service(config.service_name),
     )
-    failed = yield from _guarded("collector", collector_steps(config), None)
+    failed = yield from _guarded("collector", collector_steps(config, usable.failed(_OF_PUSH)), None)
     if questions.canary:
         canary = canary_steps(
             config,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,21 @@ from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
 from otel_ha.scrub import scrub
 
-__all__ = ["settings_steps"]
+__all__ = ["Usable", "settings_steps"]
 
 _SETTINGS = settings(TelemetryConfig)
+
+
+@dataclass(frozen=True)
+class Usable:
+    """The settings that can be used, and the steps about those that cannot: defaults stand for them."""
+
+    config: TelemetryConfig
+    wrong: tuple[Step, ...] = ()
+
+    def failed(self, names: Collection[str | None]) -> Step | None:
+        """Return the step about a wrong setting with one of these names; None if they can all be used."""
+        return next((step for step in self.wrong if step.facts["setting"] in names), None)
 
 
 @dataclass(frozen=True)
@@ -41,15 +53,16 @@ class _Given:
         return f"{variable} ({self.origin(variable)})" if variable else "it"
 
 
-def settings_steps(env_file: Path | None, prometheus: str | None) -> Generator[Step, None, TelemetryConfig]:
+def settings_steps(env_file: Path | None, prometheus: str | None) -> Generator[Step, None, Usable]:
     """Yield the steps, and return the settings that can be used."""
     given = _given(env_file)
     where = "the environment" if env_file is None else f"the environment and {env_file}"
-    yield from _wrong(given, where)
+    wrong = list(_wrong(given, where))
+    yield from wrong
     yield _non_default(given, where)
     yield from _unknown(given, where)
     yield from _contradicting(given, prometheus)
-    return given.config
+    return Usable(given.config, tuple(step for step in wrong if step.result is Result.FINDING))
 
 
 def _given(env_file: Path | None) -> _Given:

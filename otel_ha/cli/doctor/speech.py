@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from otel_ha.cli.doctor.way import Way, left
 
-__all__ = ["Tongue", "heard", "speaks_other", "speaks_tls", "tongue_of"]
+__all__ = ["CLOSED", "Tongue", "heard", "speaks_other", "speaks_plain", "speaks_tls", "tongue_of"]
 
 # Source: RFC 9113, sections 3.4 and 4.1: the preface, an empty SETTINGS frame, and the header of a frame.
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -21,6 +21,10 @@ _SETTINGS, _GOAWAY = 4, 7
 _ALERT: Final = b"\x15\x03"
 """The first bytes of an alert of TLS."""
 _ENOUGH: Final = 512
+
+
+CLOSED: Final = "see the Collector's log; a proxy or a load balancer in between may have no Collector behind it"
+"""The remedy for a server that ends the connection without an answer."""
 
 
 class Tongue(StrEnum):
@@ -80,6 +84,14 @@ def speaks_tls(way: Way) -> bool:
         context.wrap_socket(sock, server_hostname=way.address.host if way.address else None),
     ):
         return True
+    return False
+
+
+def speaks_plain(way: Way) -> bool:
+    """Whether the server, which does not shake hands by TLS, answers the configured protocol in plain text."""
+    deadline = time.monotonic() + way.limit
+    with suppress(OSError), way.connected(way.places[0], deadline) as sock:
+        return tongue_of(heard(way, sock, deadline)) in {Tongue.HTTP_1, Tongue.HTTP_2}
     return False
 
 

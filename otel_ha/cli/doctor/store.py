@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from otel_ha.cli.client import Access, Client, FailedError
 from otel_ha.cli.doctor.clocks import of_date
 from otel_ha.cli.doctor.reach import client_for, quoted
-from otel_ha.scrub import scrub
+from otel_ha.scrub import mask_url, scrub
 
 __all__ = ["PROMETHEUS", "VICTORIA_METRICS", "Store", "text_of"]
 
@@ -41,7 +41,10 @@ class Store:
         answer = client.fetch("api/v1/query?query=time()")
         here = (asked + time.time()) / 2
         if answer.status != 200:  # noqa: PLR2004 - a status code of HTTP
-            raise FailedError(f"{client.shown} answers {answer.status}: {scrub(quoted(answer.text))}", answer.status)
+            target = answer.headers.get("Location")
+            by = f" (Location: {mask_url(quoted(target))})" if target else ""
+            text = f"{client.shown} answers {answer.status}{by}: {scrub(quoted(answer.text))}"
+            raise FailedError(text.removesuffix(": "), answer.status)
         queried = _time_in(answer.text)
         metrics, versions = _own_metrics(client)
         flavour = next(iter(versions), "a store with the API of Prometheus")
@@ -72,7 +75,7 @@ class Store:
             found = json.loads(answer.text)
             if answer.status == 200 and found["status"] == "success":  # noqa: PLR2004 - a status code of HTTP
                 return found["data"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             pass
         page = f"{self.client.shown}/api/v1/{name}"
         raise FailedError(f"{page} answers {answer.status}: {scrub(quoted(answer.text))}", answer.status)
@@ -88,7 +91,7 @@ def _time_in(text: str) -> float | None:
     try:
         data = json.loads(text)["data"]
         return float(data["result"][1]) if data["resultType"] == "scalar" else None
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         raise FailedError("it answers, but not as Prometheus or VictoriaMetrics does", 200) from None
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from urllib3.util.ssl_ import create_urllib3_context
 
 from otel_ha.cli.doctor.look import Look, fault, fine, not_needed
-from otel_ha.cli.doctor.speech import heard
+from otel_ha.cli.doctor.speech import CLOSED, heard, speaks_plain
 from otel_ha.cli.doctor.way import Way
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.export.otlp.answer import excerpt
@@ -30,7 +30,14 @@ _BY_CODE: Final = {
     _WRONG_NAME: ("certificate_name", "name the Collector as its certificate does, or issue one for this name"),
     _WRONG_ADDRESS: ("certificate_name", "name the Collector as its certificate does, or issue one for this address"),
 }
-_PLAIN: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH", "HTTP_REQUEST", "UNEXPECTED_MESSAGE")
+_PLAIN: Final = (
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "PACKET_LENGTH",
+    "HTTP_REQUEST",
+    "UNEXPECTED_MESSAGE",
+    "UNEXPECTED_EOF",
+)
 _OF_CLIENT: Final = (
     "CERTIFICATE_REQUIRED",
     "BAD_CERTIFICATE",
@@ -100,12 +107,15 @@ def _failed(way: Way, tried: str, error: OSError) -> Look:
     if isinstance(error, ssl.SSLCertVerificationError):
         cause, remedy = _BY_CODE.get(error.verify_code, _UNTRUSTED)
         return fault(tried, f"{found}", cause, remedy, verify_code=error.verify_code)
-    cause, remedy = _by_reason(way, getattr(error, "reason", None) or "")
+    reason = getattr(error, "reason", None) or ""
+    if (not reason or "UNEXPECTED_EOF" in reason) and not speaks_plain(way):
+        return fault(tried, f"the server ends the handshake: {found}", "connection_closed", CLOSED)
+    cause, remedy = _by_reason(way, reason)
     return fault(tried, found, cause, remedy)
 
 
 def _by_reason(way: Way, reason: str) -> tuple[str, str]:
-    """Return the cause and the remedy of an error that OpenSSL names so; without a name, the connection has ended."""
+    """Return the cause and the remedy of an error that OpenSSL names so; a plain server may just end the connection."""
     has_one = way.config.otlp_client_certificate is not None
     if not reason or any(part in reason for part in _PLAIN):
         return "tls_not_spoken", (
