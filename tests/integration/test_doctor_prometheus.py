@@ -212,15 +212,33 @@ def pushed_at(moment: float) -> bytes:
     return request.SerializeToString()
 
 
-def test_samples_that_prometheus_has_refused_are_found(prometheus):
+def let_refuse_a_sample(prometheus):
     now = time.time()
     post(prometheus.otlp_metrics_endpoint, pushed_at(now), "application/x-protobuf")
     with pytest.raises(OSError, match="400"):
         post(prometheus.otlp_metrics_endpoint, pushed_at(now - 5 * 86_400), "application/x-protobuf")
+
+
+def test_samples_that_prometheus_has_refused_are_found(prometheus):
+    let_refuse_a_sample(prometheus)
     report = doctor("--prometheus", prometheus.url, OTEL_SERVICE_NAME=SERVICE, **SCRAPE_ONLY)
     refused = report.step("prometheus.refused")
     assert refused["cause"] == "samples_refused"
     assert refused["facts"]["refused"] == {"prometheus_tsdb_too_old_samples_total": 1}
+
+
+def test_samples_that_were_refused_long_ago_are_no_finding(prometheus):
+    let_refuse_a_sample(prometheus)
+    # What it would know about itself, had it scraped itself for an hour.
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="prometheus_tsdb_too_old_samples")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 2
+    for moment in (now := time.time(), now - 3610):
+        metric.sum.data_points.add(as_int=1, time_unix_nano=int(moment * 1e9))
+    post(prometheus.otlp_metrics_endpoint, request.SerializeToString(), "application/x-protobuf")
+    refused = doctor("--prometheus", prometheus.url, **SCRAPE_ONLY).step("prometheus.refused")
+    assert refused["result"] == "ok", refused
+    assert "none was refused within the last hour; 1 before" in refused["found"]
 
 
 def test_samples_that_victoria_metrics_has_ignored_are_found(victoria_metrics):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -142,6 +143,9 @@ def _refused(store: Store) -> Step:
     since = f"since {store.flavour} started {words.duration(store.now() - started)} ago" if started else "so far"
     if not found:
         return step(result=Result.OK, found=f"no sample was refused {since}")
+    if all(_is_over(store, name) for name in found):
+        text = f"none was refused within the last hour; {sum(found.values()):,} before, {since}"
+        return step(result=Result.OK, found=text, facts={"refused": found})
     return step(
         result=Result.FINDING,
         found=f"refused {since}: " + ", ".join(f"{times:,} {_REFUSED[name]}" for name, times in found.items()),
@@ -150,3 +154,10 @@ def _refused(store: Store) -> Step:
         "service, synchronize clocks, and set storage.tsdb.out_of_order_time_window (Prometheus)",
         facts={"refused": found},
     )
+
+
+def _is_over(store: Store, counter: str) -> bool:
+    """Whether a counter has not increased within the last hour; False if the store does not scrape itself."""
+    with suppress(FailedError):
+        return any(not added for _, added in store.query(f"sum({counter}) - sum({counter} offset 1h)"))
+    return False
