@@ -197,7 +197,7 @@ class Telemetry:
             groups=self.config.groups,
             catalog=self._all,
             started=None if pipeline is None else self._started,
-            health=self.health(),
+            health=self.health,
             used=None if pipeline is None else pipeline.values_within_budget,
         )
 

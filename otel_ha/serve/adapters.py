@@ -24,8 +24,11 @@ class Response:
     body: bytes = b""
 
     def to(self, method: str) -> Response:
-        """Return the response as it is sent: with its length, and without a body for HEAD."""
-        headers = [*self.headers, ("Content-Length", str(len(self.body)))]
+        """Return the response as it is sent: with its length, and without a body for HEAD.
+
+        Browsers take every response for what its type says: names in a metric or an error may look like HTML.
+        """
+        headers = [*self.headers, ("X-Content-Type-Options", "nosniff"), ("Content-Length", str(len(self.body)))]
         return Response(self.status, headers, b"" if method == "HEAD" else self.body)
 
 

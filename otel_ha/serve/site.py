@@ -33,7 +33,6 @@ _CONTENT_SECURITY_POLICY = (
 )
 _SAFE = [
     ("Content-Security-Policy", _CONTENT_SECURITY_POLICY),
-    ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 ]
 _NOT_KEPT = [("Vary", "Accept"), ("Cache-Control", "no-store")]

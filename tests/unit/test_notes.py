@@ -53,6 +53,14 @@ def test_notes_change_neither_the_status_nor_the_code():
     assert found["notes"] == ["mqtt: no connection is up"]
 
 
+def test_the_notes_of_a_summary_are_of_the_same_collection_as_its_connections():
+    with setup_telemetry(config=config()) as telemetry:
+        ingest.CONNECTIONS.add(0, kind="mqtt")
+        summary = telemetry.summary()
+        assert [row["up"] for row in summary["connections"]] == [0]
+        assert summary["health"]["notes"] == ["mqtt: no connection is up"]
+
+
 def test_health_takes_no_collection():
     with setup_telemetry(config=config()) as telemetry:
         reads = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from otel_ha.serve.page.html import Child, Element, data, element, hole, name
@@ -18,10 +18,13 @@ _DIGITS = 6
 _MET = {True: "✓ met", False: "✗ missed", None: "not measured yet"}
 
 
-def metrics(found: Sequence[Data], chosen: str, search: str) -> tuple[Element, Iterator[Element]]:
-    """Return the section of the metrics, and the rows for its hole; `chosen` is the range of the charts.
+def metrics(
+    found: Sequence[Data], groups: Collection[str], chosen: str, search: str
+) -> tuple[Element, Iterator[Element]]:
+    """Return the section of the metrics, and the rows for its hole.
 
-    Metrics that a `search` does not find are hidden.
+    `groups` are the metric groups of the settings, and `chosen` is the range of the charts. Metrics that a `search`
+    does not find are hidden.
     """
     if not found:
         why = note("The catalog declares no metric that could be shown.")
@@ -29,7 +32,7 @@ def metrics(found: Sequence[Data], chosen: str, search: str) -> tuple[Element, I
     wanted = search.lower().split()
     texts = [_text(metric) for metric in found]
     hits = [all(word in text for word in wanted) for text in texts]
-    rows = (_metric(metric, text, hit=hit) for metric, text, hit in zip(found, texts, hits, strict=True))
+    rows = (_metric(metric, groups, text, hit=hit) for metric, text, hit in zip(found, texts, hits, strict=True))
     headings = ("Metric", "Kind", "Unit", "Budgets", "Objectives", "Series", "Limit")
     drawn = table("catalog", "Metrics of the catalog", headings, [hole()], numbers=2, alone=True)
     return section("metrics", "Metrics", _form(chosen, search, sum(hits), len(found)), drawn), rows
@@ -53,11 +56,11 @@ def _text(metric: Data) -> str:
     return " ".join(str(metric.get(key) or "") for key in _SEARCHED).lower()
 
 
-def _metric(metric: Data, text: str, *, hit: bool) -> Element:
+def _metric(metric: Data, groups: Collection[str], text: str, *, hit: bool) -> Element:
     key = f"metrics.{metric['name']}"
     return element(
         "tr",
-        _named(key, metric),
+        _named(key, metric, groups),
         element("td", str(metric.get("kind") or "").replace("_", " ")),
         element("td", name(str(metric.get("unit") or "1"))),
         element("td", *_budgets(key, metric.get("budgets") or ())),
@@ -70,11 +73,12 @@ def _metric(metric: Data, text: str, *, hit: bool) -> Element:
     )
 
 
-def _named(key: str, metric: Data) -> Element:
+def _named(key: str, metric: Data, groups: Collection[str]) -> Element:
     names = element("span", name(str(metric["name"])), class_="code")
     described = element("p", name(str(metric.get("description") or "")), class_="description")
     values: Sequence[Data] = metric.get("values") or ()
-    if not metric.get("on", True):
+    # After the shutdown every metric is off, and no switch turns it on.
+    if not metric.get("on", True) and metric.get("group") not in groups:
         switch = f"OTEL_HA_{str(metric.get('group')).upper()}_METRICS=true"
         more: Element | None = element("p", f"Off; {switch} turns its group on.", class_="why")
     elif values:

@@ -15,7 +15,7 @@ Data = Mapping[str, Any]
 
 _ENDPOINT = {
     "mounted": "The endpoint is mounted in the service's own server.",
-    "off": "There is no endpoint: nothing is there to scrape.",
+    "off": "The endpoint has no metrics to scrape.",
 }
 
 
@@ -77,6 +77,8 @@ def _reader(index: int, reader: Data, taken: float | None) -> Element:
 
 
 def _no_connections(summary: Data) -> str:
+    if summary.get("current") is None:
+        return "The state of connections is not known, because there are no figures."
     if "operations" not in (summary.get("groups") or ()):
         return group_off("operations")
     return "No connection has been reported."
@@ -85,16 +87,22 @@ def _no_connections(summary: Data) -> str:
 def _connection(each: Data) -> Element:
     key = f"connections.{each['name']}"
     up = each.get("up")
-    words_of = {0: "✗ down", 1: "✓ up"}
-    state = words.NOTHING if up is None else words_of.get(up, f"✓ {words.count(up)} up")
     return element(
         "tr",
         heading(str(each["name"])),
-        element("td", data(up, state), data_key=f"{key}.up", class_="down" if up == 0 else None),
+        element("td", data(up, _up(up)), data_key=f"{key}.up", class_="down" if up is not None and up <= 0 else None),
         element("td", *_closed(key, each.get("closed") or {})),
         cell(f"{key}.message_age", each.get("message_age"), _ago),
         cell(f"{key}.reconnects", each.get("reconnects"), words.count),
     )
+
+
+def _up(number: int | None) -> str:
+    if number is None:
+        return words.NOTHING
+    if number <= 0:
+        return "✗ down"
+    return "✓ up" if number == 1 else f"✓ {words.count(number)} up"
 
 
 def _ago(seconds: float | None) -> str:

@@ -27,6 +27,11 @@ function failed(text) {
   show("gone", `${text} The page shows its figures of ${answered.toLocaleTimeString()}.`);
 }
 
+// Not by the whole address: a browser refuses one without the name and password with which the page was opened.
+function remember(parameters) {
+  history.replaceState(null, "", `?${parameters}${location.hash}`);
+}
+
 function succeeded(restarted) {
   if (restarted) show("news", `The service restarted; it has answered again since ${new Date().toLocaleTimeString()}.`);
   else if (fault) show("news", `The service answers again since ${new Date().toLocaleTimeString()}.`);
@@ -76,7 +81,8 @@ function update(fresh) {
   change(document.getElementById("top"), fresh.getElementById("top"));
   change(then, now);
   document.title = fresh.title;
-  succeeded(before !== now.dataset.started);
+  // Without a time of its start, telemetry does not run; the page says so.
+  succeeded(now.dataset.started && before !== now.dataset.started);
   filter();
   point();
 }
@@ -143,10 +149,10 @@ document.addEventListener("pointermove", (event) => {
 
 document.addEventListener("input", (event) => {
   if (event.target.id !== "search") return;
-  const address = new URL(location.href);
-  if (event.target.value) address.searchParams.set("search", event.target.value);
-  else address.searchParams.delete("search");
-  history.replaceState(null, "", address);
+  const parameters = new URLSearchParams(location.search);
+  if (event.target.value) parameters.set("search", event.target.value);
+  else parameters.delete("search");
+  remember(parameters);
   filter();
 });
 
@@ -158,9 +164,9 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest?.(".ranges a");
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  const address = new URL(location.href);
-  address.searchParams.set("range", new URL(link.href).searchParams.get("range"));
-  history.replaceState(null, "", address);
+  const parameters = new URLSearchParams(location.search);
+  parameters.set("range", new URL(link.href).searchParams.get("range"));
+  remember(parameters);
   refreshNow();
 });
 

@@ -86,7 +86,7 @@ def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> Iterator[
         yield section("events", "Events, points and errors", tables(summary.get("tables") or {}, groups)), ()
     yield outlets(summary), ()
     yield connections(summary), ()
-    yield metrics(summary.get("metrics") or (), chosen, search)
+    yield metrics(summary.get("metrics") or (), groups, chosen, search)
 
 
 def _choice(chosen: str, search: str) -> Element:

@@ -44,22 +44,24 @@ def summary(
     groups: Iterable[str],
     catalog: Catalog | None = None,
     started: float | None = None,
-    health: Mapping[str, Any] | None = None,
+    health: Callable[[], Mapping[str, Any]] = dict,
     used: Mapping[Attribute, int] | None = None,
 ) -> dict[str, Any]:
     """Return the summary, after a collection, so that "current" is up to date; all figures are of that collection.
 
     Without a history, "current", "history", "roll_ups", "accounts" and "tables" are None. `started` is when telemetry
-    started, None if it does not run; `used` has the number of values within the budget of each attribute of the
-    `catalog`.
+    started, None if it does not run. `health` returns the state after the collection. `used` has the number of values
+    within the budget of each attribute of the `catalog`.
     """
     on = sorted(groups)
     metrics = partial(metrics_in_use, catalog or Catalog(), on if started else (), used=used)
     if history is None:
+        state = health()
         from_history: dict[str, Any] = {**dict.fromkeys(_FROM_HISTORY), "connections": [], "metrics": metrics(None)}
     else:
         history.collect()
         with history.reading():
+            state = health()
             from_history = _from_history(history, on, metrics)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -68,7 +70,7 @@ def summary(
         "service": service,
         "groups": on,
         "system_info": system_info(),
-        "health": dict(health or {}),
+        "health": dict(state),
         **from_history,
     }
 

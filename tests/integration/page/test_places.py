@@ -150,3 +150,24 @@ def test_a_page_may_not_be_framed(browser, address, tmp_path):
     frame.write_text(f"<iframe src='{address}'></iframe>")
     with opened(browser, frame.as_uri()) as sight:
         assert any("frame-ancestors" in error for error in sight.errors)
+
+
+def test_a_page_that_was_opened_with_a_password_in_its_address_is_searched_and_changes_its_range(browser, summary):
+    with behind_a_password(summary) as url, opened(browser, "about:blank") as sight:
+        sight.page.goto(url.replace("://", "://prometheus:s3cret@"))
+        sight.page.get_by_role("searchbox").fill("no such metric")
+        sight.page.locator("#metrics-shown").get_by_text("0 of").wait_for()
+        with sight.page.expect_response("**range=5min**") as answered:
+            sight.page.locator("a[href*='range=5min']").click()
+        assert answered.value.status == 200
+        sight.page.locator("a[href*='range=5min'][aria-current]").wait_for()
+        assert sight.errors == []
+
+
+def test_a_mounted_page_says_that_telemetry_was_shut_down_and_not_that_the_service_restarted(browser, summary):
+    served = dict(summary)
+    stopped = {**summary["health"], "status": "failed", "reasons": ["it was shut down"], "remedies": ["start it"]}
+    with mounted_wsgi(served) as url, opened(browser, url) as sight:
+        served |= {"started": None, "health": stopped}
+        sight.page.locator("#state").get_by_text("Telemetry does not run").wait_for()
+        assert sight.page.locator("#banner").inner_text() == ""

@@ -89,6 +89,22 @@ def test_browsers_are_forbidden_everything_that_the_page_does_not_need(path):
     assert header(response, "Referrer-Policy") == "no-referrer"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/summary", {}),
+        ("GET", "/metrics", {}),
+        ("GET", "/healthz", {}),
+        ("GET", "/<script>", {}),
+        ("POST", "/", {}),
+        ("GET", "/", {"Accept": "image/png, */*;q=0"}),
+    ],
+)
+def test_browsers_take_no_answer_for_another_type_than_it_states(method, path, headers):
+    response = site().respond(method, path, headers)
+    assert [value for name, value in response.headers if name == "X-Content-Type-Options"] == ["nosniff"]
+
+
 @pytest.mark.parametrize(("name", "kind"), FILES.items())
 def test_the_files_of_the_page_have_their_types_and_are_asked_for_again(name, kind):
     response = site().respond("GET", f"/{name}", {})

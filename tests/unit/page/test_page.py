@@ -85,6 +85,20 @@ def test_a_page_without_a_history_says_why_and_what_to_do(status, sentence):
     ]  # fmt: skip
 
 
+def test_connections_are_not_known_without_a_history():
+    page = render(example(current=None, connections=[]))
+    assert "not known" in section(page, "connections").text
+
+
+def test_only_a_metric_whose_group_is_off_says_how_to_turn_it_on():
+    """After the shutdown every metric is off, but no switch turns it on."""
+    metrics = [{**metric, "on": False} for metric in example()["metrics"]]
+    found = section(render(example(started=None, metrics=metrics)), "metrics")
+    assert [each.text for each in found.all("p", class_="why")] == [
+        "Off; OTEL_HA_ENTITY_METRICS=true turns its group on."
+    ]
+
+
 def test_a_page_of_nothing_is_still_a_page():
     assert seen(render({})).one("h1").text == "otel-ha"
 
@@ -107,6 +121,12 @@ def test_a_connection_has_its_state_and_the_age_of_its_last_message():
     mqtt, websocket = section(render(example()), "connections").one("tbody").all("tr")
     assert mqtt.text == "mqtt✓ up-750 ms ago0"
     assert websocket.text == "websocket✗ downerror: 3-2"
+
+
+@pytest.mark.parametrize(("up", "state"), [(-1, "✗ down"), (0, "✗ down"), (1, "✓ up"), (3, "✓ 3 up"), (None, "-")])
+def test_a_connection_is_down_if_none_of_its_kind_is_up(up, state):
+    page = render(example(connections=[{"name": "mqtt", "up": up, "message_age": None, "reconnects": 0, "closed": {}}]))
+    assert section(page, "connections").one(data_key="connections.mqtt.up").text == state
 
 
 def test_a_metric_has_its_series_values_budget_and_objectives():
