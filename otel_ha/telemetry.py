@@ -190,10 +190,11 @@ class Telemetry:
 
         It takes a collection and some milliseconds: in an event loop, call it by ``asyncio.to_thread``.
         """
-        pipeline = self._pipeline
+        pipeline, version = self._pipeline, self.config.resource_attributes.get("service.version")
         return summary(
             self._history,
             service=self.config.service_name,
+            version=None if version is None else str(version),
             groups=self.config.groups,
             catalog=self._all,
             started=None if pipeline is None else self._started,

@@ -140,7 +140,7 @@ class Endpoint:
             challenge = ("WWW-Authenticate", 'Basic realm="otel-ha", charset="UTF-8"')
             return plain(HTTPStatus.UNAUTHORIZED, "A username and a password are required.", challenge)
         pages = {path: page for path, page in self._pages.items() if path != "/metrics" or self.registry is not None}
-        page = (pages | self._files).get(path.rstrip("/") or "/")
+        page = (pages | self._files).get(f"/{path.strip('/')}")
         if page is None:
             return plain(HTTPStatus.NOT_FOUND, f"Not found; try {', '.join(pages)}.")
         if method not in {"GET", "HEAD"}:

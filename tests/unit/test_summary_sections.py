@@ -243,6 +243,12 @@ def test_without_a_history_a_summary_has_no_values():
     assert by_name(found["metrics"])["homeassistant.event.received"]["budgets"][0]["used"] == 1
 
 
+@pytest.mark.parametrize(("given", "version"), [({"service.version": "4.2.1"}, "4.2.1"), ({}, None)])
+def test_a_summary_has_the_version_of_the_service_if_the_resource_has_it(given, version):
+    with setup_telemetry(config=config(resource_attributes=given)) as telemetry:
+        assert valid(telemetry.summary())["service_version"] == version
+
+
 def test_telemetry_that_is_off_has_a_summary():
     with setup_telemetry(config=config(enabled=False)) as telemetry:
         found = valid(telemetry.summary())

@@ -71,6 +71,8 @@ def _reason(why: str | None, remedy: str | None) -> Element:
 def _facts(summary: Data, info: Data) -> list[Element]:
     started, taken = summary.get("started"), summary.get("timestamp")
     facts: list[tuple[str, Child]] = []
+    if summary.get("service_version"):
+        facts.append(("Version", name(str(summary["service_version"]))))
     if taken is not None:
         facts.append(("Taken", clock(taken, id="taken")))
     if taken is not None and started is not None:

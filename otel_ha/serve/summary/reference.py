@@ -42,6 +42,7 @@ second when something is added.
 - `timestamp`: when the summary was made, in seconds since the epoch.
 - `started`: when this telemetry started, in seconds since the epoch; null if it does not run.
 - `service`: the service's name.
+- `service_version`: the service's version, from `service.version` of the resource attributes; null without that.
 - `groups`: the metric groups that are on.
 - `system_info`: the environment of the process: {info}. A fact that cannot be
   read is absent.
@@ -96,6 +97,7 @@ def render_schema() -> str:
                 "timestamp": number,
                 "started": {"type": ["number", "null"]},
                 "service": {"type": ["string", "null"]},
+                "service_version": {"type": ["string", "null"]},
                 "groups": {"type": "array", "items": {"enum": sorted(GROUPS)}, "uniqueItems": True},
                 "system_info": _object({key: {"type": ["string", "number"]} for key in FACTS}, required=()),
                 "health": reference("health"),

@@ -65,7 +65,7 @@ HEALTH = {
             "remedies": (listed(TEXT), "the thing to do about each reason, in the same order"),
             "notes": (
                 listed(TEXT),
-                "connections that are down and silent sources, as of the last collection; they do not change the status",
+                "connections that are down and silent sources, as of the last collection; they never change the status",
             ),
             "service": (_or_null(TEXT), "the service's name"),
             "endpoint": (reference("endpoint"), "the endpoint"),

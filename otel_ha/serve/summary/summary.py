@@ -41,6 +41,7 @@ def summary(
     history: History | None,
     *,
     service: str | None,
+    version: str | None = None,
     groups: Iterable[str],
     catalog: Catalog | None = None,
     started: float | None = None,
@@ -50,8 +51,8 @@ def summary(
     """Return the summary, after a collection, so that "current" is up to date; all figures are of that collection.
 
     Without a history, "current", "history", "roll_ups", "accounts" and "tables" are None. `started` is when telemetry
-    started, None if it does not run. `health` returns the state after the collection. `used` has the number of values
-    within the budget of each attribute of the `catalog`.
+    started, None if it does not run; `version` is that of the service. `health` returns the state, and is called after
+    the collection. `used` has the number of values within the budget of each attribute of the `catalog`.
     """
     on = sorted(groups)
     metrics = partial(metrics_in_use, catalog or Catalog(), on if started else (), used=used)
@@ -68,6 +69,7 @@ def summary(
         "timestamp": time.time(),
         "started": started,
         "service": service,
+        "service_version": version,
         "groups": on,
         "system_info": system_info(),
         "health": dict(state),

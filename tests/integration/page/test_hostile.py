@@ -39,7 +39,7 @@ def recorded(text, tmp_path_factory):
 def told(summary, text: str):
     """Return the summary with this text in every place that has words of others."""
     made = copy.deepcopy(summary)
-    made["service"] = made["health"]["service"] = text
+    made["service"] = made["service_version"] = made["health"]["service"] = text
     for texts in ("reasons", "remedies", "notes"):
         made["health"][texts] = [text]
     for reader in made["health"]["readers"]:

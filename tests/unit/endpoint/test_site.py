@@ -121,6 +121,11 @@ def test_no_other_file_is_served(path):
     assert site().respond("GET", path, {}).status == 404
 
 
+@pytest.mark.parametrize("path", ["//page.css", "//page.css/", "page.css"])
+def test_the_links_of_a_page_that_was_asked_for_with_two_slashes_lead_to_its_files(path):
+    assert site().respond("GET", path, {}).status == 200
+
+
 @pytest.mark.parametrize("path", ["/", *(f"/{name}" for name in FILES)])
 def test_the_page_and_its_files_need_the_password(path):
     served = site(username="home", password="secret")

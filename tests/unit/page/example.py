@@ -55,6 +55,7 @@ _SUMMARY: dict[str, Any] = {
     "timestamp": TAKEN,
     "started": TAKEN - 3725.5,
     "service": "ha-ingestor",
+    "service_version": "4.2.1",
     "groups": ["business", "operations", "performance", "system"],
     "system_info": {
         "hostname": "attic",

@@ -36,6 +36,8 @@ def test_the_header_names_the_service_its_state_and_how_long_it_is_up():
     assert header.one(data_key="health.status").text == "! degraded"
     assert "Up for1 h 2 min" in header.text
     assert "attic" in header.text
+    assert "Version4.2.1" in header.text
+    assert "Version" not in seen(render(example(service_version=None))).one("header").text
 
 
 def test_each_reason_stands_beside_what_to_do_about_it():
@@ -221,7 +223,7 @@ def hostile(text: str) -> dict:
     summary["health"] |= {"reasons": [text], "remedies": [text], "notes": [text]}
     summary["health"]["readers"][0] |= {"last_error": text, "target": text, "reader": text}
     summary["health"]["endpoint"] |= {"url": text}
-    summary["system_info"]["hostname"] = text
+    summary["system_info"]["hostname"] = summary["service_version"] = text
     for rows in (*summary["tables"].values(), summary["connections"]):
         rows[0]["name"] = text
     summary["tables"]["errors"][0]["component"] = text
