@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 __all__ = ["of_endpoint", "of_reader"]
 
+# The words of an answer's body say nothing about the way to it; the proxy stands behind them.
+_BODY = re.compile(r"; body: .*?( \(through the proxy .*)?$", re.DOTALL)
+
 _DOCTOR = "run `otel-ha doctor`, which tries every step of the way"
 
 
@@ -38,14 +41,40 @@ _ENDPOINT = (
     ),
 )
 
-# The first match counts: causes with words of their own come before status codes, and these before time limits.
+# The first match counts. Answers that can only be the receiver's come first, because answers through a
+# proxy name it. Causes with words of their own come before other status codes, and these before broken connections.
 _PUSH = (
     _Remedy(
-        "data points rejected",
+        r"^\d+ data points rejected",
         "read the receiver's message, and correct these metrics or its limits; rejected points are not sent again",
     ),
     _Remedy(
-        "proxy",
+        "redirects are not followed",
+        "set OTEL_EXPORTER_OTLP_ENDPOINT to the address in Location: a push follows no redirect",
+    ),
+    _Remedy(
+        "not an otlp receiver|not an answer of otlp",
+        "correct OTEL_EXPORTER_OTLP_ENDPOINT: another server answers there; a Collector takes HTTP on port 4318 and "
+        "gRPC on port 4317",
+    ),
+    _Remedy(
+        r"^401\b|^unauthenticated",
+        "set the receiver's credentials in OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Bearer%20TOKEN",
+    ),
+    _Remedy(
+        r"^40[45]\b|^unimplemented",
+        "correct OTEL_EXPORTER_OTLP_ENDPOINT, to which /v1/metrics is added (for Prometheus "
+        "http://HOST:9090/api/v1/otlp), and switch on the receiver for OTLP there",
+    ),
+    _Remedy(r"^413\b|larger than max", "raise the receiver's limit on the size of a request"),
+    _Remedy(r"^415\b", "set OTEL_EXPORTER_OTLP_PROTOCOL to the protocol of the port: http/protobuf or grpc"),
+    _Remedy(
+        r"^429\b|^resource_exhausted|asked for a pause",
+        "raise the receiver's limit, or push less often by OTEL_METRIC_EXPORT_INTERVAL; pushes continue by themselves",
+    ),
+    _Remedy(r"^400\b|^invalid_argument", "read the receiver's message: its version or its limits refuse these metrics"),
+    _Remedy(
+        r"^407\b|proxy",
         "correct http_proxy, https_proxy or grpc_proxy, or name the receiver's host in no_proxy; "
         "`otel-ha doctor` tries the proxy",
     ),
@@ -62,34 +91,16 @@ _PUSH = (
         "write http:// in OTEL_EXPORTER_OTLP_ENDPOINT for a receiver without TLS, https:// for one with it; "
         "`otel-ha doctor` says which it is",
     ),
+    _Remedy(r"^403\b|^permission_denied", "let the credentials in OTEL_EXPORTER_OTLP_HEADERS write metrics there"),
+    _Remedy(r"^4\d\d\b", "look into the receiver's log: it refuses the push; its message may say more"),
     _Remedy(
-        "redirects are not followed",
-        "set OTEL_EXPORTER_OTLP_ENDPOINT to the address in Location: a push follows no redirect",
+        r"^5\d\d\b|^internal:", "look into the receiver's log: it fails or is overloaded; pushes continue by themselves"
     ),
     _Remedy(
-        "not an otlp receiver|not an answer of otlp",
-        "correct OTEL_EXPORTER_OTLP_ENDPOINT: another server answers there; a Collector takes HTTP on port 4318 and "
-        "gRPC on port 4317",
-    ),
-    _Remedy(
-        r"^401\b|unauthenticated",
-        "set the receiver's credentials in OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Bearer%20TOKEN",
-    ),
-    _Remedy(r"^403\b|permission_denied", "let the credentials in OTEL_EXPORTER_OTLP_HEADERS write metrics there"),
-    _Remedy(
-        r"^40[45]\b|unimplemented",
-        "correct OTEL_EXPORTER_OTLP_ENDPOINT, to which /v1/metrics is added (for Prometheus "
-        "http://HOST:9090/api/v1/otlp), and switch on the receiver for OTLP there",
-    ),
-    _Remedy(r"^413\b|larger than max", "raise the receiver's limit on the size of a request"),
-    _Remedy(r"^415\b", "set OTEL_EXPORTER_OTLP_PROTOCOL to the protocol of the port: http/protobuf or grpc"),
-    _Remedy(
-        r"^429\b|resource_exhausted|asked for a pause",
-        "raise the receiver's limit, or push less often by OTEL_METRIC_EXPORT_INTERVAL; pushes continue by themselves",
-    ),
-    _Remedy(r"^400\b|invalid_argument", "read the receiver's message: its version or its limits refuse these metrics"),
-    _Remedy(
-        r"^5\d\d\b|internal:", "look into the receiver's log: it fails or is overloaded; pushes continue by themselves"
+        r"closed connection|connection reset|socket closed|connection aborted|broken pipe|incompleteread|"
+        r"\[errno (32|54|104)\]",
+        "look into the receiver's log: it ends the connection without an answer; or correct "
+        "OTEL_EXPORTER_OTLP_ENDPOINT: a Collector takes HTTP on port 4318 and gRPC on port 4317",
     ),
     _Remedy(
         r"connection refused|\[errno (111|61)\]",
@@ -128,7 +139,7 @@ def of_endpoint(problem: str) -> str:
 
 def of_reader(reader: str, problem: str) -> str:
     """Return the remedy for the problem of a reader."""
-    return _OTHERS.get(reader) or _first(_PUSH, problem, _DOCTOR)
+    return _OTHERS.get(reader) or _first(_PUSH, _BODY.sub(r"\1", problem), _DOCTOR)
 
 
 def _first(remedies: Sequence[_Remedy], problem: str, otherwise: str) -> str:

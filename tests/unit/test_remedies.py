@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
@@ -73,6 +74,51 @@ def test_a_status_code_of_the_receiver_has_a_remedy(status, remedy):
         reason, found = told(f"http://127.0.0.1:{server.server_port}")
     assert str(status) in reason
     assert remedy in found
+
+
+@pytest.mark.parametrize("status", [402, 408, 410, 421, 422, 431])
+def test_another_refusal_of_the_receiver_has_a_remedy(status):
+    with answering(status) as server:
+        assert "it refuses the push" in told(f"http://127.0.0.1:{server.server_port}")[1]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "remedy"),
+    [
+        (500, b"the proxy behind me is away", "the receiver's log"),
+        (503, b"ssl handshake failed: connection refused", "the receiver's log"),
+        (403, b"3 data points rejected", "write metrics there"),
+        (404, b"redirects are not followed", "to which /v1/metrics is added"),
+    ],
+)
+def test_the_words_of_a_page_do_not_choose_the_remedy(status, body, remedy):
+    with answering(status, body) as server:
+        assert remedy in told(f"http://127.0.0.1:{server.server_port}")[1]
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(401, "OTEL_EXPORTER_OTLP_HEADERS"), (404, "/v1/metrics is added"), (407, "no_proxy"), (503, "no_proxy")],
+)
+def test_a_proxy_that_works_is_not_to_blame_for_the_answers_of_the_receiver(monkeypatch, status, remedy):
+    """A proxy itself may answer with 407, 403 or 5xx."""
+    with answering(status, b"connection refused") as server:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("no_proxy", "")
+        assert remedy in told("http://collector.invalid:4318")[1]
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_connection_that_ends_without_an_answer_has_a_remedy(protocol):
+    if protocol == "grpc":
+        pytest.importorskip("grpc")
+
+    class Closing(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Closing) as server, in_thread(server):
+        assert "without an answer" in told(f"http://127.0.0.1:{server.server_address[1]}", otlp_protocol=protocol)[1]
 
 
 def test_a_redirect_has_a_remedy():
