@@ -1,4 +1,4 @@
-"""Remedies: the thing to do about each reason for which telemetry is not well."""
+"""Remedies: the thing to do about each reason for which telemetry is not well, and about each note."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["of_endpoint", "of_reader"]
+__all__ = ["of_endpoint", "of_note", "of_reader"]
 
 # The words of an answer's body say nothing about the way to it; the proxy stands behind them.
 _BODY = re.compile(r"; body: .*?( \(through the proxy .*)?$", re.DOTALL)
@@ -131,6 +131,18 @@ _OTHERS = {
 }
 """The remedies for readers that do not push to a receiver."""
 
+_NOTES = (
+    _Remedy(
+        r": no connection is up$",
+        "check that this server runs and takes the service's address and credentials; the closed connections, the "
+        "errors by type and the service's log say how it fails",
+    ),
+    _Remedy(
+        r": no event for [^:]+$",
+        "check that this source still sends, and that the service's subscriptions and filters take its events",
+    ),
+)
+
 
 def of_endpoint(problem: str) -> str:
     """Return the remedy for an endpoint that does not listen."""
@@ -140,6 +152,11 @@ def of_endpoint(problem: str) -> str:
 def of_reader(reader: str, problem: str) -> str:
     """Return the remedy for the problem of a reader."""
     return _OTHERS.get(reader) or _first(_PUSH, _BODY.sub(r"\1", problem), _DOCTOR)
+
+
+def of_note(note: str) -> str:
+    """Return the remedy for a note of health."""
+    return _first(_NOTES, note, "look into the service's log")
 
 
 def _first(remedies: Sequence[_Remedy], problem: str, otherwise: str) -> str:

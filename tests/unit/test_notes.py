@@ -7,6 +7,7 @@ import pytest
 from otel_ha import setup_telemetry
 from otel_ha.render.alerts.thresholds import THRESHOLDS
 from otel_ha.serve.notes import notes
+from otel_ha.serve.remedies import of_note
 from otel_ha.vocabulary import ingest
 from tests.history import run
 from tests.unit.conftest import config, get
@@ -41,6 +42,15 @@ def test_notes_end_with_their_causes(recorded):
     assert notes(recorded.history), "as of the last collection"
     recorded.collect(1)
     assert notes(recorded.history) == []
+
+
+def test_every_note_has_a_remedy_of_its_own(recorded):
+    ingest.CONNECTIONS.add(0, kind="mqtt")
+    ingest.MESSAGE_AGE.observe(lambda: SILENCE + 1, source="mqtt")
+    recorded.collect(1)
+    remedies = {of_note(note) for note in notes(recorded.history)}
+    assert len(remedies) == 2
+    assert of_note("") not in remedies
 
 
 def test_notes_change_neither_the_status_nor_the_code():

@@ -8,12 +8,14 @@ from typing import Any
 
 from otel_ha.serve.page.html import Child, Element, data, element, name
 from otel_ha.serve.page.parts import clock, elapsed, section
+from otel_ha.serve.remedies import of_note
 
 __all__ = ["banner", "state"]
 
 Data = Mapping[str, Any]
 
 _MARKS = {"ok": "✓", "degraded": "!", "failed": "✗", "disabled": "○"}
+_NOTED = "Telemetry works. Something around the service is not as usual:"
 _SENTENCES = {
     "ok": "Telemetry works, and reports no problem.",
     "degraded": "Telemetry works, with problems around it:",
@@ -30,7 +32,7 @@ def banner(summary: Data, sections: Sequence[Element]) -> Element:
     title = element(
         "div",
         element("h1", name(summary.get("service") or "otel-ha")),
-        _status(status),
+        _status(status, len(health.get("notes") or ())),
         class_="title",
     )
     links = [element("a", each[0].text, href=f"#{each.get('id')}") for each in sections]
@@ -39,25 +41,37 @@ def banner(summary: Data, sections: Sequence[Element]) -> Element:
 
 
 def state(summary: Data) -> Element:
-    """Return the section about the state of telemetry: reasons and remedies side by side, then notes."""
+    """Return the section about the state of telemetry: reasons, then notes, each beside what to do about it."""
     health: Data = summary.get("health") or {}
     status = str(health.get("status", "unknown"))
-    children: list[Child] = [element("p", _SENTENCES.get(status, f"Telemetry is {status}."))]
     reasons: Sequence[str] = health.get("reasons") or ()
+    notes: Sequence[str] = health.get("notes") or ()
+    sentence = _NOTED if status == "ok" and notes else _SENTENCES.get(status, f"Telemetry is {status}.")
+    children: list[Child] = [element("p", sentence)]
     if reasons:
         pairs = zip_longest(reasons, health.get("remedies") or ())
         children.append(element("ul", *(_reason(why, remedy) for why, remedy in pairs), class_="reasons"))
-    notes: Sequence[str] = health.get("notes") or ()
     if notes:
         children.append(element("h3", "Notes"))
-        children.append(element("ul", *(element("li", name(text)) for text in notes), class_="notes"))
+        children.append(element("ul", *(_reason(text, of_note(text)) for text in notes), class_="reasons notes"))
     return section("state", "State of telemetry", *children)
 
 
-def _status(status: str) -> Element:
-    mark = element("span", _MARKS.get(status, "?"), aria_hidden="true")
-    known = status if status in _MARKS else "unknown"
-    return element("p", mark, " ", element("span", status), class_=f"status status-{known}", data_key="health.status")
+def _status(status: str, notes: int) -> Element:
+    """Return the state in a word, and the number of notes; the colour of an ok state with notes is not that of ok."""
+    is_noted = status == "ok" and notes > 0
+    known = "noted" if is_noted else status if status in _MARKS else "unknown"
+    mark = element("span", "!" if is_noted else _MARKS.get(status, "?"), aria_hidden="true")
+    more = f" · {notes} {'note' if notes == 1 else 'notes'}" if notes else None
+    return element(
+        "p",
+        mark,
+        " telemetry ",
+        element("span", status),
+        more,
+        class_=f"status status-{known}",
+        data_key="health.status",
+    )
 
 
 def _reason(why: str | None, remedy: str | None) -> Element:

@@ -33,7 +33,7 @@ def test_the_page_shows_when_its_summary_was_taken():
 def test_the_header_names_the_service_its_state_and_how_long_it_is_up():
     header = seen(render(example())).one("header")
     assert header.one("h1").text == "ha-ingestor"
-    assert header.one(data_key="health.status").text == "! degraded"
+    assert header.one(data_key="health.status").text == "! telemetry degraded · 1 note"
     assert "Up for1 h 2 min" in header.text
     assert "attic" in header.text
     assert "Version4.2.1" in header.text
@@ -45,7 +45,32 @@ def test_each_reason_stands_beside_what_to_do_about_it():
     [reason] = state.one("ul", class_="reasons").all("li")
     assert reason.one(class_="reason").text == "otlp: http://collector:4318/v1/metrics: connection refused"
     assert reason.one(class_="remedy").text.startswith("What to do: Start the Collector")
-    assert state.one("ul", class_="notes").text == "The connection websocket is down."
+
+
+@pytest.mark.parametrize(
+    ("status", "notes", "shown", "colour"),
+    [
+        ("ok", 0, "✓ telemetry ok", "ok"),
+        ("ok", 1, "! telemetry ok · 1 note", "noted"),
+        ("ok", 2, "! telemetry ok · 2 notes", "noted"),
+        ("degraded", 1, "! telemetry degraded · 1 note", "degraded"),
+        ("<new>", 1, "? telemetry <new> · 1 note", "unknown"),
+    ],
+)
+def test_the_state_counts_the_notes_and_is_not_green_beside_one(status, notes, shown, colour):
+    texts = ["mqtt: no connection is up", "websocket: no event for 2 h"][:notes]
+    page = render(example(health={"status": status, "notes": texts}))
+    badge = seen(page).one("header").one(data_key="health.status")
+    assert (badge.text, badge.attributes["class"]) == (shown, f"status status-{colour}")
+    assert ("no problem" in section(page, "state").text) == (status == "ok" and not notes)
+
+
+def test_each_note_stands_beside_what_to_do_about_it():
+    page = render(example(health={"status": "ok", "notes": ["mqtt: no connection is up", "knx: no event for 2 h"]}))
+    down, silent = section(page, "state").one("ul", class_="reasons notes").all("li")
+    assert down.one(class_="reason").text == "mqtt: no connection is up"
+    assert down.one(class_="remedy").text.startswith("What to do: check that this server runs")
+    assert silent.one(class_="remedy").text.startswith("What to do: check that this source still sends")
 
 
 @pytest.mark.parametrize("status", ["ok", "degraded", "failed", "disabled", "<new>"])
