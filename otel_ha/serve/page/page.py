@@ -11,10 +11,11 @@ from otel_ha.serve.page.charts import RANGES, charts_of, draw
 from otel_ha.serve.page.header import banner, state
 from otel_ha.serve.page.html import Child, Element, element, filled, hole
 from otel_ha.serve.page.metrics import metrics
+from otel_ha.serve.page.objectives import missed, objectives
 from otel_ha.serve.page.outlets import connections, outlets
 from otel_ha.serve.page.parts import note, section
 from otel_ha.serve.page.tables import tables
-from otel_ha.serve.page.tiles import tiles
+from otel_ha.serve.page.tiles import covered, tiles
 
 __all__ = ["render"]
 
@@ -24,6 +25,10 @@ _Section: TypeAlias = tuple[Element, Iterable[Element]]
 _DEFAULT = "50min"
 _RANGES_IN_WORDS = {"5min": "5 min", "50min": "50 min"}
 _LINKS = ("metrics", "summary", "healthz", "health", "ready")
+_POINTS = (
+    "A point is about the time between two collections, and the figure beside a name is that of the newest point; it "
+    "may differ from the figure under Now, which is over a longer time."
+)
 _NO_HISTORY = {
     "disabled": "There are no figures, because telemetry is turned off. Unset OTEL_SDK_DISABLED, and restart the "
     "service.",
@@ -79,9 +84,12 @@ def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> Iterator[
         status = str((summary.get("health") or {}).get("status"))
         yield section("now", "Now", note(_NO_HISTORY.get(status, _NOT_KEPT))), ()
     else:
-        yield section("now", "Now", tiles(summary["current"], groups)), ()
+        current, declared = summary["current"], summary.get("metrics") or ()
+        drawn = tiles(current, groups, missed(declared))
+        yield section("now", "Now", covered(current), drawn, objectives(declared)), ()
         charts = (draw(chart) for chart in charts_of(summary, chosen))
-        yield section("charts", "Charts", _choice(chosen, search), element("div", hole(), class_="charts")), charts
+        places = element("div", hole(), class_="charts")
+        yield section("charts", "Charts", element("p", _POINTS, class_="why"), _choice(chosen, search), places), charts
         yield section("accounts", "Accounts", draw_accounts(summary.get("accounts"))), ()
         yield section("events", "Events, points and errors", tables(summary.get("tables") or {}, groups)), ()
     yield outlets(summary), ()

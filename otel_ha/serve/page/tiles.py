@@ -1,16 +1,17 @@
-"""Tiles of the status page: the figures that one looks at first."""
+"""Tiles of the status page: the figures that one looks at first, and the time that they cover."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from otel_ha.serve.page.html import Element, element
 from otel_ha.serve.page.parts import Shown, figure, group_off
 from otel_ha.serve.summary import words
+from otel_ha.vocabulary import ingest
 
-__all__ = ["tiles"]
+__all__ = ["covered", "tiles"]
 
 Data = Mapping[str, Any]
 _MIB = 2**20
@@ -30,22 +31,30 @@ def _bytes_per_second(value: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """A figure below "current" of the summary, such as performance.queue_use, with a label after it."""
+    """A figure below "current" of the summary, such as performance.queue_use, with a label after it.
+
+    of_events: whether it means nothing while no event is processed.
+    """
 
     path: str
     shown: Shown
     label: str = ""
+    of_events: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """A title, the main figure and lesser ones; `groups` of which one must be on, and why it may be unknown else."""
+    """A title, the main figure and lesser ones; `groups` of which one must be on, and why it may be unknown else.
+
+    metric: the name of the metric whose objectives the main figure is about.
+    """
 
     title: str
     main: _Figure
     lesser: tuple[_Figure, ...]
     groups: tuple[str, ...]
     absent: str = "Not measured yet."
+    metric: str = ""
 
 
 _TILES = (
@@ -60,16 +69,17 @@ _TILES = (
     ),
     _Tile(
         "P95 of processing",
-        _Figure("performance.p95_processing_time", _milliseconds),
+        _Figure("performance.p95_processing_time", _milliseconds, of_events=True),
         (
-            _Figure("performance.p50_processing_time", _milliseconds, "P50"),
-            _Figure("performance.p99_processing_time", _milliseconds, "P99"),
+            _Figure("performance.p50_processing_time", _milliseconds, "P50", of_events=True),
+            _Figure("performance.p99_processing_time", _milliseconds, "P99", of_events=True),
         ),
         ("performance",),
+        metric=ingest.EVENT_DURATION.name,
     ),
     _Tile(
         "Error share",
-        _Figure("performance.error_rate", words.share),
+        _Figure("performance.error_rate", words.share, of_events=True),
         (_Figure("business.total_events_processed", words.count, "processed so far"),),
         ("performance", "business"),
     ),
@@ -79,6 +89,7 @@ _TILES = (
         (),
         ("performance",),
         "No event brings the time at its source.",
+        ingest.LAG_TO_WRITE.name,
     ),
     _Tile(
         "Queue use",
@@ -115,23 +126,45 @@ _TILES = (
 )
 
 
-def tiles(current: Data, groups: Iterable[str]) -> Element:
-    """Return the tiles for the part "current" of a summary, with the metric groups that are on."""
+def covered(current: Data) -> Element:
+    """Return the sentence about the time that the figures of the part "current" of a summary cover."""
+    window = figure("current.window", current.get("window"), words.duration)
+    return element(
+        "p", "Rates, percentiles and the error share are over the last ", window, "; the rest is of now.", class_="why"
+    )
+
+
+def tiles(current: Data, groups: Iterable[str], missed: Collection[str] = ()) -> Element:
+    """Return the tiles for the part "current" of a summary, with the metric groups that are on.
+
+    `missed` has the names of the metrics of which an objective is missed.
+    """
     on = frozenset(groups)
-    return element("div", *(_draw(tile, current, on) for tile in _TILES), class_="tiles")
+    drawn = (_draw(tile, current, on, is_missed=tile.metric in missed) for tile in _TILES)
+    return element("div", *drawn, class_="tiles")
 
 
-def _draw(tile: _Tile, current: Data, on: frozenset[str]) -> Element:
+def _draw(tile: _Tile, current: Data, on: frozenset[str], *, is_missed: bool) -> Element:
     main = _value(tile.main, current)
-    lesser = [_lesser(each, current) for each in tile.lesser if _value(each, current) is not None]
+    is_idle = (current.get("performance") or {}).get("event_processing_rate") == 0
+    shown = [each for each in tile.lesser if _value(each, current) is not None and not (is_idle and each.of_events)]
+    if main is None:
+        why: str | None = _why(tile, on)
+    else:
+        why = "No event was processed in this time." if is_idle and tile.main.of_events else None
     return element(
         "div",
         element("h3", tile.title),
-        figure(f"current.{tile.main.path}", main, tile.main.shown, "p"),
-        element("p", _why(tile, on), class_="why") if main is None else None,
-        *lesser,
-        class_="tile",
+        figure(f"current.{tile.main.path}", main, _nothing if why else tile.main.shown, "p"),
+        element("p", why, class_="why") if why else None,
+        *(_lesser(each, current) for each in shown),
+        element("p", "✗ objective missed", class_="missed") if is_missed else None,
+        class_="tile tile-missed" if is_missed else "tile",
     )
+
+
+def _nothing(_: float | None) -> str:
+    return words.NOTHING
 
 
 def _lesser(each: _Figure, current: Data) -> Element:

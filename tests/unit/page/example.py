@@ -131,7 +131,7 @@ _SUMMARY: dict[str, Any] = {
     ],
     "metrics": [
         {
-            "name": "homeassistant.event.duration",
+            "name": "homeassistant.event.process.duration",
             "prometheus_name": "homeassistant_event_duration_seconds",
             "kind": "histogram",
             "unit": "s",

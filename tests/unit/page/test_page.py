@@ -93,6 +93,51 @@ def test_a_tile_that_is_not_measured_says_why():
     assert tiles["Queue use"] == "Queue use-No queue has a known capacity.7 waiting"
 
 
+def tile(page: str, title: str):
+    [found] = [each for each in section(page, "now").all("div") if [h.text for h in each.all("h3")] == [title]]
+    return found
+
+
+@pytest.mark.parametrize("title", ["P95 of processing", "Error share"])
+def test_a_figure_of_events_is_not_known_while_none_is_processed(title):
+    summary = example()
+    summary["current"]["performance"] |= {
+        "event_processing_rate": 0.0, "p50_processing_time": 0.0, "p95_processing_time": 0.0,
+        "p99_processing_time": 0.0, "error_rate": 0.0,
+    }  # fmt: skip
+    idle = tile(render(summary), title)
+    assert idle.text.startswith(f"{title}-No event was processed in this time.")
+    assert idle.all("data")[0].attributes["value"] == "0.0"
+    assert "P50" not in idle.text
+    summary["current"]["performance"]["event_processing_rate"] = 0.1
+    assert "No event" not in tile(render(summary), title).text
+
+
+def test_now_says_which_time_its_figures_cover_and_charts_which_theirs():
+    summary = example()
+    summary["current"]["window"] = 34.0
+    page = render(summary)
+    assert "over the last 34 s" in section(page, "now").text
+    assert "newest point" in section(page, "charts").text
+
+
+@pytest.mark.parametrize(("met", "word"), [(True, "✓ met"), (False, "✗ missed")])
+def test_an_objective_stands_under_now_and_marks_its_tile_if_it_is_missed(met, word):
+    summary = example()
+    summary["metrics"][0]["objectives"][0]["met"] = met
+    page = render(summary)
+    [line] = section(page, "now").one("ul", class_="objectives").all("li")
+    assert line.text == f"{word}: Events take 0.1 s. It was 87.5 % over the kept history."
+    assert ("✗ objective missed" in tile(page, "P95 of processing").text) == (not met)
+    assert "missed" not in tile(page, "Lag (P95)").text
+
+
+def test_without_measured_objectives_there_is_no_list_of_them():
+    summary = example()
+    summary["metrics"][0]["objectives"] = [{"description": "x", "bound": 1, "target": 1, "share": None, "met": None}]
+    assert section(render(summary), "now").all("ul") == []
+
+
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
