@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_ha.serve.page.html import Child, Element, data, element, name
-from otel_ha.serve.page.parts import cell, elapsed, group_off, heading, note, section, table
+from otel_ha.serve.page.parts import Shown, cell, elapsed, group_off, heading, note, section, table
 from otel_ha.serve.summary import words
 
 __all__ = ["connections", "outlets"]
@@ -38,8 +38,12 @@ def connections(summary: Data) -> Element:
     found: Sequence[Data] = summary.get("connections") or ()
     if not found:
         return section("connections", "Connections", note(_no_connections(summary)))
-    headings = ("Connection", "State", "Closed, by reason", "Last message", "Reconnects")
-    rows = (_connection(each) for each in found)
+    headings = ("Connection", "State", "Closed, by reason", "Last message", "Attempts to reconnect")
+    sources = (summary.get("tables") or {}).get("sources") or ()
+    heard = {row["name"] for row in sources if row.get("received") != 0}
+    # The age of a message that never came is the time since the start.
+    is_counted = "business" in (summary.get("groups") or ())
+    rows = (_connection(each, _ago if each["name"] in heard or not is_counted else _none_for) for each in found)
     return section(
         "connections", "Connections", table("links", "Connections to sources", headings, rows, numbers=2, alone=True)
     )
@@ -84,7 +88,7 @@ def _no_connections(summary: Data) -> str:
     return "No connection has been reported."
 
 
-def _connection(each: Data) -> Element:
+def _connection(each: Data, age: Shown) -> Element:
     key = f"connections.{each['name']}"
     up = each.get("up")
     return element(
@@ -92,7 +96,7 @@ def _connection(each: Data) -> Element:
         heading(str(each["name"])),
         element("td", data(up, _up(up)), data_key=f"{key}.up", class_="down" if up is not None and up <= 0 else None),
         element("td", *_closed(key, each.get("closed") or {})),
-        cell(f"{key}.message_age", each.get("message_age"), _ago),
+        cell(f"{key}.message_age", each.get("message_age"), age),
         cell(f"{key}.reconnects", each.get("reconnects"), words.count),
     )
 
@@ -107,6 +111,10 @@ def _up(number: int | None) -> str:
 
 def _ago(seconds: float | None) -> str:
     return words.NOTHING if seconds is None else f"{words.duration(seconds)} ago"
+
+
+def _none_for(seconds: float | None) -> str:
+    return words.NOTHING if seconds is None else f"none in {words.duration(seconds)}"
 
 
 def _closed(key: str, reasons: Mapping[str, int]) -> list[Child]:

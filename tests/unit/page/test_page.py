@@ -195,10 +195,21 @@ def test_a_connection_has_its_state_and_the_age_of_its_last_message():
     assert websocket.text == "websocket✗ downerror: 3-2"
 
 
-@pytest.mark.parametrize(("up", "state"), [(-1, "✗ down"), (0, "✗ down"), (1, "✓ up"), (3, "✓ 3 up"), (None, "-")])
-def test_a_connection_is_down_if_none_of_its_kind_is_up(up, state):
-    page = render(example(connections=[{"name": "mqtt", "up": up, "message_age": None, "reconnects": 0, "closed": {}}]))
-    assert section(page, "connections").one(data_key="connections.mqtt.up").text == state
+@pytest.mark.parametrize(
+    ("received", "groups", "shown"),
+    [(3, ["business"], "29.9 s ago"), (0, ["business"], "none in 29.9 s"), (None, ["operations"], "29.9 s ago")],
+)
+def test_a_connection_without_any_message_has_no_last_one(received, groups, shown):
+    summary = example(groups=groups)
+    summary["tables"]["sources"][0]["received"] = received
+    summary["connections"][0]["message_age"] = 29.9
+    page = render(summary)
+    age = section(page, "connections").one(data_key="connections.mqtt.message_age")
+    assert (age.text, age.one("data").attributes["value"]) == (shown, "29.9")
+    summary["tables"]["sources"] = []
+    page = render(summary)
+    shown = "none in 29.9 s" if "business" in groups else shown
+    assert section(page, "connections").one(data_key="connections.mqtt.message_age").text == shown
 
 
 def test_a_metric_has_its_series_values_budget_and_objectives():
