@@ -51,7 +51,7 @@ def business_history(history: History | None) -> Sequence[BusinessMetrics]:
 
 def system(history: History | None) -> SystemMetrics:
     """Return the system metrics as of the newest collection."""
-    return SystemMetrics() if history is None else history.system()
+    return SystemMetrics(cpu_percent=0.0) if history is None else history.system()
 
 
 def performance(history: History | None) -> PerformanceMetrics:

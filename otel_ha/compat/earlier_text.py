@@ -176,7 +176,9 @@ _NAMES: Final[Mapping[str, tuple[str, str, Callable[[Scrape], Rows]]]] = {
         "gauge",
         "CPU utilization, in %",
         _pushed(
-            ha_ingestor.CPU, _HOST, _of_host(runtime.SYSTEM_CPU_TIME, lambda history: history.system().cpu_percent)
+            ha_ingestor.CPU,
+            _HOST,
+            _of_host(runtime.SYSTEM_CPU_TIME, lambda history: history.system().cpu_percent or 0.0),
         ),
     ),
     "system_memory_percent": (

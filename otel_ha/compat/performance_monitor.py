@@ -152,7 +152,7 @@ class PerformanceMonitor:
 
     def _collect(self) -> SystemMetrics:
         if (history := answers.collected()) is None:
-            return SystemMetrics()
+            return SystemMetrics(cpu_percent=0.0)
         return replace(answers.system(history), cpu_percent=self._cpu.percent())
 
     def calculate_performance_metrics(self) -> PerformanceMetrics:

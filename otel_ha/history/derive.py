@@ -165,15 +165,15 @@ def system(span: Span, cpu: Span) -> SystemMetrics:
     )
 
 
-def _cpu_percent(span: Span) -> float:
-    """Return the share of CPU time that was neither idle nor waiting for a disk, in %.
+def _cpu_percent(span: Span) -> float | None:
+    """Return the share of CPU time that was neither idle nor waiting for a disk, in %; None until it is read twice.
 
     The whole is the time counted by the host, not the span: a reading may be older than its collection.
     """
     by_mode = span.of(runtime.SYSTEM_CPU_TIME, runtime.CPU_MODE)
     waiting = by_mode.get("idle", 0.0) + by_mode.get("iowait", 0.0)
     whole = sum(by_mode.values())
-    return 100 * (1 - waiting / whole) if whole else 0.0
+    return 100 * (1 - waiting / whole) if whole else None
 
 
 def _process_cpu_percent(span: Span) -> float | None:

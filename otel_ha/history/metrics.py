@@ -52,10 +52,10 @@ class SystemMetrics:
     Percentages run from 0 to 100; a megabyte (MB) is 1,048,576 bytes.
     """
 
-    cpu_percent: float = _figure(
-        "share of the time of all CPUs that was neither idle nor waiting for a disk, in %",
+    cpu_percent: float | None = _figure(
+        "share of the time of all CPUs that was neither idle nor waiting for a disk, in %; null until it is read twice",
         runtime.SYSTEM_CPU_TIME,
-        default=0.0,
+        default=None,
     )
     memory_percent: float = _figure(
         "share of memory that is not available without swapping, in %", runtime.SYSTEM_MEMORY_UTILIZATION, default=0.0

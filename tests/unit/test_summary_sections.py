@@ -290,6 +290,18 @@ def test_a_new_service_has_an_empty_summary():
     assert found["current"]["system"]["process_memory_mb"] > 1
 
 
+def test_the_cpu_of_the_host_is_not_known_until_it_is_read_twice():
+    with run() as recorded:
+        spent = {"user": lambda: 100 + recorded.clock.seconds / 4, "idle": lambda: 300 + recorded.clock.seconds * 3 / 4}
+        runtime.SYSTEM_CPU_TIME.observe(
+            lambda: [(read(), {"mode": mode, "logical_number": 0}) for mode, read in spent.items()]
+        )
+        first, second = taken(recorded), taken(recorded)
+    assert first["current"]["system"]["cpu_percent"] is None
+    assert second["current"]["system"]["cpu_percent"] == 25
+    assert [row["cpu_percent"] for row in second["history"]["system"]] == [None, 25, 25]
+
+
 def test_the_cpu_of_the_process_is_a_share_of_one_cpu():
     with run() as recorded:
         runtime.PROCESS_CPU_TIME.observe(lambda: 100 + recorded.clock.seconds / 4, mode="user")
