@@ -145,7 +145,13 @@ async def watch(telemetry: Telemetry, view: View, stopping: asyncio.Event) -> fl
 
 async def read(telemetry: Telemetry) -> Reading:
     """Take a reading; it takes milliseconds, so it runs outside the event loop."""
-    return await asyncio.to_thread(lambda: reading(telemetry.prometheus_text()))
+
+    def take() -> Reading:
+        if telemetry.history is not None:
+            telemetry.history.collect()
+        return reading(telemetry.prometheus_text(), telemetry.history)
+
+    return await asyncio.to_thread(take)
 
 
 async def received(telemetry: Telemetry, count: int) -> None:

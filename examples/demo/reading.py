@@ -1,4 +1,4 @@
-"""Reading: the values that the demo shows, calculated from the text of a scrape as Prometheus would calculate them."""
+"""Reading: the values that the demo shows, from the text of a scrape; quantiles are from the history if it is on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from examples.ingestor.accounting import Accounting, accounting, samples
 from otel_ha.declare.instruments import Histogram
+from otel_ha.history import History
 from otel_ha.vocabulary import ingest
 
 HISTOGRAMS = {
@@ -18,13 +19,18 @@ HISTOGRAMS = {
     "write": ingest.WRITE_DURATION,
     "lag": ingest.LAG_TO_WRITE,
 }
+SHARES = (0.5, 0.95, 0.99)
+WINDOW = 300.0
+"""The seconds that the figures of the status page cover."""
 CPU = "process_cpu_time_seconds_total"
 MEMORY = "process_memory_usage_bytes"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The values of one scrape. `quantiles` are estimates in seconds over the whole run, by histogram and share.
+    """The values of one scrape. `quantiles` are estimates in seconds, by histogram and share.
+
+    They are those of the status page, over its last minutes, or without a history over the whole run.
 
     `time` is in seconds of a monotonic clock, `oldest` and `cpu` in seconds, `bytes_in` and `memory` in bytes. CPU and
     memory are NaN if the system metrics are off.
@@ -48,14 +54,20 @@ class Sums:
     buckets: dict[str, dict[float, float]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(float)))
 
 
-def reading(prometheus_text: str) -> Reading:
-    """Return the values in the text of a scrape."""
+def reading(prometheus_text: str, history: History | None = None) -> Reading:
+    """Return the values in the text of a scrape, with the quantiles of the history if there is one.
+
+    The buckets of a scrape are wide: a quantile from them may be twice the one on the status page.
+    """
     sums = sum_up(prometheus_text)
     value = sums.values.get
     return Reading(
         time=time.monotonic(),
         accounting=accounting(prometheus_text),
-        quantiles={name: quantiles_of(sums, histogram) for name, histogram in HISTOGRAMS.items()},
+        quantiles={
+            name: quantiles_of(sums, histogram) if history is None else recent_quantiles(history, histogram)
+            for name, histogram in HISTOGRAMS.items()
+        },
         queued=value(ingest.QUEUE_SIZE.prometheus_name, 0),
         oldest=value(ingest.QUEUE_AGE.prometheus_name, 0),
         bytes_in=value(ingest.DATA_RECEIVED.prometheus_name, 0),
@@ -78,7 +90,15 @@ def sum_up(prometheus_text: str) -> Sums:
 def quantiles_of(sums: Sums, histogram: Histogram) -> dict[float, float]:
     """Return the median and the 95th and 99th percentile of a histogram."""
     buckets = sums.buckets[f"{histogram.prometheus_name}_bucket"].items()
-    return {share: bucket_quantile(share, buckets) for share in (0.5, 0.95, 0.99)}
+    return {share: bucket_quantile(share, buckets) for share in SHARES}
+
+
+def recent_quantiles(history: History, histogram: Histogram) -> dict[float, float]:
+    """Return the same from the history, over the time that the status page covers; NaN without a measurement."""
+    with history.reading():
+        found = history.over(WINDOW).distribution(histogram)
+        values = [math.nan] * len(SHARES) if found.is_empty else found.quantiles(SHARES)
+    return dict(zip(SHARES, values, strict=True))
 
 
 def bucket_quantile(share: float, buckets: Iterable[tuple[float, float]]) -> float:

@@ -1,5 +1,6 @@
 """The demo, run as `make demo` runs it."""
 
+import asyncio
 import io
 import json
 import math
@@ -18,11 +19,14 @@ from rich.console import Console
 
 from examples.demo.home import Sent
 from examples.demo.household import furnish
+from examples.demo.play import read
 from examples.demo.reading import bucket_quantile, reading
 from examples.demo.surroundings import surroundings
 from examples.demo.verdict import Verdict, lines_in
 from examples.demo.view import View
 from examples.ingestor.accounting import accounting
+from otel_ha import TelemetryConfig, setup_telemetry
+from otel_ha.vocabulary import ingest
 from tests.e2e.terminal import STYLE, Terminal
 from tests.servers.running import get
 
@@ -252,6 +256,27 @@ FULL = "\n".join(
         "",
     ]
 )
+
+
+def test_the_quantiles_are_those_of_the_status_page_where_the_history_is_on():
+    settings = TelemetryConfig(prometheus_port=0, environ={})
+    with setup_telemetry(config=settings) as telemetry:
+        for seconds in (0.03, 0.03, 0.06):
+            ingest.EVENT_DURATION.record(seconds, source="mqtt", outcome="ok")
+        now = asyncio.run(read(telemetry))
+        shown = telemetry.summary()["current"]["performance"]
+    assert [1e3 * value for value in now.quantiles["process"].values()] == pytest.approx(
+        [shown[f"p{percent}_processing_time"] for percent in (50, 95, 99)]
+    )
+    assert math.isnan(now.quantiles["write"][0.5])
+
+
+def test_without_a_history_the_quantiles_are_those_of_prometheus():
+    with setup_telemetry(config=TelemetryConfig(environ={}, prometheus_port=0, history_length=0)) as telemetry:
+        ingest.EVENT_DURATION.record(0.03, source="mqtt", outcome="ok")
+        text = telemetry.prometheus_text()
+        assert asyncio.run(read(telemetry)).quantiles["process"] == reading(text).quantiles["process"]
+        assert not math.isnan(reading(text).quantiles["process"][0.95])
 
 
 def drawn(height: int) -> list[str]:
