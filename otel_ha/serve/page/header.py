@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from otel_ha.serve.page.html import Child, Element, data, element, name
-from otel_ha.serve.page.parts import clock, elapsed, section
+from otel_ha.serve.page.parts import clock, elapsed, prose, section
 from otel_ha.serve.remedies import of_note
 
 __all__ = ["banner", "state"]
@@ -78,7 +78,9 @@ def _reason(why: str | None, remedy: str | None) -> Element:
     return element(
         "li",
         element("p", name(why or ""), class_="reason"),
-        element("p", element("span", "What to do: ", class_="lead"), name(remedy), class_="remedy") if remedy else None,
+        element("p", element("span", "What to do: ", class_="lead"), prose(remedy), class_="remedy")
+        if remedy
+        else None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from otel_ha.serve.page.html import Child, Element, data, element, hole, name
-from otel_ha.serve.page.parts import cell, note, section, table
+from otel_ha.serve.page.parts import cell, help_, note, section, table
 from otel_ha.serve.summary import words
 
 __all__ = ["metrics"]
@@ -15,6 +15,11 @@ Data = Mapping[str, Any]
 _SEARCHED = ("name", "prometheus_name", "description", "kind", "unit", "group")
 _STATISTICS = ("count", "sum", "p50", "p95", "p99")
 _DIGITS = 6
+_WORDS = (
+    "A series is a metric with one combination of attributes, and Limit is the most series that it may have. A budget "
+    "is the number of values that an attribute may have; further values share one. An objective is a share of "
+    "measurements that is to stay within a bound."
+)
 _MET = {True: "✓ met", False: "✗ missed", None: "not measured yet"}
 
 
@@ -35,7 +40,7 @@ def metrics(
     rows = (_metric(metric, groups, text, hit=hit) for metric, text, hit in zip(found, texts, hits, strict=True))
     headings = ("Metric", "Kind", "Unit", "Budgets", "Objectives", "Series", "Limit")
     drawn = table("catalog", "Metrics of the catalog", headings, [hole()], numbers=2, alone=True)
-    return section("metrics", "Metrics", _form(chosen, search, sum(hits), len(found)), drawn), rows
+    return section("metrics", "Metrics", help_(_WORDS), _form(chosen, search, sum(hits), len(found)), drawn), rows
 
 
 def _form(chosen: str, search: str, hits: int, of: int) -> Element:

@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_ha.serve.page.html import Child, Element, data, element, name
-from otel_ha.serve.page.parts import Shown, cell, elapsed, group_off, heading, note, section, table
+from otel_ha.serve.page.parts import Shown, cell, elapsed, group_off, heading, help_, note, section, table
 from otel_ha.serve.summary import words
 
 __all__ = ["connections", "outlets"]
 
 Data = Mapping[str, Any]
 
+_READERS = (
+    "A reader takes the measurements at its times and hands them to a receiver, such as a Collector, the scrapes of "
+    "Prometheus, or the history behind this page."
+)
+_CONNECTIONS = "Each is a kind of connection to a source of events. Attempts to reconnect include those that failed."
 _ENDPOINT = {
     "mounted": "The endpoint is mounted in the service's own server.",
     "off": "The endpoint has no metrics to scrape.",
@@ -30,7 +35,13 @@ def outlets(summary: Data) -> Element:
     headings = ("Reader", "Receiver", "State", "Last error", "Last success", "Failures in a row", "Rejected points")
     taken = summary.get("timestamp")
     rows = (_reader(index, reader, taken) for index, reader in enumerate(readers))
-    return section("outlets", "Ways out", where, table("readers", "Readers", headings, rows, numbers=3, alone=True))
+    return section(
+        "outlets",
+        "Ways out",
+        help_(_READERS),
+        where,
+        table("readers", "Readers", headings, rows, numbers=3, alone=True),
+    )
 
 
 def connections(summary: Data) -> Element:
@@ -44,9 +55,8 @@ def connections(summary: Data) -> Element:
     # The age of a message that never came is the time since the start.
     is_counted = "business" in (summary.get("groups") or ())
     rows = (_connection(each, _ago if each["name"] in heard or not is_counted else _none_for) for each in found)
-    return section(
-        "connections", "Connections", table("links", "Connections to sources", headings, rows, numbers=2, alone=True)
-    )
+    drawn = table("links", "Connections to sources", headings, rows, numbers=2, alone=True)
+    return section("connections", "Connections", help_(_CONNECTIONS), drawn)
 
 
 def _where(endpoint: Data) -> Element | None:

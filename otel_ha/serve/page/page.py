@@ -13,7 +13,7 @@ from otel_ha.serve.page.html import Child, Element, element, filled, hole
 from otel_ha.serve.page.metrics import metrics
 from otel_ha.serve.page.objectives import missed, objectives
 from otel_ha.serve.page.outlets import connections, outlets
-from otel_ha.serve.page.parts import note, section
+from otel_ha.serve.page.parts import help_, note, section
 from otel_ha.serve.page.tables import tables
 from otel_ha.serve.page.tiles import covered, tiles
 
@@ -28,6 +28,14 @@ _LINKS = ("metrics", "summary", "healthz", "health", "ready")
 _POINTS = (
     "A point is about the time between two collections, and the figure beside a name is that of the newest point; it "
     "may differ from the figure under Now, which is over a longer time."
+)
+_ACCOUNTS = (
+    "Every event that was received has been discarded or processed, or is in flight: it waits or is worked on. Counts "
+    "are since telemetry started."
+)
+_EVENTS = (
+    "Counts are since telemetry started, rates over the time of Now. A source sends events, a sink stores points; a "
+    "domain is the first part of an entity's name."
 )
 _NO_HISTORY = {
     "disabled": "There are no figures, because telemetry is turned off. Unset OTEL_SDK_DISABLED, and restart the "
@@ -89,9 +97,12 @@ def _sections(summary: Mapping[str, Any], chosen: str, search: str) -> Iterator[
         yield section("now", "Now", covered(current), drawn, objectives(declared)), ()
         charts = (draw(chart) for chart in charts_of(summary, chosen))
         places = element("div", hole(), class_="charts")
-        yield section("charts", "Charts", element("p", _POINTS, class_="why"), _choice(chosen, search), places), charts
-        yield section("accounts", "Accounts", draw_accounts(summary.get("accounts"))), ()
-        yield section("events", "Events, points and errors", tables(summary.get("tables") or {}, groups)), ()
+        yield section("charts", "Charts", help_(_POINTS), _choice(chosen, search), places), charts
+        yield section("accounts", "Accounts", help_(_ACCOUNTS), draw_accounts(summary.get("accounts"))), ()
+        yield (
+            section("events", "Events, points and errors", help_(_EVENTS), tables(summary.get("tables") or {}, groups)),
+            (),
+        )
     yield outlets(summary), ()
     yield connections(summary), ()
     yield metrics(summary.get("metrics") or (), groups, chosen, search)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from otel_ha.serve.page.html import Child, Element, data, element, name
 from otel_ha.serve.summary import words
 
-__all__ = ["cell", "clock", "elapsed", "figure", "group_off", "heading", "note", "section", "table"]
+__all__ = ["cell", "clock", "elapsed", "figure", "group_off", "heading", "help_", "note", "prose", "section", "table"]
 
 Shown = Callable[[float | None], str]
 """Returns a number as people read it."""
@@ -23,6 +24,17 @@ def section(key: str, title: str, *children: Child) -> Element:
 def note(text: str) -> Element:
     """Return a sentence that stands where figures are absent, and says why."""
     return element("p", text, class_="note")
+
+
+def help_(text: str) -> Element:
+    """Return a sentence below a heading that explains the section's words."""
+    return element("p", text, class_="why")
+
+
+def prose(text: str) -> Element:
+    """Return a text in which words between backticks, such as commands, are code."""
+    parts = re.split(r"`([^`]+)`", text)
+    return element("bdi", *(element("code", part) if index % 2 else part for index, part in enumerate(parts)))
 
 
 def group_off(*groups: str) -> str:

@@ -47,6 +47,28 @@ def test_each_reason_stands_beside_what_to_do_about_it():
     assert reason.one(class_="remedy").text.startswith("What to do: Start the Collector")
 
 
+def test_a_command_in_a_remedy_is_code():
+    health = {"status": "degraded", "reasons": ["a", "b"], "remedies": ["run `otel-ha doctor`, now", "a ` alone"]}
+    first, second = section(render(example(health=health)), "state").all("p", class_="remedy")
+    assert (first.text, first.one("code").text) == ("What to do: run otel-ha doctor, now", "otel-ha doctor")
+    assert second.text == "What to do: a ` alone"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("accounts", ("in flight",)),
+        ("events", ("source", "sink", "domain")),
+        ("outlets", ("reader", "receiver")),
+        ("connections", ("Attempts to reconnect",)),
+        ("metrics", ("series", "Limit", "budget", "objective")),
+    ],
+)
+def test_a_section_explains_the_words_of_its_headings(key, words):
+    explained = section(render(example()), key).all("p")[0]
+    assert [word for word in words if word not in explained.text] == []
+
+
 @pytest.mark.parametrize(
     ("status", "notes", "shown", "colour"),
     [
