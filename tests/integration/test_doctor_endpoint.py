@@ -10,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from otel_ha import TelemetryConfig
+from otel_ha.cli.client import Access
+from otel_ha.cli.doctor import endpoint
 from otel_ha.vocabulary import ingest
 from tests.integration.doctor import ROOT, SCRAPE_ONLY, SERVICE, doctor, issue, port_of, service, url_of
 from tests.servers.running import HOST, free_ports
@@ -91,9 +94,40 @@ def test_a_service_that_answers_is_introduced():
 
 def test_an_address_at_which_nothing_listens_is_free():
     [port] = free_ports(1)
-    report = doctor(**at(port))
+    report = doctor(OTEL_SERVICE_NAME="nobody", **at(port))
     assert report.causes == ["no_service"]
     assert f"127.0.0.1:{port}" in report.findings[0]["found"]
+
+
+def at_usual_port(monkeypatch, telemetry):
+    """Let the port of this service be the usual one: the real one may be in use."""
+    monkeypatch.setattr(endpoint, "_USUAL_PORT", int(port_of(telemetry)))
+
+
+def looked(port, name=None):
+    """The steps of the endpoint that settings with this port give, taken in this process."""
+    config = TelemetryConfig(environ={**at(port), **({"OTEL_SERVICE_NAME": name} if name else {})})
+    return list(endpoint.endpoint_steps(config, None, Access()))
+
+
+def test_a_service_at_the_usual_port_is_found_and_looked_at_there(monkeypatch):
+    [port] = free_ports(1)
+    with service() as telemetry:
+        at_usual_port(monkeypatch, telemetry)
+        url = url_of(telemetry)
+        first, *rest = looked(port)
+    assert first.cause == "wrong_port"
+    assert f"the service {SERVICE!r} answers at {url}" in first.found
+    assert f"--service-url {url}" in first.remedy
+    assert rest
+    assert [step.cause for step in rest if step.cause] == []
+
+
+def test_another_service_at_the_usual_port_is_not_taken_for_this_one(monkeypatch):
+    [port] = free_ports(1)
+    with service() as telemetry:
+        at_usual_port(monkeypatch, telemetry)
+        assert [step.cause for step in looked(port, "another")] == ["no_service"]
 
 
 def test_a_host_that_does_not_exist_is_named():

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.integration.doctor import ROOT, SCRAPE_ONLY, run, service, url_of
+from tests.integration.doctor import ROOT, SCRAPE_ONLY, SERVICE, run, service, url_of
 from tests.servers.running import HOST, free_ports
 
 pytestmark = pytest.mark.timeout(120)
@@ -21,12 +21,13 @@ COMMAND = [sys.executable, "-W", "error", "-m", "otel_ha.cli", "doctor", "--no-c
 
 def variables(port) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH"}}
-    return {**kept, "OTEL_EXPORTER_PROMETHEUS_PORT": str(port), **SCRAPE_ONLY}
+    return {**kept, "OTEL_EXPORTER_PROMETHEUS_PORT": str(port), "OTEL_SERVICE_NAME": SERVICE, **SCRAPE_ONLY}
 
 
 def test_lines_fit_80_columns_and_the_end_says_what_to_do_first():
     [port] = free_ports(1)
-    done = run(OTEL_EXPORTER_PROMETHEUS_PORT=str(port), OTEL_RESOURCE_ATTRIBUTES=f"a={'long ' * 40}", **SCRAPE_ONLY)
+    names = {"OTEL_SERVICE_NAME": SERVICE, "OTEL_RESOURCE_ATTRIBUTES": f"a={'long ' * 40}"}
+    done = run(OTEL_EXPORTER_PROMETHEUS_PORT=str(port), **names, **SCRAPE_ONLY)
     assert done.returncode == 1
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "✗ endpoint: The service's endpoint answers [no_service]" in done.stdout

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ _LISTS: Final = {"reasons", "readers"}
 """Lists in the state of every service with otel-ha."""
 
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - replaced
+_USUAL_PORT: Final = TelemetryConfig(environ={}).prometheus_port
 _ANOTHER_PORT: Final = (
     "give one of them another port (OTEL_EXPORTER_PROMETHEUS_PORT), or name the service's URL by --service-url"
 )
@@ -59,7 +60,11 @@ def endpoint_steps(
         yield _no_address(config)
         return Service(config.service_name)
     client = client_for(where, access, shares_password=True)
-    health, answers = _who_answers(client, None if url else config.service_name)
+    expected = None if url else config.service_name
+    health, answers = _who_answers(client, expected)
+    if answers.cause == "no_service" and (other := _at_usual_port(client, expected)) is not None:
+        client, health = other
+        answers = _elsewhere(answers, client, health)
     yield answers
     if health is None:
         return Service(config.service_name, client.url)
@@ -131,6 +136,32 @@ def _silent(step: partial[Step], client: Client, error: FailedError) -> Step:
     if cause == "not_http":
         return stranger(step, client, None)
     return step(result=Result.FINDING, found=str(error), cause=cause, remedy=remedy_for(cause))
+
+
+def _at_usual_port(client: Client, expected: str | None) -> tuple[Client, Mapping[str, Any]] | None:
+    """Return a service that answers at the same host's usual port instead, which is asked without the password."""
+    parts = urlsplit(client.url)
+    if parts.port == _USUAL_PORT:
+        return None
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    url = parts._replace(netloc=f"{host}:{_USUAL_PORT}").geturl()
+    there = client_for(url, client.access, shares_password=False)
+    with suppress(FailedError):
+        health = _health_in(there.fetch("healthz"))
+        if health is not None and expected in {None, health.get("service")}:
+            return there, health
+    return None
+
+
+def _elsewhere(answers: Step, client: Client, health: Mapping[str, Any]) -> Step:
+    """Return the finding that the service listens at the usual port; the steps below look at it there."""
+    return replace(
+        answers,
+        found=scrub(f"{answers.found}, but the service {health.get('service')!r} answers at {client.shown}"),
+        cause="wrong_port",
+        remedy=f"set OTEL_EXPORTER_PROMETHEUS_PORT={_USUAL_PORT} here, or name the URL: --service-url {client.shown}",
+        facts={"service": health.get("service"), "url": client.shown},
+    )
 
 
 def _health_in(answer: Answer) -> Mapping[str, Any] | None:
