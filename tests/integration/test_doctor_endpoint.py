@@ -297,15 +297,53 @@ def test_a_name_that_the_endpoint_does_not_allow_is_named():
     assert "OTEL_HA_ENDPOINT_ALLOWED_HOSTS" in report.findings[0]["remedy"]
 
 
+def push_to(port, **settings):
+    """Settings of a service that pushes to this port, and has an endpoint."""
+    url = f"http://{HOST}:{port}/v1/metrics"
+    return {"metrics_exporters": ("otlp", "prometheus"), "otlp_endpoint": url, "export_timeout": 0.2, **settings}
+
+
+def results(report, *topics):
+    return {step["result"] for step in report.data["steps"] if step["id"].partition(".")[0] in topics}
+
+
+def test_a_service_that_does_not_push_needs_no_collector():
+    with service() as telemetry:
+        report = doctor("--service-url", url_of(telemetry), canary=True)
+    assert report.causes == []
+    assert results(report, "collector", "canary") == {"skipped"}
+    assert "does not push" in report.step("collector.address")["found"]
+
+
+def test_settings_of_a_push_differ_from_a_service_that_does_not_push():
+    with service() as telemetry:
+        report = doctor("--service-url", url_of(telemetry), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    assert report.causes == ["settings_differ"]
+    assert "does not push; the settings here push to http://127.0.0.1:9/v1/metrics" in report.findings[0]["found"]
+    assert "--env-file" in report.findings[0]["remedy"]
+    assert results(report, "collector") == {"skipped"}
+
+
+def test_settings_of_a_push_differ_from_those_of_the_service():
+    here, there = free_ports(2)
+    with service(**push_to(there)) as telemetry:
+        report = doctor("--service-url", url_of(telemetry), OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{HOST}:{here}")
+        same = doctor("--service-url", url_of(telemetry), OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{HOST}:{there}")
+        without = doctor("--service-url", url_of(telemetry), **SCRAPE_ONLY)
+    assert report.causes[0] == "settings_differ"
+    assert f":{there}/v1/metrics; the settings here push to http://{HOST}:{here}/" in report.findings[0]["found"]
+    assert "settings_differ" not in same.causes
+    assert without.causes == ["settings_differ"]
+
+
 def test_reasons_of_a_degraded_service_come_with_what_to_do():
     [port] = free_ports(1)
-    push = {"otlp_endpoint": f"http://{HOST}:{port}/v1/metrics", "export_timeout": 0.2}
-    with service(metrics_exporters=("otlp", "prometheus"), **push) as telemetry:
+    with service(**push_to(port)) as telemetry:
         telemetry.flush()
         report = doctor("--service-url", url_of(telemetry), **SCRAPE_ONLY)
-    assert report.causes == ["telemetry_degraded"]
-    assert "refused" in report.findings[0]["found"]
-    assert report.findings[0]["remedy"]
+    assert report.causes == ["settings_differ", "telemetry_degraded"]
+    assert "refused" in report.findings[1]["found"]
+    assert report.findings[1]["remedy"]
 
 
 def test_a_connection_that_is_down_is_named():

@@ -53,14 +53,15 @@ def canary_steps(
     patience: float,
     progress: Callable[[str], None] = lambda _: None,
     failed: Step | None = None,
+    is_pushing: bool = True,
 ) -> Iterator[Step]:
     """Push a canary and look it up, for `patience` seconds in all; `progress` gets a line while this waits.
 
     `collector_metrics` is the URL of the Collector's Prometheus exporter, `prometheus` that of a Prometheus or a
     VictoriaMetrics. A default stands for each that is not given, if the address of pushes tells one. After the finding
-    `failed` of the way to the Collector, nothing is pushed.
+    `failed` of the way to the Collector, nothing is pushed, nor if the service that runs does not push (`is_pushing`).
     """
-    if reason := why_not_pushed(config):
+    if reason := why_not_pushed(config, is_pushing=is_pushing):
         yield from skipped(_STEPS, reason)
         return
     if failed is not None:

@@ -22,13 +22,13 @@ from otel_ha.scrub import mask_url
 __all__ = ["collector_steps", "why_not_pushed"]
 
 
-def collector_steps(config: TelemetryConfig, failed: Step | None = None) -> Generator[Step, None, Step | None]:
+def collector_steps(config: TelemetryConfig, *, is_pushing: bool = True) -> Generator[Step, None, Step | None]:
     """Yield the steps along the way of pushes, in the order in which data flows.
 
     It stops at the first finding, which it returns: the later steps are skipped. So a server that hangs takes its time
-    limit once. After the finding `failed`, nothing is tried.
+    limit once. `is_pushing` is False if the service that runs does not push, whatever the settings say.
     """
-    if reason := why_not_pushed(config):
+    if reason := why_not_pushed(config, is_pushing=is_pushing):
         yield from skipped([layer.heading for layer in _LAYERS], reason)
         return None
     if failed is not None:
@@ -44,12 +44,17 @@ def collector_steps(config: TelemetryConfig, failed: Step | None = None) -> Gene
         return (yield from walk(_LAYERS, way))
 
 
-def why_not_pushed(config: TelemetryConfig) -> str:
-    """Return why services with these settings do not push; empty if they do."""
+def why_not_pushed(config: TelemetryConfig, *, is_pushing: bool = True) -> str:
+    """Return why services with these settings do not push; empty if they do.
+
+    `is_pushing` is False if the service that runs says that it does not.
+    """
     if not config.enabled:
         return "telemetry is off: OTEL_SDK_DISABLED=true"
     if "otlp" not in config.metrics_exporters:
         return "services do not push: OTEL_METRICS_EXPORTER does not name otlp"
+    if not is_pushing:
+        return "the running service does not push"
     return ""
 
 

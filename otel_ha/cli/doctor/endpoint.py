@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from otel_ha.cli.client import Access, Answer, Client, FailedError
+from otel_ha.cli.doctor.agreement import agreement_step, pushes_of
 from otel_ha.cli.doctor.clocks import clock_step
 from otel_ha.cli.doctor.look import Heading, after
 from otel_ha.cli.doctor.reach import cause_of, client_for, quoted, remedy_for
@@ -37,12 +38,16 @@ _ANOTHER_PORT: Final = (
 
 @dataclass(frozen=True)
 class Service:
-    """The service as far as the doctor knows it: its name, its endpoint's URL and user, the summary if it answers."""
+    """The service as far as the doctor knows it: its name, its endpoint's URL and user, the summary if it answers.
+
+    `is_pushing` is False if it says that it does not push.
+    """
 
     name: str | None
     url: str | None = None
     username: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
+    is_pushing: bool = True
 
 
 def endpoint_steps(
@@ -70,13 +75,15 @@ def endpoint_steps(
         return Service(config.service_name, client.url)
     summary, before = _summary(client), time.time()
     name = summary.get("service") or health.get("service") or config.service_name
+    if compared := agreement_step(config, health, f"{client.shown}/healthz"):
+        yield compared
     yield _healthy(client, health)
     yield from _connected(client, health, summary)
     if isinstance(taken := summary.get("timestamp"), int | float):
         step = partial(Step, id="endpoint.clock", title="The clocks agree", tried=f"GET {client.shown}/summary")
         yield clock_step(step, "the service", taken, before)
     yield from scrape_steps(client, summary)
-    return Service(name, client.url, client.access.username, summary)
+    return Service(name, client.url, client.access.username, summary, is_pushing=pushes_of(health) != [])
 
 
 def own_url(config: TelemetryConfig) -> str | None:

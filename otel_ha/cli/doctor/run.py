@@ -62,7 +62,7 @@ def examine(questions: Questions) -> Iterator[Step]:
         endpoint_steps(config, questions.service_url, access, usable.failed(_OF_ENDPOINT)),
         Service(config.service_name),
     )
-    failed = yield from _guarded("collector", collector_steps(config, usable.failed(_OF_PUSH)), None)
+    failed = yield from _guarded("collector", collector_steps(config, is_pushing=service.is_pushing), None)
     if questions.canary:
         canary = canary_steps(
             config,
@@ -72,6 +72,7 @@ def examine(questions: Questions) -> Iterator[Step]:
             patience=questions.patience,
             progress=questions.progress,
             failed=failed,
+            is_pushing=service.is_pushing,
         )
         yield from _guarded("canary", _without_result(canary), None)
     yield from _guarded("prometheus", _without_result(prometheus_steps(config, service, prometheus, access)), None)
