@@ -12,7 +12,8 @@ import pytest
 
 from otel_ha import TelemetryConfig
 from otel_ha.cli.client import Access
-from otel_ha.cli.doctor import endpoint
+from otel_ha.cli.doctor import endpoint, run
+from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.vocabulary import ingest
 from tests.integration.doctor import ROOT, SCRAPE_ONLY, SERVICE, doctor, issue, port_of, service, url_of
 from tests.servers.running import HOST, free_ports
@@ -344,6 +345,34 @@ def test_reasons_of_a_degraded_service_come_with_what_to_do():
     assert report.causes == ["settings_differ", "telemetry_degraded"]
     assert "refused" in report.findings[1]["found"]
     assert report.findings[1]["remedy"]
+
+
+def test_a_push_that_fails_for_the_service_and_for_the_doctor_is_one_finding():
+    [port] = free_ports(1)
+    with service(**push_to(port)) as telemetry:
+        telemetry.flush()
+        push = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{port}"}
+        report = doctor("--service-url", url_of(telemetry), **push)
+    assert report.causes == ["connection_refused"]
+    state = report.step("endpoint.health")
+    assert (state["result"], state["cause"], state["remedy"]) == ("skipped", "", "")
+    assert "refused" in state["found"]
+    assert "the finding of collector.connection" in state["found"]
+
+
+def test_a_push_that_fails_for_the_service_alone_is_a_finding(monkeypatch):
+    state = Step(id="endpoint.health", title="", result=Result.FINDING, tried="", found="", cause="telemetry_degraded")
+
+    def endpoint_steps(*_):
+        yield from ()
+        return endpoint.Service(SERVICE, push_problem=state)
+
+    def collector_steps(*_, **__):
+        yield from ()
+
+    monkeypatch.setattr(run, "endpoint_steps", endpoint_steps)
+    monkeypatch.setattr(run, "collector_steps", collector_steps)
+    assert state in list(run.examine(run.Questions(access=Access(), canary=False)))
 
 
 def test_a_connection_that_is_down_is_named():

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from otel_ha.cli.client import Access, Answer, Client, FailedError
-from otel_ha.cli.doctor.agreement import agreement_step, pushes_of
+from otel_ha.cli.doctor.agreement import agreement_step, pushes_of, target_of
 from otel_ha.cli.doctor.clocks import clock_step
 from otel_ha.cli.doctor.look import Heading, after
 from otel_ha.cli.doctor.reach import cause_of, client_for, quoted, remedy_for
@@ -40,7 +40,8 @@ _ANOTHER_PORT: Final = (
 class Service:
     """The service as far as the doctor knows it: its name, its endpoint's URL and user, the summary if it answers.
 
-    `is_pushing` is False if it says that it does not push.
+    `is_pushing` is False if it says that it does not push. `push_problem` is the finding about a push that it reports:
+    the steps of the Collector follow the same way, and make it superfluous if they find the cause.
     """
 
     name: str | None
@@ -48,6 +49,7 @@ class Service:
     username: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
     is_pushing: bool = True
+    push_problem: Step | None = None
 
 
 def endpoint_steps(
@@ -77,13 +79,18 @@ def endpoint_steps(
     name = summary.get("service") or health.get("service") or config.service_name
     if compared := agreement_step(config, health, f"{client.shown}/healthz"):
         yield compared
-    yield _healthy(client, health)
+    state = _healthy(client, health)
+    is_later = _is_of_push(config, health)
+    if not is_later:
+        yield state
     yield from _connected(client, health, summary)
     if isinstance(taken := summary.get("timestamp"), int | float):
         step = partial(Step, id="endpoint.clock", title="The clocks agree", tried=f"GET {client.shown}/summary")
         yield clock_step(step, "the service", taken, before)
     yield from scrape_steps(client, summary)
-    return Service(name, client.url, client.access.username, summary, is_pushing=pushes_of(health) != [])
+    return Service(
+        name, client.url, client.access.username, summary, pushes_of(health) != [], state if is_later else None
+    )
 
 
 def own_url(config: TelemetryConfig) -> str | None:
@@ -245,6 +252,12 @@ def _healthy(client: Client, health: Mapping[str, Any]) -> Step:
         remedy="" if is_ok else "\n".join(dict.fromkeys(remedies)) or "see docs/troubleshooting.md",
         facts={"status": status, "reasons": reasons, "readers": health.get("readers")},
     )
+
+
+def _is_of_push(config: TelemetryConfig, health: Mapping[str, Any]) -> bool:
+    """Whether all that a service reports is about pushes to the target of these settings."""
+    reasons, target = health.get("reasons") or (), target_of(config)
+    return bool(reasons) and target is not None and all(f"otlp: {target}: " in str(each) for each in reasons)
 
 
 def _without_doctor(remedy: str) -> str:

@@ -63,6 +63,8 @@ def examine(questions: Questions) -> Iterator[Step]:
         Service(config.service_name),
     )
     failed = yield from _guarded("collector", collector_steps(config, is_pushing=service.is_pushing), None)
+    if service.push_problem is not None:
+        yield _folded(service.push_problem, failed)
     if questions.canary:
         canary = canary_steps(
             config,
@@ -94,6 +96,14 @@ def _guarded(topic: str, steps: Generator[Step, None, T], otherwise: T) -> Gener
             remedy="correct it" if expected else "report this line, with the versions above",
         )
         return otherwise
+
+
+def _folded(reported: Step, failed: Step | None) -> Step:
+    """Return the finding about a push that the service reports; it needs none if the Collector's steps have failed."""
+    if failed is None:
+        return reported
+    found = f"{reported.found}\nthis is the same as the finding of {failed.id}"
+    return replace(reported, result=Result.SKIPPED, found=found, cause="", remedy="")
 
 
 def _without_result(steps: Iterator[Step]) -> Generator[Step, None, None]:
