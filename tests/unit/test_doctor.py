@@ -14,7 +14,7 @@ from otel_ha.cli.doctor import command, run
 from otel_ha.cli.doctor.clocks import of_date
 from otel_ha.cli.doctor.contradictions import contradictions, pushes_straight_to
 from otel_ha.cli.doctor.endpoint import Service, own_url
-from otel_ha.cli.doctor.output import changes, show, verdict
+from otel_ha.cli.doctor.output import changes, show, show_all, verdict
 from otel_ha.cli.doctor.reach import is_this_machine
 from otel_ha.cli.doctor.run import Questions, examine
 from otel_ha.cli.doctor.spelling import misspelt
@@ -240,20 +240,64 @@ def test_lines_with_an_indent_are_not_wrapped(capsys, monkeypatch):
     assert f'\n             - {"x" * 30}: ["{"y" * 40}"]\n' in capsys.readouterr().out
 
 
-def test_a_step_that_is_left_out_for_the_same_reason_needs_one_line(capsys):
-    steps = [
-        Step(id=f"collector.{name}", title=name, result=Result.SKIPPED, tried="", found=found)
-        for name, found in [("one", "no push"), ("two", "no push"), ("three", "another reason")]
+def left_out(*named: tuple[str, str]) -> list[Step]:
+    return [
+        Step(id=name, title=name.partition(".")[2], result=Result.SKIPPED, tried="", found=reason)
+        for name, reason in named
     ]
-    for before, step in zip([None, *steps], steps, strict=False):
-        show(step, before)
+
+
+def test_steps_of_a_topic_that_are_left_out_for_the_same_reason_share_a_line(capsys):
+    steps = left_out(
+        *(("collector.one", "no push"), ("collector.two", "no push"), ("collector.three", "another reason")),
+        *(("canary.one", "another reason"), ("canary.two", "another reason")),
+    )
+    show_all(steps, verbose=False)
     assert capsys.readouterr().out.splitlines() == [
-        "- collector: one",
-        "    found  no push",
-        "- collector: two (likewise)",
-        "- collector: three",
-        "    found  another reason",
+        "- collector: one, two: no push",
+        "- collector: three: another reason",
+        "- canary: one, two: another reason",
     ]
+
+
+def test_a_step_without_a_finding_takes_one_line_unless_it_has_found_several_things(capsys):
+    several = replace(fine(), found="a = 1\nb = 2")
+    without = replace(finding(), result=Result.SKIPPED, cause="", remedy="name one")
+    show_all([fine(), several, without, finding()], verbose=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ topic: It works: fine",
+        "✓ topic: It works",
+        "    found  a = 1",
+        "           b = 2",
+        "- topic: It works: broken",
+        "    do     name one",
+        "✗ topic: It works [broken]",
+        "    tried  tried",
+        "    found  broken",
+        "    do     mend it",
+    ]
+
+
+def test_verbose_shows_all_that_was_tried(capsys):
+    show_all([fine(), *left_out(("a.b", "no push"), ("a.c", "no push"))], verbose=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ topic: It works",
+        "    tried  tried",
+        "    found  fine",
+        "- a: b",
+        "    found  no push",
+        "- a: c",
+        "    found  no push",
+    ]
+
+
+def test_steps_are_printed_while_they_happen(capsys):
+    def steps() -> Iterator[Step]:
+        yield fine("topic.first")
+        assert "It works" in capsys.readouterr().out
+        yield finding()
+
+    show_all(steps(), verbose=False)
 
 
 def test_a_moment_is_not_shown_as_zero_seconds(capsys):

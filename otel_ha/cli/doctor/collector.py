@@ -66,7 +66,7 @@ def _look_at_address(way: Way) -> Look:
     """Show where the settings lead to, with the names of headers but not their values."""
     config = way.config
     headers = sorted(config.otlp_headers)
-    parts = [f"headers {', '.join(headers)} (values hidden)" if headers else "no headers"]
+    parts = [way.url, f"headers {', '.join(headers)} (values hidden)" if headers else "no headers"]
     if config.otlp_compression != "none":
         parts.append(config.otlp_compression)
     files = (config.otlp_certificate, config.otlp_client_certificate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from otel_ha.cli.client import Access
-from otel_ha.cli.doctor.output import as_data, changes, echo, findings, show, verdict, wait, wrapped
+from otel_ha.cli.doctor.output import as_data, changes, echo, findings, show, show_all, verdict, wait, wrapped
 from otel_ha.cli.doctor.reach import client_for
 from otel_ha.cli.doctor.run import Questions, examine
 from otel_ha.cli.doctor.step import Step
@@ -62,6 +62,7 @@ Examples:
     metavar="[SECONDS]",
     help="Repeat, 30 seconds after the previous time unless another number is given; Ctrl-C ends it.",
 )
+@click.option("--verbose", is_flag=True, help="Show also what was tried in the steps that are fine.")
 @json_option
 @access_options
 def command(
@@ -74,6 +75,7 @@ def command(
     no_canary: bool,
     patience: float,
     watch: float | None,
+    verbose: bool,
     as_json: bool,
 ) -> int:
     """Explain why no data arrives, in the order in which data flows.
@@ -97,7 +99,7 @@ def command(
         patience=patience,
         progress=(lambda _: None) if as_json else wait,
     )
-    look = partial(_look, questions, as_json=as_json)
+    look = partial(_look, questions, as_json=as_json, verbose=verbose)
     if watch is not None:
         return _watch(look, watch, as_json=as_json)
     steps = look()
@@ -108,13 +110,18 @@ def command(
     return _code(steps)
 
 
-def _look(questions: Questions, *, as_json: bool, quiet: bool = False) -> list[Step]:
+def _look(questions: Questions, *, as_json: bool, verbose: bool, quiet: bool = False) -> list[Step]:
     """Take all steps, and print each one while it happens unless the output is JSON."""
+    if as_json or quiet:
+        return list(examine(questions))
     steps: list[Step] = []
-    for step in examine(questions):
-        if not as_json and not quiet:
-            show(step, steps[-1] if steps else None)
-        steps.append(step)
+
+    def taken() -> Iterator[Step]:
+        for step in examine(questions):
+            steps.append(step)
+            yield step
+
+    show_all(taken(), verbose=verbose)
     return steps
 
 

@@ -8,13 +8,14 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import click
 
 from otel_ha.cli.doctor.step import Result, Step
 
-__all__ = ["as_data", "changes", "echo", "findings", "show", "verdict", "wait", "wrapped"]
+__all__ = ["as_data", "changes", "echo", "findings", "show", "show_all", "verdict", "wait", "wrapped"]
 
 _SIGNS: Final = {Result.OK: ("✓", "ok"), Result.FINDING: ("✗", "!!"), Result.SKIPPED: ("-", "--")}
 _COLOURS: Final = {Result.OK: "green", Result.FINDING: "red", Result.SKIPPED: "yellow"}
@@ -36,25 +37,62 @@ def as_data(steps: Sequence[Step]) -> dict[str, Any]:
     return {"ok": not found, "findings": len(found), "steps": [step.as_json() for step in steps]}
 
 
-def show(step: Step, before: Step | None = None) -> None:
-    """Print a step: the sign and the title, then what was tried, what came back, and what to do.
+def show_all(steps: Iterable[Step], *, verbose: bool) -> None:
+    """Print steps while they happen; if not `verbose`, those left out for one reason share a line."""
+    if verbose:
+        for step in steps:
+            show(step)
+        return
+    for (_, reason), group in groupby(steps, lambda step: (_topic(step), _left_out(step))):
+        if reason:
+            _show_left_out(list(group), reason)
+            continue
+        for step in group:
+            if step.result is Result.FINDING:
+                show(step)
+            else:
+                _show_briefly(step)
 
-    If it was left out for the same reason as the step before, its title is enough.
-    """
+
+def show(step: Step) -> None:
+    """Print a step: the sign and the title, then what was tried, what came back, and what to do."""
+    cause = f" [{step.cause}]" if step.cause else ""
+    _headline(step, f"{step.title}{cause}{_seconds(step)}")
+    echo(*_labelled("tried", step.tried), *_labelled("found", step.found), *_labelled("do", step.remedy))
+
+
+def _show_briefly(step: Step) -> None:
+    """Print a step that is no finding on one line, unless it has found several things, and what to do, if anything."""
+    first, *more = step.found.split("\n")
+    if more:
+        _headline(step, f"{step.title}{_seconds(step)}")
+        echo(*_labelled("found", step.found))
+    else:
+        _headline(step, f"{step.title}{_seconds(step)}: {first}")
+    echo(*_labelled("do", step.remedy))
+
+
+def _show_left_out(steps: Sequence[Step], reason: str) -> None:
+    """Print the steps of a topic that were left out for one reason, with the reason."""
+    _headline(steps[0], f"{', '.join(step.title for step in steps)}: {reason}")
+
+
+def _headline(step: Step, text: str) -> None:
+    """Print the sign and the topic of a step, and a text that wraps below them."""
     if _can_clear():
         sys.stderr.write(_CLEAR)
         sys.stderr.flush()
     sign = click.style(_sign(step.result), fg=_COLOURS[step.result], bold=True)
-    topic = step.id.partition(".")[0]
-    cause = f" [{step.cause}]" if step.cause else ""
-    seconds = "" if step.seconds is None or step.seconds < _MOMENT else f" ({step.seconds:.1f} s)"
-    title = f"{topic}: {step.title}{cause}{seconds}"
-    is_likewise = before is not None and _left_out(step) and _left_out(step) == _left_out(before)
-    first, *rest = _wrapped(f"{title} (likewise)" if is_likewise else title, len(_sign(step.result)) + 1)
+    first, *rest = _wrapped(f"{_topic(step)}: {text}", len(_sign(step.result)) + 1)
     echo(f"{sign} {first.strip()}", *rest)
-    if is_likewise:
-        return
-    echo(*_labelled("tried", step.tried), *_labelled("found", step.found), *_labelled("do", step.remedy))
+
+
+def _topic(step: Step) -> str:
+    return step.id.partition(".")[0]
+
+
+def _seconds(step: Step) -> str:
+    return "" if step.seconds is None or step.seconds < _MOMENT else f" ({step.seconds:.1f} s)"
 
 
 def _left_out(step: Step) -> str:
