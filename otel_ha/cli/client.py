@@ -21,6 +21,7 @@ from otel_ha.config.secrets import Secret
 from otel_ha.config.urls import basic_authorization
 from otel_ha.errors import TelemetryError
 from otel_ha.scrub import mask_url, protect, scrub
+from otel_ha.version import DISTRO, __version__
 
 __all__ = ["Access", "Answer", "Client", "FailedError"]
 
@@ -144,8 +145,11 @@ class Client:
         return answer.status, answer.text
 
     def fetch(self, page: str, accept: str = "*/*", *, body: bytes | None = None, content_type: str = "") -> Answer:
-        """Return the response to GET, or to POST if there is a body. Raises FailedError if there is none."""
-        headers = {"Accept": accept}
+        """Return the response to GET, or to POST if there is a body. Raises FailedError if there is none.
+
+        A thread waits for it, as a name server or a service that drips would hold this one for any time.
+        """
+        headers = {"Accept": accept, "User-Agent": f"{DISTRO}/{__version__}"}
         if body is not None:
             headers["Content-Type"] = content_type
         if self.access.password is not None:

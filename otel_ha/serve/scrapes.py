@@ -16,6 +16,7 @@ from otel_ha.serve.adapters import Response, plain
 from otel_ha.serve.bodies import GZIPPED, not_acceptable
 from otel_ha.serve.negotiation import Encode, coding, encoder
 from otel_ha.turn import Turn, is_working
+from otel_ha.version import DISTRO
 
 _logger = logging.getLogger("otel_ha.endpoint")
 
@@ -65,8 +66,11 @@ class Scrapes:
         if chosen is None or coded is None:
             return not_acceptable()
         encode, content_type = chosen
+        # The doctor's scrape must not look like one of Prometheus.
+        is_ours = headers.get("user-agent", "").startswith(f"{DISTRO}/")
+        joined = _packed if coded == "gzip" else _plain_bytes
         try:
-            body = self._render(self._selected(query), encode, _packed if coded == "gzip" else _plain_bytes)
+            body = self._render(self._selected(query), encode, joined, is_ours=is_ours)
         except _BusyError as error:
             return plain(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except Exception:  # noqa: BLE001 - _render() has logged it; it must not reach the client
@@ -80,8 +84,13 @@ class Scrapes:
         names = parse_qs(query).get("name[]")
         return registry.restricted_registry(names) if names and registry is not None else registry
 
-    def _render(self, registry: Any, encode: Encode, joined: Callable[[Iterable[str]], Body]) -> Body:
-        """Render a registry, one at a time; the first failure and the first success after it are logged."""
+    def _render(
+        self, registry: Any, encode: Encode, joined: Callable[[Iterable[str]], Body], *, is_ours: bool = False
+    ) -> Body:
+        """Render a registry, one at a time; the first failure and the first success after it are logged.
+
+        A success of the command otel-ha (`is_ours`) counts only after a failure.
+        """
         if registry is None:
             return joined(())
         rendering = self._rendering
@@ -96,7 +105,7 @@ class Scrapes:
                 _logger.error("cannot render the metrics: %r", error)  # noqa: TRY400 - one line
             raise
         else:
-            if self.delivery.succeeded():
+            if (self.delivery.failures or not is_ours) and self.delivery.succeeded():
                 _logger.warning("the metrics can be rendered again")
             return body
         finally:

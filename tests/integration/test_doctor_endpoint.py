@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import urllib3
 
 from otel_ha import TelemetryConfig
 from otel_ha.cli.client import Access
@@ -373,6 +374,22 @@ def test_a_push_that_fails_for_the_service_alone_is_a_finding(monkeypatch):
     monkeypatch.setattr(run, "endpoint_steps", endpoint_steps)
     monkeypatch.setattr(run, "collector_steps", collector_steps)
     assert state in list(run.examine(run.Questions(access=Access(), canary=False)))
+
+
+def last_scrape(telemetry):
+    [readers] = [each for each in telemetry.health()["readers"] if each["reader"] == "prometheus"]
+    return readers["last_success"]
+
+
+def test_a_scrape_of_the_doctor_is_not_taken_for_one_of_prometheus():
+    with service() as telemetry:
+        report = doctor("--service-url", url_of(telemetry), **SCRAPE_ONLY)
+        assert report.step("endpoint.scrape_text")["result"] == "ok"
+        assert last_scrape(telemetry) is None
+        Access().client(url_of(telemetry)).text("metrics")
+        assert last_scrape(telemetry) is None
+        urllib3.request("GET", f"{url_of(telemetry)}/metrics", headers={"User-Agent": "Prometheus/3.0"})
+        assert last_scrape(telemetry) is not None
 
 
 def test_a_connection_that_is_down_is_named():

@@ -52,6 +52,20 @@ def test_an_outage_of_the_metrics_is_logged_once_and_its_end_once(flaky, caplog)
     assert all(record.exc_info is None for record in caplog.records)
 
 
+def test_a_scrape_by_the_command_counts_only_as_the_end_of_an_outage(flaky):
+    collector, served = flaky
+    ours = {"User-Agent": "otel-ha/0.1.0"}
+    collector.broken = False
+    served.respond("GET", "/metrics", ours)
+    assert served.delivery.last_success is None
+    collector.broken = True
+    served.respond("GET", "/metrics", ours)
+    assert served.delivery.failures == 1
+    collector.broken = False
+    served.respond("GET", "/metrics", ours)
+    assert served.delivery.failures == 0
+
+
 def test_scrapes_run_one_at_a_time():
     inside, seen = [], []
 
