@@ -41,7 +41,7 @@ def agreement_step(config: TelemetryConfig, health: Mapping[str, Any], tried: st
     step = partial(
         Step,
         id="endpoint.settings",
-        title="The service pushes as these settings say",
+        title="Service and settings agree on pushes",
         tried=f"compared the readers of {tried} with the settings",
         facts={"service": pushes, "settings": ours},
     )
@@ -53,7 +53,7 @@ def agreement_step(config: TelemetryConfig, health: Mapping[str, Any], tried: st
     elif ours in map(mask_url, pushes):
         return step(result=Result.OK, found=f"both push to {ours}")
     elif not pushes and _is_default(config):
-        return step(result=Result.OK, found="the service does not push: its code or its environment says so")
+        return step(result=Result.OK, found="the service does not push, and nothing set here says that it should")
     else:
         found = f"the service {its}; the settings here push to {ours}"
     return step(result=Result.FINDING, found=found, cause="settings_differ", remedy=_WITH_ITS_SETTINGS)
