@@ -2,6 +2,8 @@
 
 import pytest
 
+from otel_ha.cli.client import Access
+from otel_ha.cli.doctor.store import Store
 from tests.integration.doctor import SCRAPE_ONLY, SERVICE, doctor, service, target_of, url_of
 from tests.servers.running import eventually
 
@@ -34,7 +36,8 @@ def test_the_home_stack_has_no_finding(victoria_metrics):
     with service() as telemetry:
         victoria_metrics.scrape(SERVICE, target_of(telemetry))
         victoria_metrics.scrape("victoria-metrics", victoria_metrics.address)
-        eventually(lambda: victoria_metrics.query(f'{EVENTS}{{job="{SERVICE}"}}'))
+        store = Store.at(victoria_metrics.url, Access())  # it asks at this moment, as the doctor does
+        eventually(lambda: store.query(f'{EVENTS}{{job="{SERVICE}"}}'))
         report = doctor(
             *("--service-url", url_of(telemetry), "--prometheus", victoria_metrics.url), canary=True, **SCRAPE_ONLY
         )
