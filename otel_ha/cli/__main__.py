@@ -1,4 +1,4 @@
-"""The entry point of `otel-ha`: without the extra cli, it says so in one line. Whatever fails, there is no traceback."""
+"""The entry point of `otel-ha`: without the extra cli, it says so in one line. No mistake ends in a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_ha.cli.failures import tell
 __all__ = ["main"]
 
 _ERRORS: Final = "otel_ha.cli"
-_SPELLED: Final = {"✓": "+", "✗": "x", "µ": "u", "…": "...", "–": "-", "→": "->", "·": "-", "≠": "!="}
+_SPELLED: Final = {"✓": "+", "✗": "x", "µ": "u", "…": "...", "→": "->", "·": "-", "≠": "!="}
 
 
 def main() -> None:

@@ -33,6 +33,8 @@ _GRACE: Final = 0.5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _HALF: Final = re.compile(r"https?:/(?!/)", re.IGNORECASE)
 """A URL with one slash, whose host would otherwise be "http"."""
+_BROKEN: Final = re.compile(r"[\s\0-\x1f\x7f]")
+"""Characters that no URL has; urllib3 2.0 would take them for parts of a host."""
 
 _PAGES: Final = ("/metrics", "/summary", "/healthz", "/health", "/ready")
 
@@ -68,10 +70,12 @@ class Access:
     def client(self, url: str) -> Client:
         """Return a client of the endpoint at this URL, which may name one of its pages, a user and a password.
 
-        Raises TelemetryError for one that is no http(s) URL, and for a certificate that cannot be used.
+        Raises TelemetryError for a text other than an http(s) URL, and for a certificate that cannot be used.
         """
         try:
-            parts = None if _HALF.match(url) else parse_url(url if "://" in url else f"http://{url}")
+            parts = (
+                None if _HALF.match(url) or _BROKEN.search(url) else parse_url(url if "://" in url else f"http://{url}")
+            )
         except urllib3.exceptions.LocationParseError:
             parts = None
         if parts is None or parts.scheme not in {"http", "https"} or not parts.host:

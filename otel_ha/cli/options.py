@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from otel_ha.config.secrets import Secret
 __all__ = ["VARIABLES", "Seconds", "access_options", "json_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+VARIABLES: Final = frozenset({"OTEL_HA_CLI_CA", "OTEL_HA_CLI_CERTIFICATE", "OTEL_HA_CLI_KEY", "OTEL_HA_CLI_TIMEOUT"})
+"""The variables of options that are not settings of services."""
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -51,7 +51,7 @@ def business_history(history: History | None) -> Sequence[BusinessMetrics]:
 
 def system(history: History | None) -> SystemMetrics:
     """Return the system metrics as of the newest collection."""
-    return SystemMetrics(cpu_percent=0.0) if history is None else history.system()
+    return system_in_numbers(SystemMetrics() if history is None else history.system())
 
 
 def performance(history: History | None) -> PerformanceMetrics:
@@ -71,6 +71,11 @@ def performance(history: History | None) -> PerformanceMetrics:
         event_processing_rate=events / seconds if seconds else 0.0,
         error_rate=max(measured.error_rate, min(failed / events, 1.0) if events else 0.0),
     )
+
+
+def system_in_numbers(measured: SystemMetrics) -> SystemMetrics:
+    """Return system metrics with 0 for a use of the CPU that is not known yet, like in_numbers()."""
+    return replace(measured, cpu_percent=measured.cpu_percent or 0.0)
 
 
 def in_numbers(measured: PerformanceMetrics) -> PerformanceMetrics:

@@ -110,7 +110,7 @@ class PerformanceMonitor:
     @property
     def system_metrics_history(self) -> list[SystemMetrics]:
         """System metrics at the last 100 collections, newest last."""
-        return [each.system for each in answers.intervals(answers.running_history())]
+        return [answers.system_in_numbers(each.system) for each in answers.intervals(answers.running_history())]
 
     @property
     def performance_metrics_history(self) -> list[PerformanceMetrics]:
@@ -152,7 +152,7 @@ class PerformanceMonitor:
 
     def _collect(self) -> SystemMetrics:
         if (history := answers.collected()) is None:
-            return SystemMetrics(cpu_percent=0.0)
+            return answers.system(None)
         return replace(answers.system(history), cpu_percent=self._cpu.percent())
 
     def calculate_performance_metrics(self) -> PerformanceMetrics:

@@ -70,7 +70,7 @@ def render(arguments: Sequence[str], prog: str) -> int:
     return _print(_as_json(states) if given.json else "".join(lines))
 
 
-def _as_json(files: list[dict[str, object]]) -> str:
+def _as_json(files: Sequence[Mapping[str, object]]) -> str:
     return f"{json.dumps({'files': files}, indent=2)}\n"
 
 

@@ -1,4 +1,4 @@
-"""Endpoint: the responses of /, /health, /healthz, /metrics, /ready and /summary."""
+"""Endpoint: the pages, and who may read them."""
 
 from __future__ import annotations
 
@@ -23,35 +23,20 @@ _logger = logging.getLogger("otel_ha.endpoint")
 # The characters of a query, of which "%" marks those that are quoted already.
 _OF_QUERIES = "%&=+;/?:@!$'()*,[]"
 
-_INDEX = """otel-ha
-
-metrics   the metrics for Prometheus, as text or OpenMetrics; ?name[]=… selects some
-healthz   the state of telemetry, as JSON: 200 if it is ok or degraded, 503 if it has failed
-health    200 while the process answers, for liveness probes
-ready     200 from setup_telemetry() to shutdown(), else 503, for readiness probes
-summary   current values, those of the last collections, and roll-ups by minutes and hours, as JSON
-"""
-
-Body = TypeVar("Body", str, bytes)
-
-_GZIPPED = ("Content-Encoding", "gzip")
-# zlib's code for the format of gzip with the largest window.
-_GZIP = 16 + zlib.MAX_WBITS
-
-
-class _BusyError(TimeoutError):
-    """The previous scrape takes too long."""
+Page = Callable[[Mapping[str, str], str], Response]
+"""A function that answers a request for a page: headers by name in lower case, query."""
 
 
 class Endpoint:
     """Answers requests for the metrics and the state of telemetry.
 
-    /metrics renders `registry` (None: there is no such page), which may be replaced; its method `stream`, if it has
-    one, yields the text in pieces. /healthz returns `health`, with "status" ok, degraded, disabled or failed; /summary
-    returns `summary`. For probes, /health answers 200 always, and /ready while `ready` returns True, else 503. With a
-    username or a password, every path requires both by basic authentication, even /healthz, because it names hosts and
-    errors. A scrape waits `patience` seconds for the previous one. `wsgi_app` and `asgi_app` are the endpoint as
-    applications, to mount; they answer only to `allowed_hosts`, unless that is empty.
+    / is the status page, or an index for clients other than browsers. /metrics renders `registry` (None: there is no
+    such page), which may be replaced; its method `stream`, if it has one, yields the text in pieces. /healthz returns
+    `health`, with "status" ok, degraded, disabled or failed; /summary returns `summary`. For probes, /health answers
+    200 always, and /ready while `ready` returns True, else 503. With a username or a password, every path requires both
+    by basic authentication, even /healthz, because it names hosts and errors. A scrape waits `patience` seconds for the
+    previous one. `wsgi_app` and `asgi_app` are the endpoint as applications, to mount; they answer only to
+    `allowed_hosts`, unless that is empty.
     """
 
     def __init__(
@@ -69,7 +54,6 @@ class Endpoint:
         self._scrapes = Scrapes(registry, patience)
         self._health = health
         self._summary = summary
-        self._patience = patience
         self._ready = ready
         open_to_all = username is None and password is None
         self._credentials = None if open_to_all else f"{username or ''}:{password or ''}".encode()
@@ -79,7 +63,7 @@ class Endpoint:
             "/healthz": self._healthz,
             "/health": _alive,
             "/ready": self._readiness,
-            "/metrics": self._metrics,
+            "/metrics": self._scrapes.answer,
             "/summary": self._summarize,
         }
         self._files: dict[str, Page] = {f"/{name}": site.file(name) for name in FILES}
@@ -169,60 +153,25 @@ class Endpoint:
 
     def _readiness(self, _: Mapping[str, str], __: str) -> Response:
         if self._ready():
-            return _json(HTTPStatus.OK, {"status": "ready"})
-        return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "not ready"})
+            return as_json(HTTPStatus.OK, {"status": "ready"})
+        return as_json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "not ready"})
 
     def _summarize(self, _: Mapping[str, str], __: str) -> Response:
         return as_json(HTTPStatus.OK, self._summary())
 
 
+def _alive(_: Mapping[str, str], __: str) -> Response:
+    return as_json(HTTPStatus.OK, {"status": "alive"})
+
+
 def _with_slash(mounted_at: str, query: str) -> Response:
     """Redirect to the same page with a slash at the end, without which the page's relative links lead elsewhere.
 
-
-def _alive(_: Mapping[str, str], __: str) -> Response:
-    return _json(HTTPStatus.OK, {"status": "alive"})
-
-
-def _index(_: Mapping[str, str], __: str) -> Response:
-    return plain(HTTPStatus.OK, _INDEX.rstrip())
-
-
-def _not_acceptable() -> Response:
-    return plain(HTTPStatus.NOT_ACCEPTABLE, "Accept or Accept-Encoding refuses every form of this page.")
-
-
-def _as_accepted(response: Response, headers: Mapping[str, str]) -> Response:
-    """Return a page in a form that the client has not refused."""
-    sent_as = dict(response.headers)
-    if refuses_type(headers.get("accept", ""), sent_as["Content-Type"]):
-        return _not_acceptable()
-    if "Content-Encoding" in sent_as:
-        return response
-    coded = coding(headers.get("accept-encoding", ""), prefer_gzip=False)
-    if coded == "gzip":
-        return Response(response.status, [*response.headers, _GZIPPED], gzip.compress(response.body, 1))
-    return _not_acceptable() if coded is None else response
-
-
-def _pieces(registry: Any, encode: Encode) -> Iterable[str]:
-    """Return the text of a registry, in pieces if it can yield them."""
-    stream: Callable[[Encode], Iterable[str]] | None = getattr(registry, "stream", None)
-    return [encode(registry).decode()] if stream is None else stream(encode)
-
-
-def _plain_bytes(pieces: Iterable[str]) -> bytes:
-    return b"".join(piece.encode() for piece in pieces)
-
-
-def _packed(pieces: Iterable[str]) -> bytes:
-    """Return the text as gzip, compressed piece by piece: the whole text is never in memory."""
-    # Level 1: the text is so repetitive that higher levels gain little.
-    packing = zlib.compressobj(1, wbits=_GZIP)
-
-    def parts() -> Iterator[bytes]:
-        for piece in pieces:
-            yield packing.compress(piece.encode())
-        yield packing.flush()
-
-    return b"".join(parts())
+    The new location is relative as well: a proxy may have removed a part of the path that the client sees.
+    """
+    # Quoted, so that no colon in the name makes a scheme of it.
+    location = f"{quote(mounted_at.rpartition('/')[2], errors='surrogateescape')}/"
+    if query:
+        location += f"?{quote(query, safe=_OF_QUERIES, errors='surrogateescape')}"
+    text = f"The page is at {location}."
+    return plain(HTTPStatus.TEMPORARY_REDIRECT, text, ("Location", location), ("Cache-Control", "no-store"))

@@ -16,6 +16,8 @@ _INDEX = """otel-ha
 /         for browsers, the status page: charts and tables of the same figures
 metrics   the metrics for Prometheus, as text or OpenMetrics; ?name[]=… selects some
 healthz   the state of telemetry, as JSON: 200 if it is ok or degraded, 503 if it has failed
+health    200 while the process answers, for liveness probes
+ready     200 from setup_telemetry() to shutdown(), else 503, for readiness probes
 summary   current values, those of the last collections, and roll-ups by minutes and hours, as JSON
 """
 

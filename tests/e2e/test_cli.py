@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_ha.cli.options import VARIABLES
 from otel_ha.render.catalogs import own_catalogs
 from otel_ha.render.kinds import KINDS
 from otel_ha.version import __version__
@@ -385,6 +386,11 @@ def test_the_script_is_json_on_request(shell):
 
 
 # The reference
+
+
+def test_the_command_s_own_variables_are_those_that_services_ignore():
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"OTEL_HA_CLI_\w+", page)) == VARIABLES
 
 
 def test_the_reference_names_every_command_option_and_variable():

@@ -364,7 +364,7 @@ def test_a_push_that_fails_for_the_service_and_for_the_doctor_is_one_finding():
 def test_a_push_that_fails_for_the_service_alone_is_a_finding(monkeypatch):
     state = Step(id="endpoint.health", title="", result=Result.FINDING, tried="", found="", cause="telemetry_degraded")
 
-    def endpoint_steps(*_):
+    def endpoint_steps(*_, **__):
         yield from ()
         return endpoint.Service(SERVICE, push_problem=state)
 
@@ -399,6 +399,28 @@ def test_a_connection_that_is_down_is_named():
         report = doctor("--service-url", url_of(telemetry), **SCRAPE_ONLY)
     assert report.causes == ["connection_down"]
     assert report.findings[0]["facts"]["down"] == ["mqtt"]
+
+
+def test_a_connection_that_is_down_comes_with_its_ends_and_errors():
+    with service() as telemetry:
+        ingest.CONNECTIONS.add(1, kind="mqtt")
+        ingest.CONNECTIONS.add(-1, kind="mqtt")
+        ingest.CONNECTIONS_CLOSED.add(2, kind="mqtt", reason="error")
+        ingest.RECONNECTS.add(5, kind="mqtt")
+        ingest.ERRORS.add(4, component="mqtt", error_type="ConnectionRefusedError", severity="error")
+        report = doctor("--service-url", url_of(telemetry), **SCRAPE_ONLY)
+    assert report.causes == ["connection_down"]
+    found = report.findings[0]["found"]
+    assert "mqtt: ended by error (2); attempts to reconnect: 5" in found
+    assert "ConnectionRefusedError in mqtt (4)" in found
+
+
+def test_settings_that_cannot_be_used_are_not_compared_with_the_service():
+    [port] = free_ports(1)
+    with service(**push_to(port)) as telemetry:
+        report = doctor("--service-url", url_of(telemetry), OTEL_EXPORTER_OTLP_ENDPOINT="ftp://nowhere")
+    assert report.causes[0] == "wrong_setting"
+    assert "settings_differ" not in report.causes
 
 
 def test_problems_of_recording_are_named():

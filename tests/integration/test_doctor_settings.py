@@ -168,6 +168,13 @@ def test_a_text_that_is_no_url_is_wrong_usage(option, url):
     assert "is not a URL" in line
 
 
+def test_a_certificate_that_cannot_be_used_is_wrong_usage():
+    done = run("--ca", __file__, **ALONE)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "--ca" in done.stderr
+
+
 def test_json_is_one_object():
     done = run("--json", **ALONE)
     data = json.loads(done.stdout)

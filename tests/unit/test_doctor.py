@@ -23,7 +23,6 @@ from otel_ha.cli.doctor.targets import scrape_config
 from otel_ha.cli.options import VARIABLES
 from otel_ha.errors import TelemetryError
 
-CODE = Path(run.__file__).parent
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"

@@ -19,7 +19,7 @@ from tests.unit.conftest import config
 
 DURATION = "homeassistant.event.process.duration"
 COUNTS = {"homeassistant.event.received", "homeassistant.event.discarded", "homeassistant.event.in_flight"}
-UNKNOWN_AT_FIRST = ("container_", "process_cpu")
+UNKNOWN_AT_FIRST = ("container_", "cpu_percent", "process_cpu")
 OF_DURATIONS = {f"{name}_processing_time" for name in ("average", "p50", "p95", "p99")}
 
 
@@ -201,6 +201,7 @@ def test_figures_of_other_groups_that_are_off_are_null():
         "container_cpu_limit",
         "container_memory_limit_mb",
         "container_memory_used_mb",
+        "cpu_percent",
         "process_cpu_percent",
     }
 

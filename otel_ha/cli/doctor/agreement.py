@@ -33,7 +33,7 @@ def target_of(config: TelemetryConfig) -> str | None:
 def agreement_step(config: TelemetryConfig, health: Mapping[str, Any], tried: str) -> Step | None:
     """Return the step that compares the pushes of a service with the settings; None if they cannot be compared.
 
-    It is no finding that a service which does not push leaves the default here: its code decides.
+    A service that does not push may leave the default here without a finding: its code decides.
     """
     pushes, ours = pushes_of(health), target_of(config)
     if pushes is None:

@@ -22,11 +22,14 @@ from otel_ha.scrub import mask_url
 __all__ = ["collector_steps", "why_not_pushed"]
 
 
-def collector_steps(config: TelemetryConfig, *, is_pushing: bool = True) -> Generator[Step, None, Step | None]:
+def collector_steps(
+    config: TelemetryConfig, failed: Step | None = None, *, is_pushing: bool = True
+) -> Generator[Step, None, Step | None]:
     """Yield the steps along the way of pushes, in the order in which data flows.
 
     It stops at the first finding, which it returns: the later steps are skipped. So a server that hangs takes its time
-    limit once. `is_pushing` is False if the service that runs does not push, whatever the settings say.
+    limit once. After the finding `failed`, nothing is tried. `is_pushing` is False if the service that runs does not
+    push, whatever the settings say.
     """
     if reason := why_not_pushed(config, is_pushing=is_pushing):
         yield from skipped([layer.heading for layer in _LAYERS], reason)

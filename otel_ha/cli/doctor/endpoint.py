@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,11 +12,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from otel_ha.cli.client import Access, Answer, Client, FailedError
-from otel_ha.cli.doctor.agreement import agreement_step, pushes_of, target_of
+from otel_ha.cli.doctor.agreement import agreement_step, pushes_of
 from otel_ha.cli.doctor.clocks import clock_step
 from otel_ha.cli.doctor.look import Heading, after
 from otel_ha.cli.doctor.reach import cause_of, client_for, quoted, remedy_for
 from otel_ha.cli.doctor.scrape import scrape_steps
+from otel_ha.cli.doctor.state import connection_steps, health_step, is_of_push
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.strangers import stranger
 from otel_ha.config.telemetry_config import TelemetryConfig
@@ -53,11 +54,12 @@ class Service:
 
 
 def endpoint_steps(
-    config: TelemetryConfig, url: str | None, access: Access, failed: Step | None = None
+    config: TelemetryConfig, url: str | None, access: Access, failed: Step | None = None, *, compares: bool = True
 ) -> Generator[Step, None, Service]:
     """Yield the steps, and return the service; `url` is that of the user, instead of the one in the settings.
 
-    After the finding `failed` about the settings, only a URL of the user is tried.
+    After the finding `failed` about the settings, only a URL of the user is tried. `compares` is whether the settings
+    of the push can be used, so that they can be compared with the service.
     """
     if failed is not None and not url:
         yield from after(Heading(failed.id, failed.title), [_ADDRESS])
@@ -77,13 +79,13 @@ def endpoint_steps(
         return Service(config.service_name, client.url)
     summary, before = _summary(client), time.time()
     name = summary.get("service") or health.get("service") or config.service_name
-    if compared := agreement_step(config, health, f"{client.shown}/healthz"):
+    if compares and (compared := agreement_step(config, health, f"{client.shown}/healthz")):
         yield compared
-    state = _healthy(client, health)
-    is_later = _is_of_push(config, health)
+    state = health_step(client, health)
+    is_later = compares and is_of_push(config, health)
     if not is_later:
         yield state
-    yield from _connected(client, health, summary)
+    yield from connection_steps(client, health, summary)
     if isinstance(taken := summary.get("timestamp"), int | float):
         step = partial(Step, id="endpoint.clock", title="The clocks agree", tried=f"GET {client.shown}/summary")
         yield clock_step(step, "the service", taken, before)
@@ -234,54 +236,3 @@ def _introduced(client: Client, health: Mapping[str, Any]) -> str:
     if started := summary.get("started"):
         said.append(f"started {words.duration(max(0.0, summary['timestamp'] - started))} ago")
     return ", ".join(said)
-
-
-def _healthy(client: Client, health: Mapping[str, Any]) -> Step:
-    """Return the step about the state that the service reports, with the remedies it gives."""
-    status = str(health.get("status"))
-    reasons = [scrub(str(each)) for each in health.get("reasons") or ()]
-    remedies = [_without_doctor(scrub(str(each))) for each in health.get("remedies") or ()]
-    is_ok = status == "ok"
-    return Step(
-        id="endpoint.health",
-        title="The service reports that its telemetry works",
-        result=Result.OK if is_ok else Result.FINDING,
-        tried=f"GET {client.shown}/healthz",
-        found="\n".join([f"status {status}", *reasons]),
-        cause="" if is_ok else f"telemetry_{status}",
-        remedy="" if is_ok else "\n".join(dict.fromkeys(remedies)) or "see docs/troubleshooting.md",
-        facts={"status": status, "reasons": reasons, "readers": health.get("readers")},
-    )
-
-
-def _is_of_push(config: TelemetryConfig, health: Mapping[str, Any]) -> bool:
-    """Whether all that a service reports is about pushes to the target of these settings."""
-    reasons, target = health.get("reasons") or (), target_of(config)
-    return bool(reasons) and target is not None and all(f"otlp: {target}: " in str(each) for each in reasons)
-
-
-def _without_doctor(remedy: str) -> str:
-    """Return a remedy of the service without its advice to run this command."""
-    kept = [part for part in remedy.split("; ") if "`otel-ha doctor`" not in part]
-    return "; ".join(kept) or "see the steps below"
-
-
-def _connected(client: Client, health: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[Step]:
-    """Yield the step about connections that are down and sources that are silent."""
-    step = partial(
-        Step, id="endpoint.sources", title="The service's connections are up", tried=f"GET {client.shown}/healthz"
-    )
-    connections = summary.get("connections") or []
-    down = [str(each["name"]) for each in connections if each.get("up") == 0]
-    notes = [scrub(str(each)) for each in health.get("notes") or ()]
-    if down or notes:
-        found = notes or [f"the connection {scrub(name)!r} is down" for name in down]
-        yield step(
-            result=Result.FINDING,
-            found="\n".join(found),
-            cause="connection_down" if down else "source_silent",
-            remedy="look at the other end, such as the broker or Home Assistant, and at the service's log",
-            facts={"down": down, "notes": notes},
-        )
-    elif connections:
-        yield step(result=Result.OK, found=f"{len(connections)} connections, all up")

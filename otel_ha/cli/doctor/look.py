@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What a look at one layer shows; the fields are those of a Step."""
+    """The result of a look at one layer; the fields are those of a Step."""
 
     result: Result
     tried: str

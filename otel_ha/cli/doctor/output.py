@@ -62,7 +62,7 @@ def show(step: Step) -> None:
 
 
 def _show_briefly(step: Step) -> None:
-    """Print a step that is no finding on one line, unless it has found several things, and what to do, if anything."""
+    """Print a step without a finding on one line, unless it has found several things, and what to do, if anything."""
     first, *more = step.found.split("\n")
     if more:
         _headline(step, f"{step.title}{_seconds(step)}")

@@ -41,7 +41,7 @@ def client_for(url: str, access: Access, *, shares_password: bool) -> Client:
     """Return a client of the server at this URL; a user and a password in the URL are used, and not shown.
 
     `shares_password` is whether the server may be sent the password in `access`. Raises TelemetryError for a text that
-    is no http(s) URL.
+    is not an http(s) URL.
     """
     if not shares_password:
         access = replace(access, username=None, password=None)

@@ -57,12 +57,13 @@ def examine(questions: Questions) -> Iterator[Step]:
     config = usable.config
     access = _with_own_password(questions.access, config)
     yield from _guarded("versions", _without_result(versions_steps(config)), None)
+    wrong_push = usable.failed(_OF_PUSH)
     service = yield from _guarded(
         "endpoint",
-        endpoint_steps(config, questions.service_url, access, usable.failed(_OF_ENDPOINT)),
+        endpoint_steps(config, questions.service_url, access, usable.failed(_OF_ENDPOINT), compares=wrong_push is None),
         Service(config.service_name),
     )
-    failed = yield from _guarded("collector", collector_steps(config, is_pushing=service.is_pushing), None)
+    failed = yield from _guarded("collector", collector_steps(config, wrong_push, is_pushing=service.is_pushing), None)
     if service.push_problem is not None:
         yield _folded(service.push_problem, failed)
     if questions.canary:
@@ -92,7 +93,7 @@ def _guarded(topic: str, steps: Generator[Step, None, T], otherwise: T) -> Gener
             result=Result.FINDING,
             tried=f"looked at the topic {topic}",
             found=scrub(str(error) if expected else f"the doctor itself failed: {error!r}"),
-            cause="unusable" if expected else "doctor_failed",
+            cause="wrong_address" if expected else "doctor_failed",
             remedy="correct it" if expected else "report this line, with the versions above",
         )
         return otherwise

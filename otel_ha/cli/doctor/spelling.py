@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Final
 
+from otel_ha.cli.options import VARIABLES
 from otel_ha.config.settings import settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 
@@ -25,7 +26,7 @@ def misspelt(variables: Collection[str] | Mapping[str, str]) -> dict[str, str]:
     The name is empty if no setting has a similar one. Variables of OpenTelemetry that are not settings of metrics, such
     as those of traces, are left out.
     """
-    ours = _of_settings()
+    ours = _of_settings() | VARIABLES
     found = {}
     for variable in sorted(variables):
         plain = variable.upper().replace("-", "_").replace(".", "_").strip()

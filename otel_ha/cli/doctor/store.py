@@ -35,7 +35,7 @@ class Store:
 
     @classmethod
     def at(cls, url: str, access: Access) -> Self:
-        """Return the store at this URL. Raises FailedError if it does not answer, or is no store."""
+        """Return the store at this URL. Raises FailedError if it does not answer, or is something else."""
         client = client_for(url, access, shares_password=False)
         asked = time.time()
         answer = client.fetch("api/v1/query?query=time()")

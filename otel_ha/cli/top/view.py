@@ -31,7 +31,7 @@ _LETTERS = {"N": "name", "R": "rate", "P": "p95", "E": "errors", "L": "lag", "Q"
 
 @dataclass
 class View:
-    """What is on the screen: the order, and the service that is selected or open (by its place on the command line)."""
+    """The screen: its order, and the service that is selected or open (by its place on the command line)."""
 
     services: Sequence[Service]
     sort: str = "given"

@@ -28,7 +28,7 @@ def note(text: str) -> Element:
 
 def help_(text: str) -> Element:
     """Return a sentence below a heading that explains the section's words."""
-    return element("p", text, class_="why")
+    return element("p", text, class_="help")
 
 
 def prose(text: str) -> Element:

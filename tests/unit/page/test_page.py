@@ -234,6 +234,12 @@ def test_a_connection_without_any_message_has_no_last_one(received, groups, show
     assert section(page, "connections").one(data_key="connections.mqtt.message_age").text == shown
 
 
+@pytest.mark.parametrize(("up", "state"), [(-1, "✗ down"), (0, "✗ down"), (1, "✓ up"), (3, "✓ 3 up"), (None, "-")])
+def test_a_connection_is_down_if_none_of_its_kind_is_up(up, state):
+    page = render(example(connections=[{"name": "mqtt", "up": up, "message_age": None, "reconnects": 0, "closed": {}}]))
+    assert section(page, "connections").one(data_key="connections.mqtt.up").text == state
+
+
 def test_a_metric_has_its_series_values_budget_and_objectives():
     duration, entity, memory = section(render(example()), "metrics").all("tr", class_="metric")
     for text in ("Time to process an event.", "source=mqtt", "outcome=ok", "3.5 ms", "1 more are not shown."):
