@@ -11,7 +11,8 @@ a call of C code and at the end of a loop's body. So the lines that belong toget
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
@@ -162,3 +163,15 @@ def after_fork_in_child() -> None:
 def _follow_up() -> None:
     while _thread.depth == 0 and _thread.later:
         _thread.later.pop(0)()
+
+
+def giving_way(items: Iterable[T], every: int = 1) -> Iterator[T]:
+    """Return the items, and let other threads run before each `every`-th of them.
+
+    Python makes a computing thread give way after 5 ms, for which the other thread has waited; that adds up for a
+    thread that wakes often, such as an event loop.
+    """
+    for number, item in enumerate(items, 1):
+        if not number % every:
+            time.sleep(0)
+        yield item

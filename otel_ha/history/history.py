@@ -16,7 +16,7 @@ from otel_ha.history.derive import Span
 from otel_ha.history.metrics import BusinessMetrics, PerformanceMetrics, SystemMetrics
 from otel_ha.history.store import Moment, Store
 from otel_ha.record.journal.increases import Increase
-from otel_ha.turn import Turn
+from otel_ha.turn import Turn, giving_way
 
 T = TypeVar("T")
 
@@ -177,7 +177,10 @@ class History:
         collect() took the newest one so soon after a regular one that a rate would mean little, it covers both.
         """
         with self.reading():
-            return [self._interval(self._begin_of(end), end, totals=True) for end in range(1, len(self.store.moments))]
+            return [
+                self._interval(self._begin_of(end), end, totals=True)
+                for end in giving_way(range(1, len(self.store.moments)))
+            ]
 
     def at_each(self, figure: Callable[[Span], T]) -> list[T]:
         """Return the results of `figure` for each stored collection, oldest first; its span starts with telemetry."""
@@ -196,7 +199,7 @@ class History:
             moments = self.store.moments
             begun = list(accumulate((moment.timestamp // period for moment in moments), max))
             periods = [list(numbers) for _, numbers in groupby(range(1, len(moments)), key=begun.__getitem__)]
-            return [self._interval(each[0] - 1, each[-1], totals=False) for each in periods]
+            return [self._interval(each[0] - 1, each[-1], totals=False) for each in giving_way(periods)]
 
     def _begin_of(self, end: int) -> int:
         """Return the collection with which the interval before a collection begins."""

@@ -9,13 +9,16 @@ from http import HTTPStatus
 
 from otel_ha.serve.adapters import Response, plain
 from otel_ha.serve.negotiation import coding, refuses_type
+from otel_ha.turn import giving_way
 
 GZIPPED = ("Content-Encoding", "gzip")
 
 
 def as_json(status: HTTPStatus, data: Mapping[str, object]) -> Response:
     """Return a response with data as JSON."""
-    body = json.dumps(dict(data), indent=2, default=str).encode() + b"\n"
+    # In pieces of some tens of kB, of which none holds up an event loop.
+    pieces = giving_way(json.JSONEncoder(indent=2, default=str).iterencode(dict(data)), 1000)
+    body = "".join(pieces).encode() + b"\n"
     return Response(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")], body)
 
 

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
-from otel_ha import Attribute, Catalog, Counter, Histogram, TelemetryConfig
+from otel_ha import Attribute, Catalog, Counter, Histogram, TelemetryConfig, turn
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.export.prometheus import exposition, scrape, template
 from otel_ha.export.prometheus.exporter import Exporter
@@ -255,7 +255,7 @@ def test_a_scrape_of_many_series_sets_off_no_garbage_collection(of_pipeline, rec
 
 def test_a_scrape_of_many_series_gives_way_to_other_threads_while_it_collects(of_pipeline, monkeypatch):
     given = []
-    monkeypatch.setattr(scrape.time, "sleep", given.append)
+    monkeypatch.setattr(turn.time, "sleep", given.append)
     for number in range(2 * scrape.TURN):
         DONE.add(1, name=f"number {number}")
     text(of_pipeline)
@@ -277,7 +277,7 @@ def test_series_may_be_made_while_a_scrape_gives_way(reader, provider, meter, mo
         made.clear()
 
     started = []
-    monkeypatch.setattr(scrape.time, "sleep", give_way)
+    monkeypatch.setattr(turn.time, "sleep", give_way)
     assert text(reader).count("level{") == 2 * scrape.TURN
     (thread,) = started
     thread.join()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -22,6 +21,7 @@ from otel_ha.export.prometheus.points import in_columns
 from otel_ha.export.prometheus.restricted import restricted_families
 from otel_ha.export.prometheus.scopes import with_scopes
 from otel_ha.record.gate import CollectionGate, GatedReader
+from otel_ha.turn import giving_way
 
 _logger = logging.getLogger("otel_ha")
 
@@ -67,7 +67,7 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
 
     def gather(self, points: Iterable[Any]) -> Any:
         """Return a metric's points as this thread needs them: in columns if it writes them itself."""
-        return list(points) if self._taken() is None else in_columns(_giving_way(points))
+        return list(points) if self._taken() is None else in_columns(giving_way(points, TURN))
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
         """Do nothing: points that a flush collected would appear a second time in the next scrape."""
@@ -105,18 +105,6 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
                 self.formats.clear()
             found = self.formats[format_] = exposition(encode)
         return found
-
-
-def _giving_way(points: Iterable[Any]) -> Iterator[Any]:
-    """Return the points, and let other threads run now and then.
-
-    Python makes a computing thread give way after 5 ms, for which the other thread has waited; that adds up for a
-    thread that wakes often, such as an event loop.
-    """
-    for number, point in enumerate(points, 1):
-        if not number % TURN:
-            time.sleep(0)
-        yield point
 
 
 class StreamingRegistry(CollectorRegistry):

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, tostring
 
+from otel_ha.turn import giving_way
+
 __all__ = ["Child", "Element", "data", "element", "filled", "hole", "name", "text_of"]
 
 Child: TypeAlias = "Element | str | None"
@@ -67,7 +69,7 @@ def filled(document: Element, parts: Iterable[Element | str]) -> str:
     collector look through all objects of the service, which halts it for longer than the page takes.
     """
     before, _, after = text_of(document).partition(_HOLE)
-    return "".join((before, *(part if isinstance(part, str) else text_of(part) for part in parts), after))
+    return "".join((before, *(part if isinstance(part, str) else text_of(part) for part in giving_way(parts)), after))
 
 
 def _allowed(text: str) -> str:

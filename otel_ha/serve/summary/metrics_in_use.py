@@ -15,6 +15,7 @@ from otel_ha.history.derive import Span
 from otel_ha.history.distribution import Distribution
 from otel_ha.history.series import Series
 from otel_ha.record.resolver import attributes_of
+from otel_ha.turn import giving_way
 
 __all__ = ["MOST_VALUES", "Read", "metrics_in_use"]
 
@@ -53,7 +54,7 @@ def metrics_in_use(
             ],
             "objectives": [_judged(each, read) for each in catalog.objectives if each.histogram is instrument],
         }
-        for instrument in catalog
+        for instrument in giving_way(catalog)
     ]
 
 
