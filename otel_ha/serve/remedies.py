@@ -29,7 +29,8 @@ _ENDPOINT = (
     ),
     _Remedy("permission denied", "set OTEL_EXPORTER_PROMETHEUS_PORT to a port above 1023"),
     _Remedy(
-        "cannot assign requested address|name or service|name resolution|nodename|address family|invalid argument|idna",
+        "cannot assign requested address|name or service|name resolution|nodename|address family|invalid argument|idna|"
+        "label (empty|too long)",
         "set OTEL_EXPORTER_PROMETHEUS_HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0",
     ),
     _Remedy(

@@ -190,7 +190,7 @@ def test_a_taken_port_has_a_remedy(taken_port):
         assert "OTEL_EXPORTER_PROMETHEUS_PORT to a free port" in only(telemetry)[1]
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "fe80::1", "a" * 70, "attic.invalid"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "fe80::1", "a" * 70, "a..b", "attic.invalid"])
 def test_an_address_of_another_machine_has_a_remedy(host):
     with setup_telemetry(config=config(prometheus_host=host)) as telemetry:
         assert "an address of this machine" in only(telemetry)[1]
