@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from otel_ha.cli.doctor.step import Result, Step
+from otel_ha.cli.doctor.step import Look, Result, Step
 
 __all__ = ["Heading", "Layer", "Look", "after", "fault", "fine", "not_needed", "skipped", "step", "walk"]
 
 _MILLISECOND: Final = 0.001
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """The result of a look at one layer; the fields are those of a Step."""
-
-    result: Result
-    tried: str
-    found: str
-    cause: str = ""
-    remedy: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Heading(NamedTuple):
@@ -59,17 +46,7 @@ def not_needed(found: str) -> Look:
 
 def step(heading: Heading, look: Look, seconds: float | None = None) -> Step:
     """Return the step of a look."""
-    return Step(
-        id=heading.id,
-        title=heading.title,
-        result=look.result,
-        tried=look.tried,
-        found=look.found,
-        cause=look.cause,
-        remedy=look.remedy,
-        seconds=seconds,
-        facts=look.facts,
-    )
+    return Step(id=heading.id, title=heading.title, seconds=seconds, **vars(look))
 
 
 def skipped(headings: Iterable[Heading], reason: str) -> Iterator[Step]:

@@ -11,14 +11,13 @@ from typing import Final
 from otel_ha.cli.client import Access, FailedError
 from otel_ha.cli.doctor.arrival import arrival_steps
 from otel_ha.cli.doctor.clocks import clock_step
-from otel_ha.cli.doctor.contradictions import pushes_straight_to
 from otel_ha.cli.doctor.endpoint import Service
-from otel_ha.cli.doctor.reach import cause_of, client_for, quoted, remedy_for
+from otel_ha.cli.doctor.reach import cause_of, client_for, remedy_for
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.store import PROMETHEUS, VICTORIA_METRICS, Store
 from otel_ha.cli.doctor.targets import target_step
 from otel_ha.config.telemetry_config import TelemetryConfig
-from otel_ha.scrub import mask_url, scrub
+from otel_ha.scrub import mask_url
 from otel_ha.serve.summary import words
 
 __all__ = ["prometheus_steps"]
@@ -63,8 +62,6 @@ def prometheus_steps(config: TelemetryConfig, service: Service, url: str | None,
         here = time.time()
         yield clock_step(clocks, store.flavour, here + store.ahead, here)
     yield target_step(config, service, store)
-    if pushes_straight_to(config, url):
-        yield _receiver(config, access)
     yield from arrival_steps(config, service, store)
     yield _refused(store)
 
@@ -86,47 +83,6 @@ def _no_answer(step: partial[Step], error: FailedError, url: str, access: Access
         cause = cause_of(error, client_for(url, access, shares_password=False))
         remedy = remedy_for(cause).replace("the service", "Prometheus")
     return step(result=Result.FINDING, found=str(error), cause=cause, remedy=remedy)
-
-
-def _receiver(config: TelemetryConfig, access: Access) -> Step:
-    """Return the step that posts an empty push, of which nothing can be stored."""
-    url = config.otlp_metrics_url
-    base, _, page = url.rpartition("/")
-    client = client_for(base, access, shares_password=False)
-    step = partial(
-        Step,
-        id="prometheus.otlp",
-        title="Prometheus receives pushes by OTLP",
-        tried=f"POST {mask_url(url)}, an empty push without data",
-    )
-    try:
-        answer = client.fetch(page, body=b"", content_type="application/x-protobuf")
-    except FailedError as error:
-        cause = cause_of(error, client)
-        return step(result=Result.FINDING, found=str(error), cause=cause, remedy=remedy_for(cause))
-    if answer.status < 300:  # noqa: PLR2004 - a status code of HTTP
-        return step(result=Result.OK, found=f"it accepts it ({answer.status})")
-    cause, remedy = _remedy(url, answer.status)
-    found = f"it answers {answer.status}: {scrub(quoted(answer.text))}"
-    return step(result=Result.FINDING, found=found, cause=cause, remedy=remedy, facts={"status": answer.status})
-
-
-def _remedy(url: str, status: int) -> tuple[str, str]:
-    """Return the cause for which a store refuses a push, and the remedy."""
-    is_missing = status in {400, 404, 405}
-    if is_missing and "/api/v1/otlp/v1/metrics" in url:
-        return (
-            "no_otlp_receiver",
-            "start Prometheus 3 with --web.enable-otlp-receiver (Prometheus 2 cannot receive OTLP)",
-        )
-    if is_missing:
-        return "otlp_path", (
-            "set OTEL_EXPORTER_OTLP_ENDPOINT to http://HOST:9090/api/v1/otlp (Prometheus), or to "
-            "http://HOST:8428/opentelemetry (VictoriaMetrics): /v1/metrics is added to it"
-        )
-    if status in {401, 403}:
-        return "otlp_password", "give the credentials that it asks for by OTEL_EXPORTER_OTLP_HEADERS"
-    return "otlp_refused", "look at its log"
 
 
 def _refused(store: Store) -> Step:

@@ -1,4 +1,4 @@
-"""Step: one thing that the doctor has looked at, with its result."""
+"""Step: one thing that the doctor has looked at, with its result, the Look."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Result", "Step"]
+__all__ = ["Look", "Result", "Step"]
 
 
 class Result(StrEnum):
@@ -19,24 +19,33 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step: what was tried, what came back, and, for a finding, its cause and what to do.
+class Look:
+    """The result of a look: what was tried, what came back, and, for a finding, its cause and what to do.
 
-    `id` is stable, for programs: the topic and the step, such as collector.connection. `cause` is a stable word for a
-    finding, such as connection_refused; empty if there is none. `seconds` is the time that it took, if that matters.
-    `facts` are further data for programs, ready for JSON.
+    `cause` is a stable word for a finding, such as connection_refused; empty if there is none. `facts` are further data
+    for programs, ready for JSON.
     """
 
-    id: str
-    title: str
     result: Result
     tried: str
     found: str
     cause: str = ""
     remedy: str = ""
-    seconds: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Look):
+    """A look with its heading.
+
+    `id` is stable, for programs: the topic and the step, such as collector.connection. `seconds` is the time that it
+    took, if that matters.
+    """
+
+    id: str
+    title: str
+    seconds: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the step as data for JSON."""
-        return asdict(self)
+        return {"id": self.id, "title": self.title} | asdict(self)
