@@ -146,6 +146,17 @@ def in_threads(number: int, target: Callable[[int], object]) -> None:
 
 
 @contextmanager
+def switching_often():
+    """Let threads take turns so often that a missing lock shows."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
 def meanwhile(action: Callable[[], object], times: int = 3_000) -> Iterator[None]:
     """Call `action` in a thread from before a block until its end, with many changes of threads, and raise its error.
 

@@ -68,7 +68,7 @@ class Measured:
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
         self._paths: FastPaths | None = None
-        self.open_blocks: dict[int, list[Measurement]] = {}
+        self.open_blocks: dict[tuple[int, int], Measurement] = {}
 
     def __call__(self, function: F) -> F:
         """Return `function` measured, with its own signature and kind."""
@@ -90,8 +90,11 @@ class Measured:
         # One object may measure blocks in several threads, tasks and generators at once. A block is entered and left in
         # the same frame, which therefore identifies it; within a frame the last block entered is the first one left.
         # No lock: a generator that is collected half-read leaves its block wherever it interrupts, and a fork copies
-        # locks as they are. Each of these steps is atomic, and no other block has this frame.
-        self.open_blocks.setdefault(_block(), []).append(measurement)
+        # locks as they are. Each of these steps is atomic, and each block has a place of its own: an ExitStack leaves
+        # blocks of functions that have returned, whose frame's identity another thread may use meanwhile.
+        block, depth = _block(), 0
+        while self.open_blocks.setdefault((block, depth), measurement) is not measurement:
+            depth += 1
         return measurement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -102,15 +105,18 @@ class Measured:
 
     def _close(self, block: int) -> Measurement | None:
         """Remove and return the measurement that was begun last in a block."""
-        of_block = self.open_blocks.get(block)
-        if of_block is None:  # entered in one function by an ExitStack that is closed in another
-            block, of_block = next(reversed(list(self.open_blocks.items())), (block, None))
-        if not of_block:
-            return None
-        measurement = of_block.pop()
-        if not of_block:
-            self.open_blocks.pop(block, None)
-        return measurement
+        depth = 0
+        while (block, depth + 1) in self.open_blocks:
+            depth += 1
+        measurement = self.open_blocks.pop((block, depth), None)
+        if measurement is not None:
+            return measurement
+        # Entered in one function by an ExitStack that is closed in another. Others may take the blocks seen here.
+        while self.open_blocks:
+            for place in reversed(list(self.open_blocks)):
+                if (measurement := self.open_blocks.pop(place, None)) is not None:
+                    return measurement
+        return None
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""

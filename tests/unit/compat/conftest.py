@@ -1,8 +1,6 @@
 """Shared by the tests of the earlier API: telemetry, a process without it, and the snippets."""
 
 import runpy
-import sys
-from contextlib import contextmanager
 
 import pytest
 
@@ -28,17 +26,6 @@ def alone(monkeypatch):
     monkeypatch.setenv("OTEL_HA_SYSTEM_METRICS", "false")
     with earlier.untouched():
         yield monkeypatch
-
-
-@contextmanager
-def switching_often():
-    """Let threads take turns so often that a missing lock shows."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def problem_counts(of):

@@ -6,8 +6,8 @@ from otel_ha.compat import HAIngestorCollector, PerformanceMonitor
 from otel_ha.compat.objects import metric_objects
 from otel_ha.vocabulary import ha_ingestor, ingest
 from tests.earlier import problems, total, values
-from tests.recorded import in_threads
-from tests.unit.compat.conftest import MQTT, SERVER, switching_often
+from tests.recorded import in_threads, switching_often
+from tests.unit.compat.conftest import MQTT, SERVER
 
 
 @pytest.fixture

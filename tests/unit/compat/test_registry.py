@@ -12,8 +12,8 @@ from otel_ha.compat import HAIngestorCollector, MetricsCollector, MetricsRegistr
 from otel_ha.compat.built_in import BUILT_IN
 from tests import earlier
 from tests.earlier import problems
-from tests.recorded import in_threads
-from tests.unit.compat.conftest import problem_counts, switching_often
+from tests.recorded import in_threads, switching_often
+from tests.unit.compat.conftest import problem_counts
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 
 from otel_ha import measured
 from otel_ha.vocabulary import ingest
-from tests.recorded import accounts, in_threads
+from tests.recorded import accounts, in_threads, switching_often
 from tests.unit.measure.conftest import OK, WORK, counts
 
 
@@ -183,7 +183,8 @@ def test_many_exit_stacks_may_be_closed_elsewhere_at_once(recorded):
                 pass
             stack.close()
 
-    in_threads(4, work)
+    with switching_often():
+        in_threads(4, work)
     assert accounts(recorded.collect()) == {"mqtt": {"received": 800, "processed": 800, "discarded": 0, "in_flight": 0}}
 
 
