@@ -1,7 +1,8 @@
 """setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
 
 The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, the one
-that starts, the turn of setting up and the hooks, and the observers on foreign MeterProviders; the work under way in
+that starts, the turn of setting up and the hooks, the functions to call at each start, and the observers on foreign
+MeterProviders; the work under way in
 each thread (otel_ha.turn), the signals that its fork blocks (otel_ha.forks), and the thread that hears of signals
 (otel_ha.lifecycle); the stand-in for the global MeterProvider (otel_ha.export.global_provider); the recorders of
 connected declarations (otel_ha.declare.instruments) with their generation (otel_ha.declare.ports); the secrets that the
@@ -40,7 +41,7 @@ from otel_ha.serve.service import EndpointService
 from otel_ha.serve.summary.summary import summary
 from otel_ha.sources.automatic import AutomaticSources
 from otel_ha.turn import Turn, after_own_work
-from otel_ha.vocabulary import ha_ingestor, ingest, runtime
+from otel_ha.vocabulary import ha_ingestor, ingest, messaging, runtime
 
 _logger = logging.getLogger("otel_ha")
 
@@ -53,6 +54,8 @@ _starting: Telemetry | None = None
 _hooks_are_set = False
 _GIVING_WAY = 0.5
 """Seconds for the last push of provisional telemetry that is replaced."""
+_at_start: dict[object, Callable[[], None]] = {}
+"""Functions that are called when telemetry has started."""
 _observed_on: weakref.WeakKeyDictionary[metrics.MeterProvider, ObservedInstruments] = weakref.WeakKeyDictionary()
 
 
@@ -86,6 +89,44 @@ def setup_telemetry(
     return telemetry
 
 
+def attach(provider: metrics.MeterProvider | None = None) -> bool:
+    """Record on a MeterProvider of the process until telemetry is set up, and return False if it was before.
+
+    Without `provider`, it is the global one, even if other code sets that later. It belongs to instrumented libraries
+    in a program that does not call setup_telemetry(), so it has no endpoint, no push and no history.
+    """
+    _set_hooks()
+    with _set_up.taken(_SETTING_UP) as is_mine:
+        if not is_mine or present_telemetry() is not None:
+            return False
+        config = TelemetryConfig(
+            metrics_exporters=(), system_metrics=False, endpoint_server=False, history_length=0, handle_sigterm=False
+        )
+        telemetry = Telemetry(config, ingest.CATALOG, provider=provider or metrics.get_meter_provider())
+        telemetry.is_provisional = True
+        _start(telemetry)
+    return True
+
+
+def detach() -> None:
+    """End the recording that attach() began, unless telemetry was set up since."""
+    if _running is not None and _running.is_attached:
+        _running.shutdown()
+
+
+def when_started(function: Callable[[], None]) -> Callable[[], None]:
+    """Call `function` now if telemetry runs, and whenever it starts, until the returned function is called."""
+    key = object()
+    _at_start[key] = function
+    if _running is not None:
+        function()
+
+    def forget() -> None:
+        _at_start.pop(key, None)
+
+    return forget
+
+
 def _start(telemetry: Telemetry) -> None:
     global _running, _starting  # noqa: PLW0603 - this module's purpose
     _starting = telemetry
@@ -94,6 +135,8 @@ def _start(telemetry: Telemetry) -> None:
         _running = telemetry
     finally:
         _starting = None
+    for function in list(_at_start.values()):
+        function()
 
 
 def running_telemetry() -> Telemetry | None:
@@ -109,12 +152,19 @@ def present_telemetry() -> Telemetry | None:
 class Telemetry:
     """Running telemetry, until shutdown() or the end of the process; a context manager, sync and async."""
 
-    def __init__(self, config: TelemetryConfig, catalog: Catalog, views: Sequence[View] = ()) -> None:
+    def __init__(
+        self,
+        config: TelemetryConfig,
+        catalog: Catalog,
+        views: Sequence[View] = (),
+        provider: metrics.MeterProvider | None = None,
+    ) -> None:
         self.config = config
         self.catalog = catalog
         self.views = tuple(views)
         self.is_provisional = False
-        self._all = catalog | runtime.CATALOG | ha_ingestor.CATALOG
+        self._provider = provider
+        self._all = catalog | messaging.CATALOG | runtime.CATALOG | ha_ingestor.CATALOG
         self._pipeline: Pipeline | None = None
         self._history: History | None = None
         self._started = 0.0
@@ -144,7 +194,7 @@ class Telemetry:
 
         Raises ConfigError, naming the differences, if it was set up with other settings and is not provisional.
         """
-        differences = self.config.differences(config)
+        differences = ["its MeterProvider is another one"] if self.is_attached else self.config.differences(config)
         if set(self.catalog) != set(catalog):
             names = {instrument.name for instrument in set(self.catalog) ^ set(catalog)}
             differences.append(f"catalog: only one of them has {', '.join(sorted(names))}")
@@ -158,6 +208,11 @@ class Telemetry:
             _logger.info("%s; the first one gives way, and counts start again from zero", message)
             self._end(timeout=_GIVING_WAY)
         return bool(differences)
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether it only records on a MeterProvider of the process; see attach()."""
+        return self._provider is not None
 
     @property
     def pipeline(self) -> Pipeline | None:
@@ -316,8 +371,8 @@ class Telemetry:
         return parent is not None or not self.config.enabled
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
-        foreign = foreign_provider()
-        if foreign is not None:
+        foreign = self._provider or foreign_provider()
+        if foreign is not None and not self.is_attached:
             _logger.warning(
                 "this process already has a MeterProvider (%s): using it, with its own readers, Views and exporters",
                 type(foreign).__qualname__,

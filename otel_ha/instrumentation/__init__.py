@@ -1,0 +1,1 @@
+"""Instrumentation of libraries: the entry points of `opentelemetry-instrument`."""

@@ -1,0 +1,144 @@
+"""Watching: the state of instrumented libraries, such as queues, connections and the age of the last message.
+
+Telemetry may start after a library is in use, and be replaced: everything here is told to each telemetry that starts.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from otel_ha.declare.instruments import Observable
+from otel_ha.declare.ports import AttributeValue, Source
+from otel_ha.telemetry import when_started
+from otel_ha.vocabulary import ingest
+
+__all__ = ["Connections", "Silence", "observe"]
+
+MOST_LOST = 100
+"""Addresses whose connections were lost that are remembered, for each kind of connection."""
+
+
+def observe(instrument: Observable, source: Source, /, **attributes: AttributeValue) -> Callable[[], None]:
+    """Read `source` at every collection of any telemetry, until the returned function is called."""
+    observing = [instrument.observe(lambda: None)]
+
+    def begin() -> None:
+        observing[0].stop()
+        observing[0] = instrument.observe(source, **attributes)
+
+    forget = when_started(begin)
+
+    def stop() -> None:
+        forget()
+        observing[0].stop()
+
+    return stop
+
+
+class Silence:
+    """The time since the last event of a source, or since it was first used: the metric homeassistant.message.age."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._last: float | None = None
+        self._stop: Callable[[], None] = lambda: None
+
+    def begin(self) -> None:
+        """Report the source from now on; may be repeated."""
+        if self._last is None:
+            self._last = monotonic()
+            self._stop = observe(ingest.MESSAGE_AGE, self._age, source=self._source)
+
+    def broken(self) -> None:
+        """Note an event: the source is not silent."""
+        self._last = monotonic()
+
+    def end(self) -> None:
+        """Stop reporting the source."""
+        self._last = None
+        self._stop()
+
+    def _age(self) -> float | None:
+        last = self._last
+        return None if last is None else monotonic() - last
+
+
+class Connections:
+    """The connections of one kind: how many are up, why they ended, and how often they were tried again.
+
+    A connection is any object of the library; it counts as up until `down()`, or until it is garbage.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._up: dict[int, weakref.finalize[Any, Any]] = {}
+        self._lost: dict[object, None] = {}
+        self._forget: Callable[[], None] | None = None
+
+    def attempt(self, address: object) -> None:
+        """Note an attempt to connect, which is a reconnect if a connection to this address was lost or failed."""
+        self._begin()
+        if address in self._lost:
+            ingest.RECONNECTS.add(1, kind=self._kind)
+
+    def failed(self, address: object) -> None:
+        """Note an attempt that failed."""
+        self._remember(address)
+
+    def up(self, connection: object, address: object) -> None:
+        """Note a connection that is up; may be repeated."""
+        self._begin()
+        self._lost.pop(address, None)
+        key = id(connection)
+        ended = weakref.finalize(connection, self._gone, key)
+        ended.atexit = False
+        if self._up.setdefault(key, ended) is ended:
+            ingest.CONNECTIONS.add(1, kind=self._kind)
+        else:
+            ended.detach()
+
+    def down(self, connection: object, address: object, reason: str, *, lost: bool = True) -> bool:
+        """Note the end of a connection; return False if it was not up, so that it may be repeated.
+
+        A connection that is not `lost`, because the program closed it, is not one to reconnect.
+        """
+        if (ended := self._up.pop(id(connection), None)) is None:
+            return False
+        ended.detach()
+        if lost:
+            self._remember(address)
+        ingest.CONNECTIONS.add(-1, kind=self._kind)
+        ingest.CONNECTIONS_CLOSED.add(1, kind=self._kind, reason=reason)
+        return True
+
+    def end(self) -> None:
+        """Forget every connection: the library is not instrumented any more."""
+        for key in list(self._up):
+            if (ended := self._up.pop(key, None)) is not None:
+                ended.detach()
+                ingest.CONNECTIONS.add(-1, kind=self._kind)
+        self._lost.clear()
+        if self._forget is not None:
+            self._forget()
+            self._forget = None
+
+    def _begin(self) -> None:
+        """Report the number of connections to each telemetry, 0 included, from the first attempt on."""
+        if self._forget is None:
+            self._forget = when_started(self._report)
+
+    def _report(self) -> None:
+        ingest.CONNECTIONS.add(len(self._up), kind=self._kind)
+
+    def _remember(self, address: object) -> None:
+        if len(self._lost) < MOST_LOST:
+            self._lost[address] = None
+
+    def _gone(self, key: int) -> None:
+        """Note a connection whose object is garbage."""
+        if self._up.pop(key, None) is not None:
+            ingest.CONNECTIONS.add(-1, kind=self._kind)
+            ingest.CONNECTIONS_CLOSED.add(1, kind=self._kind, reason="garbage")
