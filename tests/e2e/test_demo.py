@@ -89,7 +89,9 @@ def test_the_file_holds_a_line_for_each_point(ended):
 
 def test_events_are_discarded_for_every_usual_reason(ended):
     found = json.loads(ended[1])
-    assert set(found["discarded"]) == {"duplicate", "filtered", "invalid", "retained"}
+    # On a busy machine, the home may send so little that nothing is malformed.
+    malformed = {"invalid"} if found["home"]["malformed"] else set()
+    assert set(found["discarded"]) == {"duplicate", "filtered", "retained"} | malformed
 
 
 def test_a_missing_collector_is_reported_in_one_line(ended):
