@@ -43,55 +43,68 @@ class Silence:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._last: float | None = None
-        self._stop: Callable[[], None] = lambda: None
+        self.last: float | None = None
+        """When the last event arrived, by the monotonic clock; code that runs often sets it itself."""
+        self._stop: Callable[[], None] | None = None
 
     def begin(self) -> None:
         """Report the source from now on; may be repeated."""
-        if self._last is None:
-            self._last = monotonic()
+        if self._stop is None:
+            self.last = monotonic()
             self._stop = observe(ingest.MESSAGE_AGE, self._age, source=self._source)
 
     def broken(self) -> None:
         """Note an event: the source is not silent."""
-        self._last = monotonic()
+        self.last = monotonic()
 
     def end(self) -> None:
         """Stop reporting the source."""
-        self._last = None
-        self._stop()
+        self.last = None
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
 
     def _age(self) -> float | None:
-        last = self._last
+        last = self.last
         return None if last is None else monotonic() - last
 
 
 class Connections:
     """The connections of one kind: how many are up, why they ended, and how often they were tried again.
 
-    A connection is any object of the library; it counts as up until `down()`, or until it is garbage.
+    A connection is any object of the library; it counts as up until `down()`, or until it is garbage. Some libraries
+    connect the same object again, others make a new one; so what was lost is known by the object and by the address.
     """
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._up: dict[int, weakref.finalize[Any, Any]] = {}
         self._lost: dict[object, None] = {}
+        self._lost_objects: weakref.WeakSet[Any] = weakref.WeakSet()
         self._forget: Callable[[], None] | None = None
 
-    def attempt(self, address: object) -> None:
-        """Note an attempt to connect, which is a reconnect if a connection to this address was lost or failed."""
+    def attempt(self, address: object, connection: object = None) -> None:
+        """Note an attempt to connect.
+
+        It is a reconnect if this object, or a connection to this address, was lost or failed.
+        """
         self._begin()
-        if address in self._lost:
+        if address in self._lost or connection in self._lost_objects:
             ingest.RECONNECTS.add(1, kind=self._kind)
 
-    def failed(self, address: object) -> None:
+    def failed(self, address: object, connection: object = None) -> None:
         """Note an attempt that failed."""
-        self._remember(address)
+        self._remember(address, connection)
+
+    def is_up(self, connection: object) -> bool:
+        """Whether the connection counts as up."""
+        return id(connection) in self._up
 
     def up(self, connection: object, address: object) -> None:
         """Note a connection that is up; may be repeated."""
         self._begin()
         self._lost.pop(address, None)
+        self._lost_objects.discard(connection)
         key = id(connection)
         ended = weakref.finalize(connection, self._gone, key)
         ended.atexit = False
@@ -109,7 +122,7 @@ class Connections:
             return False
         ended.detach()
         if lost:
-            self._remember(address)
+            self._remember(address, connection)
         ingest.CONNECTIONS.add(-1, kind=self._kind)
         ingest.CONNECTIONS_CLOSED.add(1, kind=self._kind, reason=reason)
         return True
@@ -121,6 +134,7 @@ class Connections:
                 ended.detach()
                 ingest.CONNECTIONS.add(-1, kind=self._kind)
         self._lost.clear()
+        self._lost_objects.clear()
         if self._forget is not None:
             self._forget()
             self._forget = None
@@ -133,9 +147,11 @@ class Connections:
     def _report(self) -> None:
         ingest.CONNECTIONS.add(len(self._up), kind=self._kind)
 
-    def _remember(self, address: object) -> None:
+    def _remember(self, address: object, connection: object) -> None:
         if len(self._lost) < MOST_LOST:
             self._lost[address] = None
+        if connection is not None:
+            self._lost_objects.add(connection)
 
     def _gone(self, key: int) -> None:
         """Note a connection whose object is garbage."""
