@@ -102,7 +102,10 @@ def attach(provider: metrics.MeterProvider | None = None) -> bool:
         config = TelemetryConfig(
             metrics_exporters=(), system_metrics=False, endpoint_server=False, history_length=0, handle_sigterm=False
         )
-        telemetry = Telemetry(config, ingest.CATALOG, provider=provider or metrics.get_meter_provider())
+        given = provider or metrics.get_meter_provider()
+        if given is CURRENT:  # the stand-in for telemetry that has ended: this one would stand for itself
+            given = metrics.NoOpMeterProvider()
+        telemetry = Telemetry(config, ingest.CATALOG, provider=given)
         telemetry.is_provisional = True
         _start(telemetry)
     return True

@@ -14,6 +14,7 @@ from otel_ha.instrumentation.mqtt import WIRE
 from otel_ha.instrumentation.mqtt_receiving import Handle
 from otel_ha.instrumentation.patches import quietly
 from otel_ha.instrumentation.watching import observe
+from otel_ha.telemetry import when_started
 from otel_ha.vocabulary import ingest
 
 __all__ = ["AiomqttInstrumentor"]
@@ -52,6 +53,7 @@ class AiomqttInstrumentor(LibraryInstrumentor):
         self._observed = [
             observe(ingest.QUEUE_SIZE, self._size, queue=_QUEUE),
             observe(ingest.QUEUE_CAPACITY, self._capacity, queue=_QUEUE),
+            when_started(self._recount),
         ]
 
     def _uninstrument(self, **kwargs: Any) -> None:
@@ -65,6 +67,11 @@ class AiomqttInstrumentor(LibraryInstrumentor):
         for account in list(accounts.values()):
             account.close("uninstrumented")
         super()._uninstrument(**kwargs)
+
+    def _recount(self) -> None:
+        """Count what waits as received by telemetry that starts now: it will see how that ends."""
+        for account in list(self._accounts.values()):
+            account.recount()
 
     def _account(self, client: Any) -> Account:
         """Return the account of a client, which it gets at its first message or the first iteration."""
@@ -132,7 +139,7 @@ class AiomqttInstrumentor(LibraryInstrumentor):
         """Yield the queues of clients whose block the program has not left."""
         for reference in self._accounts.keyrefs():
             client = reference()
-            if client is not None and self._accounts[client].is_in_use:
+            if client is not None and (account := self._accounts.get(client)) is not None and account.is_in_use:
                 yield client._queue
 
     def _size(self) -> int:

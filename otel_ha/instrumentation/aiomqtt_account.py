@@ -52,6 +52,11 @@ class Account:
         self._queued += 1
         self._discard(max(lost, 0), reason)
 
+    def recount(self) -> None:
+        """Count again what waits, as telemetry has been replaced."""
+        for _ in range(self._queued):
+            self._event.receive()
+
     def asks(self, iterator: Any) -> None:
         """Note that a place asks for its next message, and so is done with the one before."""
         self.is_in_use = True

@@ -69,6 +69,15 @@ def test_telemetry_that_runs_is_not_replaced():
         assert running_telemetry() is telemetry
 
 
+def test_after_telemetry_has_ended_there_is_nothing_to_attach_to():
+    with setup_telemetry("own", config=SILENT):
+        pass
+    assert attach()
+    ingest.RECEIVED.add(1, source="mqtt")
+    detach()
+    assert running_telemetry() is None
+
+
 def test_a_global_provider_may_be_set_later():
     code = """
 import warnings; warnings.simplefilter("error")
@@ -137,6 +146,26 @@ def test_a_connection_that_is_garbage_is_not_up(reader, connections):
     del connection
     gc.collect()
     assert of(reader, ingest.CONNECTIONS) == {MQTT: 0}
+
+
+def test_clients_that_lose_one_broker_each_reconnect(reader, connections):
+    first, second, another = Connection(), Connection(), Connection()
+    for each in (first, second):
+        connections.attempt("broker", each)
+        connections.up(each, "broker")
+    for each in (first, second):
+        connections.down(each, "broker", "lost")
+    for each in (first, second, another):
+        connections.attempt("broker", each)
+        connections.up(each, "broker")
+    assert (of(reader, ingest.RECONNECTS), of(reader, ingest.CONNECTIONS)) == ({MQTT: 2}, {MQTT: 3})
+
+
+def test_an_object_that_replaces_a_lost_one_reconnects(reader, connections):
+    connections.attempt("broker", Connection())
+    connections.failed("broker", Connection())
+    connections.attempt("broker", Connection())
+    assert of(reader, ingest.RECONNECTS) == {MQTT: 1}
 
 
 def test_connections_that_are_up_are_told_to_the_next_telemetry(reader, connections):
