@@ -46,7 +46,7 @@ class Seen:
         """Return received, processed, discarded and in flight; fail unless they add up."""
         points = self._reader.collected()
         assert not unbalanced(points)
-        return accounts(points).get("mqtt", {})
+        return accounts(points).get("mqtt") or dict.fromkeys(("received", "processed", "discarded", "in_flight"), 0)
 
     def processed(self) -> dict[tuple[str | None, str, str | None], int]:
         """Return the number of processed events by domain, outcome and type of error."""

@@ -7,6 +7,8 @@ import paho.mqtt.client as paho
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from otel_ha import TelemetryConfig, setup_telemetry
 from otel_ha.instrumentation.mqtt import WIRE
@@ -186,7 +188,7 @@ def test_uninstrumented_nothing_is_counted(metrics, instrumentor):
     stored = own._handle_on_message
     instrumentor.uninstrument()
     stored(message())
-    assert metrics.account() == {}
+    assert metrics.account()["received"] == 0
 
 
 def test_instrumented_again_each_message_counts_once(metrics, instrumentor):
@@ -225,6 +227,17 @@ def test_a_message_that_the_clients_queue_refuses_is_an_error(metrics):
     own.publish("a/b", b"kept", qos=1)
     own.publish("a/b", b"refused", qos=1)
     assert metrics.series(messaging.SENT) == {("mqtt", "publish", "MQTT_ERR_QUEUE_SIZE"): 1}
+
+
+@pytest.mark.parametrize(("code", "error"), [(0x10, None), (0x87, "not_authorized")])
+def test_a_refusal_of_the_broker_is_an_error_of_the_operation(metrics, code, error):
+    own = client(protocol=paho.MQTTv5)
+    own.publish("a/b", b"kept", qos=1)
+    [mid] = own._out_messages
+    WIRE.sending._handed_over(own, mid, 0.0, is_repeated=False)
+    own._do_on_publish(mid, ReasonCode(PacketTypes.PUBACK, identifier=code), None)
+    assert metrics.series(messaging.OPERATION_DURATION) == {("mqtt", "publish", error): 1}
+    assert metrics.series(messaging.SENT) == {("mqtt", "publish", None): 1}
 
 
 def test_a_wrong_call_fails_as_it_does_bare(metrics):
