@@ -11,11 +11,11 @@ SLUG: Final = re.compile(r"[a-z0-9_]{1,64}")
 HOME_ASSISTANT: Final = "homeassistant"
 """The usual base of mqtt_statestream, and the default prefix of discovery."""
 COMPONENTS: Final = frozenset(
-    """
-    alarm_control_panel binary_sensor button camera climate cover date datetime device_tracker event fan humidifier
-    image lawn_mower light lock notify number scene select sensor siren switch text time update vacuum valve
-    water_heater
-    """.split()
+    (
+        "alarm_control_panel binary_sensor button camera climate cover date datetime device_tracker event fan "
+        "humidifier image lawn_mower light lock notify number scene select sensor siren switch text time update "
+        "vacuum valve water_heater"
+    ).split()
 )
 """The components of MQTT discovery."""
 

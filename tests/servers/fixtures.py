@@ -73,18 +73,18 @@ class MakeVMAlert(Protocol):
 def needed(program: str) -> Path:
     """The program; if it is missing, the test is skipped, or fails if CI=true."""
     found = find(program)
-    return _lacking(found.reason) if isinstance(found, Missing) else found
+    return lacking(found.reason) if isinstance(found, Missing) else found
 
 
 def browser_program() -> Path:
     """Chromium, if the package that drives it is there as well."""
     program = needed("chromium")
     if find_spec("playwright") is None:
-        _lacking("playwright: the package is not installed; the extra `browser` has it: pip install -e '.[browser]'")
+        lacking("playwright: the package is not installed; the extra `browser` has it: pip install -e '.[browser]'")
     return program
 
 
-def _lacking(reason: str) -> NoReturn:
+def lacking(reason: str) -> NoReturn:
     if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
