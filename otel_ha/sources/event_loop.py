@@ -19,7 +19,9 @@ from __future__ import annotations
 import contextvars
 import sys
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
@@ -54,13 +56,31 @@ def watch_event_loop(loop: asyncio.AbstractEventLoop | None = None) -> Callable[
     """Record the delay of `loop` (default: the running one) in EVENT_LOOP_DELAY; return a function that stops that.
 
     Both can be called from any thread. Without a loop, or if it is closed, nothing happens. The time that a loop is
-    stopped between two runs counts as blocked.
+    stopped between two runs counts as blocked. Watching a loop ends an earlier watch of it.
     """
     loop = loop or running_loop()
     try:
         return _Watch(loop).stop if loop else lambda: None
     except RuntimeError:  # the loop is closed
         return lambda: None
+
+
+@contextmanager
+def watched_run(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Record the delay of a loop that the block runs in this thread; the time between two runs is not blocked."""
+    try:
+        watch = _Watch(loop)
+    except Exception:  # noqa: BLE001 - it is closed, or a class of its own that refuses; the program sees that
+        yield
+        return
+    try:
+        yield
+    finally:
+        watch.finish()
+
+
+_watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = weakref.WeakKeyDictionary()
+"""The watch of each loop: two would record each delay twice."""
 
 
 class _Watch:
@@ -70,6 +90,9 @@ class _Watch:
         self._stopped = False
         self._previous = 0.0
         self._delays: list[float] = []
+        if (earlier := _watches.get(loop)) is not None:
+            earlier.stop()
+        _watches[loop] = self
         # An empty context: the caller's would keep its span and other values alive as long as the loop.
         self._context = contextvars.Context()
         loop.call_soon_threadsafe(self._start, context=self._context)
@@ -77,6 +100,12 @@ class _Watch:
     def stop(self) -> None:
         """Stop at the next tick; ticks on time since the last record are lost."""
         self._stopped = True
+
+    def finish(self) -> None:
+        """Stop, and record the ticks since the last record; for the thread of the loop, when that has ended."""
+        if not self._stopped:
+            self._stopped = True
+            self._record()
 
     def _start(self) -> None:
         self._previous = time.perf_counter()
@@ -91,10 +120,13 @@ class _Watch:
         late = elapsed - PERIOD
         self._delays.append(elapsed if late > TOLERANCE else max(late, 0.0))
         if late > TOLERANCE or len(self._delays) >= TOGETHER:
-            for delay in self._delays:
-                EVENT_LOOP_DELAY.record(delay)
-            self._delays.clear()
+            self._record()
         self._schedule()
+
+    def _record(self) -> None:
+        for delay in self._delays:
+            EVENT_LOOP_DELAY.record(delay)
+        self._delays.clear()
 
     def _schedule(self) -> None:
         # The watch does not hold the loop, which would keep it in memory: each tick looks up the running one.
