@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.urls import basic_authorization
 from otel_ha.delivery import Delivery
+from otel_ha.nested import is_nested
 from otel_ha.scrub import scrub
 from otel_ha.serve.adapters import AsgiApplication, WsgiApplication
 from otel_ha.serve.application import Endpoint
@@ -77,7 +79,7 @@ class EndpointService:
     def open(self, registry: CollectorRegistry, *, forked: bool) -> None:
         """Serve the metrics of a registry; a problem with the port is logged and reported by state().
 
-        In a `forked` child, a fixed port remains the parent's.
+        In a `forked` child, a fixed port remains the parent's. A nested process takes a free port if its own is in use.
         """
         self._endpoint.registry = registry
         config = self._config
@@ -88,10 +90,22 @@ class EndpointService:
             self._problem = f"the parent process listens at {where}; this forked child only pushes"
             _logger.info("%s", self._problem)
             return
+        try:
+            server = self._started(config.prometheus_port)
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._problem = scrub(f"cannot listen at {where}: {why}")
+            hint = "set OTEL_EXPORTER_PROMETHEUS_HOST and _PORT to another address; port 0 selects a free one"
+            _logger.error("no metrics endpoint: %s; the service continues without it (%s)", self._problem, hint)  # noqa: TRY400 - one line
+        else:
+            self._server, self._problem = server, ""
+
+    def _started(self, port: int) -> Server:
+        config = self._config
         server = Server(
             self._endpoint,
             config.prometheus_host,
-            config.prometheus_port,
+            port,
             certificate=config.endpoint_certificate,
             key=config.endpoint_key,
             client_ca=config.endpoint_client_ca,
@@ -100,13 +114,16 @@ class EndpointService:
         )
         try:
             server.start()
-        except (OSError, UnicodeError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self._problem = scrub(f"cannot listen at {where}: {why}")
-            hint = "set OTEL_EXPORTER_PROMETHEUS_HOST and _PORT to another address; port 0 selects a free one"
-            _logger.error("no metrics endpoint: %s; the service continues without it (%s)", self._problem, hint)  # noqa: TRY400 - one line
-        else:
-            self._server, self._problem = server, ""
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not port or not is_nested():
+                raise
+            server = self._started(0)
+            _logger.info(
+                "port %s is in use, and an instrumented process started this one: its metrics are at %s/metrics",
+                port,
+                server.url,
+            )
+        return server
 
     def close(self) -> None:
         """Stop serving."""
