@@ -16,10 +16,10 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from opentelemetry import metrics
@@ -54,6 +54,10 @@ _starting: Telemetry | None = None
 _hooks_are_set = False
 _GIVING_WAY = 0.5
 """Seconds for the last push of provisional telemetry that is replaced."""
+RECORDING_ONLY: Mapping[str, Any] = MappingProxyType(
+    {"metrics_exporters": (), "endpoint_server": False, "history_length": 0, "handle_sigterm": False}
+)
+"""Arguments of TelemetryConfig for telemetry that records on a MeterProvider of other code and does nothing else."""
 _at_start: dict[object, Callable[[], None]] = {}
 """Functions that are called when telemetry has started."""
 _observed_on: weakref.WeakKeyDictionary[metrics.MeterProvider, ObservedInstruments] = weakref.WeakKeyDictionary()
@@ -89,26 +93,34 @@ def setup_telemetry(
     return telemetry
 
 
-def attach(provider: metrics.MeterProvider | None = None) -> bool:
+def attach(provider: metrics.MeterProvider | None = None, config: TelemetryConfig | None = None) -> bool:
     """Record on a MeterProvider of the process until telemetry is set up, and return False if it was before.
 
     Without `provider`, it is the global one, even if other code sets that later. It belongs to instrumented libraries
-    in a program that does not call setup_telemetry(), so it has no endpoint, no push and no history.
+    in a program that does not call setup_telemetry(), so it has no endpoint, no push and no history. Of `config`, the
+    metric groups matter; without it the environment decides about them, system metrics apart.
     """
     _set_hooks()
     with _set_up.taken(_SETTING_UP) as is_mine:
         if not is_mine or present_telemetry() is not None:
             return False
-        config = TelemetryConfig(
-            metrics_exporters=(), system_metrics=False, endpoint_server=False, history_length=0, handle_sigterm=False
+        telemetry = Telemetry(
+            config or _config_to_attach(), ingest.CATALOG, provider=provider or metrics.get_meter_provider()
         )
-        given = provider or metrics.get_meter_provider()
-        if given is CURRENT:  # the stand-in for telemetry that has ended: this one would stand for itself
-            given = metrics.NoOpMeterProvider()
-        telemetry = Telemetry(config, ingest.CATALOG, provider=given)
         telemetry.is_provisional = True
         _start(telemetry)
     return True
+
+
+def _config_to_attach() -> TelemetryConfig:
+    """Return the settings of attach(): other code exports, perhaps by OTEL_* that have another meaning there."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith(TelemetryConfig.prefix)}
+    switched_off: dict[str, Any] = {**RECORDING_ONLY, "system_metrics": False}
+    try:
+        return TelemetryConfig(environ=ours, **switched_off)
+    except ConfigError as error:
+        _logger.warning("%s; instrumented libraries use the defaults", " ".join(str(error).split()))
+        return TelemetryConfig(environ={}, **switched_off)
 
 
 def detach() -> None:
@@ -209,6 +221,9 @@ class Telemetry:
         self.is_provisional = False
         if differences:
             _logger.info("%s; the first one gives way, and counts start again from zero", message)
+            if self._pipeline is not None and self.config.service_name != config.service_name:
+                # A last push in another name would be a service of its own, which from then on seems to be down.
+                self._pipeline.abandon()
             self._end(timeout=_GIVING_WAY)
         return bool(differences)
 
