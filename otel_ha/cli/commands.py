@@ -18,6 +18,7 @@ __all__ = ["COMMANDS", "program", "run"]
 COMMANDS: Final = {
     "doctor": "otel_ha.cli.doctor.command",
     "top": "otel_ha.cli.top.command",
+    "run": "otel_ha.cli.run",
     "catalog": "otel_ha.cli.catalog",
     "render": "otel_ha.cli.render",
     "completion": "otel_ha.cli.completion",
@@ -48,6 +49,7 @@ class _Commands(click.Group):
 Examples:
   otel-ha doctor
   otel-ha top http://127.0.0.1:9464 http://192.168.1.5:9464
+  otel-ha run --service ha-ingestor -- python app.py
   otel-ha catalog --catalog acme.metrics:CATALOG
   otel-ha render dashboards --format grafana --out dashboards
 
@@ -65,7 +67,7 @@ def program(ctx: click.Context) -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code: 0 fine, 1 a finding, 2 wrong usage, 130 after Ctrl-C."""
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments and arguments[0] != "run"  # there, it is an argument of the program
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     color = False if plain else None  # None: on a terminal only
     try:

@@ -1,0 +1,107 @@
+"""Distro and configurator: how `opentelemetry-instrument` and `otel-ha run` start telemetry before the program.
+
+They look for entry points, call the distro first, then the configurator, and then load each instrumentor by the distro.
+An exception of any of them would end the rest, with two tracebacks: here, a mistake is one line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from opentelemetry.instrumentation.dependencies import DependencyConflictError
+from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # it has no types
+
+from otel_ha.config.declarative import apply_file, file_of
+from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.errors import ConfigError
+from otel_ha.nested import note_first
+
+__all__ = ["OtelHaConfigurator", "OtelHaDistro"]
+
+_logger = logging.getLogger("otel_ha")
+
+_STABLE_NAMES: Final = ("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+_OURS: Final = "system_metrics"
+"""The instrumentor of host and process, whose readings our own system metrics are."""
+_OF_LOGS: Final = "logging"
+_TRACKER: Final = "from multiprocessing.resource_tracker import"
+_TOOLS: Final = frozenset({"otel-ha", "opentelemetry-instrument"})
+
+
+class OtelHaDistro(BaseDistro):  # type: ignore[misc]  # as above
+    """Chooses the current names of semantic conventions, and loads the instrumentors."""
+
+    def _configure(self, **_: Any) -> None:
+        variable, value = _STABLE_NAMES
+        if not os.environ.get(variable, "").strip():
+            os.environ[variable] = value
+
+    def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
+        """Instrument a library, unless telemetry is off or measures the same itself."""
+        if _is_off() or (OtelHaConfigurator.has_run and entry_point.name == _OURS):
+            return
+        if OtelHaConfigurator.has_run and entry_point.name == _OF_LOGS:
+            # Its handler would stand in the way of logging.basicConfig(), and of warnings on standard error.
+            kwargs["enable_log_auto_instrumentation"] = False
+        try:
+            super().load_instrumentor(entry_point, **kwargs)
+        except (DependencyConflictError, ModuleNotFoundError):  # the library is not there: the caller knows that
+            raise
+        except Exception as error:  # other instrumentors follow
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            _logger.error("%s is not instrumented (%s)", entry_point.name, reason)  # noqa: TRY400 - one line
+            _logger.debug("%s is not instrumented", entry_point.name, exc_info=True)
+
+
+class OtelHaConfigurator:
+    """Starts telemetry by the environment; the program's own setup_telemetry() may replace it."""
+
+    has_run: ClassVar[bool] = False
+    """Whether telemetry is ours, and not that of another configurator."""
+
+    def configure(self, **_: Any) -> None:
+        """Start telemetry; a wrong setting is logged, and the program goes on without."""
+        if _is_off():
+            return
+        # Imported here: telemetry that is off loads no SDK.
+        from otel_ha.telemetry import RECORDING_ONLY, attach, present_telemetry  # noqa: PLC0415
+
+        if present_telemetry() is not None:  # the program starts the instrumentation itself, after its set-up
+            return
+        type(self).has_run = True
+        try:
+            _start()
+        except ConfigError as error:
+            reason = " ".join(str(error).split())
+            _logger.error("%s; the program goes on without telemetry", reason)  # noqa: TRY400 - one line
+            # Instrumentors find this instead of the wrong setting; the program's own set-up replaces it.
+            attach(config=TelemetryConfig(environ={}, system_metrics=False, **RECORDING_ONLY))
+
+
+def _start() -> None:
+    from otel_ha.instrumentation.event_loops import watch_event_loops  # noqa: PLC0415 - as above
+    from otel_ha.telemetry import RECORDING_ONLY, attach, setup_telemetry  # noqa: PLC0415
+
+    if (path := file_of()) is not None:
+        config = TelemetryConfig(**RECORDING_ONLY)
+        apply_file(path)
+        attach(config=config)
+    else:
+        config = TelemetryConfig()
+        setup_telemetry(config=config).is_provisional = True
+    note_first()
+    if "performance" in config.groups:
+        watch_event_loops()
+
+
+def _is_off() -> bool:
+    """Whether this process is switched off, or a tool beside the program."""
+    return (
+        os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+        or any(each.startswith(_TRACKER) for each in sys.orig_argv)
+        or any(Path(each).name in _TOOLS for each in sys.orig_argv[1:2])
+    )
