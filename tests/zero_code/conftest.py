@@ -21,11 +21,16 @@ MakeEnvironment = Callable[[str], Environment]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder as those that need real servers, and give them time to install packages."""
+    """Mark the tests of this folder as those that need real servers, and give them time to install packages.
+
+    The tests of a module that share an environment run on one worker, so that the others do not wait for it.
+    """
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.servers)
             item.add_marker(pytest.mark.timeout(600))
+            names = set(getattr(item, "fixturenames", ())) & {"environment", "oldest", "make_environment"}
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}: {min(names, default='')}"))
 
 
 @pytest.fixture(scope="session")
