@@ -38,7 +38,7 @@ class Scrape(dict[tuple[str, Labels], float]):
         parts = {
             "received": ("homeassistant_event_received_total", ""),
             "processed": ("homeassistant_event_process_duration_seconds_count", "outcome"),
-            "discarded": ("homeassistant_event_discarded_total", "reason"),
+            "discarded": ("homeassistant_event_discarded_total", "discard_reason"),
             "in flight": ("homeassistant_event_in_flight", ""),
         }
         found: dict[str, float] = {}
