@@ -130,7 +130,7 @@ class AiomqttInstrumentor(LibraryInstrumentor):
                 return await original(client, kind, error, *args)
             finally:
                 # A program that has lost the connection usually enters the client again, and reads on.
-                if not isinstance(error, lost):
+                if not _contains(error, lost):
                     quietly(account.shut_down)
 
         return aexit
@@ -149,3 +149,8 @@ class AiomqttInstrumentor(LibraryInstrumentor):
         """Return how many messages the queues can hold; None if one of them is not limited."""
         capacities = [queue.maxsize for queue in self._queues()]
         return sum(capacities) if capacities and min(capacities) > 0 else None
+
+
+def _contains(error: object, kind: type[Exception]) -> bool:
+    """Whether an exception is of a kind, or a group, as a TaskGroup of workers raises it, with one of this kind."""
+    return isinstance(error, kind) or (isinstance(error, BaseExceptionGroup) and error.subgroup(kind) is not None)

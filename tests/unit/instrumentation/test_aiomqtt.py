@@ -230,10 +230,14 @@ async def test_an_iterator_that_is_never_started_changes_nothing(metrics):
     assert in_flight(metrics) == {"queued": 1}
 
 
-async def test_what_waits_while_the_connection_is_lost_is_read_when_the_client_is_entered_again(metrics):
+LOST = aiomqtt.MqttError("lost")
+
+
+@pytest.mark.parametrize("error", [LOST, ExceptionGroup("workers", [KeyError("lamp"), LOST])])
+async def test_what_waits_while_the_connection_is_lost_is_read_when_the_client_is_entered_again(metrics, error):
     own = client()
     arrive(own, 2)
-    await leave(own, aiomqtt.MqttError("lost"))
+    await leave(own, error)
     assert in_flight(metrics) == {"queued": 2}
     for _ in range(2):
         await anext(own.messages)
