@@ -1,65 +1,88 @@
-"""Topics: the domain and the entity of an MQTT message, where its topic or a discovery message tells them."""
+"""Topics: the domain and the entity of an MQTT message, where its topic, an announcement or a function tells them."""
 
 from __future__ import annotations
 
 import logging
-from threading import RLock
-from typing import Final, NamedTuple
+import os
+from functools import cache
+from typing import Final
 
-from otel_ha.instrumentation.topic_forms import by_form
+from otel_ha.instrumentation.announcements import LONGEST, is_announcement
+from otel_ha.instrumentation.entities import COMPONENTS, UNKNOWN, Entity, entity
+from otel_ha.instrumentation.learned import Learned
+from otel_ha.instrumentation.own_parser import OwnParser, Parse
+from otel_ha.instrumentation.topic_forms import HOME_ASSISTANT, Forms
+from otel_ha.turn import PATIENCE, Turn
 
 __all__ = ["UNKNOWN", "Entity", "TopicParser", "topic_parser"]
 
 _logger = logging.getLogger("otel_ha")
 
-LONGEST: Final = 512
-"""Characters of the longest topic that is looked at."""
 MOST: Final = 10_000
 """Topics whose answer is remembered."""
 
 
-class Entity(NamedTuple):
-    """The domain of a message, for example light, and the entity's ID, for example light.kitchen; None is unknown."""
-
-    domain: str | None
-    entity: str | None
-
-
-UNKNOWN: Final = Entity(None, None)
-
-
 class TopicParser:
-    """Tells the domain and the entity of messages; it never raises, and its memory is bounded."""
+    """Tells the domain and the entity of messages. It never raises, and its memory is bounded.
+
+    A function of the user's comes first, then the announcements that were received, then the form of the topic.
+    """
 
     def __init__(self) -> None:
+        self._own: OwnParser | None = None
+        self._forms = Forms()
+        self._learned = Learned()
         self._answers: dict[str, Entity] = {}
-        self._lock = RLock()
+        self.renew()
 
-    def parse(self, topic: str, payload: bytes) -> Entity:  # noqa: ARG002 - to be used by discovery
-        """Return the domain and the entity of a message."""
+    def parse(self, topic: str, payload: bytes) -> Entity:
+        """Return the domain and the entity of a message; UNKNOWN where nothing tells them."""
         try:
-            return self._answers[topic]
-        except KeyError:
-            pass
-        try:
-            return self._first(topic)
-        except Exception:
-            _logger.debug("The topic of a message cannot be read", exc_info=True)
+            if self._own is not None and (found := self._own.entity(topic, payload)) is not None:
+                return found
+            return self._answers.get(topic) or self._read(topic, payload)
+        except Exception:  # a callback of the program is about to be called
+            _logger.debug("The entity of a message cannot be told", exc_info=True)
             return UNKNOWN
 
-    def _first(self, topic: str) -> Entity:
+    def use(self, parse: Parse | str | None) -> None:
+        """Ask a function of the user's first, which may be given as `module:function`; None for none."""
+        self._own = None if parse is None else OwnParser(parse)
+
+    def renew(self) -> None:
+        """Let a forked child go on, in which the thread that has the turn does not exist."""
+        self._turn = Turn()
+
+    def _read(self, topic: str, payload: bytes) -> Entity:
         if len(topic) > LONGEST:
             return UNKNOWN
-        answer = Entity(*by_form(topic))
-        if len(self._answers) >= MOST:
+        with self._turn.taken(PATIENCE) as is_mine:
+            if not is_mine:  # a handler of a signal interrupts this thread here
+                return UNKNOWN
+            return self._announcement(topic, payload) if is_announcement(topic) else self._answer(topic)
+
+    def _announcement(self, topic: str, payload: bytes) -> Entity:
+        try:
+            for each in self._learned.take(topic, payload):
+                self._answers.pop(each, None)
+        except (ValueError, RecursionError):  # it is no JSON, or too deep
+            pass
+        prefix, component, *_ = topic.split("/")
+        by_form = entity(component, None) if prefix == HOME_ASSISTANT and component in COMPONENTS else UNKNOWN
+        return self._learned.announced_by(topic) or by_form
+
+    def _answer(self, topic: str) -> Entity:
+        bases = self._forms.bases
+        found = self._learned.entity(topic) or self._forms.read(topic)
+        if self._forms.bases is not bases or len(self._answers) >= MOST:
             self._answers.clear()
-        self._answers[topic] = answer
-        return answer
+        self._answers[topic] = found
+        return found
 
 
-_parser = TopicParser()
-
-
+@cache
 def topic_parser() -> TopicParser:
     """Return the parser of this process."""
-    return _parser
+    parser = TopicParser()
+    os.register_at_fork(after_in_child=parser.renew)
+    return parser
