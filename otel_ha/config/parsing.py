@@ -26,6 +26,7 @@ __all__ = [
     "BOOLEAN",
     "ENDPOINT",
     "FILE",
+    "FUNCTION",
     "HEADERS",
     "HOST",
     "HOSTS",
@@ -270,6 +271,13 @@ def _hosts(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _function(value: object) -> str:
+    module, colon, name = (text := _readable_text(value)).partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        raise ValueError
+    return text
+
+
 def _user(value: object) -> str:
     if ":" in (name := _readable_text(value)):
         raise ValueError
@@ -283,6 +291,7 @@ ENDPOINT: Final = Kind(
     show=shown_address,
 )
 FILE: Final = Kind(parse=_file, allowed="the path of a readable file", show=shown_path)
+FUNCTION: Final = Kind(parse=_function, allowed="module:function, such as acme.topics:parse", show=shown_path)
 HEADERS: Final = Kind(
     parse=_headers,
     allowed="name1=value1,name2=value2, percent-encoded (an argument: a mapping), in ASCII",

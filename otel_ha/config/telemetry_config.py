@@ -26,6 +26,7 @@ from otel_ha.config.parsing import (
     BOOLEAN,
     ENDPOINT,
     FILE,
+    FUNCTION,
     HEADERS,
     HOST,
     HOSTS,
@@ -271,6 +272,12 @@ class TelemetryConfig(Settings):
     handle_sigterm: bool = _life(
         BOOLEAN, "OTEL_HA_HANDLE_SIGTERM", default=True,
         help="Whether SIGTERM pushes the last measurements before its previous action.",
+    )
+
+    topic_parser: str | None = setting(
+        FUNCTION, "OTEL_HA_TOPIC_PARSER", default=None, section="Instrumentation",
+        help="Your function that tells the entity of an MQTT message to the instrumentation of MQTT libraries: of "
+        "topic and payload, it returns an entity's ID, a domain alone, or `None` where the built-in parser is to decide.",
     )
     # fmt: on
 

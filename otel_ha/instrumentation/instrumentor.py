@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError, 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it has no types
 
 from otel_ha.instrumentation.patches import Patches, when_imported
+from otel_ha.instrumentation.topics import topic_parser
 from otel_ha.telemetry import attach, detach
 
 __all__ = ["LibraryInstrumentor"]
@@ -23,7 +24,8 @@ class LibraryInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # as above
     """Instruments one library.
 
     Without telemetry of ours, measurements go to `meter_provider`, an argument of `instrument()`, or else to the
-    process's MeterProvider. A subclass names the library, and the modules that it patches.
+    process's MeterProvider. `topic_parser`, another argument, is a function that tells the entity of an MQTT message,
+    whatever library receives it. A subclass names the library, and the modules that it patches.
     """
 
     library: ClassVar[str]
@@ -53,6 +55,8 @@ class LibraryInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # as above
             _logger.warning(
                 "%s: meter_provider is ignored, because telemetry already runs in this process", type(self).__name__
             )
+        if (parse := kwargs.get("topic_parser")) is not None:
+            topic_parser().use(parse)
         self._instrumented.add(type(self))
         self.patches.is_on = True
         for module, hook in self.hooks().items():

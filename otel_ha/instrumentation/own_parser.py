@@ -22,8 +22,9 @@ class OwnParser:
     """Calls a function of the user's; its first failure is logged, and a failure means that it knows nothing."""
 
     def __init__(self, parse: Parse | str) -> None:
-        self._given = parse
+        self.setting = parse if isinstance(parse, str) else None
         self._parse = None if isinstance(parse, str) else parse
+        self._name = parse if isinstance(parse, str) else getattr(parse, "__qualname__", repr(type(parse)))
         self._has_failed = False
 
     def entity(self, topic: str, payload: bytes) -> Entity | None:
@@ -32,7 +33,7 @@ class OwnParser:
             if self._parse is None:
                 # Not before the first message: `opentelemetry-instrument` starts before the program's folder is found.
                 self._parse = _knows_nothing
-                self._parse = _imported(str(self._given))
+                self._parse = _imported(self._name)
             answer = self._parse(topic, payload)
             if answer is None:
                 return None
@@ -47,8 +48,7 @@ class OwnParser:
     def _report(self, reason: str) -> None:
         if not self._has_failed:
             self._has_failed = True
-            name = self._given if isinstance(self._given, str) else getattr(self._given, "__qualname__", "parser")
-            _logger.error("the topic parser %s fails (%s); it counts as knowing nothing", name, scrub(reason))
+            _logger.error("the topic parser %s fails (%s); it counts as knowing nothing", self._name, scrub(reason))
 
 
 def _imported(name: str) -> Parse:

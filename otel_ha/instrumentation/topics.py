@@ -12,6 +12,7 @@ from otel_ha.instrumentation.entities import COMPONENTS, UNKNOWN, Entity, entity
 from otel_ha.instrumentation.learned import Learned
 from otel_ha.instrumentation.own_parser import OwnParser, Parse
 from otel_ha.instrumentation.topic_forms import HOME_ASSISTANT, Forms
+from otel_ha.telemetry import present_telemetry, when_started
 from otel_ha.turn import PATIENCE, Turn
 
 __all__ = ["UNKNOWN", "Entity", "TopicParser", "topic_parser"]
@@ -45,9 +46,15 @@ class TopicParser:
             _logger.debug("The entity of a message cannot be told", exc_info=True)
             return UNKNOWN
 
-    def use(self, parse: Parse | str | None) -> None:
-        """Ask a function of the user's first, which may be given as `module:function`; None for none."""
-        self._own = None if parse is None else OwnParser(parse)
+    def use(self, parse: Parse) -> None:
+        """Ask a function of the user's first, whatever the settings say."""
+        self._own = OwnParser(parse)
+
+    def follow(self, setting: str | None) -> None:
+        """Ask the function that a setting names as `module:function`, unless one was given by use()."""
+        now = self._own
+        if now is None or now.setting not in {None, setting}:
+            self._own = None if setting is None else OwnParser(setting)
 
     def renew(self) -> None:
         """Let a forked child go on, in which the thread that has the turn does not exist."""
@@ -85,4 +92,10 @@ def topic_parser() -> TopicParser:
     """Return the parser of this process."""
     parser = TopicParser()
     os.register_at_fork(after_in_child=parser.renew)
+    when_started(lambda: _follow_settings(parser))
     return parser
+
+
+def _follow_settings(parser: TopicParser) -> None:
+    if (telemetry := present_telemetry()) is not None:
+        parser.follow(telemetry.config.topic_parser)

@@ -5,9 +5,10 @@ import logging
 
 import pytest
 
+from otel_ha import ConfigError, TelemetryConfig, setup_telemetry
 from otel_ha.instrumentation import learned, topics
 from otel_ha.instrumentation.entities import COMPONENTS
-from otel_ha.instrumentation.topics import UNKNOWN, Entity, TopicParser
+from otel_ha.instrumentation.topics import UNKNOWN, Entity, TopicParser, topic_parser
 
 LAMP = Entity("light", "light.lamp")
 
@@ -286,6 +287,43 @@ def test_a_function_that_fails_is_reported_once_and_knows_nothing(parser, parse,
     assert record.levelno == logging.ERROR
     assert reason in record.getMessage()
     assert record.exc_info is None
+
+
+def last_level(topic, payload):
+    return topic.rpartition("/")[2]
+
+
+LAST_LEVEL = f"{__name__}:last_level"
+
+
+def test_a_setting_names_a_function_until_another_setting_does(parser):
+    parser.follow("json:nowhere")
+    parser.follow(LAST_LEVEL)
+    assert parser.parse("x/lock", b"") == ("lock", None)
+    parser.follow(None)
+    assert parser.parse("x/lock", b"") == UNKNOWN
+
+
+def test_a_function_that_is_given_overrides_the_setting(parser):
+    parser.use(lambda *_: "lock")
+    parser.follow(LAST_LEVEL)
+    assert parser.parse("x/light", b"") == ("lock", None)
+
+
+def test_the_parser_of_the_process_follows_the_settings_of_telemetry(quiet_config, monkeypatch):
+    parser = topic_parser()
+    monkeypatch.setattr(parser, "_own", None)
+    environ = {"OTEL_HA_TOPIC_PARSER": LAST_LEVEL, "OTEL_METRICS_EXPORTER": "none"}
+    with setup_telemetry("test", config=TelemetryConfig(environ=environ, system_metrics=False)):
+        assert parser.parse("x/lock", b"") == ("lock", None)
+    with setup_telemetry("test", config=quiet_config):
+        assert parser.parse("x/lock", b"") == UNKNOWN
+
+
+@pytest.mark.parametrize("value", ["parse", "a:", ":b", "a b:c", "a:b()", "/a/b.py:parse", "a:b:c"])
+def test_a_setting_that_names_no_function_is_an_error(value):
+    with pytest.raises(ConfigError, match=r"OTEL_HA_TOPIC_PARSER.*module:function, such as acme\.topics:parse"):
+        TelemetryConfig(environ={"OTEL_HA_TOPIC_PARSER": value})
 
 
 def test_every_component_of_discovery_is_known(parser):
