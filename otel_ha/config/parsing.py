@@ -19,7 +19,7 @@ from otel_ha.config.frozen import FrozenMapping
 from otel_ha.config.hosts import host_name
 from otel_ha.config.secrets import MASK, Secret
 from otel_ha.config.shown import shown_address, shown_path, shown_value
-from otel_ha.config.urls import Url, WholeUrl, target
+from otel_ha.config.urls import BaseUrl, Url, WholeUrl, target
 
 __all__ = [
     "ATTRIBUTES",
@@ -244,7 +244,7 @@ def _secret(value: object) -> Secret:
 
 
 def _endpoint(value: object) -> str:
-    return value if isinstance(value, WholeUrl) else Url(target(_readable_text(value)))
+    return value if isinstance(value, BaseUrl | WholeUrl) else Url(target(_readable_text(value)))
 
 
 def _host(value: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 
 from otel_ha.config.settings import Setting, Settings, settings
 from otel_ha.config.telemetry_config import TelemetryConfig
@@ -30,6 +29,9 @@ values. A variable that begins with `OTEL_HA_` and is not on this page causes a 
 wrong place.
 """
 
+_FIRST = ("Service", "Export")
+"""The sections that come first; the others follow in the order of their declaration."""
+
 _HEAD = """\
 | Setting | Variable | Default | Allowed | Description |
 |-|-|-|-|-|
@@ -38,8 +40,10 @@ _HEAD = """\
 
 def render_settings(cls: type[Settings] = TelemetryConfig) -> str:
     """Return the page: one table for each section of the settings of `cls`."""
-    sections = groupby(settings(cls).items(), key=lambda item: item[1].section)
-    return _OPENING + "".join(_section(title, dict(members)) for title, members in sections)
+    sections: dict[str, dict[str, Setting]] = {title: {} for title in _FIRST}
+    for name, known in settings(cls).items():
+        sections.setdefault(known.section, {})[name] = known
+    return _OPENING + "".join(_section(title, members) for title, members in sections.items() if members)
 
 
 def _section(title: str, members: Mapping[str, Setting]) -> str:

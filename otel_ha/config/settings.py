@@ -15,7 +15,7 @@ from otel_ha.config.shown import shown_path
 from otel_ha.config.urls import Url
 from otel_ha.errors import ConfigError
 
-__all__ = ["ARGUMENT", "DEFAULT", "Setting", "Settings", "setting", "settings"]
+__all__ = ["ARGUMENT", "DEFAULT", "Setting", "Settings", "as_setting", "known_of", "setting", "settings"]
 
 ARGUMENT: Final = "argument"
 DEFAULT: Final = "default"
@@ -70,7 +70,18 @@ def setting(
         default_text=default_text,
         group=group,
     )
+    return as_setting(known)
+
+
+def as_setting(known: Setting) -> Any:
+    """Return the field of a configuration that has this declaration."""
     return field(default=NOT_GIVEN, metadata={_KEY: known})
+
+
+def known_of(declared: Any) -> Setting:
+    """Return the declaration of a field, within the class that declares it."""
+    known: Setting = declared.metadata[_KEY]
+    return known
 
 
 def settings(cls: type) -> dict[str, Setting]:

@@ -17,17 +17,16 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 from otel_ha.config.frozen import FrozenMapping
+from otel_ha.config.otlp import DAY, SHORTEST, OtlpConfig
 from otel_ha.config.parsing import (
     ATTRIBUTES,
     BOOLEAN,
-    ENDPOINT,
     FILE,
-    FUNCTION,
-    HEADERS,
     HOST,
     HOSTS,
     INVERTED_BOOLEAN,
@@ -40,24 +39,14 @@ from otel_ha.config.parsing import (
     whole,
 )
 from otel_ha.config.secrets import Secret
-from otel_ha.config.settings import ARGUMENT, DEFAULT, Settings, setting, settings
-from otel_ha.config.urls import WholeUrl, split_userinfo, url_path, with_path
+from otel_ha.config.settings import DEFAULT, setting, settings
 
 __all__ = ["TelemetryConfig"]
 
-_DAY: Final = 86_400.0
-# Less than 0.1 s is probably a mistake in the unit: 10 instead of 10000 milliseconds.
-_SHORTEST: Final = 0.1
-_GENERIC_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-_METRICS_PATH: Final = "/v1/metrics"
-_DEFAULT_ENDPOINTS: Final = {
-    "http/protobuf": f"http://localhost:4318{_METRICS_PATH}",
-    "grpc": "http://localhost:4317",
-}
+_INSTALL_LOGS: Final = "pip install 'otel-ha[logs]'"
 
 # A setting, and another one that it needs.
 _NEEDS: Final = (
-    ("otlp_client_key", "otlp_client_certificate"),
     ("endpoint_key", "endpoint_certificate"),
     ("endpoint_client_ca", "endpoint_certificate"),
     ("endpoint_username", "endpoint_password"),
@@ -74,17 +63,8 @@ def _group(name: str, variable: str, **known: Any) -> Any:
     return setting(BOOLEAN, variable, section="Metric groups", group=name, **known)
 
 
-def _otlp(kind: Any, variable: str, **known: Any) -> Any:
-    variables = (f"OTEL_EXPORTER_OTLP_METRICS_{variable}", f"OTEL_EXPORTER_OTLP_{variable}")
-    return setting(kind, *variables, section="OTLP", **known)
-
-
-def _otlp_metrics(kind: Any, variable: str, **known: Any) -> Any:
-    return setting(kind, f"OTEL_EXPORTER_OTLP_METRICS_{variable}", section="OTLP", **known)
-
-
 @dataclass(frozen=True, kw_only=True)
-class TelemetryConfig(Settings):
+class TelemetryConfig(OtlpConfig):
     """The settings of telemetry; each one may be given as an argument, optional ones as None.
 
     Settings that are not given are read from `environ` (the process's environment if None), then from the file
@@ -116,12 +96,22 @@ class TelemetryConfig(Settings):
         help="The exporters: `otlp` pushes, `prometheus` is scraped, `console` prints. `none` (an empty tuple) exports "
         "nothing.",
     )
+    traces_exporters: tuple[str, ...] = _export(
+        some_of("otlp", "console"), "OTEL_TRACES_EXPORTER", default=(), default_text="`none`",
+        help="The exporters of traces: `otlp` pushes, `console` prints. OpenTelemetry specifies `otlp` as the default; "
+        "here it is `none`, as each measured call then costs a span.",
+    )
+    logs_exporters: tuple[str, ...] = _export(
+        some_of("otlp", "console"), "OTEL_LOGS_EXPORTER", default=(), default_text="`none`",
+        help="The exporters of the records of `logging`: `otlp` pushes, `console` prints. They need the extra `logs`: "
+        "`pip install 'otel-ha[logs]'`. OpenTelemetry specifies `otlp` as the default; here it is `none`.",
+    )
     export_interval: float = _export(
-        seconds(_SHORTEST, _DAY, milliseconds=True), "OTEL_METRIC_EXPORT_INTERVAL", default=30.0,
+        seconds(SHORTEST, DAY, milliseconds=True), "OTEL_METRIC_EXPORT_INTERVAL", default=30.0,
         help="The time from the start of one push to the start of the next.",
     )
     export_timeout: float = _export(
-        seconds(_SHORTEST, _DAY, milliseconds=True, zero_is_no_limit=True), "OTEL_METRIC_EXPORT_TIMEOUT", default=30.0,
+        seconds(SHORTEST, DAY, milliseconds=True, zero_is_no_limit=True), "OTEL_METRIC_EXPORT_TIMEOUT", default=30.0,
         default_text="30 s, or the export interval if that is shorter",
         help="How long one push may take, retries included; the shorter one of this and the OTLP timeout counts.",
     )
@@ -133,57 +123,6 @@ class TelemetryConfig(Settings):
         whole(16, 65_536), "OTEL_HA_ATTRIBUTE_VALUE_LENGTH_LIMIT", default=255,
         help="The characters of an attribute's value that are recorded; longer values are cut, and counted as problem "
         "`value_too_long`. The default is the longest entity ID and the longest state of Home Assistant.",
-    )
-
-    otlp_protocol: str = _otlp(
-        one_of("http/protobuf", "grpc", besides=" (http/json is not supported)"), "PROTOCOL", default="http/protobuf",
-        help="The protocol of the receiver.",
-    )
-    otlp_endpoint: str | None = _otlp(
-        ENDPOINT, "ENDPOINT", default=None,
-        default_text=" or ".join(f"`{url}` ({protocol})" for protocol, url in _DEFAULT_ENDPOINTS.items()),
-        help=f"The receiver of pushes. `{_GENERIC_ENDPOINT}` is the base URL of all signals, to which http/protobuf "
-        f"adds `{_METRICS_PATH}`; the METRICS variable is used as it is, and so is the argument unless it has no path. "
-        "A user and a password in the URL are moved to a header `authorization`.",
-    )
-    otlp_headers: Mapping[str, str | Secret] = _otlp(
-        HEADERS, "HEADERS", default=FrozenMapping[Secret]({}),
-        help="Headers of every push, such as `authorization`. The values are never shown.",
-    )
-    otlp_compression: str = _otlp(
-        one_of("none", "gzip", "deflate"), "COMPRESSION", default="none",
-        help="The compression of pushes. `deflate` needs http/protobuf.",
-    )
-    otlp_timeout: float = _otlp(
-        seconds(_SHORTEST, _DAY, milliseconds=True, zero_is_no_limit=True), "TIMEOUT", default=10.0,
-        help="How long one push may wait for the receiver, retries included. The variable is in milliseconds, as "
-        "OpenTelemetry specifies; the Python exporters by themselves would read it as seconds.",
-    )
-    otlp_certificate: Path | None = _otlp(
-        FILE, "CERTIFICATE", default=None,
-        help="Certificates (PEM) to trust instead of the system's when the receiver presents its own.",
-    )
-    otlp_client_key: Path | None = _otlp(
-        FILE, "CLIENT_KEY", default=None,
-        help="Private key (PEM) of the client certificate. Needs that certificate.",
-    )
-    otlp_client_certificate: Path | None = _otlp(
-        FILE, "CLIENT_CERTIFICATE", default=None,
-        help="Certificate (PEM) to present to the receiver. With grpc it needs the key; else this file may hold it.",
-    )
-    otlp_insecure: bool = _otlp(
-        BOOLEAN, "INSECURE", default=False,
-        help="Whether to push without TLS, with grpc, if the endpoint has no scheme `http://` or `https://`.",
-    )
-    otlp_temporality: str = _otlp_metrics(
-        one_of("cumulative", "delta", "lowmemory"), "TEMPORALITY_PREFERENCE", default="cumulative",
-        help="Whether a push has totals since the start, or increases since the last push. "
-        "Prometheus needs `cumulative`.",
-    )
-    otlp_histogram_aggregation: str = _otlp_metrics(
-        one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"), "DEFAULT_HISTOGRAM_AGGREGATION",
-        default="explicit_bucket_histogram",
-        help="The form in which histograms are pushed; a scrape always has the declared buckets.",
     )
 
     prometheus_host: str = _endpoint(
@@ -253,7 +192,7 @@ class TelemetryConfig(Settings):
         help="Whether to count the events of each entity, which takes one series per entity.",
     )
     entity_expiry: float = setting(
-        seconds(1, 365 * _DAY), "OTEL_HA_ENTITY_EXPIRY", default=3600.0, section="Metric groups",
+        seconds(1, 365 * DAY), "OTEL_HA_ENTITY_EXPIRY", default=3600.0, section="Metric groups",
         help="The time without an event after which an entity's series ends.",
     )
 
@@ -262,7 +201,7 @@ class TelemetryConfig(Settings):
         help="The number of collections kept in memory, for the summary; 0 keeps no history.",
     )
     history_interval: float = _life(
-        seconds(_SHORTEST, _DAY), "OTEL_HA_HISTORY_INTERVAL", default=30.0,
+        seconds(SHORTEST, DAY), "OTEL_HA_HISTORY_INTERVAL", default=30.0,
         help="The time between two collections for the history.",
     )
     shutdown_timeout: float = _life(
@@ -294,24 +233,6 @@ class TelemetryConfig(Settings):
         return frozenset(one.group for name, one in switches if one.group and getattr(self, name))
 
     @property
-    def otlp_metrics_url(self) -> str:
-        """The whole URL to push metrics to, without user and password."""
-        return self.otlp_endpoint or _DEFAULT_ENDPOINTS[self.otlp_protocol]
-
-    @property
-    def otlp_secure(self) -> bool:
-        """Whether the push uses TLS: by the URL's scheme or, if it has none, by ``otlp_insecure``."""
-        scheme, separator, _ = self.otlp_metrics_url.lower().partition("://")
-        return scheme == "https" if separator and scheme in {"http", "https"} else not self.otlp_insecure
-
-    @property
-    def otlp_request_headers(self) -> dict[str, str]:
-        """The headers of every push, names in lower case, values in plain text: for the exporter only."""
-        return {
-            name: value.reveal() if isinstance(value, Secret) else value for name, value in self.otlp_headers.items()
-        }
-
-    @property
     def endpoint_credentials(self) -> tuple[str, Secret] | None:
         """The user name and the password that the endpoint asks for; None if it asks for none."""
         if self.endpoint_username is None or not isinstance(self.endpoint_password, Secret):
@@ -319,40 +240,19 @@ class TelemetryConfig(Settings):
         return self.endpoint_username, self.endpoint_password
 
     def _derive(self) -> None:
+        super()._derive()
         if self.service_name is None and (name := self.resource_attributes.get("service.name")):
             self._put("service_name", str(name))
         if self.sources["export_timeout"] == DEFAULT:
             self._put("export_timeout", min(self.export_timeout, self.export_interval))
-        url, authorization = split_userinfo(self.otlp_metrics_url)
-        if authorization is not None:
-            self._put("otlp_headers", FrozenMapping[Any]({"authorization": authorization, **self.otlp_headers}))
-        if self.otlp_protocol == "http/protobuf":
-            url = self._metrics_url(url)
-        self._put("otlp_endpoint", WholeUrl(url))
-
-    def _metrics_url(self, url: str) -> str:
-        source = self.sources["otlp_endpoint"]
-        path = url_path(url)
-        if path is None:
-            self._reject(
-                "otlp_endpoint",
-                f"an http:// or https:// URL, as {self._spelling('otlp_protocol')} is {self.otlp_protocol}",
-            )
-        if isinstance(url, WholeUrl):
-            return url
-        # The specification does not define an argument; without a path it can only be a base.
-        if source == _GENERIC_ENDPOINT or (source == ARGUMENT and path in {"", "/"}):
-            return with_path(url, path.rstrip("/") + _METRICS_PATH)
-        return with_path(url, path or "/")
 
     def _check(self) -> None:
         for name, other in _NEEDS:
             if getattr(self, name) is not None and getattr(self, other) is None:
                 self._reject(name, f"only together with {self._spelling(other)}")
-        if self.otlp_protocol != "grpc":
-            return
-        if self.otlp_compression == "deflate":
-            self._reject("otlp_compression", "none or gzip with grpc")
-        if self.otlp_client_certificate is not None and self.otlp_client_key is None:
-            key = self._spelling("otlp_client_key")
-            self._reject("otlp_client_certificate", f"with grpc only together with {key}")
+        self._check_otlp("metrics", "metrics_exporters")
+        for signal in ("traces", "logs"):
+            if "otlp" in getattr(self, f"{signal}_exporters"):
+                self._check_otlp(signal, f"{signal}_exporters")
+        if self.enabled and self.logs_exporters and find_spec("opentelemetry.instrumentation.logging") is None:
+            self._reject("logs_exporters", "none without opentelemetry-instrumentation-logging: " + _INSTALL_LOGS)

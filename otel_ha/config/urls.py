@@ -11,7 +11,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from otel_ha.config.secrets import Secret
 from otel_ha.scrub import mask_url, protect
 
-__all__ = ["Url", "WholeUrl", "basic_authorization", "split_userinfo", "target", "url_path", "with_path"]
+__all__ = ["BaseUrl", "Url", "WholeUrl", "basic_authorization", "split_userinfo", "target", "url_path", "with_path"]
 
 _GRPC_SCHEMES: Final = ("dns://", "unix://")
 
@@ -45,6 +45,12 @@ class Url(str):
 
 class WholeUrl(Url):
     """A URL that is complete: a copy of a configuration uses it as it is."""
+
+    __slots__ = ()
+
+
+class BaseUrl(Url):
+    """A URL to which each signal adds its path, also in a copy of a configuration."""
 
     __slots__ = ()
 

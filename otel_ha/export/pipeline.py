@@ -27,6 +27,7 @@ from otel_ha.declare.instruments import Attribute, Instrument, Observable, Synch
 from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.push import PushReader
 from otel_ha.export.otlp.reader import console_reader, otlp_reader
+from otel_ha.export.otlp.watch import Outages
 from otel_ha.export.prometheus.scrape import ScrapeReader
 from otel_ha.export.recorders import ObservedInstruments, Recorders
 from otel_ha.export.resource import resource
@@ -100,6 +101,7 @@ class Pipeline:
         )
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
+        self.outages = Outages()
         self.history = self._history_reader(history, foreign) if history is not None else None
         self.provider = foreign or self._own_provider(forked=forked)
 
@@ -195,7 +197,7 @@ class Pipeline:
         if "prometheus" in config.metrics_exporters:
             self.scrape = ScrapeReader(gate)
         if "otlp" in config.metrics_exporters:
-            self.pushes.append(otlp_reader(config, gate))
+            self.pushes.append(otlp_reader(config, gate, self.outages))
         if "console" in config.metrics_exporters:
             self.pushes.append(console_reader(config, gate))
         # The history first: at the end, pushes take all the time there is.

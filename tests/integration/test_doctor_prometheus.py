@@ -146,7 +146,7 @@ def test_a_push_that_arrives_has_no_finding(store):
     with service(metrics_exporters=("otlp",), **pushing_to(store)) as telemetry:
         assert telemetry.flush()
         eventually(lambda: store.query(f'homeassistant_event_received_total{{job="{SERVICE}"}}'))
-        endpoint = telemetry.config.otlp_metrics_url.removesuffix("/v1/metrics")
+        endpoint = telemetry.config.otlp("metrics").url.removesuffix("/v1/metrics")
         variables = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
         report = report_with([], "--prometheus", store.url, OTEL_SERVICE_NAME=SERVICE, **variables)
     [way] = report.step("prometheus.ways")["facts"]["ways"]
@@ -159,7 +159,7 @@ def test_a_service_that_arrives_by_two_ways_at_once_is_found(store, name, job):
         store.scrape(job, target_of(telemetry))  # only the repository's job ha-ingestor has the label via
         is_scraped(store, job)
         eventually(lambda: store.query(f'homeassistant_event_received_total{{job="{name}", instance!~"127.*"}}'))
-        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.config.otlp_metrics_url.removesuffix("/v1/metrics")}
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.config.otlp("metrics").url.removesuffix("/v1/metrics")}
         report = report_with(["two_ways"], "--service-url", url_of(telemetry), "--prometheus", store.url, **variables)
     kinds = {way["kind"].partition(" ")[0] for way in report.step("prometheus.ways")["facts"]["ways"]}
     assert kinds == {"scrape", "push"}
@@ -170,7 +170,7 @@ def test_two_ways_that_via_tells_apart_are_no_finding_but_are_said(store):
         store.scrape(SERVICE, target_of(telemetry))
         is_scraped(store)
         eventually(lambda: store.query(f'homeassistant_event_received_total{{job="{SERVICE}", via=""}}'))
-        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.config.otlp_metrics_url.removesuffix("/v1/metrics")}
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.config.otlp("metrics").url.removesuffix("/v1/metrics")}
         options = ("--service-url", url_of(telemetry), "--prometheus", store.url)
         # VictoriaMetrics shows a new series to one query before another.
         report = eventually(

@@ -92,7 +92,7 @@ def test_the_environment_is_not_kept() -> None:
 
 def test_the_metrics_variable_beats_the_generic_one() -> None:
     variables = {"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "2000", "OTEL_EXPORTER_OTLP_TIMEOUT": "3000"}
-    assert configured(variables).otlp_timeout == 2.0
+    assert configured(variables).otlp("metrics").timeout == 2.0
 
 
 def test_a_file_of_variables_is_read_if_it_is_named(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_number_of_connections_is_limited(number: str) -> None:
 
 def test_an_endpoint_for_another_protocol_is_refused_with_the_variable_of_the_protocol() -> None:
     error = refused({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
-    assert "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL" in str(error)
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL" in str(error)
 
 
 def test_a_file_of_variables_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +395,7 @@ def test_groups_are_those_switched_on() -> None:
     ],
 )
 def test_metrics_go_to_the_endpoint_that_the_specification_defines(variables: dict[str, str], url: str) -> None:
-    assert configured(variables).otlp_metrics_url == url
+    assert configured(variables).otlp("metrics").url == url
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_metrics_go_to_the_endpoint_that_the_specification_defines(variables: di
     ],
 )
 def test_an_endpoint_argument_without_a_path_gets_the_usual_one(argument: str, url: str) -> None:
-    assert configured(otlp_endpoint=argument).otlp_metrics_url == url
+    assert configured(otlp_endpoint=argument).otlp("metrics").url == url
 
 
 @pytest.mark.parametrize(
@@ -424,23 +424,23 @@ def test_the_scheme_decides_on_tls_and_insecure_where_there_is_none(
     endpoint: str, *, insecure: bool, secure: bool
 ) -> None:
     config = configured(otlp_endpoint=endpoint, otlp_insecure=insecure, otlp_protocol="grpc")
-    assert config.otlp_secure is secure
+    assert config.otlp("metrics").secure is secure
 
 
 def test_user_and_password_of_the_url_become_a_header() -> None:
     config = configured({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:p%40ss%3A@host:4318"})
-    assert config.otlp_metrics_url == "http://host:4318/v1/metrics"
-    assert config.otlp_request_headers == {"authorization": "Basic bWU6cEBzczo="}
+    assert config.otlp("metrics").url == "http://host:4318/v1/metrics"
+    assert config.otlp("metrics").plain_headers() == {"authorization": "Basic bWU6cEBzczo="}
 
 
 def test_a_header_that_was_given_beats_the_one_from_the_url() -> None:
     config = configured(otlp_endpoint="http://me:pass@host", otlp_headers={"Authorization": "Bearer token"})
-    assert config.otlp_request_headers == {"authorization": "Bearer token"}
+    assert config.otlp("metrics").plain_headers() == {"authorization": "Bearer token"}
 
 
 def test_headers_are_decoded_and_their_names_are_in_lower_case() -> None:
     config = configured({"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20YQ==, x-scope = a b ,"})
-    assert config.otlp_request_headers == {"authorization": "Basic YQ==", "x-scope": "a b"}
+    assert config.otlp("metrics").plain_headers() == {"authorization": "Basic YQ==", "x-scope": "a b"}
 
 
 def test_deflate_is_for_http_only() -> None:
@@ -491,7 +491,7 @@ def test_a_configuration_is_frozen() -> None:
 
 def test_configurations_are_equal_regardless_of_where_their_values_came_from() -> None:
     one = configured({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://host:1", "OTEL_RESOURCE_ATTRIBUTES": "a=b"})
-    other = configured(otlp_endpoint="http://host:1/v1/metrics", resource_attributes={"a": "b"})
+    other = configured(otlp_endpoint="http://host:1/", resource_attributes={"a": "b"})
     assert one == other
     assert hash(one) == hash(other)
     assert one.differences(other) == []
@@ -574,7 +574,7 @@ def everything_of(config: TelemetryConfig) -> Iterator[str]:
     yield from (repr(getattr(config, field.name)) for field in dataclasses.fields(TelemetryConfig))
     yield repr(dataclasses.astuple(config))
     yield json.dumps(dataclasses.asdict(config), default=str)
-    yield config.otlp_metrics_url
+    yield config.otlp("metrics").url
     yield repr(config.endpoint_credentials)
     yield repr(copy.deepcopy(config))
     yield from config.differences(configured())
@@ -628,7 +628,7 @@ def test_no_secret_that_is_not_even_unicode_is_shown() -> None:
 @given(st.text(string.ascii_letters, min_size=8))
 def test_the_header_made_of_the_password_is_not_shown(password: str) -> None:
     config = configured(otlp_endpoint=f"http://me:{password}@host")
-    header = config.otlp_request_headers["authorization"].removeprefix("Basic ")
+    header = config.otlp("metrics").plain_headers()["authorization"].removeprefix("Basic ")
     assert header not in "".join(everything_of(config))
 
 
@@ -636,7 +636,7 @@ def test_a_secret_survives_pickling() -> None:
     config = configured(endpoint_username="me", endpoint_password="hunter2", otlp_headers={"a": "b"})
     again = pickle.loads(pickle.dumps(config))
     assert again == config
-    assert again.otlp_request_headers == {"a": "b"}
+    assert again.otlp("metrics").plain_headers() == {"a": "b"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -646,7 +646,7 @@ class OfAService(TelemetryConfig):
 
 def test_a_subclass_does_not_show_a_token_in_the_query_of_an_endpoint() -> None:
     config = OfAService(environ={}, otlp_endpoint="https://host/v1/metrics?key=hunter2")
-    assert repr(config).startswith("OfAService(enabled=True, ")
+    assert repr(config).startswith("OfAService(otlp_")
     assert "hunter" not in repr(config)
 
 

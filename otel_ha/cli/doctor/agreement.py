@@ -27,7 +27,7 @@ def pushes_of(health: Mapping[str, Any]) -> list[str] | None:
 
 def target_of(config: TelemetryConfig) -> str | None:
     """Return the target as a service with these settings shows it; None if it does not push."""
-    return None if why_not_pushed(config) else mask_url(config.otlp_metrics_url.partition("?")[0])
+    return None if why_not_pushed(config) else mask_url(config.otlp("metrics").target)
 
 
 def agreement_step(config: TelemetryConfig, health: Mapping[str, Any], tried: str) -> Step | None:
@@ -60,4 +60,4 @@ def agreement_step(config: TelemetryConfig, health: Mapping[str, Any], tried: st
 
 
 def _is_default(config: TelemetryConfig) -> bool:
-    return config.sources["metrics_exporters"] == DEFAULT == config.sources["otlp_endpoint"]
+    return config.sources["metrics_exporters"] == DEFAULT == config.otlp("metrics").sources["endpoint"]

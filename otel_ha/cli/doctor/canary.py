@@ -21,7 +21,7 @@ from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.cli.doctor.way import Way, address_of
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError, TelemetryError
-from otel_ha.export.otlp.reader import sender_of
+from otel_ha.export.otlp.senders import sender_of
 from otel_ha.export.otlp.single import single_count
 from otel_ha.scrub import mask_url
 
@@ -67,7 +67,7 @@ def canary_steps(
     if failed is not None:
         yield from after(Heading(failed.id, failed.title), _STEPS)
         return
-    sender = sender_of(config)
+    sender = sender_of(config.otlp("metrics"))
     if isinstance(sender, ConfigError):
         yield from skipped(_STEPS, f"nothing can be pushed with these settings: {sender}")
         return
@@ -125,7 +125,7 @@ def _store(config: TelemetryConfig, url: str | None, access: Access) -> InStore 
 
 def _base_of_store(config: TelemetryConfig) -> str:
     """Return the base URL of the store that takes pushes itself; empty for a Collector."""
-    parts = urlsplit(config.otlp_metrics_url)
+    parts = urlsplit(config.otlp("metrics").url)
     path = next((path for path in _STORES if parts.path.endswith(path)), "")
     return parts._replace(path=parts.path.removesuffix(path), query="").geturl() if path else ""
 

@@ -16,7 +16,7 @@ from otel_ha.cli.doctor.tls import look_at_tls
 from otel_ha.cli.doctor.way import Way
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
-from otel_ha.export.otlp.reader import sender_of
+from otel_ha.export.otlp.senders import sender_of
 from otel_ha.scrub import mask_url
 
 __all__ = ["collector_steps", "why_not_pushed"]
@@ -37,7 +37,7 @@ def collector_steps(
     if failed is not None:
         yield from after(Heading(failed.id, failed.title), [layer.heading for layer in _LAYERS])
         return failed
-    sender = sender_of(config)
+    sender = sender_of(config.otlp("metrics"))
     if isinstance(sender, ConfigError):
         remedy = "correct the setting that the message names; the service does not start with it"
         yield (failed := step(_ADDRESS, fault(_shown(config), str(sender), "settings_rejected", remedy)))
@@ -62,21 +62,22 @@ def why_not_pushed(config: TelemetryConfig, *, is_pushing: bool = True) -> str:
 
 
 def _shown(config: TelemetryConfig) -> str:
-    return f"{mask_url(config.otlp_metrics_url)} by {config.otlp_protocol}, from: {config.sources['otlp_endpoint']}"
+    otlp = config.otlp("metrics")
+    return f"{mask_url(otlp.url)} by {otlp.protocol}, from: {otlp.sources['endpoint']}"
 
 
 def _look_at_address(way: Way) -> Look:
     """Show where the settings lead to, with the names of headers but not their values."""
-    config = way.config
-    headers = sorted(config.otlp_headers)
+    otlp = way.otlp
+    headers = sorted(otlp.headers)
     parts = [way.url, f"headers {', '.join(headers)} (values hidden)" if headers else "no headers"]
-    if config.otlp_compression != "none":
-        parts.append(config.otlp_compression)
-    files = (config.otlp_certificate, config.otlp_client_certificate)
+    if otlp.compression != "none":
+        parts.append(otlp.compression)
+    files = (otlp.certificate, otlp.client_certificate)
     parts += [f"{what} {path}" for what, path in zip(("trusts", "presents"), files, strict=True) if path]
     parts.append(f"time limit {way.limit:g} s")
-    facts = {"url": way.url, "protocol": config.otlp_protocol, "origin": config.sources["otlp_endpoint"]}
-    return fine(_shown(config), "; ".join(parts), **facts, headers=headers)
+    facts = {"url": way.url, "protocol": otlp.protocol, "origin": otlp.sources["endpoint"]}
+    return fine(_shown(way.config), "; ".join(parts), **facts, headers=headers)
 
 
 _ADDRESS: Final = Heading("collector.address", "Address of the Collector")

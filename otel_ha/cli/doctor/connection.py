@@ -122,7 +122,7 @@ _REMEDIES: Final = {
 
 def _refused(way: Way) -> tuple[str, str]:
     """Return the cause and the remedy of a refused connection, by places near it that accept one."""
-    address, usual = way.first, PORTS[way.config.otlp_protocol]
+    address, usual = way.first, PORTS[way.otlp.protocol]
     hosts = [str(place.address[0]) for place in way.places]
     if all(map(_is_own, hosts)):
         others = [Address(host, address.port) for host in _LOOPBACKS if host not in hosts]
@@ -133,11 +133,11 @@ def _refused(way: Way) -> tuple[str, str]:
             )
     if address.port != usual and _accepts(address._replace(port=usual)):
         return "wrong_port", (
-            f"something listens at the usual port for {way.config.otlp_protocol}, {usual}: "
+            f"something listens at the usual port for {way.otlp.protocol}, {usual}: "
             f"name it by OTEL_EXPORTER_OTLP_ENDPOINT"
         )
     remedy = "start the Collector there, or name its address by OTEL_EXPORTER_OTLP_ENDPOINT"
-    if way.config.sources["otlp_endpoint"] == DEFAULT:
+    if way.otlp.sources["endpoint"] == DEFAULT:
         remedy += "; if you have none, end pushing: OTEL_METRICS_EXPORTER=prometheus"
     if all(map(_is_own, hosts)) and any(path.exists() for path in _CONTAINER):
         remedy += "; in a container, this address is the container itself: name the Collector's container or host"

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from otel_ha.cli.doctor.reach import is_this_machine
+from otel_ha.config.otlp import OtlpSettings
 from otel_ha.config.settings import DEFAULT, settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.scrub import mask_url
@@ -39,9 +40,14 @@ class _Look:
     prometheus: str | None
 
     def given(self, *names: str) -> list[str]:
-        """Return the variables that set these settings, of those that are set."""
-        sources = self.config.sources
+        """Return the variables that set these settings, for metrics if for one signal, of those that are set."""
+        sources = {**self.config.sources, **{f"otlp_{name}": s for name, s in self.pushes.sources.items()}}
         return [sources[name] for name in names if sources[name] != DEFAULT]
+
+    @property
+    def pushes(self) -> OtlpSettings:
+        """The settings of the pushes of metrics."""
+        return self.config.otlp("metrics")
 
     def exports(self, exporter: str) -> bool:
         """Whether an exporter is on."""
@@ -59,9 +65,10 @@ def contradictions(
 
 def pushes_straight_to(config: TelemetryConfig, store: str | None) -> bool:
     """Whether the settings push to Prometheus or VictoriaMetrics itself: at `store`, or by the path of the URL."""
-    if not config.enabled or "otlp" not in config.metrics_exporters or config.otlp_protocol == "grpc":
+    pushes = config.otlp("metrics")
+    if not config.enabled or "otlp" not in config.metrics_exporters or pushes.protocol == "grpc":
         return False
-    pushed = urlsplit(config.otlp_metrics_url)
+    pushed = urlsplit(pushes.url)
     if any(path in pushed.path for path in _OF_STORES):
         return True
     if store is None:
@@ -120,7 +127,7 @@ def _overridden(look: _Look) -> Iterator[Contradiction]:
 def _port(look: _Look) -> Iterator[Contradiction]:
     if not look.exports("otlp"):
         return
-    protocol, url = look.config.otlp_protocol, look.config.otlp_metrics_url
+    protocol, url = look.pushes.protocol, look.pushes.url
     port = _port_of(url)
     if protocol == "grpc" and port == _HTTP_PORT:
         found = f"the protocol is grpc, but {mask_url(url)} has the usual port of http/protobuf"
@@ -133,15 +140,15 @@ def _port(look: _Look) -> Iterator[Contradiction]:
 
 
 def _path(look: _Look) -> Iterator[Contradiction]:
-    config = look.config
-    if not look.exports("otlp") or config.otlp_protocol == "grpc":
+    pushes = look.pushes
+    if not look.exports("otlp") or pushes.protocol == "grpc":
         return
-    path = urlsplit(config.otlp_metrics_url).path.rstrip("/")
+    path = urlsplit(pushes.url).path.rstrip("/")
     if path.endswith(_METRICS_PATH * 2):
         found = f"{_GENERIC} ends with {_METRICS_PATH}, which is added to it once more: pushes go to {path}"
         remedy = f"remove {_METRICS_PATH} from {_GENERIC}"
         yield Contradiction("metrics_path_twice", found, remedy)
-    elif config.sources["otlp_endpoint"] == _METRICS and not path.endswith(_METRICS_PATH):
+    elif pushes.sources["endpoint"] == _METRICS and not path.endswith(_METRICS_PATH):
         found = f"{_METRICS} is used as it is, and its path {path or '/'!r} does not end with {_METRICS_PATH}"
         remedy = f"add {_METRICS_PATH} to it, or use {_GENERIC}, to which that is added"
         yield Contradiction("metrics_path_missing", found, remedy)
@@ -162,20 +169,20 @@ def _for_prometheus(look: _Look) -> Iterator[Contradiction]:
 
 
 def _tls(look: _Look) -> Iterator[Contradiction]:
-    config, given = look.config, look.given("otlp_certificate", "otlp_client_certificate")
-    if look.exports("otlp") and given and not config.otlp_secure:
-        found = f"{', '.join(given)} is for TLS, but pushes to {mask_url(config.otlp_metrics_url)} do not use it"
+    pushes, given = look.pushes, look.given("otlp_certificate", "otlp_client_certificate")
+    if look.exports("otlp") and given and not pushes.secure:
+        found = f"{', '.join(given)} is for TLS, but pushes to {mask_url(pushes.url)} do not use it"
         yield Contradiction("certificate_without_tls", found, "write https:// in the endpoint's URL")
     insecure = look.given("otlp_insecure")
-    has_scheme = config.otlp_metrics_url.lower().startswith(("http://", "https://"))
-    if look.exports("otlp") and insecure and has_scheme and config.otlp_insecure == config.otlp_secure:
-        found = f"{insecure[0]} has no effect: the scheme of {mask_url(config.otlp_metrics_url)} decides about TLS"
+    has_scheme = pushes.url.lower().startswith(("http://", "https://"))
+    if look.exports("otlp") and insecure and has_scheme and pushes.insecure == pushes.secure:
+        found = f"{insecure[0]} has no effect: the scheme of {mask_url(pushes.url)} decides about TLS"
         yield Contradiction("insecure_ignored", found, f"write the scheme that you mean, and remove {insecure[0]}")
 
 
 def _times(look: _Look) -> Iterator[Contradiction]:
     config = look.config
-    longest = min(config.export_timeout, config.otlp_timeout)
+    longest = min(config.export_timeout, look.pushes.timeout)
     if look.exports("otlp") and longest > config.export_interval:
         found = f"a push may take {longest:g} s, but one is due every {config.export_interval:g} s: some are left out"
         names = "OTEL_METRIC_EXPORT_TIMEOUT or OTEL_EXPORTER_OTLP_TIMEOUT"

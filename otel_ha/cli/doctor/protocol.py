@@ -40,7 +40,7 @@ def _judged(way: Way, tried: str, reply: bytes, expected: Tongue) -> Look:
     tongue = tongue_of(reply)
     # A server of Go answers plain text at a port with TLS by 400, and others end the connection.
     may_be_tls = tongue in {Tongue.TLS, Tongue.NOTHING} or _BAD_REQUEST in reply[:20]
-    if not way.config.otlp_secure and may_be_tls and speaks_tls(way):
+    if not way.otlp.secure and may_be_tls and speaks_tls(way):
         remedy = "this port speaks TLS: write https:// instead of http://"
         if way.is_grpc:
             remedy += " (and no OTEL_EXPORTER_OTLP_INSECURE=true)"
@@ -60,8 +60,8 @@ def _judged(way: Way, tried: str, reply: bytes, expected: Tongue) -> Look:
 def other_protocol(way: Way, tried: str, found: str) -> Look:
     """Return the look at a port that speaks the other one of the two protocols."""
     other = "http/protobuf" if way.is_grpc else "grpc"
-    usual = PORTS[way.config.otlp_protocol]
-    scheme = "https" if way.config.otlp_secure else "http"
+    usual = PORTS[way.otlp.protocol]
+    scheme = "https" if way.otlp.secure else "http"
     host = way.address.host if way.address else ""
     url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{usual}"
     port = urlsplit(f"//{way.address}").port
@@ -70,8 +70,7 @@ def other_protocol(way: Way, tried: str, found: str) -> Look:
         tried,
         f"{found}: port {port} is {name}",
         "grpc_to_http_port" if way.is_grpc else "http_to_grpc_port",
-        f"use {url}, where the Collector usually speaks {way.config.otlp_protocol}, or "
-        f"OTEL_EXPORTER_OTLP_PROTOCOL={other}",
+        f"use {url}, where the Collector usually speaks {way.otlp.protocol}, or OTEL_EXPORTER_OTLP_PROTOCOL={other}",
     )
 
 

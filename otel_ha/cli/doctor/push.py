@@ -140,7 +140,7 @@ def _without_response(way: Way, found: str, tried: str) -> Look:
 
 
 def _credentials(way: Way) -> str:
-    names = sorted(way.config.otlp_headers)
+    names = sorted(way.otlp.headers)
     if not names:
         return "no header is set: OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20TOKEN"
     if "authorization" in names:
@@ -162,8 +162,8 @@ def _scraped_service(way: Way) -> str:
     """Return the name of the service if the server is the endpoint of one with otel-ha."""
     if way.proxy is not None or way.is_grpc:
         return ""
-    parts = urlsplit(way.config.otlp_metrics_url)
-    access = Access(certificate_authority=way.config.otlp_certificate, timeout=way.limit)
+    parts = urlsplit(way.otlp.url)
+    access = Access(certificate_authority=way.otlp.certificate, timeout=way.limit)
     try:
         _, text = access.client(f"{parts.scheme}://{parts.netloc}").get("healthz")
         health = json.loads(text)

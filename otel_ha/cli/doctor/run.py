@@ -26,8 +26,12 @@ T = TypeVar("T")
 # Settings without which nobody can say where to look; None is one that no message names.
 _OF_ENDPOINT: Final = frozenset({"env_file", None, "prometheus_host", "prometheus_port"})
 _OF_PUSH: Final = frozenset(
-    {"env_file", None, "otlp_endpoint", "otlp_protocol", "otlp_headers", "otlp_insecure"}
-    | {"otlp_certificate", "otlp_client_certificate", "otlp_client_key"}
+    {"env_file", None}
+    | {
+        f"otlp_{signal}{name}"
+        for signal in ("", "metrics_")
+        for name in ("endpoint", "protocol", "headers", "insecure", "certificate", "client_certificate", "client_key")
+    }
 )
 
 

@@ -117,5 +117,5 @@ def _is_enough(received: bytes) -> bool:
 
 def _request(way: Way) -> bytes:
     """Return a request that changes nothing; the answer's status does not matter."""
-    path = quote(urlsplit(way.config.otlp_metrics_url).path or "/", safe="/%:@!$&'()*+,;=~")
+    path = quote(urlsplit(way.otlp.url).path or "/", safe="/%:@!$&'()*+,;=~")
     return f"HEAD {path} HTTP/1.1\r\nHost: {way.address}\r\nConnection: close\r\n\r\n".encode("ascii", "replace")

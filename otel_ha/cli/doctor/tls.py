@@ -13,7 +13,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from otel_ha.cli.doctor.look import Look, fault, fine, not_needed
 from otel_ha.cli.doctor.speech import CLOSED, heard, speaks_plain
 from otel_ha.cli.doctor.way import Way
-from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.otlp import OtlpSettings
 from otel_ha.export.otlp.answer import excerpt
 
 __all__ = ["look_at_tls"]
@@ -52,7 +52,7 @@ def look_at_tls(way: Way) -> Look:
     """Shake hands as a push would, and say the first words: a client's certificate is only missed then."""
     if way.is_opaque:
         return not_needed("the push below shows it")
-    if not way.config.otlp_secure:
+    if not way.otlp.secure:
         return not_needed("the settings ask for none")
     host = way.address.host if way.address else ""
     tried = f"shake hands with {host}, trusting {_trusted(way.config)}"
@@ -79,22 +79,22 @@ def look_at_tls(way: Way) -> Look:
 
 def _context(way: Way) -> ssl.SSLContext:
     """Return the settings of TLS that a push has."""
-    context, trusted, config = create_urllib3_context(), _trusted(way.config), way.config
+    context, trusted, otlp = create_urllib3_context(), _trusted(way.otlp), way.otlp
     context.load_verify_locations(**{"capath" if trusted.is_dir() else "cafile": str(trusted)})
-    if config.otlp_client_certificate is not None:
-        context.load_cert_chain(config.otlp_client_certificate, config.otlp_client_key)
+    if otlp.client_certificate is not None:
+        context.load_cert_chain(otlp.client_certificate, otlp.client_key)
     context.set_alpn_protocols(["h2"] if way.is_grpc else ["http/1.1"])
     return context
 
 
-def _trusted(config: TelemetryConfig) -> Path:
+def _trusted(otlp: OtlpSettings) -> Path:
     """Return the certificates to trust."""
     from requests.utils import DEFAULT_CA_BUNDLE_PATH  # noqa: PLC0415 - only with TLS
 
-    if config.otlp_certificate is not None:
-        return config.otlp_certificate
+    if otlp.certificate is not None:
+        return otlp.certificate
     grpc = ("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",)
-    variables = grpc if config.otlp_protocol == "grpc" else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    variables = grpc if otlp.protocol == "grpc" else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     return Path(next(filter(None, map(os.environ.get, variables)), DEFAULT_CA_BUNDLE_PATH))
 
 
@@ -116,7 +116,7 @@ def _failed(way: Way, tried: str, error: OSError) -> Look:
 
 def _by_reason(way: Way, reason: str) -> tuple[str, str]:
     """Return the cause and the remedy of an error that OpenSSL names so; a plain server may just end the connection."""
-    has_one = way.config.otlp_client_certificate is not None
+    has_one = way.otlp.client_certificate is not None
     if not reason or any(part in reason for part in _PLAIN):
         return "tls_not_spoken", (
             f"this port does not speak TLS: write http:// instead of https://"

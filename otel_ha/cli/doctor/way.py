@@ -85,16 +85,17 @@ class Way:
     def __post_init__(self) -> None:
         """Find out where the settings and the environment lead to."""
         config = self.config
-        self.url = mask_url(config.otlp_metrics_url)
-        self.is_grpc = config.otlp_protocol == "grpc"
-        self.limit = min(config.otlp_timeout, config.export_timeout, _LONGEST)
+        self.otlp = otlp = config.otlp("metrics")
+        self.url = mask_url(otlp.url)
+        self.is_grpc = otlp.protocol == "grpc"
+        self.limit = min(otlp.timeout, config.export_timeout, _LONGEST)
         self.address = address_of(config)
         self.proxy: Proxy | None = self.sender.proxy()
 
     @property
     def is_tunnel(self) -> bool:
         """Whether a proxy is asked to connect, and then passes on all bytes."""
-        return self.proxy is not None and (self.is_grpc or self.config.otlp_secure)
+        return self.proxy is not None and (self.is_grpc or self.otlp.secure)
 
     @property
     def is_opaque(self) -> bool:
@@ -157,9 +158,10 @@ def left(deadline: float) -> float:
 
 def address_of(config: TelemetryConfig) -> Address | None:
     """Return the address that an OTLP endpoint names; None for a gRPC target of another kind."""
-    text = config.otlp_metrics_url
+    otlp = config.otlp("metrics")
+    text = otlp.url
     if text.lower().startswith(("http://", "https://")):
-        usual = 443 if config.otlp_secure or config.otlp_protocol == "grpc" else 80  # gRPC takes that of https
+        usual = 443 if otlp.secure or otlp.protocol == "grpc" else 80  # gRPC takes that of https
         parts = urlsplit(text)
         return Address(unquote(parts.hostname or ""), parts.port or usual)  # a zone of IPv6 has a quoted percent sign
     kind, _, rest = text.partition(":")

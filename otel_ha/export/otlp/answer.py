@@ -19,6 +19,8 @@ LIMIT = 4 << 20
 _SCRUBBED = 1 << 16
 """Characters of a response that are searched for secrets, and of which the excerpt is taken."""
 
+_REJECTED = ("rejectedDataPoints", "rejectedSpans", "rejectedLogRecords")
+
 _EXCERPT = 300
 """Characters of a response that a message quotes."""
 
@@ -28,7 +30,8 @@ class Answer:
     """The answer to one attempt: `error` is empty if it arrived.
 
     A failure may be `retryable`, after `pause` seconds if the receiver asks for them, or `at_once` if only the
-    connection was an old one. Of a push that arrived, `rejected` data points were not stored; `remark` is the message
+    connection was an old one. Of a push that arrived, `rejected` data points, spans or
+    records were not stored; `remark` is the message
     of the receiver. `skipped` is whether nothing was sent, as the receiver had asked for a pause. `code` is the status
     of a failed response, a number of HTTP or a name of gRPC; without a response it is DEADLINE_EXCEEDED if the receiver
     hangs, and UNAVAILABLE for other failures of a connection.
@@ -45,9 +48,10 @@ class Answer:
 
 
 def accepted(body: bytes) -> Answer | None:
-    """Return the answer of a successful response; None if its body is not an ExportMetricsServiceResponse.
+    """Return the answer of a successful response; None if its body is not the response to an export.
 
     The body has to be empty or to have its one field, partial success: most texts decode as well, as unknown fields.
+    The responses for traces and for logs have the same form, with other names.
     """
     if not body:
         return Answer()
@@ -81,7 +85,8 @@ def _from_json(body: bytes) -> Answer | None:
     if not isinstance(partial, dict):
         return None
     try:
-        rejected = int(partial.get("rejectedDataPoints") or 0)  # 64-bit numbers are text in OTLP's JSON
+        # 64-bit numbers are text in OTLP's JSON.
+        rejected = int(next((partial[name] for name in _REJECTED if partial.get(name)), 0))
     except (TypeError, ValueError, OverflowError):
         return None
     return Answer(rejected=max(rejected, 0), remark=excerpt(str(partial.get("errorMessage") or "")))

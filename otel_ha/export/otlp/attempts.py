@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
-
-from opentelemetry.sdk.metrics.export import MetricsData
+from typing import Any, Protocol
 
 from otel_ha.export.otlp.answer import Answer
 from otel_ha.export.otlp.proxy import Proxy
@@ -20,6 +19,9 @@ MOST_ATTEMPTS = 6
 LONGEST_PAUSE = 300.0
 """The most seconds for which a receiver can delay the next push."""
 _LEAST = 0.01
+
+Encode = Callable[[Any], bytes]
+"""A function that makes a request of a signal's data; of None, it only imports what it needs for that."""
 
 
 class Sender(Protocol):
@@ -39,11 +41,15 @@ class Sender(Protocol):
 
 
 class Attempts:
-    """Pushes by a sender; attempts that may succeed later are repeated, all within `limit` seconds."""
+    """Pushes by a sender; attempts that may succeed later are repeated, all within `limit` seconds.
 
-    def __init__(self, sender: Sender, limit: float) -> None:
+    `encode` makes the request of a signal, and imports what it needs for that.
+    """
+
+    def __init__(self, sender: Sender, limit: float, encode: Encode) -> None:
         self._sender = sender
         self._limit = limit
+        self._encode = encode
         self._not_before = 0.0
         self._closing_since: float | None = None
         self._closing = threading.Event()
@@ -51,21 +57,18 @@ class Attempts:
 
     def load(self) -> None:
         """Import the modules that the first push imports otherwise, in its thread."""
-        from opentelemetry.exporter.otlp.proto.common import metrics_encoder  # noqa: F401, PLC0415
-
+        self._encode(None)
         self._sender.load()
 
-    def push(self, metrics_data: MetricsData) -> Answer:
+    def push(self, data: Any) -> Answer:
         """Push, and return the last attempt's answer."""
-        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics  # noqa: PLC0415
-
         deadline = time.monotonic() + self._limit
         is_early = time.monotonic() < self._not_before
         if is_early and self._closing_since is None:
             return Answer("the receiver has asked for a pause", skipped=True)
         # The last interval is worth one attempt during a pause: there is no later push.
         most = 1 if is_early else MOST_ATTEMPTS
-        payload = encode_metrics(metrics_data).SerializeToString()
+        payload = self._encode(data)
         answer = Answer("not sent")
         for attempt in range(most):
             answer = self._sender.send(payload, max(deadline - time.monotonic(), _LEAST))

@@ -13,12 +13,16 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.otlp import OtlpSettings
 from otel_ha.config.urls import Url
 from otel_ha.export.otlp.answer import LIMIT, Answer, accepted, excerpt
 from otel_ha.export.otlp.proxy import Proxy
 
-_METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+_METHODS = {
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 _OPTIONS = (("grpc.max_receive_message_length", LIMIT),)
 # Source: OpenTelemetry specification, OTLP, OTLP/gRPC response, failures.
 _RETRYABLE = {
@@ -39,14 +43,15 @@ _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 class GrpcSender:
     """Sends by gRPC. Raises OSError if a certificate cannot be read."""
 
-    def __init__(self, config: TelemetryConfig) -> None:
-        url = config.otlp_metrics_url
+    def __init__(self, otlp: OtlpSettings) -> None:
+        url = otlp.url
+        self._method = _METHODS[otlp.signal]
         # dns://server/host names a server of names: only a URL is taken apart.
         self._target = urlsplit(url).netloc if url.lower().startswith(("http://", "https://")) else url
-        self._guesses_tls = config.otlp_secure and "://" not in url
-        self._credentials = _credentials(config) if config.otlp_secure else None
-        self._headers = tuple((key.lower(), value) for key, value in config.otlp_request_headers.items())
-        compressed = config.otlp_compression == "gzip"
+        self._guesses_tls = otlp.secure and "://" not in url
+        self._credentials = _credentials(otlp) if otlp.secure else None
+        self._headers = tuple((key.lower(), value) for key, value in otlp.plain_headers().items())
+        compressed = otlp.compression == "gzip"
         self._compression = grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression
         self._channel: grpc.Channel | None = None
         self._is_closed = False
@@ -57,7 +62,7 @@ class GrpcSender:
     def send(self, payload: bytes, timeout: float) -> Answer:
         """Return the receiver's answer, or a failure, within `timeout` seconds."""
         try:
-            export: Any = self._opened().unary_unary(_METHOD)  # without serializers: bytes in, bytes out
+            export: Any = self._opened().unary_unary(self._method)  # without serializers: bytes in, bytes out
             response = export(payload, metadata=self._headers, timeout=timeout)
         except grpc.RpcError as error:
             self._reset()  # the channel would wait longer and longer before it connects again
@@ -126,12 +131,12 @@ class GrpcSender:
         return text
 
 
-def _credentials(config: TelemetryConfig) -> grpc.ChannelCredentials:
+def _credentials(otlp: OtlpSettings) -> grpc.ChannelCredentials:
     def content(path: Path | None) -> bytes | None:
         return path.read_bytes() if path else None
 
     return grpc.ssl_channel_credentials(
-        content(config.otlp_certificate), content(config.otlp_client_key), content(config.otlp_client_certificate)
+        content(otlp.certificate), content(otlp.client_key), content(otlp.client_certificate)
     )
 
 

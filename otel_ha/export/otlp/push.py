@@ -1,12 +1,11 @@
-"""The push: a periodic reader that logs once when the receiver is away, and once when it is back."""
+"""The push of metrics: a periodic reader, whose pushes are watched."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry.sdk.metrics import MetricsTimeoutError
 from opentelemetry.sdk.metrics.export import (
@@ -18,123 +17,39 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.view import Aggregation
 
 from otel_ha.config.telemetry_config import TelemetryConfig
-from otel_ha.config.urls import Url
-from otel_ha.delivery import Delivery
-from otel_ha.export.otlp.answer import Answer
+from otel_ha.export.otlp.watch import Pusher, Watch
 from otel_ha.record.gate import CollectionGate, GatedReader
 from otel_ha.record.journal.sdk import OwnPeriodicReader, thread_of
-from otel_ha.scrub import KNOWN_ONLY, scrub
 
 _logger = logging.getLogger("otel_ha")
 
-# The loggers of the transports, some of whose lines have the whole URL: at debug level, and of a malformed response.
-_TRANSPORTS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response", "urllib3.util.retry")
 # The least time in seconds that a collection has for its callbacks.
 _LEAST = 0.1
 
 
-class Pusher(Protocol):
-    """An object that pushes, such as Attempts."""
-
-    def load(self) -> None:
-        """Import the modules that the first push imports otherwise, in its thread."""
-
-    def push(self, metrics_data: MetricsData) -> Answer:
-        """Push, and return the receiver's answer."""
-
-    def close_soon(self) -> None:
-        """Repeat a failed push at most once from now on."""
-
-    def shutdown(self) -> None:
-        """Stop; a waiting attempt gives up."""
-
-
 class WatchedExporter(MetricExporter):
-    """Pushes and notes the success of each push: one log line when an outage starts, and one when it is over.
-
-    `hint` is advice that the log gives first when pushes fail. The secrets of `proxies` stay masked as long as the
-    exporter lives.
-    """
+    """Pushes, and lets a Watch note the success of each push."""
 
     def __init__(
         self,
         pusher: Pusher,
-        delivery: Delivery,
+        watch: Watch,
         temporality: dict[type, AggregationTemporality],
         aggregation: dict[type, Aggregation],
-        *,
-        hint: str = "",
-        proxies: Sequence[Url] = (),
     ) -> None:
         super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
         self._pusher = pusher
-        self._delivery = delivery
-        self._is_closing = False
-        self._hint = hint
-        self._proxies = proxies
-        self._remark = ""
+        self.watch = watch
         self.abandoned = False
         self.pushes = 0
-        for name in _TRANSPORTS:
-            logging.getLogger(name).addFilter(KNOWN_ONLY)  # the same filter is added once only
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:  # noqa: ARG002 - the pusher has its own limit: a push continues after a short flush
         """Push, and note whether it arrived."""
         self.pushes += 1
         if self.abandoned:
             return MetricExportResult.SUCCESS
-        try:
-            answer = self._pusher.push(metrics_data)
-        except Exception as error:  # noqa: BLE001 - an exporter that raises is a push that failed
-            answer = Answer(scrub(repr(error)))
-        if answer.skipped:
-            return MetricExportResult.FAILURE
-        if answer.error:
-            self._failed(answer.error)
-            return MetricExportResult.FAILURE
-        self._succeeded(answer)
-        return MetricExportResult.SUCCESS
-
-    def _succeeded(self, answer: Answer) -> None:
-        """Note a push that arrived; the first one after an outage is logged, and the first one that is incomplete."""
-        target, rejected_before = self._delivery.target, self._delivery.rejected
-        message = answer.remark or "no reason given"
-        failures = self._delivery.succeeded(
-            answer.rejected, f"{answer.rejected} data points rejected: {message}" if answer.rejected else ""
-        )
-        if failures:
-            _logger.warning("push to %s works again (failures: %d)", target, failures)
-        if answer.rejected and not rejected_before:
-            _logger.warning(
-                "%s rejected %d data points: %s; the others arrived, and the rejected ones are not sent again",
-                target,
-                answer.rejected,
-                message,
-            )
-        elif rejected_before and not answer.rejected:
-            _logger.warning("%s accepts all data points again", target)
-        elif answer.remark and not answer.rejected and answer.remark != self._remark:
-            _logger.warning("%s accepted a push with a warning: %s", target, answer.remark)
-        self._remark = answer.remark
-
-    def _failed(self, why: str) -> None:
-        """Note a push that failed; the first one of an outage is logged."""
-        if not self._delivery.failed(why):
-            return
-        if self._is_closing:
-            _logger.warning(
-                "the last push to %s failed: %s (OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
-                self._delivery.target,
-                why,
-            )
-        else:
-            _logger.warning(
-                "push to %s failed: %s; trying again every interval, and logging when it works "
-                "(%sOTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, OTEL_METRICS_EXPORTER=prometheus turns pushing off)",
-                self._delivery.target,
-                why,
-                self._hint,
-            )
+        answer = self.watch.push(self._pusher, metrics_data)
+        return MetricExportResult.FAILURE if answer.error else MetricExportResult.SUCCESS
 
     def load(self) -> None:
         """Import the modules that the first push imports otherwise, in its thread."""
@@ -143,7 +58,7 @@ class WatchedExporter(MetricExporter):
     def close_soon(self) -> None:
         """From now on, repeat a push that fails at most once: the service wants to end."""
         if not self.abandoned:
-            self._is_closing = True
+            self.watch.is_closing = True
             self._pusher.close_soon()
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricExporter
@@ -159,11 +74,9 @@ class WatchedExporter(MetricExporter):
 class PushReader(GatedReader, OwnPeriodicReader):
     """Collects and pushes every interval, when it is flushed, and a last time when it is shut down."""
 
-    def __init__(
-        self, exporter: WatchedExporter, delivery: Delivery, config: TelemetryConfig, gate: CollectionGate
-    ) -> None:
+    def __init__(self, exporter: WatchedExporter, config: TelemetryConfig, gate: CollectionGate) -> None:
         self.gate = gate
-        self.delivery = delivery
+        self.delivery = exporter.watch.delivery
         self._watched = exporter
         super().__init__(
             exporter,

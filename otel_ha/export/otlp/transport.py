@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     import requests
     import urllib3
 
-# Variables that name a provider of a requests session.
+# Variables that name a provider of a requests session: that of all signals, and that of one.
 _SESSION_VARIABLES = (
     "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
-    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_METRICS_CREDENTIAL_PROVIDER",
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}_CREDENTIAL_PROVIDER",
 )
 _SESSION_GROUP = "opentelemetry_otlp_credential_provider"
 
@@ -47,27 +48,30 @@ class Transport(Protocol):
         """Close all connections."""
 
 
-def transport_to(url: str, verify: str | None, cert: str | tuple[str, str] | None) -> Transport:
+def transport_to(
+    url: str, verify: str | None, cert: str | tuple[str, str] | None, signal: str = "metrics"
+) -> Transport:
     """Return the transport for `url`; `verify` is a file of certificates to trust, `cert` the client's own.
 
     Raises ValueError if the environment names a provider of sessions that cannot be used.
     """
     parts = urlsplit(url)
-    provider = next((name for variable in _SESSION_VARIABLES if (name := os.environ.get(variable))), "")
+    variables = [each.format(signal.upper()) for each in _SESSION_VARIABLES]
+    provider = next((name for each in variables if (name := os.environ.get(each))), "")
     proxied = bool(getproxies().keys() & {parts.scheme, "all"}) and not proxy_bypass(parts.hostname or "")
     if parts.scheme == "http" and not proxied and not provider:
         return Urllib3Transport()
-    return RequestsTransport(_session_of(provider) if provider else None, verify, cert)
+    return RequestsTransport(_session_of(provider, variables) if provider else None, verify, cert)
 
 
-def _session_of(provider: str) -> requests.Session:
+def _session_of(provider: str, variables: Sequence[str]) -> requests.Session:
     import requests  # noqa: PLC0415 - only when used
 
     found = next(iter(metadata.entry_points(group=_SESSION_GROUP, name=provider)), None)
     session = found.load()() if found else None
     if not isinstance(session, requests.Session):
         raise ValueError(  # noqa: TRY004 - a setting
-            f"{' or '.join(_SESSION_VARIABLES)} does not name an entry point of {_SESSION_GROUP} that makes a session"
+            f"{' or '.join(variables)} does not name an entry point of {_SESSION_GROUP} that makes a session"
         )
     return session
 

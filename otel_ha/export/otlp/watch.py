@@ -1,0 +1,208 @@
+"""Watch: the success of the pushes of one signal, and one log line when an outage of the receiver starts and ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from otel_ha.config.urls import Url
+from otel_ha.delivery import Delivery
+from otel_ha.export.otlp.answer import Answer
+from otel_ha.scrub import KNOWN_ONLY, scrub
+
+_logger = logging.getLogger("otel_ha")
+
+# The loggers of the transports, some of whose lines have the whole URL: at debug level, and of a malformed response.
+_TRANSPORTS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response", "urllib3.util.retry")
+
+NOUNS = {"metrics": "data points", "traces": "spans", "logs": "log records"}
+_TURNED_OFF_BY = {
+    "metrics": "OTEL_METRICS_EXPORTER=prometheus",
+    "traces": "OTEL_TRACES_EXPORTER=none",
+    "logs": "OTEL_LOGS_EXPORTER=none",
+}
+
+
+class Pusher(Protocol):
+    """An object that pushes, such as Attempts."""
+
+    def load(self) -> None:
+        """Import the modules that the first push imports otherwise, in its thread."""
+
+    def push(self, data: Any) -> Answer:
+        """Push, and return the receiver's answer."""
+
+    def close_soon(self) -> None:
+        """Repeat a failed push at most once from now on."""
+
+    def shutdown(self) -> None:
+        """Stop; a waiting attempt gives up."""
+
+
+class Console:
+    """Prints what is pushed, by an exporter of OpenTelemetry's; see Pusher."""
+
+    def __init__(self, exporter: Any) -> None:
+        self._exporter = exporter
+
+    def load(self) -> None:
+        """Do nothing: everything is imported."""
+
+    def push(self, data: Any) -> Answer:
+        """Print; an error is raised."""
+        self._exporter.export(data)
+        return Answer()
+
+    def close_soon(self) -> None:
+        """Do nothing: printing is not repeated."""
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+
+class Outage:
+    """The failures at one receiver: the log tells of an outage once, whichever signals are pushed there.
+
+    Failures are of one kind if a repetition may succeed, else by their status: a receiver that refuses the path of one
+    signal is another matter than one that is away.
+    """
+
+    def __init__(self) -> None:
+        self.signals: list[str] = []
+        self._failing: dict[str, str] = {}
+        """The kind of failure of each signal, of those that fail."""
+        self._over_at = 0.0
+        self._lock = threading.RLock()
+
+    def began(self, signal: str, kind: str, started: float) -> bool:
+        """Note the failure of a push that `started` then; return whether it is the first one of an outage."""
+        with self._lock:
+            if started < self._over_at:  # its signal may work again as well
+                return False
+            is_first = signal not in self._failing and kind not in self._failing.values()
+            self._failing[signal] = kind
+            return is_first
+
+    def ended(self, signal: str) -> bool:
+        """Note a push that arrived; return whether it ends an outage, which is then over for all of its kind."""
+        with self._lock:
+            kind = self._failing.get(signal)
+            if kind is None:
+                return False
+            self._failing = {name: each for name, each in self._failing.items() if each != kind}
+            self._over_at = time.monotonic()
+            return True
+
+
+class Outages:
+    """The outages of each receiver of one pipeline."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Outage] = {}
+
+    def at(self, target: str, signal: str) -> Outage:
+        """Return that of the receiver at `target`, to which a signal is pushed."""
+        outage = self._of.setdefault(receiver_of(target), Outage())
+        outage.signals.append(signal)
+        return outage
+
+
+def receiver_of(target: str) -> str:
+    """Return a URL without its path; another target as it is."""
+    parts = urlsplit(target)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else target
+
+
+class Watch:
+    """Notes the answers to the pushes of one signal, and tells the log of outages and of what the receiver rejects.
+
+    `hint` is advice that the log gives first when pushes fail. The secrets of `proxies` stay masked while it lives.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        outages: Outages,
+        signal: str = "metrics",
+        *,
+        hint: str = "",
+        proxies: Sequence[Url] = (),
+    ) -> None:
+        self.delivery = delivery
+        self.noun = NOUNS[signal]
+        self.is_closing = False
+        self._signal = signal
+        self._outage = outages.at(delivery.target, signal)
+        self._hint = hint
+        self._proxies = proxies
+        self._remark = ""
+        for name in _TRANSPORTS:
+            logging.getLogger(name).addFilter(KNOWN_ONLY)  # the same filter is added once only
+
+    def push(self, pusher: Pusher, data: Any) -> Answer:
+        """Push, note whether it arrived, and return the answer; never raises."""
+        started = time.monotonic()
+        try:
+            answer = pusher.push(data)
+        except Exception as error:  # noqa: BLE001 - an exporter that raises is a push that failed
+            answer = Answer(scrub(repr(error)))
+        if answer.skipped:
+            return answer
+        if answer.error:
+            self._failed(answer, started)
+        else:
+            self._succeeded(answer)
+        return answer
+
+    @property
+    def _receiver(self) -> str:
+        """The receiver, as the log names it."""
+        signals = self._outage.signals
+        if len(set(signals)) == 1:
+            return self.delivery.target
+        return f"{receiver_of(self.delivery.target)} ({', '.join(dict.fromkeys(signals))})"
+
+    def _succeeded(self, answer: Answer) -> None:
+        """Note a push that arrived; the first one after an outage is logged, and the first one that is incomplete."""
+        target, rejected_before = self.delivery.target, self.delivery.rejected
+        message = answer.remark or "no reason given"
+        failures = self.delivery.succeeded(
+            answer.rejected, f"{answer.rejected} {self.noun} rejected: {message}" if answer.rejected else ""
+        )
+        if self._outage.ended(self._signal):
+            _logger.warning("push to %s works again (failures: %d)", self._receiver, failures)
+        if answer.rejected and not rejected_before:
+            _logger.warning(
+                "%s rejected %d %s: %s; the others arrived, and the rejected ones are not sent again",
+                target,
+                answer.rejected,
+                self.noun,
+                message,
+            )
+        elif rejected_before and not answer.rejected:
+            _logger.warning("%s accepts all %s again", target, self.noun)
+        elif answer.remark and not answer.rejected and answer.remark != self._remark:
+            _logger.warning("%s accepted a push with a warning: %s", target, answer.remark)
+        self._remark = answer.remark
+
+    def _failed(self, answer: Answer, started: float) -> None:
+        """Note a push that failed; the first one of an outage is logged."""
+        self.delivery.failed(answer.error)
+        if not self._outage.began(self._signal, "away" if answer.retryable else answer.code, started):
+            return
+        off = _TURNED_OFF_BY[self._signal]
+        if self.is_closing:
+            _logger.warning("the last push to %s failed: %s (%s turns pushing off)", self._receiver, answer.error, off)
+            return
+        _logger.warning(
+            "push to %s failed: %s; trying again every interval, and logging when it works "
+            "(%sOTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, %s turns pushing off)",
+            self._receiver,
+            answer.error,
+            self._hint,
+            off,
+        )
