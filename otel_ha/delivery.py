@@ -1,4 +1,4 @@
-"""Delivery: the state of one reader of the metrics."""
+"""Delivery: the state of one reader of the metrics, or of one exporter of traces or logs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ OVERDUE = 3
 class Delivery:
     """The state of a reader: its last success (seconds since the epoch), the failures since, and the last error.
 
-    `reader` is its name (otlp, console, prometheus, history), `target` the destination of the metrics. `interval` is
-    the time in seconds from one delivery to the next, if it is known. `rejected` is the number of data points of the
-    last delivery that the target did not store.
+    `reader` is its name (otlp, otlp traces, console, prometheus, history), `target` the destination. `interval` is the
+    time in seconds from one delivery to the next, if it is known. `rejected` is the number of data points, spans or
+    log records of the last delivery that the target did not store. `dropped` is the number of spans or log records that
+    never arrived: the queue was full, which `is_full` says of the time since the last push, or the target refused them.
     """
 
     reader: str
@@ -27,6 +28,8 @@ class Delivery:
     failures: int = 0
     last_error: str = ""
     rejected: int = 0
+    dropped: int = 0
+    is_full: bool = False
     _since: float = field(default_factory=time.monotonic, repr=False)
 
     @property
@@ -41,6 +44,8 @@ class Delivery:
             return f"{self.last_error} ({self.failures} in a row)"
         if self.rejected:
             return self.last_error
+        if self.is_full:
+            return f"the queue is full: {self.dropped} dropped until now"
         age = time.monotonic() - self._since
         if self._is_overdue(age):
             return f"no success for {age:.0f} s, with one due every {self.interval:g} s"
@@ -55,6 +60,7 @@ class Delivery:
             "last_success": self.last_success,
             "consecutive_failures": self.failures,
             "rejected_points": self.rejected,
+            "dropped": self.dropped,
             "last_error": self.last_error or None,
         }
 
@@ -80,6 +86,8 @@ class Delivery:
             return "failing"
         if self.rejected:
             return "rejecting"
+        if self.is_full:
+            return "dropping"
         if self._is_overdue(time.monotonic() - self._since):
             return "overdue"
         return "ok" if self.last_success else "waiting"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import metadata
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -51,6 +51,9 @@ from otel_ha.record.resolver import Identity, Shared
 from otel_ha.turn import is_working
 from otel_ha.version import DISTRO, SCHEMA_URL
 from otel_ha.vocabulary import runtime
+
+if TYPE_CHECKING:
+    from otel_ha.export.signals.signals import Signals
 
 _logger = logging.getLogger("otel_ha")
 
@@ -103,7 +106,9 @@ class Pipeline:
         self.pushes: list[PushReader] = []
         self.outages = Outages()
         self.history = self._history_reader(history, foreign) if history is not None else None
-        self.provider = foreign or self._own_provider(forked=forked)
+        self._resource = resource(config, forked=forked)
+        self.signals = self._signals() if config.traces_exporters or config.logs_exporters else None
+        self.provider = foreign or self._own_provider()
 
     def connect(self) -> None:
         """Make the instruments of the groups that are on, and let their declarations record."""
@@ -122,6 +127,8 @@ class Pipeline:
             if isinstance(self.provider, SdkMeterProvider) and not isinstance(self.provider, OwnProvider):
                 self.provider.add_metric_reader(self.history)
             self.history.start()
+        if self.signals is not None:
+            self.signals.connect()
 
     def disconnect(self) -> None:
         """Make the declarations inert."""
@@ -136,15 +143,20 @@ class Pipeline:
         named: Any = SimpleNamespace(name=name)  # of an instrument, only the name is read
         self._shared.problems.report(named, reason, message)
 
+    @property
+    def _pushing(self) -> list[PushReader | Signals]:
+        """Everything that pushes."""
+        return [*self.pushes, *([self.signals] if self.signals is not None else [])]
+
     def load(self) -> None:
         """Import the modules that the first push would import."""
-        for reader in self.pushes:
-            reader.load()
+        for each in self._pushing:
+            each.load()
 
     def abandon(self) -> None:
         """Stop pushing: in a forked child, these measurements are the parent's."""
-        for reader in self.pushes:
-            reader.abandon()
+        for each in self._pushing:
+            each.abandon()
         if self.history is not None and not isinstance(self.provider, OwnProvider):
             self._leave(self.history)
 
@@ -153,11 +165,15 @@ class Pipeline:
         if is_working():  # a handler that interrupts a collection would only wait for its own thread
             return False
         deadline = time.monotonic() + timeout
+        others = self.signals.begin_flush() if self.signals is not None else None
         arrived = [reader.flush(deadline - time.monotonic()) for reader in self.pushes]
-        return all(arrived)
+        return (others is None or others(deadline)) and all(arrived)
 
     def shutdown(self, timeout: float) -> None:
         """Push a last time and stop, within `timeout` seconds. The owner of a foreign provider shuts it down."""
+        deadline = time.monotonic() + timeout
+        if self.signals is not None:  # side by side with the push of metrics
+            self.signals.close_soon()
         try:
             if isinstance(self.provider, OwnProvider):
                 self._shut_down(self.provider, timeout)
@@ -168,6 +184,8 @@ class Pipeline:
         finally:
             self.recorders.clear()
             self._shared.problems.recorder = None
+            if self.signals is not None:
+                self.signals.close(deadline)
 
     def _leave(self, reader: HistoryReader) -> None:
         """Remove our reader from a foreign provider."""
@@ -183,16 +201,17 @@ class Pipeline:
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """The deliveries of the pushes and of the history; the endpoint has those of scrapes."""
+        """The deliveries of the pushes, of traces and logs, and of the history; the endpoint has those of scrapes."""
         stored = [self.history.delivery] if self.history is not None else []
-        return [*(reader.delivery for reader in self.pushes), *stored]
+        signals = self.signals.deliveries if self.signals is not None else []
+        return [*(reader.delivery for reader in self.pushes), *signals, *stored]
 
     @property
     def values_within_budget(self) -> dict[Attribute, int]:
         """The number of values that count towards the budget of each attribute."""
         return {attribute: len(values) for attribute, values in self._shared.within_budget.copy().items()}
 
-    def _own_provider(self, *, forked: bool) -> OwnProvider:
+    def _own_provider(self) -> OwnProvider:
         config, gate = self._config, self.gate
         if "prometheus" in config.metrics_exporters:
             self.scrape = ScrapeReader(gate)
@@ -206,7 +225,7 @@ class Pipeline:
         our_views = [view_of(each, config.groups, self._aggregations.get(each)) for each in ours]
         provider = OwnProvider(
             metric_readers=readers,
-            resource=resource(config, forked=forked),
+            resource=self._resource,
             exemplar_filter=_EXEMPLAR_FILTERS[config.exemplar_filter](),
             views=[*self._views, *our_views],
         )
@@ -214,6 +233,11 @@ class Pipeline:
         if self.journal is not None:
             self._join(self.journal, provider)
         return provider
+
+    def _signals(self) -> Signals:
+        from otel_ha.export.signals.signals import Signals  # noqa: PLC0415 - only if traces or logs are on
+
+        return Signals(self._config, self._resource, self.outages)
 
     def _join(self, journal: Journal, provider: OwnProvider) -> None:
         """Make a journal and a provider known to each other."""

@@ -55,7 +55,7 @@ def look_at_tls(way: Way) -> Look:
     if not way.otlp.secure:
         return not_needed("the settings ask for none")
     host = way.address.host if way.address else ""
-    tried = f"shake hands with {host}, trusting {_trusted(way.config)}"
+    tried = f"shake hands with {host}, trusting {_trusted(way.otlp)}"
     try:
         way.context = context = _context(way)
     except (OSError, ValueError) as error:

@@ -22,14 +22,10 @@ def encoded_spans(data: Any) -> bytes:
 
 def encoded_records(data: Any) -> bytes:
     """Return the request with log records."""
-    try:
-        from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs  # noqa: PLC0415 - when chosen
-    except ImportError:  # the name that follows when logs are stable
-        from opentelemetry.exporter.otlp.proto.common.log_encoder import (  # type: ignore[import-not-found]  # noqa: PLC0415
-            encode_logs,
-        )
+    from otel_ha.export.signals.sdk import logs_encoder  # noqa: PLC0415 - when chosen
 
-    return b"" if data is None else bytes(encode_logs(data).SerializeToString())
+    encode = logs_encoder().encode_logs
+    return b"" if data is None else bytes(encode(data).SerializeToString())
 
 
 ENCODERS: dict[str, Callable[[Any], bytes]] = {

@@ -226,7 +226,7 @@ class CellHistogram(ExplicitBucketHistogramAggregation):
 # ---- The provider
 
 
-def _without_fork_hook(init: Any) -> Any:
+def without_fork_hook(init: Any) -> Any:
     """Return an SDK class's __init__ that registers no fork hook: Python cannot remove one, and each set-up adds some.
 
     Telemetry builds a new pipeline in a forked child (see otel_ha.telemetry), so the SDK's hooks would do nothing.
@@ -243,7 +243,7 @@ def _without_fork_hook(init: Any) -> Any:
 class OwnPeriodicReader(PeriodicExportingMetricReader):
     """The SDK's periodic reader, without its fork hook."""
 
-    __init__ = _without_fork_hook(PeriodicExportingMetricReader.__init__)
+    __init__ = without_fork_hook(PeriodicExportingMetricReader.__init__)
 
 
 class OwnProvider(MeterProvider):
@@ -261,7 +261,7 @@ class OwnProvider(MeterProvider):
         self.balance: Callable[[], object] = lambda: None
         """Called before readers join if there is no journal; see Journal.balance."""
 
-    _make = _without_fork_hook(MeterProvider.__init__)
+    _make = without_fork_hook(MeterProvider.__init__)
 
     # The SDK's locks are taken here: a handler that interrupts this and asks telemetry must be refused.
 
