@@ -223,7 +223,7 @@ class Telemetry:
             _logger.info("%s; the first one gives way, and counts start again from zero", message)
             if self._pipeline is not None and self.config.service_name != config.service_name:
                 # A last push in another name would be a service of its own, which from then on seems to be down.
-                self._pipeline.abandon()
+                self._pipeline.silence()
             self._end(timeout=_GIVING_WAY)
         return bool(differences)
 

@@ -160,6 +160,11 @@ class Pipeline:
         if self.history is not None and not isinstance(self.provider, OwnProvider):
             self._leave(self.history)
 
+    def silence(self) -> None:
+        """Push nothing from now on, not even at the end."""
+        for reader in self.pushes:
+            reader.silence()
+
     def flush(self, timeout: float) -> bool:
         """Push everything now, within `timeout` seconds; returns whether it arrived. Scrapes are not affected."""
         if is_working():  # a handler that interrupts a collection would only wait for its own thread

@@ -124,5 +124,9 @@ class PushReader(GatedReader, OwnPeriodicReader):
 
     def abandon(self) -> None:
         """Stop pushing, without waiting: in a forked child, these measurements are the parent's."""
-        self._watched.abandoned = True
+        self.silence()
         self.shutdown(timeout_millis=0)
+
+    def silence(self) -> None:
+        """Push nothing from now on, not even at the end."""
+        self._watched.abandoned = True
