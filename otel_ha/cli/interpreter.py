@@ -21,7 +21,7 @@ _STARTER: Final = "opentelemetry.instrumentation.auto_instrumentation"
 # It prints the folder of the module that starts telemetry, or nothing if the environment cannot do that.
 _LOOK: Final = f"""
 import importlib.util, os
-found = importlib.util.find_spec("otel_ha.instrumentation") and importlib.util.find_spec("{_STARTER}")
+found = importlib.util.find_spec("otel_ha") and importlib.util.find_spec("{_STARTER}")
 print(os.path.dirname(found.origin) if found else "")
 """
 _LOOKING: Final = 20.0

@@ -29,7 +29,7 @@ _OURS: Final = "system_metrics"
 """The instrumentor of host and process, whose readings our own system metrics are."""
 _OF_LOGS: Final = "logging"
 _TRACKER: Final = "from multiprocessing.resource_tracker import"
-_TOOLS: Final = frozenset({"otel-ha", "opentelemetry-instrument"})
+_TOOLS: Final = frozenset({"otel-ha", "otel_ha.cli", "opentelemetry-instrument"})
 
 
 class OtelHaDistro(BaseDistro):  # type: ignore[misc]  # as above
@@ -99,9 +99,9 @@ def _start() -> None:
 
 
 def _is_off() -> bool:
-    """Whether this process is switched off, or a tool beside the program."""
-    return (
-        os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-        or any(each.startswith(_TRACKER) for each in sys.orig_argv)
-        or any(Path(each).name in _TOOLS for each in sys.orig_argv[1:2])
-    )
+    """Whether telemetry is switched off, or this process is a tool beside the program."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return True
+    options = sys.orig_argv[1:]
+    program = options[1:2] if options[:1] == ["-m"] else options[:1]
+    return any(Path(each).name in _TOOLS for each in program) or any(each.startswith(_TRACKER) for each in options)
