@@ -22,7 +22,7 @@ from tests.e2e.terminal import Terminal
 from tests.pages import ROOT
 
 PROGRAM = (sys.executable, "-m", "otel_ha.cli")
-COMMANDS = ("doctor", "top", "catalog", "render", "completion")
+COMMANDS = ("doctor", "top", "run", "catalog", "render", "completion")
 OURS = [each for source in own_catalogs() for each in source.catalog]
 
 
