@@ -1,5 +1,7 @@
 """The server side of Home Assistant's WebSocket API, for tests."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -91,3 +93,97 @@ async def serving(home: HomeAssistant) -> AsyncIterator[Address]:
         yield Address("http", *runner.addresses[0])
     finally:
         await runner.cleanup()
+
+
+class HomeServer:
+    """Home Assistant's side for any client: it answers every request, and sends what a test has it send.
+
+    `events` are sent to the first subscription of every connection. `sent` is the number of bytes in its frames.
+    """
+
+    def __init__(self) -> None:
+        self.sockets: list[web.WebSocketResponse] = []
+        self.subscriptions: dict[web.WebSocketResponse, list[int]] = {}
+        self.changed = asyncio.Condition()
+        self.sent = 0
+        self.refuses = False
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/api/websocket"
+
+    async def connect(self, request: web.Request) -> web.WebSocketResponse:
+        if self.refuses:
+            raise web.HTTPBadGateway
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await self.send(socket, {"type": "auth_required", "ha_version": "2025.4.0"})
+        if (await socket.receive_json())["access_token"] != TOKEN:
+            await self.send(socket, {"type": "auth_invalid", "message": "Invalid access token or password"})
+            await socket.close()
+            return socket
+        await self.send(socket, {"type": "auth_ok", "ha_version": "2025.4.0"})
+        await self._note(lambda: self.sockets.append(socket))
+        async for message in socket:
+            asked = message.json()
+            await self.send(socket, {"id": asked["id"], "type": "result", "success": True, "result": None})
+            if asked["type"].startswith("subscribe"):
+                subscriptions = self.subscriptions.setdefault(socket, [])
+                await self._note(lambda ids=subscriptions, asked=asked: ids.append(asked["id"]))
+        await self._note(lambda: self.sockets.remove(socket) if socket in self.sockets else None)
+        return socket
+
+    async def send(self, socket: web.WebSocketResponse, content: object) -> None:
+        frame = json.dumps(content, separators=(",", ":"))  # as Home Assistant writes it
+        self.sent += len(frame.encode())
+        await socket.send_str(frame)
+
+    async def events(self, *events: object, coalesced: bool = False) -> None:
+        """Send events to the connection that came last, once it has subscribed."""
+        await self.until(lambda: self.sockets and self.subscriptions.get(self.sockets[-1]))
+        socket = self.sockets[-1]
+        subscription = self.subscriptions[socket][0]
+        messages = [{"id": subscription, "type": "event", "event": event} for event in events]
+        for frame in [messages] if coalesced else messages:
+            await self.send(socket, frame)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(30), self.changed:
+            await self.changed.wait_for(condition)
+
+    async def close(self, code: int) -> None:
+        """Close the connection that came last; code 1006 loses it without a word."""
+        socket = self.sockets.pop()
+        if code == 1006:
+            socket._req.transport.abort()
+        else:
+            await socket.close(code=code)
+
+    async def _note(self, change: Callable[[], object]) -> None:
+        async with self.changed:
+            change()
+            self.changed.notify_all()
+
+
+@asynccontextmanager
+async def home_server() -> AsyncIterator[HomeServer]:
+    """Yield a HomeServer that listens, by both paths of its API and at / without it."""
+    home = HomeServer()
+    application = web.Application()
+    for path in ("/api/websocket", "/core/websocket", "/"):
+        application.router.add_get(path, home.connect)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        home.port = runner.addresses[0][1]
+        yield home
+    finally:
+        await runner.cleanup()
+
+
+def state_changed(entity_id: str, state: str = "on") -> dict:
+    """The event of a state that has changed, as subscribe_events gets it."""
+    new_state = state_of(entity_id, state)
+    return {"event_type": "state_changed", "data": {"entity_id": entity_id, "new_state": new_state}}
