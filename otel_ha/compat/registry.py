@@ -19,7 +19,7 @@ from otel_ha.compat.registry_text import text_of
 from otel_ha.compat.running import ensure, report
 from otel_ha.compat.spelling import LONGEST_NAME, description, labels_of, metric_name
 from otel_ha.compat.words import usable_number
-from otel_ha.declare.amounts import LIMIT
+from otel_ha.declare.plain import LIMIT
 from otel_ha.declare.ports import shown
 
 MOST_NAMES: Final = 500

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.instruments import OTHER, Observable, Synchronous
-from otel_ha.declare.plain import plain_number, plain_text
+from otel_ha.declare.plain import LIMIT, plain_number, plain_text
 from otel_ha.declare.ports import AttributeValue, shown
 from otel_ha.vocabulary.ingest import CIRCUIT_STATE
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from otel_ha.declare.instruments import Counter, Histogram, Instrument, ObservableCounter
-from otel_ha.declare.plain import plain_number
+from otel_ha.declare.plain import LIMIT, plain_number
 from otel_ha.declare.ports import shown
-
-LIMIT = 2**63
-"""Every amount is below this: OTLP has 64 bits for an integer, and a larger one would make the whole push fail."""
 
 
 def least_of(instrument: Instrument) -> float:

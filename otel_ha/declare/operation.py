@@ -93,11 +93,21 @@ class Operation:
             self._report("invalid_amount", "", cannot_record(duration, self.duration))
             return
         key = ended_key(outcome)
-        if not self._record_resolved(key, attributes, seconds):
-            if self.queued:
-                self._watch_queue()
-            changes = self.accounts.passed(outcome, seconds, attributes)
+        if self._record_resolved(key, attributes, seconds):
+            return
+        if self.queued:
+            self._watch_queue()
+        changes = self.accounts.passed(outcome, seconds, attributes)
+        if (open_span := self.resolved().open_span) is None:
             self._record_first(key, attributes, changes, "ended", varies=changes[0][0] is self.duration)
+        else:  # never resolved, so that each piece of work comes here and has a span
+            span = open_span(self, seconds)
+            try:
+                self._check(attributes)
+                self._record(changes, "ended")
+            finally:
+                if span is not None:
+                    span.finish(outcome, attributes)
 
     def expect_unreceived(self, /, **attributes: AttributeValue | None) -> None:
         """Declare that other code receives the work with these attributes: ending without `receive()` is no problem.
@@ -194,7 +204,7 @@ class Operation:
         resolved = self._resolved
         if resolved.generation is not GENERATION.current:
             resolved = self.resolved()
-        if resolved.recorder is None:
+        if resolved.recorder is None and resolved.open_span is None:
             return True
         try:  # look_up() and key_of(), in place
             batch = resolved.batches.get((*key, *attributes, *attributes.values()))

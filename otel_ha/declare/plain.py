@@ -6,8 +6,12 @@ weak proxy of a dead object does. So its type is asked, and conversions are caug
 
 from __future__ import annotations
 
+import math
 import operator
 from numbers import Complex, Integral, Number, Real
+
+LIMIT = 2**63
+"""Every number is below this: OTLP has 64 bits for an integer, and a larger one would make the whole push fail."""
 
 
 def plain_text(value: object) -> str | None:
@@ -27,6 +31,25 @@ def plain_number(value: object) -> bool | int | float | None:
         return _converted(kind, value)
     except Exception:  # noqa: BLE001 - a subclass may do anything, and recording never raises
         return None
+
+
+def sendable(value: object) -> str | bool | int | float | None:
+    """Return the value of an attribute as Python's own if exporters can encode it, or None.
+
+    A lone surrogate would break every scrape, a larger number every push; no NaN equals another one, so that each would
+    be a series.
+    """
+    text = plain_text(value)
+    if text is not None:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return None
+        return text
+    number = plain_number(value)
+    if isinstance(number, float):
+        return None if math.isnan(number) else number
+    return number if number is not None and -LIMIT <= number < LIMIT else None
 
 
 def _converted(kind: type, value: object) -> bool | int | float | None:

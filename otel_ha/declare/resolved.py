@@ -11,6 +11,7 @@ from otel_ha.declare.instruments import Synchronous
 from otel_ha.declare.keys import Key, key_of
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Batch, Recorder
+from otel_ha.declare.spans import SPANS
 from otel_ha.errors import CatalogError
 
 MOST_RESOLVED = 1_000
@@ -23,14 +24,17 @@ SET_BY_STEPS = frozenset({"outcome", "reason", "state"})
 class Resolved:
     """The steps of an operation that are resolved for its current recorders."""
 
-    __slots__ = ("batches", "fast_paths", "generation", "recorded", "recorder")
+    __slots__ = ("batches", "fast_paths", "generation", "open_span", "recorded", "recorder")
 
     def __init__(self, instruments: Sequence[Synchronous]) -> None:
         self.generation = GENERATION.current  # before the recorders: if they change meanwhile, this is out of date
         on = [instrument for instrument in instruments if instrument.recorder is not None]
         self.recorder = _recorder_of(on)
-        self.recorded = frozenset(attribute.keyword for instrument in on for attribute in instrument.attributes)
-        """The attributes that are recorded now, by keyword: those of instruments that are on."""
+        self.open_span = SPANS.open
+        """Opens a span for a piece of work; None while traces are off."""
+        shown = on if self.open_span is None else instruments
+        self.recorded = frozenset(attribute.keyword for instrument in shown for attribute in instrument.attributes)
+        """The attributes that are recorded now, by keyword: those of instruments that are on, and all in spans."""
         self.batches: dict[Key, Batch] = {}
         """Steps that were recorded before, by key_of() their attributes and step; the keys are exact."""
         self.fast_paths: dict[Key, Any] = {}
@@ -117,7 +121,7 @@ class BoundOperation:
         resolved, steps = self._resolved
         if resolved.generation is not GENERATION.current:
             resolved, steps = self._resolved = self._operation.resolved(), {}
-        if resolved.recorder is None:
+        if resolved.recorder is None and resolved.open_span is None:
             return True
         try:  # look_up(), in place
             batch = steps.get(step) or self._find(step)

@@ -20,6 +20,7 @@ from otel_ha.declare.resolved import SET_BY_STEPS
 from otel_ha.errors import CatalogError
 from otel_ha.measure.fastpath import FastPaths
 from otel_ha.measure.measurement import Expected, Judge, Measurement, OutcomeOf
+from otel_ha.measure.steps import async_steps, steps
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -207,7 +208,7 @@ class Measured:
     def _generator(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             with self.start(args, kwargs) as measurement:
-                result = yield from function(*args, **kwargs)
+                result = yield from steps(function(*args, **kwargs), measurement.span)
                 measurement.returned(result)
                 return result
 
@@ -215,8 +216,8 @@ class Measured:
 
     def _async_generator(self, function: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
         async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with self.start(args, kwargs):
-                generator = function(*args, **kwargs)
+            with self.start(args, kwargs) as measurement:
+                generator = async_steps(function(*args, **kwargs), measurement.span)
                 step = generator.__anext__()
                 while True:
                     try:

@@ -13,16 +13,16 @@ from otel_ha.declare.context import current_context
 from otel_ha.declare.keys import Key, is_exact, key_of, look_up
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK, Discarded, Outcome
-from otel_ha.declare.ports import AttributeValue, Batch, Change, FastRecording, Recorder
-from otel_ha.declare.resolved import MOST_RESOLVED
+from otel_ha.declare.ports import AttributeValue, Batch, Change, FastRecording
+from otel_ha.declare.resolved import MOST_RESOLVED, Resolved
 
 
 class FastPath:
     """The start and the ends of work with one attribute set, resolved.
 
     `started` is appended to when work starts, and is shortened beyond `limit`; it is None until the attributes are
-    resolved, or if they cannot be. `ended_ok` takes the duration of work that ended with the outcome ok. Only a path
-    that `is_shared` with later work is worth resolving.
+    resolved, or if they cannot be, or if each piece of work has a span, which `open_span` opens. `ended_ok` takes the
+    duration of work that ended with the outcome ok. Only a path that `is_shared` with later work is worth resolving.
     """
 
     __slots__ = (
@@ -32,16 +32,16 @@ class FastPath:
         "ended_ok",
         "is_shared",
         "limit",
+        "open_span",
         "operation",
         "recorder",
         "started",
     )
 
-    def __init__(
-        self, operation: Operation, recorder: Recorder | None, attributes: dict[str, AttributeValue | None]
-    ) -> None:
+    def __init__(self, operation: Operation, resolved: Resolved, attributes: dict[str, AttributeValue | None]) -> None:
         self.operation = operation
-        self.recorder = recorder
+        self.recorder = resolved.recorder
+        self.open_span = resolved.open_span
         self.attributes = attributes
         self.is_shared = False
         self.started: list[Any] | None = None
@@ -134,7 +134,7 @@ class FastPaths:
     """The fast paths of one measured(), by attribute set, for as long as no recorder changes.
 
     `only` is the path of every call, if no attribute has to be computed. `idle` equals the current generation while
-    nothing is recorded, so that an inert call makes a single comparison.
+    nothing is recorded, so that an inert call makes a single comparison. While traces are on, no path is kept.
     """
 
     __slots__ = ("_computed", "_failed", "_fixed", "_found", "_operation", "_resolved", "generation", "idle", "only")
@@ -155,7 +155,8 @@ class FastPaths:
         self._failed = failed
         self._found: dict[Key, FastPath] = {}
         self.generation = self._resolved.generation
-        self.idle = self.generation if self._resolved.recorder is None else None
+        is_idle = self._resolved.recorder is None and self._resolved.open_span is None
+        self.idle = self.generation if is_idle else None
         self.only: FastPath | None = None
         if not self._computed:
             self.only = self.of((), {})
@@ -175,15 +176,17 @@ class FastPaths:
         try:  # look_up(), in place
             return self._found.get(computed) or self._find(computed)
         except Exception:  # noqa: BLE001 - see look_up()
-            return FastPath(self._operation, self._resolved.recorder, self._attributes(computed))
+            return FastPath(self._operation, self._resolved, self._attributes(computed))
 
     def _find(self, computed: Key) -> FastPath:
         """Return the path with these attributes, shared by every measured() on the operation."""
         attributes, shared = self._attributes(computed), self._resolved.fast_paths
+        if self._resolved.open_span is not None:
+            return FastPath(self._operation, self._resolved, attributes)
         key = key_of(attributes)
         path: FastPath | None = shared.get(key)
         if path is None:
-            path = FastPath(self._operation, self._resolved.recorder, attributes)
+            path = FastPath(self._operation, self._resolved, attributes)
             if not is_exact(key) or len(shared) >= MOST_RESOLVED:
                 return path
             path = shared.setdefault(key, path)

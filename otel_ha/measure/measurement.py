@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from otel_ha.declare.instruments import OTHER
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
 from otel_ha.measure.fastpath import FastPath
+
+if TYPE_CHECKING:
+    from otel_ha.declare.work_span import WorkSpan
 
 OutcomeOf = Callable[[Any], Outcome | Discarded | None]
 """A function that judges the result of a call."""
@@ -58,7 +61,7 @@ class Judge:
 class Measurement:
     """One piece of work while it is measured; the body of a `with measured(...)` may set its outcome and attributes."""
 
-    __slots__ = ("_at_end", "_begun", "_by_append", "_judge", "_outcome", "_path")
+    __slots__ = ("_at_end", "_begun", "_by_append", "_judge", "_outcome", "_path", "span")
 
     def __init__(self, judge: Judge, path: FastPath) -> None:
         self._judge = judge
@@ -66,6 +69,8 @@ class Measurement:
         self._at_end: Attributes = path.attributes
         self._outcome: Outcome | Discarded = OK
         self._by_append = False
+        self.span: WorkSpan | None = None
+        """The span of this work, if it has one."""
 
     def set(self, /, **attributes: AttributeValue | None) -> None:
         """Set attributes that became known only now; those by which work in flight is counted cannot change."""
@@ -95,27 +100,36 @@ class Measurement:
 
     def __enter__(self) -> Self:
         """Start."""
-        self._by_append = self._path.start()
+        path = self._path
+        if path.open_span is not None:
+            self.span = path.open_span(path.operation)
+        self._by_append = path.start()
         self._begun = perf_counter()
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """End; an exception passes through."""
         elapsed = perf_counter() - self._begun
-        path = self._path
-        if error is not None:
-            self.ended_by(error, elapsed)
-        elif self._at_end is not path.attributes:
-            self._ended(elapsed)
-        elif self._by_append:
-            path.ended(self._outcome, elapsed)
-        else:
-            path.ended_first(self._outcome, elapsed)
+        path, span = self._path, self.span
+        if span is not None:
+            span.resume()
+        try:
+            if error is not None:
+                self.ended_by(error, elapsed)
+            elif self._at_end is not path.attributes:
+                self._ended(elapsed)
+            elif self._by_append:
+                path.ended(self._outcome, elapsed)
+            else:
+                path.ended_first(self._outcome, elapsed)
+        finally:
+            if span is not None:
+                span.finish(self._outcome, self._at_end, error)
 
     def ended_by(self, error: BaseException, elapsed: float) -> None:
         """Record the end by an exception."""
         # Work that started before telemetry did, or in the parent of a fork, was not counted and is not counted now.
-        if not self._path.is_current():
+        if self.span is None and not self._path.is_current():
             return
         if not self._judge.expects(error):
             if isinstance(error, Exception):

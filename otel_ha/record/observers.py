@@ -8,10 +8,9 @@ from typing import NamedTuple, cast
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.keys import Key, look_up, typed_key_of
-from otel_ha.declare.plain import plain_number
+from otel_ha.declare.plain import LIMIT, plain_number
 from otel_ha.declare.ports import Attributes, AttributeValue, Observing, Point, Source, shown
 from otel_ha.record.intake import Intake
 from otel_ha.record.resolver import Shared

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.instruments import OTHER, Attribute, Instrument
-from otel_ha.declare.plain import plain_number, plain_text
+from otel_ha.declare.plain import sendable
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
 from otel_ha.record.gate import CollectionGate
 from otel_ha.record.problems import Problems
@@ -30,25 +28,6 @@ class Shared:
     """The values within each attribute's budget: the same on every instrument, or their accounts would differ."""
     longest: int = 255
     """The number of characters beyond which the value of an attribute is cut."""
-
-
-def _sendable(value: object) -> AttributeValue | None:
-    """Return a value as Python's own if exporters can encode it, or None.
-
-    A lone surrogate would break every scrape, a larger number every push; no NaN equals another one, so that each would
-    be a series.
-    """
-    text = plain_text(value)
-    if text is not None:
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return None
-        return text
-    number = plain_number(value)
-    if isinstance(number, float):
-        return None if math.isnan(number) else number
-    return number if number is not None and -LIMIT <= number < LIMIT else None
 
 
 Identity = tuple[Any, ...]
@@ -123,7 +102,7 @@ class Resolver:
         return max(values, key=lambda name: len(values[name]), default="")
 
     def _within_limits(self, attribute: Attribute, given: object) -> AttributeValue:
-        value = _sendable(given)
+        value = sendable(given)
         if value is None:
             message = f"{attribute.name} is {shown(given)}; allowed: Unicode text, 64-bit numbers; recorded as {OTHER}"
             self._report("invalid_value", attribute.name, message)

@@ -9,7 +9,7 @@ from typing import Any
 
 from opentelemetry.context import Context
 
-from otel_ha.declare.amounts import LIMIT
+from otel_ha.declare.plain import LIMIT
 from otel_ha.record.api import Write
 from otel_ha.record.resolver import Identity, attributes_of
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from opentelemetry.context import Context, set_value
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_context
 
 from otel_ha.declare.context import current_context
 from otel_ha.declare.ports import Step
@@ -41,6 +41,15 @@ _Part = tuple[Cell, list[float]] | tuple[Cell, float, int]
 # From effect to cause. Work is received before it starts and starts before it ends. As the ends are taken before the
 # starts, each end that is taken has a start, and no number in flight is negative.
 _BACKWARDS: tuple[Step, ...] = ("ended", "started", "received")
+
+
+def _stamped(context: Context) -> Context:
+    """Return a context with the time and the identity of the span, which are all that an exemplar needs.
+
+    A measurement may wait long for a collection, and must not hold the span with everything in it meanwhile.
+    """
+    span = NonRecordingSpan(get_current_span(context).get_span_context())
+    return set_span_in_context(span, Context({TIME: time.time_ns()}))
 
 
 class Batch:
@@ -145,7 +154,7 @@ class Journal:
         sampled = context and self.samples(context)
         entries = self._entries[step]
         # The SDK keeps exemplars: these measurements are replayed to it when the journal is settled.
-        entries.append((changes, set_value(TIME, time.time_ns(), context) if sampled else None))
+        entries.append((changes, _stamped(context) if sampled else None))
         if len(entries) > LONG:
             self._in_turn(lambda: self._sort(entries))
 

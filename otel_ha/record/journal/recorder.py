@@ -7,10 +7,10 @@ from contextlib import suppress
 
 from opentelemetry.context import Context
 
-from otel_ha.declare.amounts import LIMIT
 from otel_ha.declare.context import current_context
 from otel_ha.declare.instruments import Synchronous
 from otel_ha.declare.keys import Key, is_exact, key_of, look_up
+from otel_ha.declare.plain import LIMIT
 from otel_ha.declare.ports import Attributes, AttributeValue, Batch, Change, Line, Step
 from otel_ha.record.api import Write
 from otel_ha.record.intake import Intake
