@@ -32,6 +32,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import CollectorRegistry
 
+from otel_ha.export.prometheus.exemplars import Exemplars, with_exemplars
 from otel_ha.export.prometheus.exporter import Encode, Exporter, Families
 from otel_ha.export.prometheus.points import Points, in_columns
 from otel_ha.export.prometheus.restricted import restricted_text
@@ -67,45 +68,52 @@ class Exposition:
         self._encode = encode
         self._trusted = trusted
         self._end = encode(CollectorRegistry()).decode()
+        self._is_openmetrics = bool(self._end)  # "# EOF"; the classic format takes an exemplar's time for the sample's
         self._target_info: str | None = None
         self.templates: dict[Any, Template] = {}
 
     def chunks(
-        self, data: MetricsData | None, others: Sequence[Family], names: AbstractSet[str] | None = None
+        self,
+        data: MetricsData | None,
+        others: Sequence[Family],
+        names: AbstractSet[str] | None = None,
+        exemplars: Exemplars | None = None,
     ) -> Iterator[str]:
         """Return the text of collected metrics and of other collectors' families, in pieces.
 
-        With `names`, only samples of these names are written; `others` are restricted already.
+        With `names`, only samples of these names are written; `others` are restricted already. `exemplars` are written
+        in OpenMetrics only.
         """
         if data is not None:
-            pieces = self._pieces(data)
+            pieces = self._pieces(data, exemplars if self._is_openmetrics else None)
             yield from _in_chunks(pieces if names is None else restricted_text(pieces, names, self._encode))
         yield self._encode(Families(others)).decode()
 
-    def _pieces(self, data: MetricsData) -> Iterator[str]:
+    def _pieces(self, data: MetricsData, exemplars: Exemplars | None) -> Iterator[str]:
         try:
             planned = self._planned(data)
         except NotCoveredError:
             yield Exporter(target_info=True).text(data, self._encode).removesuffix(self._end)
             return
         yield self._target_info or ""
-        for points, template in planned:
+        for metric, points, template in planned:
+            known = None if exemplars is None else exemplars.of(metric)
             yield template.head
-            yield from written(points, template)
+            yield from written(points, template) if known is None else with_exemplars(points, template, known)
 
-    def _planned(self, data: MetricsData) -> list[tuple[Points, Template]]:
-        """Return points with the templates of their metrics; raises NotCoveredError before anything is written."""
+    def _planned(self, data: MetricsData) -> list[tuple[Metric, Points, Template]]:
+        """Return metrics with their points and templates; raises NotCoveredError before anything is written."""
         if not self._trusted or len(data.resource_metrics) != 1:
             raise NotCoveredError
         if self._target_info is None:
             alone = MetricsData([replace(data.resource_metrics[0], scope_metrics=[])])
             self._target_info = Exporter(target_info=True).text(alone, self._encode).removesuffix(self._end)
         planned = [
-            (points := _points(metric), self._template(of_resource, of_scope, metric, points))
+            (metric, points := _points(metric), self._template(of_resource, of_scope, metric, points))
             for of_resource, of_scope, metric in metrics_of(data)
         ]
         # The exporter may write metrics of the same head as one.
-        if len({template.head for _, template in planned}) < len(planned):
+        if len({template.head for _, _, template in planned}) < len(planned):
             raise NotCoveredError
         return planned
 

@@ -19,7 +19,7 @@ Row = tuple[Mapping[str, Any], Sequence[int], float]
 class Points:
     """The points of one metric: numbers, or histograms with the same bounds.
 
-    Iterating yields points again, with everything that the exposition shows: without times, extremes and exemplars.
+    Iterating yields points again, with everything that the exposition shows: without times and extremes.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,7 @@ class Points:
         self._attributes: list[Mapping[str, Any]] = []
         self._values: list[float] = []
         self._counts: list[int] = []
+        self._exemplars: dict[int, Sequence[Any]] = {}
 
     def take(self, point: Any) -> bool:
         """Add a point if it is of the same kind as those before; return whether it is."""
@@ -43,12 +44,19 @@ class Points:
             self._values.append(point.value)
         else:
             return False
+        if point.exemplars:
+            self._exemplars[len(self._attributes)] = point.exemplars
         self._attributes.append(point.attributes or {})
         return True
 
     def keys(self) -> set[tuple[str, ...]]:
         """Return the sets of attribute keys, each in the order of its series."""
         return {tuple(attributes) for attributes in self._attributes}
+
+    def sampled(self) -> Iterator[tuple[Mapping[str, Any], Sequence[Any]]]:
+        """Return the attributes and the exemplars of each point that has any."""
+        for number, exemplars in self._exemplars.items():
+            yield self._attributes[number], exemplars
 
     def rows(self) -> Iterator[Row]:
         """Return the row of each point."""
@@ -62,11 +70,12 @@ class Points:
 
     def __iter__(self) -> Iterator[Any]:
         """Return the points as the SDK's."""
-        for attributes, counts, value in self.rows():
+        for number, (attributes, counts, value) in enumerate(self.rows()):
+            exemplars = self._exemplars.get(number, [])
             if self.bounds is None:
-                yield NumberDataPoint(attributes, 0, 0, value)
+                yield NumberDataPoint(attributes, 0, 0, value, exemplars)
             else:
-                yield HistogramDataPoint(attributes, 0, 0, sum(counts), value, counts, self.bounds, 0.0, 0.0)
+                yield HistogramDataPoint(attributes, 0, 0, sum(counts), value, counts, self.bounds, 0.0, 0.0, exemplars)
 
 
 def in_columns(points: Iterable[Any]) -> Points | list[Any]:

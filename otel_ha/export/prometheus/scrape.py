@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import Metric, MetricsData
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 
+from otel_ha.export.prometheus.exemplars import Exemplars
 from otel_ha.export.prometheus.exporter import Encode, with_ratios, writable
 from otel_ha.export.prometheus.exposition import Exposition, exposition
 from otel_ha.export.prometheus.points import in_columns
@@ -47,6 +48,7 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
         self._thread = threading.local()
         self.formats: dict[Any, Exposition] = {}
         self._left_out: set[str] = set()
+        self._exemplars = Exemplars()
         super().__init__(scope_info_enabled=False, registry=self.registry)
 
     def stream(self, encode: Encode, names: AbstractSet[str] | None = None) -> Iterator[str]:
@@ -63,7 +65,7 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
             self._thread.taken = None
         if names is not None:
             others = restricted_families(others, names)
-        return self._exposition(encode).chunks(taken.pop() if taken else None, others, names)
+        return self._exposition(encode).chunks(taken.pop() if taken else None, others, names, self._exemplars)
 
     def gather(self, points: Iterable[Any]) -> Any:
         """Return a metric's points as this thread needs them: in columns if it writes them itself."""
@@ -77,6 +79,7 @@ class ScrapeReader(GatedReader, PrometheusMetricReader):
         metrics_data, left_out = writable(metrics_data)
         self._warn_of(left_out)
         metrics_data = with_scopes(metrics_data)
+        self._exemplars.take(metrics_data)
         taken = self._taken()
         if taken is None:
             super()._receive_metrics(with_ratios(metrics_data), timeout_millis=timeout_millis, **kwargs)

@@ -25,7 +25,8 @@ Keys = tuple[str, ...]
 _MARK = re.compile("\x1f([0-9]+)\x1f")
 _VALUE = 0.5
 _LEAST_WITH_EXPONENT = 1_000_000
-_spelled: Callable[[float], str] = floatToGoString
+spelled: Callable[[float], str] = floatToGoString
+"""Returns a number as prometheus_client spells it."""
 
 
 class NotCoveredError(Exception):
@@ -38,6 +39,8 @@ class _Series:
 
     text: str
     chosen: Callable[[Sequence[str]], Any]
+    lines: dict[int, int]
+    """The number of the line of each bucket; a counter has one, of bucket 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,8 @@ def taken_apart(text: str, keys: Sequence[Keys], buckets: int) -> Template:
 
 
 def _series(lines: Sequence[str], labels: int, buckets: int) -> _Series:
-    text, chosen = "", list[int]()
-    for line in lines:
+    text, chosen, numbers = "", list[int](), dict[int, int]()
+    for number, line in enumerate(lines):
         before, _, value = line.rpartition(" ")
         # Text and the numbers of marks alternate.
         parts = _MARK.split(before)
@@ -92,14 +95,16 @@ def _series(lines: Sequence[str], labels: int, buckets: int) -> _Series:
         if bucket > buckets:
             raise NotCoveredError
         chosen += [*map(int, parts[1::2]), labels + bucket]
-    return _Series(text, itemgetter(*chosen))
+        if before.partition("{")[0].endswith("bucket" if buckets else "total"):
+            numbers[bucket] = number
+    return _Series(text, itemgetter(*chosen), numbers)
 
 
 def written(points: Points, template: Template) -> Iterator[str]:
     """Return the text of each series of a metric."""
     for attributes, counts, value in points.rows():
         series = template.series[tuple(attributes)]
-        values = [*map(escaped, attributes.values()), *_cumulative(counts), _spelled(value)]
+        values = [*map(escaped, attributes.values()), *_cumulative(counts), spelled(value)]
         yield series.text % series.chosen(values)
 
 
@@ -111,9 +116,9 @@ def escaped(value: Any) -> str:
 
 def _cumulative(counts: Sequence[int]) -> Iterator[str]:
     """Return the cumulative counts of buckets, as prometheus_client spells them."""
-    total, spelled = 0, "0.0"
+    total, text = 0, "0.0"
     for count in counts:
         if count:
             total += count
-            spelled = f"{total}.0" if total < _LEAST_WITH_EXPONENT else _spelled(total)
-        yield spelled
+            text = f"{total}.0" if total < _LEAST_WITH_EXPONENT else spelled(total)
+        yield text
