@@ -85,6 +85,13 @@ class Seen:
                 await asyncio.sleep(0.005)
 
 
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait until the test's own part says so."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - any condition will do
+            await asyncio.sleep(0.001)
+
+
 @contextmanager
 def instrumented(*instrumentors: LibraryInstrumentor, journalled: bool = False) -> Iterator[Seen]:
     """Instrument libraries on a MeterProvider with a reader in memory; with `journalled`, on telemetry of our own."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from otel_ha.instrumentation.feeds import Feed, Feeds, feed_of
 from otel_ha.instrumentation.frames import is_home_assistant
-from otel_ha.instrumentation.patches import Patches
+from otel_ha.instrumentation.patches import Patches, quietly
 
 __all__ = ["ANY", "SOCKETS", "Sockets"]
 
@@ -74,7 +74,7 @@ class Sockets:
         def receive(connection: Any, *args: Any, **kwargs: Any) -> Awaitable[Any]:
             if not self._patches.is_on or (feed := feed_of(connection, self._first)) is None:
                 return original(connection, *args, **kwargs)
-            feed.asks(current_task())
+            quietly(feed.asks, current_task())
             return received(feed, connection, *args, **kwargs)
 
         async def received(feed: Feed, connection: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -84,9 +84,9 @@ class Sockets:
             finally:
                 feed.receiver = None
             if message.type in data:
-                feed.takes(message.data)
+                quietly(feed.takes, message.data)
             elif message.type in ends:
-                feed.is_down(connection.close_code)
+                quietly(feed.link.end, connection.close_code)
             return message
 
         return receive
@@ -98,8 +98,7 @@ class Sockets:
             if self._patches.is_on and (feed := feed_of(connection, self._first)) is not None:
                 task = current_task()
                 if task is None or task is not feed.receiver:  # receive() itself closes a connection that has ended
-                    feed.closes(task)
-                    feed.is_down(None, by_program=True)
+                    quietly(feed.closes, task)
             return original(connection, *args, **kwargs)
 
         return close

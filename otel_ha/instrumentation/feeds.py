@@ -1,31 +1,30 @@
 """Feeds: connections to Home Assistant whose frames a program receives itself.
 
 An event is received, and active, when receive() returns its frame. It ends when the program asks for the next frame, or
-closes the connection: as an error if it handles an exception by then that was raised meanwhile, as with `async with`.
-It also ends with the task: by its exception, or cancelled. If the connection is garbage before, nobody knows: the event
-is cancelled.
+closes the connection: as an error if it handles an exception by then that was raised meanwhile, as it does when
+`async with` is left by one. It also ends with the task: by its exception, or cancelled. If the connection is garbage
+before that, nobody knows: the event is cancelled.
 
-So the account adds up whatever the program does, but it measures what happens until the next receive(). A program that
-only puts frames into a queue, or has asked for the next frame already, is measured until then; one that catches an
-exception and goes on has handled its event.
+So the account adds up whatever the program does, and it is measured what happens until the next receive(). The handling
+of an event by other code is not: of a program that puts frames into a queue, or asks for the next frame before it
+handles one, only that shows. An exception that the program catches before it asks for the next frame is its own affair.
 """
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from otel_ha.instrumentation.frames import SOURCE, Frame, events_in, head_of, size_of
+from otel_ha.instrumentation.links import Link, attempt
+from otel_ha.instrumentation.patches import quietly
 from otel_ha.instrumentation.turns import Turn
 from otel_ha.instrumentation.watching import Connections, Silence
 from otel_ha.vocabulary import ingest
 
 __all__ = ["SILENCE", "Feed", "Feeds", "feed_of", "known_feed"]
-
-_logger = logging.getLogger("otel_ha")
 
 SILENCE = Silence(SOURCE)
 """The age of the last event, of whichever client."""
@@ -42,26 +41,22 @@ class Feeds:
 
     def __init__(self, *, opens_turns: bool = True) -> None:
         self.opens_turns = opens_turns
-        self.connections = Connections(SOURCE)
         self.left: list[Feed] = []
-        """Feeds whose connection is garbage, while the task that had the last frame goes on."""
+        """Feeds whose connection is garbage, while the task that has the last frame goes on."""
+        self._connections = Connections(SOURCE)
         self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
 
     @contextmanager
     def attempt(self, address: str) -> Iterator[None]:
         """Note that the program connects, in a block."""
         self._begin()
-        self.connections.attempt(address)
-        try:
+        with attempt(self._connections, address):
             yield
-        except BaseException:
-            self.connections.failed(address)
-            raise
 
     def add(self, connection: Any, address: str) -> Feed:
         """Return the feed of a connection that was not seen before."""
         self._begin()
-        feed = Feed(self, connection, address)
+        feed = Feed(self, connection, Link(self._connections, connection, address))
         self._feeds.add(feed)
         weakref.finalize(connection, feed.gone).atexit = False
         return feed
@@ -71,7 +66,7 @@ class Feeds:
         for feed in [*self._feeds, *self.left]:
             feed.forget()
         self.left.clear()
-        self.connections.end()
+        self._connections.end()
         _users.discard(self)
         if not _users:
             SILENCE.end()
@@ -84,17 +79,13 @@ class Feeds:
 class Feed:
     """The frames of one connection, and the turn of the program that handles the last one."""
 
-    def __init__(self, feeds: Feeds, connection: Any, address: str) -> None:
-        self.address = address
+    def __init__(self, feeds: Feeds, connection: Any, link: Link) -> None:
+        self.link = link
         self.receiver: Any = None
         """The task that waits in receive(), where the library tells no other way who closes a connection."""
         self._feeds = feeds
         self._connection = weakref.ref(connection)
         self._is_forgotten = False
-        """Whether the library is not instrumented any more, while receive() of a program still waits."""
-        self._is_known = False
-        """Whether it was up or is over, so that frames say nothing more about that."""
-        self._was_refused = False
         self._turn: Turn | None = None
         self._asker: Callable[[], Any] = lambda: None
         """The task or thread that asked for the last frame, unless it is garbage."""
@@ -104,47 +95,33 @@ class Feed:
         """Note that a task or thread asks for the next frame."""
         self._end_turn()
         if self._asker() is not asker:
-            self._asker = weakref.ref(asker)
+            self._asker = _reference(asker)
         for feed in tuple(self._feeds.left):
-            feed.left_by(asker)
+            feed.is_left_by(asker)
 
     def takes(self, frame: Frame) -> None:
-        """Note a frame that the program takes; never raises."""
-        if self._is_forgotten:
+        """Note a frame that the program takes."""
+        if self._is_forgotten:  # meanwhile, while receive() waited
             return
-        try:
-            _BYTES.add(size_of(frame))
-            if not self._is_known:
-                self._look_at(head_of(frame))
-            if self._feeds.opens_turns and (events := events_in(frame)):
-                SILENCE.broken()
-                self._end_turn()
-                self._turn = Turn(events)
-                self._watch(self._asker())
-        except Exception:
-            _logger.debug("A frame cannot be measured", exc_info=True)
+        _BYTES.add(size_of(frame))
+        if not self.link.is_judged:
+            self.link.judge(head_of(frame))
+        if self._feeds.opens_turns and (events := events_in(frame)):
+            SILENCE.broken()
+            self._end_turn()
+            self._turn = Turn(events)
+            self._watch(self._asker())
 
     def closes(self, closer: Any) -> None:
         """Note that a task or thread is about to close the connection; another one may still handle the last frame."""
         asker = self._asker()
         if asker is None or asker is closer or _is_over(asker):
             self._end_turn()
-
-    def is_down(self, code: int | None, *, by_program: bool = False) -> None:
-        """Note that the connection has ended, with a close code; may be repeated."""
-        if self._is_forgotten or (connection := self._connection()) is None:
-            return
-        reason = "auth_invalid" if self._was_refused else "stopped" if by_program else str(code or 1006)
-        was_known, self._is_known = self._is_known, True
-        connections = self._feeds.connections
-        lost = self._was_refused or not by_program
-        if not connections.down(connection, self.address, reason, lost=lost) and not was_known:
-            if lost:
-                connections.failed(self.address)
-            ingest.CONNECTIONS_CLOSED.add(1, kind=SOURCE, reason=reason)
+        self.link.end(None, by_program=True)
 
     def gone(self) -> None:
-        """Note that the connection is garbage; the end of the task that had the last frame may tell more."""
+        """Note that the connection is garbage; the end of the task that has the last frame may tell more."""
+        quietly(self.link.settle)
         if self._turn is None:
             return
         if (asker := self._asker()) is None or asker is not self._watched() or _is_over(asker):
@@ -152,7 +129,7 @@ class Feed:
         else:
             self._feeds.left.append(self)
 
-    def left_by(self, asker: Any) -> None:
+    def is_left_by(self, asker: Any) -> None:
         """Note that a task asks for a frame of another connection, after this one was garbage."""
         if self._asker() in {asker, None}:
             self._end_turn_by(GeneratorExit())
@@ -160,19 +137,12 @@ class Feed:
     def forget(self) -> None:
         """End the turn without its outcome, and look at the connection as new if it is seen again."""
         self._is_forgotten = True
+        self.link.forget()
         turn, self._turn = self._turn, None
         if turn is not None:
-            turn.discard("unobserved")
+            turn.discard("uninstrumented")
         if (connection := self._connection()) is not None:
             vars(connection).pop(_FEED, None)
-
-    def _look_at(self, head: str) -> None:
-        """Note whether Home Assistant has accepted the token: any frame but these two says so."""
-        if '"auth_invalid"' in head:
-            self._was_refused = True
-        elif '"auth_required"' not in head and (connection := self._connection()) is not None:
-            self._is_known = True
-            self._feeds.connections.up(connection, self.address)
 
     def _watch(self, task: Any) -> None:
         """End the turn with its task. A thread cannot be watched."""
@@ -206,27 +176,24 @@ class Feed:
 
 
 def feed_of(connection: Any, first: Callable[[Any], Feed | None]) -> Feed | None:
-    """Return the feed of a connection; None if it is none. `first` finds it when the connection is first seen."""
+    """Return the feed of a connection; None if it has none. `first` finds it when the connection is first seen."""
     attributes = vars(connection)
     feed: Feed | None
     try:
         feed = attributes[_FEED]
     except KeyError:
-        pass
-    else:
-        return feed
-    try:
-        feed = first(connection)
-    except Exception:
-        _logger.debug("A connection cannot be looked at", exc_info=True)
-        feed = None
-    attributes[_FEED] = feed
+        feed = attributes[_FEED] = quietly(first, connection)
     return feed
 
 
 def known_feed(connection: Any) -> Feed | None:
     """Return the feed of a connection that was seen before."""
-    return vars(connection).get(_FEED)
+    feed: Feed | None = vars(connection).get(_FEED)
+    return feed
+
+
+def _reference(asker: Any) -> Callable[[], Any]:
+    return weakref.ref(asker) if asker is not None else lambda: None
 
 
 def _is_over(asker: Any) -> bool:

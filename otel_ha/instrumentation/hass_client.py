@@ -18,6 +18,7 @@ from otel_ha.instrumentation.aiohttp_sockets import SOCKETS
 from otel_ha.instrumentation.feeds import SILENCE, Feeds
 from otel_ha.instrumentation.frames import SOURCE, entity_of
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
+from otel_ha.instrumentation.patches import quietly
 from otel_ha.measure.decorator import measured
 from otel_ha.vocabulary import ingest
 
@@ -75,7 +76,7 @@ class HassClientInstrumentor(LibraryInstrumentor):
     def _subscribing(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def subscribe(client: Any, cb_func: Any, *args: Any, **kwargs: Any) -> Any:
             if self.patches.is_on:
-                cb_func = _counted(cb_func, _waiting(client))
+                cb_func = quietly(_counted, cb_func, _waiting(client)) or cb_func
             return original(client, cb_func, *args, **kwargs)
 
         return subscribe

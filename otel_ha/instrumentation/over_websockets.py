@@ -17,6 +17,7 @@ from typing import Any
 from otel_ha.instrumentation.feeds import Feed, Feeds, feed_of, known_feed
 from otel_ha.instrumentation.frames import is_home_assistant
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
+from otel_ha.instrumentation.patches import quietly
 
 __all__ = ["HomeAssistantOverWebsocketsInstrumentor"]
 
@@ -101,12 +102,12 @@ class HomeAssistantOverWebsocketsInstrumentor(LibraryInstrumentor):
         def recv(connection: Any, *args: Any, **kwargs: Any) -> Awaitable[Any]:
             if not self.patches.is_on or (feed := feed_of(connection, self._first)) is None:
                 return original(connection, *args, **kwargs)  # type: ignore[no-any-return]
-            feed.asks(current())
+            quietly(feed.asks, current())
             return received(feed, connection, *args, **kwargs)
 
         async def received(feed: Feed, connection: Any, /, *args: Any, **kwargs: Any) -> Any:
             frame = await original(connection, *args, **kwargs)
-            feed.takes(frame)
+            quietly(feed.takes, frame)
             return frame
 
         return recv
@@ -115,9 +116,9 @@ class HomeAssistantOverWebsocketsInstrumentor(LibraryInstrumentor):
         def recv(connection: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.patches.is_on or (feed := feed_of(connection, self._first)) is None:
                 return original(connection, *args, **kwargs)
-            feed.asks(current_thread())
+            quietly(feed.asks, current_thread())
             frame = original(connection, *args, **kwargs)
-            feed.takes(frame)
+            quietly(feed.takes, frame)
             return frame
 
         return recv
@@ -125,8 +126,7 @@ class HomeAssistantOverWebsocketsInstrumentor(LibraryInstrumentor):
     def _closing(self, current: Callable[[], Any], original: Function) -> Function:
         def close(connection: Any, *args: Any, **kwargs: Any) -> Any:
             if self.patches.is_on and (feed := feed_of(connection, self._first)) is not None:
-                feed.closes(current())
-                feed.is_down(None, by_program=True)
+                quietly(feed.closes, current())
             return original(connection, *args, **kwargs)
 
         return close
@@ -138,7 +138,7 @@ class HomeAssistantOverWebsocketsInstrumentor(LibraryInstrumentor):
             finally:
                 # One whose handshake fails has no feed.
                 if self.patches.is_on and (feed := known_feed(connection)) is not None:
-                    feed.is_down(_close_code(connection))
+                    quietly(_end, feed, connection)
 
         return lose
 
@@ -155,8 +155,7 @@ class HomeAssistantOverWebsocketsInstrumentor(LibraryInstrumentor):
 
     def _add(self, connection: Any, address: str) -> Feed:
         feed = self._feeds.add(connection, address)
-        if (code := _close_code(connection)) is not None:  # it may have ended since
-            feed.is_down(code)
+        _end(feed, connection)  # it may have ended since
         return feed
 
 
@@ -165,7 +164,8 @@ def _address(uri: str) -> str:
     return uri.partition("://")[2]
 
 
-def _close_code(connection: Any) -> int | None:
-    """Return the code by which a connection ended; None while it is open."""
+def _end(feed: Feed, connection: Any) -> None:
+    """Note the end of a connection if it has ended; the program may not have read its last frames yet."""
     code = connection.close_code if hasattr(connection, "close_code") else connection.protocol.close_code
-    return code if code is None else int(code)
+    if code is not None:
+        feed.link.end(int(code), may_be_unread=True)

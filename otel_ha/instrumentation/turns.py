@@ -24,8 +24,8 @@ HANDLED = measured(
 class Turn:
     """The events of one frame while the program handles them: they are active until the turn ends.
 
-    Nothing shows when the program goes from one event of the frame to the next. So each has its share of the time, and
-    all have the same outcome.
+    Nothing shows when the program goes from one event of the frame to the next. So each has its share of the time, all
+    have the same outcome, and with traces on the program is in the span of a single event only.
     """
 
     __slots__ = ("_begun", "_earlier", "_number", "_under_way")
@@ -33,7 +33,11 @@ class Turn:
     def __init__(self, events: Sequence[Any]) -> None:
         self._earlier = id(sys.exception())
         self._number = len(events)
-        self._under_way = [HANDLED.start((event,), {}).__enter__() for event in events]
+        self._under_way = [HANDLED.start((event,), {}) for event in events]
+        for measurement in self._under_way:
+            measurement.__enter__()
+            if self._number > 1 and measurement.span is not None:
+                measurement.span.pause()
         self._begun = perf_counter()
 
     def end(self) -> None:

@@ -11,7 +11,7 @@ from hass_client.client import HomeAssistantClient
 from otel_ha.instrumentation.hass_client import HassClientInstrumentor, _waiting
 from otel_ha.instrumentation.over_aiohttp import HomeAssistantOverAiohttpInstrumentor
 from tests.home_assistant import TOKEN, home_server, state_changed
-from tests.instrumented import instrumented, running
+from tests.instrumented import eventually, instrumented, running
 
 LIGHT, SENSOR = state_changed("light.kitchen"), state_changed("sensor.door")
 
@@ -43,7 +43,7 @@ class Handler:
 
 
 CALLBACKS = {
-    "function": lambda handler: lambda event: handler.note(event),
+    "function": lambda handler: lambda event: handler.note(event) or None,
     "method": lambda handler: handler.note,
     "callable object": lambda handler: handler,
     "coroutine function": lambda handler: handler.note_later,
@@ -167,10 +167,7 @@ async def test_a_task_that_is_cancelled_before_its_first_step_is_cancelled(seen,
     before = asyncio.all_tasks()
     subscription = next(iter(client._subscriptions))
     client._handle_incoming_message({"id": subscription, "type": "event", "event": LIGHT})
-    while not (new := asyncio.all_tasks() - before):
-        await asyncio.sleep(0)
-    for task in new:
-        task.cancel()
+    asyncio.get_running_loop().call_soon(lambda: [task.cancel() for task in asyncio.all_tasks() - before])
     await seen.until(lambda: seen.account()["in_flight"] == 0 and seen.received() == 1)
     assert seen.outcomes() == {"cancelled": 1}
     assert handler.handled == []
@@ -188,8 +185,7 @@ async def test_a_subscription_from_before_is_neither_received_nor_processed(inst
         with instrumented(*instrumentors) as seen:
             await home.events(LIGHT)
             await home.events(LIGHT)
-            while len(handler.handled) < 2:
-                await asyncio.sleep(0.001)
+            await eventually(lambda: len(handler.handled) == 2)
             assert seen.received() == 0
             assert await client.subscribe_events(later.note)
             await home.until(lambda: len(home.subscriptions[home.sockets[-1]]) == 2)
@@ -259,8 +255,7 @@ async def test_uninstrumented_and_instrumented_again_counts_once(home, instrumen
     async with HomeAssistantClient(home.url, TOKEN) as client:
         await client.subscribe_events(handler.note)
         await home.events(LIGHT)
-        while len(handler.handled) < 3:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: len(handler.handled) == 3)
         assert "_otel_ha_waiting" not in vars(client)
 
 

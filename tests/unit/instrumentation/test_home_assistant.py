@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from tests.home_assistant import home_server, state_changed
-from tests.instrumented import instrumented, running
+from tests.instrumented import eventually, instrumented, running
 from tests.unit.instrumentation.programs import PROGRAMS
 
 LIGHT, SENSOR = state_changed("light.kitchen"), state_changed("sensor.door")
@@ -188,13 +188,11 @@ async def test_a_connection_from_before_counts_from_its_next_frame_on(library, h
     handler = Handler()
     async with running(library[1](home.url, handler)):
         await home.events(LIGHT)
-        while not handler.handled:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: handler.handled)
         with instrumented(library[0]()) as seen:
             # The program already waits for this one.
             await home.events(LIGHT)
-            while len(handler.handled) < 2:
-                await asyncio.sleep(0.001)
+            await eventually(lambda: len(handler.handled) == 2)
             await home.events(SENSOR, SENSOR)
             await seen.until(lambda: seen.outcomes() == {"ok": 2})
             assert (seen.up(), seen.received()) == (1, 2)
@@ -227,6 +225,6 @@ async def test_uninstrumenting_gives_up_the_event_under_way(library, home):
             await home.events(LIGHT)
             await started.wait()
             instrumentor.uninstrument()
-            assert (seen.account()["in_flight"], seen.discarded(), seen.up()) == (0, {"unobserved": 1}, 0)
+            assert (seen.account()["in_flight"], seen.discarded(), seen.up()) == (0, {"uninstrumented": 1}, 0)
             go_on.set()
             await home.close(1000)
