@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from opentelemetry import metrics
 
+from otel_ha.version import DISTRO
+
 
 class Running(Protocol):
     """A pipeline that runs."""
@@ -27,8 +29,13 @@ class CurrentProvider(metrics.MeterProvider):
     def get_meter(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Any = None
     ) -> metrics.Meter:
-        """Return a meter of the running pipeline, or one that does nothing."""
-        provider = self.pipeline.provider if self.pipeline else metrics.NoOpMeterProvider()
+        """Return a meter of the running pipeline, or one that does nothing.
+
+        Only a recording that attach() began asks for a meter in our name, and telemetry that runs has taken over from
+        it: its instruments must not take the places of the running pipeline's.
+        """
+        is_ours = name == DISTRO
+        provider = self.pipeline.provider if self.pipeline and not is_ours else metrics.NoOpMeterProvider()
         return provider.get_meter(name, version, schema_url, attributes)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:

@@ -116,6 +116,22 @@ print(next(line for line in text.splitlines() if line.startswith("homeassistant_
     assert (done.stdout.split(), done.stderr) == (["1.0"], "")
 
 
+def test_set_up_after_attaching_to_no_provider_reads_observables():
+    code = """
+import warnings; warnings.simplefilter("error")
+from otel_ha import TelemetryConfig, setup_telemetry
+from otel_ha.telemetry import attach
+from otel_ha.vocabulary import ingest
+attach()
+with setup_telemetry("own", config=TelemetryConfig(metrics_exporters=("prometheus",), prometheus_port=0)) as telemetry:
+    ingest.QUEUE_SIZE.observe(lambda: 7, queue="in")
+    text = telemetry.prometheus_text()
+print([line.split()[-1] for line in text.splitlines() if line.startswith("homeassistant_queue_size{")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=50)
+    assert (done.stdout.strip(), done.stderr) == ("['7.0']", "")
+
+
 def test_connections_are_zero_from_the_first_attempt_on(reader, connections):
     connections.attempt("broker")
     assert of(reader, ingest.CONNECTIONS) == {MQTT: 0}
