@@ -21,7 +21,7 @@ from opentelemetry.context import Context, attach, create_key, set_value
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span, set_span_in_context
 
 from otel_ha.declare.context import current_context
-from otel_ha.declare.instruments import Attribute, Counter, Histogram
+from otel_ha.declare.instruments import OTHER, Attribute, Counter, Histogram
 from otel_ha.declare.outcome import Discarded, Outcome, is_discarded
 from otel_ha.declare.plain import plain_text, sendable
 from otel_ha.declare.ports import Attributes, AttributeValue, Recorder, shown
@@ -186,8 +186,9 @@ class WorkSpan:
         elif "outcome" in declared:
             found["outcome"] = outcome  # type: ignore[assignment]  # it is a text
         names = _NAMES | {keyword: attribute.name for keyword, attribute in declared.items()}
-        values = {names[keyword]: sendable(value) for keyword, value in found.items() if keyword in names}
-        self.span.set_attributes({name: value for name, value in values.items() if value is not None})
+        given = {names[keyword]: value for keyword, value in found.items() if keyword in names and value is not None}
+        sent = {name: sendable(value) for name, value in given.items()}
+        self.span.set_attributes({name: OTHER if value is None else value for name, value in sent.items()})
         if plain_text(outcome) == "error":
             self._set_error(plain_text(found.get("error_type")) or "", error)
 

@@ -775,7 +775,7 @@ def test_spans_of_measurements_can_be_garbage_collected_after_a_collection(trace
             THINGS.add(1)
         running.collect()
         gc.collect()
-        assert running.journal.replays == []
+        assert not running.journal.replays
 
 
 # ---- Metric groups, exponential histograms, shutdown, fork

@@ -68,6 +68,10 @@ class Cell:
         """Add up an amount that was recorded `times` times."""
         self.take([amount] * times)
 
+    def bucket_of(self, _: float) -> int:
+        """Return the exported bucket of an amount: measurements in one compete for an exemplar."""
+        return 0
+
     def replay(self, amount: float, context: Context) -> None:
         """Record an amount through the public API, in this context."""
         self.write(amount, attributes_of(self.identity), context)
@@ -145,6 +149,10 @@ class HistogramCell(Cell):
         self.scale = scale
         self.counts: dict[int, int] = {}
         self.lowest, self.highest = _NONE
+
+    def bucket_of(self, amount: float) -> int:
+        """Return the exported bucket of an amount."""
+        return self.scale.bucket_of[bisect_left(self.scale.bounds, amount)]
 
     def take(self, amounts: list[float]) -> None:
         """Add up amounts, at least one, and sort them."""

@@ -86,9 +86,6 @@ class Batch:
 class Journal:
     """Holds measurements in lists, and settles them when a collection starts."""
 
-    MOST_REPLAYS = 10_000
-    """Entries from sampled spans that wait for a collection; later ones get no exemplars."""
-
     MOST_BATCHES = 10_000
     """Batches that are kept resolved; others are recorded as entries."""
 
@@ -101,8 +98,8 @@ class Journal:
         self._dirty: list[Cell] = []
         self._taken: list[_Part] = []
         """The parts of amounts that have left their list, and that their cell still has to take."""
-        self.replays: list[Entry] = []
-        """Entries from sampled spans, which the next collection replays through the SDK."""
+        self.replays: dict[tuple[Cell, int], tuple[float, Context]] = {}
+        """By cell and bucket, the last measurement in a sampled span, which the next collection replays to the SDK."""
         self.increases: Increases | None = None
         """The growth of cells, if a history wants to know."""
         self.readers: Callable[[], object] = lambda: None
@@ -113,7 +110,7 @@ class Journal:
         """Return how many measurements and entries wait."""
         lists: list[list[Any]] = [cell.amounts for cell in self._cells]
         lists += [batch.amounts for batches in self._batches.values() for batch in batches]
-        return sum(map(len, [*lists, *self._entries.values(), self.replays]))
+        return sum(map(len, [*lists, *self._entries.values()])) + len(self.replays)
 
     @property
     def batch_count(self) -> int:
@@ -227,17 +224,12 @@ class Journal:
             del dirty[-1]
 
     def _replay(self) -> None:
-        """Record entries that may become exemplars through the SDK."""
-        done = 0
-        try:
-            for changes, context in self.replays:
-                done += 1
-                for amount, cell in changes:
-                    cell.replay(amount, context or Context())
-                    if self.increases is not None:
-                        self.increases.add_one(cell, amount)
-        finally:
-            del self.replays[:done]
+        """Record the measurements that may become exemplars through the SDK."""
+        while self.replays:
+            (cell, _), (amount, context) = self.replays.popitem()
+            cell.replay(amount, context)
+            if self.increases is not None:
+                self.increases.add_one(cell, amount)
 
     # Amounts leave their list and are noted as taken in lines without a call, and so do those that a cell has taken: a
     # handler that raises between two instructions loses nothing, as the next turn continues.
@@ -259,19 +251,26 @@ class Journal:
         self._deal_out()
 
     def _sort(self, entries: list[Entry]) -> None:
-        """Move entries to their cells, or put them aside for the SDK."""
+        """Move entries to their cells, but for the last measurement in a span of each bucket, which is put aside.
+
+        The SDK keeps one exemplar for each bucket. It would take milliseconds to show it hundreds of others.
+        """
         self._deal_out()
         if not entries:
             return
         found: defaultdict[Cell, list[float]] = defaultdict(list)
-        taken, replays = entries[:], self.replays[:]
-        for entry in taken:
-            changes, context = entry
-            if context is not None and len(replays) < self.MOST_REPLAYS:
-                replays.append(entry)
-                continue
+        taken, replays = entries[:], self.replays.copy()
+        for changes, context in taken:
             for amount, cell in changes:
-                found[cell].append(amount)
+                last = amount
+                if context is not None:
+                    place = cell, cell.bucket_of(amount)
+                    before = replays.get(place)
+                    replays[place] = amount, context
+                    if before is None:
+                        continue
+                    last = before[0]
+                found[cell].append(last)
         parts: list[_Part] = list(found.items())
         count = len(taken)
         self._taken, self.replays = parts, replays

@@ -7,6 +7,7 @@ import pytest
 from otel_ha import Attribute, Histogram
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded
+from tests.traced import Traced
 
 OUTCOME = Attribute("test.outcome", "How it ended.", values=("ok", "error", "cancelled"))
 ERROR_TYPE = Attribute("error.type", "The error.", keyword="error_type", budget=3)
@@ -51,3 +52,9 @@ def raising(error):
 
 def frames(error):
     return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+@pytest.fixture
+def traced():
+    with Traced() as traced:
+        yield traced
