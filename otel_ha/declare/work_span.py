@@ -75,6 +75,8 @@ def opened(tracer: Tracer, operation: Described, seconds: float = 0.0) -> WorkSp
             record_exception=False,
             set_status_on_exception=False,
         )
+        if not isinstance(span, Span):
+            raise TypeError(f"the tracer returned {shown(span)}, which is not a Span")  # noqa: TRY301 - reported below
         return WorkSpan(operation, span, outside)
     except Exception as error:  # noqa: BLE001 - a sampler or a processor may raise anything
         _failed(operation, "opening", error)

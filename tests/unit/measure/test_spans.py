@@ -6,7 +6,7 @@ from weakref import proxy
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
-from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_span
 
 from otel_ha import Counter, Discarded, Histogram, Operation, TelemetryConfig, measured
 from otel_ha.declare.spans import SPANS
@@ -275,6 +275,7 @@ def test_a_tracer_that_returns_no_span_costs_the_span_only(recorded):
         assert measured(WORK)(lambda: "result")() == "result"
     finally:
         SPANS.open_by(None)
+    assert get_current_span() is INVALID_SPAN
     assert counts(recorded) == {(("outcome", "ok"),): 1}
 
 

@@ -10,6 +10,7 @@ import pytest
 from opentelemetry import baggage, context, trace
 
 from otel_ha import measured
+from otel_ha.declare.work_span import WorkSpan
 from tests.traced import current, id_of
 from tests.unit.measure.conftest import WORK, boom, counts, raising
 
@@ -401,8 +402,8 @@ async def test_a_task_that_outlives_the_work_stays_its_child(recorded, traced):
 
 
 def test_work_that_starts_the_next_one_holds_no_chain_of_earlier_ones(recorded, traced):
-    loop = asyncio.new_event_loop()
-    seen = []
+    gc.collect()
+    loop, seen, before = asyncio.new_event_loop(), [], number_of_work_spans()
 
     @named("again")
     def again(left):
@@ -417,20 +418,24 @@ def test_work_that_starts_the_next_one_holds_no_chain_of_earlier_ones(recorded, 
     loop.close()
     del seen[:-1]
     gc.collect()
-    spans = [each for each in gc.get_objects() if type(each).__name__ == "WorkSpan"]
-    assert len(spans) < 5
+    assert number_of_work_spans() < before + 5
 
 
 def test_the_span_of_work_is_freed_without_the_garbage_collector(recorded, traced):
     gc.collect()
+    before = number_of_work_spans()
     gc.disable()
     try:
         work = measured(WORK)(lambda: None)
         for _ in range(20):
             work()
-        assert not [each for each in gc.get_objects() if type(each).__name__ == "WorkSpan"]
+        assert number_of_work_spans() == before
     finally:
         gc.enable()
+
+
+def number_of_work_spans():
+    return sum(type(each) is WorkSpan for each in gc.get_objects())
 
 
 async def test_a_task_that_is_cancelled_leaves_nothing_behind(recorded, traced):
