@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import history, ingestor, memory, recording, scrape, startup, surroundings
+from benchmarks import history, ingestor, instrumented, memory, recording, scrape, startup, surroundings
 from benchmarks.children import progress
 from benchmarks.machine import machine, versions
 from benchmarks.tables import Table
@@ -17,6 +17,7 @@ from benchmarks.targets import judged
 
 PARTS = {
     "recording": recording.measure,
+    "instrumented": instrumented.measure,
     "ingestor": ingestor.measure,
     "scrape": scrape.measure,
     "memory": memory.measure,

@@ -66,18 +66,21 @@ class Events:
             return Entity(None, None)
 
 
-class _Measured(dict[str | None, Handle]):
+class _Measured:
     """`handle`, measured for each domain."""
 
     def __init__(self, events: Events, handle: Handle) -> None:
-        super().__init__()
-        self._events = events
         self.handle = handle
+        self.known: dict[str | None, Handle] = {}
+        self._events = events
 
-    def __missing__(self, domain: str | None) -> Handle:
+    def of(self, domain: str | None) -> Handle:
+        """Return `handle` measured for a domain."""
+        if (known := self.known.get(domain)) is not None:
+            return known
         handle = self._events.measured(domain)(self.handle)
-        if len(self) < Events.MOST:
-            self[domain] = handle
+        if len(self.known) < Events.MOST:
+            self.known[domain] = handle
         return handle
 
 
@@ -132,6 +135,7 @@ class Receiving:
     def _handle_on_message(self, original: Handle) -> Handle:
         patches, silence, received, parse = self._patches, self._silence, self._received, topic_parser().parse
         by_domain = _Measured(self._events, original)
+        known = by_domain.known
 
         # All in one call: a message costs little more than paho's own handling.
         def handle_on_message(client: Any, message: Any) -> Any:
@@ -145,9 +149,10 @@ class Receiving:
                     received.add(len(payload))
                     if not message.retain:
                         silence.last = message.timestamp or monotonic()
-                    handle = by_domain[parse(message.topic, payload)[0]]
+                    domain = parse(message.topic, payload)[0]
+                    handle = known[domain] if domain in known else by_domain.of(domain)
             except UnicodeDecodeError:
-                handle = by_domain[None]
+                handle = by_domain.of(None)
             except Exception:
                 _logger.debug("A message cannot be looked at", exc_info=True)
                 handle = original
@@ -170,7 +175,7 @@ class Receiving:
             return original
         if client.suppress_exceptions:
             return self._suppressing(original)
-        return by_domain[self._events.domain(message)]
+        return by_domain.of(self._events.domain(message))
 
     def _suppressing(self, original: Handle) -> Handle:
         """Return `original` for a client that swallows the exceptions of its callbacks: they are errors too."""
