@@ -132,12 +132,14 @@ class Account:
         """
         self._iterators.discard(key)
         for place in [place for place in self._work if place[0] == key]:
-            task = place[1]
+            task, measurement = place[1], self._work[place]
+            if measurement.span is not None and task is _current_task():
+                quietly(measurement.span.pause)  # the task goes on outside of the span, which ends a little later
             if task is not None and task.cancelling():
                 self._end(place, asyncio.CancelledError())
                 continue
             try:
-                loop.call_soon_threadsafe(self._left, self._work[place], place)
+                loop.call_soon_threadsafe(self._left, measurement, place)
             except RuntimeError:  # the loop is closed
                 self._end(place, _error_of(task))
 
