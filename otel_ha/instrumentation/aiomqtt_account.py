@@ -92,7 +92,7 @@ class Account:
     def leaves(self, error: BaseException | None) -> None:
         """Note that the current task leaves the client's block, by an exception or without."""
         task = _current_task()
-        for place in [place for place in self._work if place[1] is task]:
+        for place in [place for place in list(self._work) if place[1] is task]:
             self._end(place, error)
 
     def shut_down(self) -> None:
@@ -131,8 +131,10 @@ class Account:
         If that exception ends the client's block or the task, this is known when the loop runs its next callbacks.
         """
         self._iterators.discard(key)
-        for place in [place for place in self._work if place[0] == key]:
-            task, measurement = place[1], self._work[place]
+        for place in [place for place in list(self._work) if place[0] == key]:
+            task, measurement = place[1], self._work.get(place)
+            if measurement is None:  # the garbage collector may call this in any thread
+                continue
             if measurement.span is not None and task is _current_task():
                 quietly(measurement.span.pause)  # the task goes on outside of the span, which ends a little later
             if task is not None and task.cancelling():
@@ -148,7 +150,7 @@ class Account:
             self._end(place, _error_of(place[1]))
 
     def _task_is_done(self, task: asyncio.Task[Any]) -> None:
-        for place in [place for place in self._work if place[1] is task]:
+        for place in [place for place in list(self._work) if place[1] is task]:
             self._end(place, _error_of(task))
 
     def _end(self, place: Place, error: BaseException | None = None) -> None:

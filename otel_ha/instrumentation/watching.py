@@ -38,6 +38,25 @@ def observe(instrument: Observable, source: Source, /, **attributes: AttributeVa
     return stop
 
 
+class _Once:
+    """Lets one caller through, until it is renewed; takes no lock, as any thread may connect, and be interrupted."""
+
+    def __init__(self) -> None:
+        self._free = [None]
+
+    def taken(self) -> bool:
+        """Return True for the first caller only."""
+        try:
+            self._free.pop()
+        except IndexError:
+            return False
+        return True
+
+    def renew(self) -> None:
+        """Let one more through."""
+        self._free[:] = [None]
+
+
 class Silence:
     """The time since the last event of a source, or since it was first used: the metric homeassistant.message.age."""
 
@@ -45,11 +64,12 @@ class Silence:
         self._source = source
         self.last: float | None = None
         """When the last event arrived, by the monotonic clock; code that runs often sets it itself."""
+        self._once = _Once()
         self._stop: Callable[[], None] | None = None
 
     def begin(self) -> None:
         """Report the source from now on; may be repeated."""
-        if self._stop is None:
+        if self._once.taken():
             self.last = monotonic()
             self._stop = observe(ingest.MESSAGE_AGE, self._age, source=self._source)
 
@@ -63,6 +83,7 @@ class Silence:
         if self._stop is not None:
             self._stop()
             self._stop = None
+            self._once.renew()
 
     def _age(self) -> float | None:
         last = self.last
@@ -81,6 +102,7 @@ class Connections:
         self._up: dict[int, weakref.finalize[Any, Any]] = {}
         self._lost: dict[object, None] = {}
         self._lost_objects: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._once = _Once()
         self._forget: Callable[[], None] | None = None
 
     def attempt(self, address: object, connection: object = None) -> None:
@@ -138,10 +160,11 @@ class Connections:
         if self._forget is not None:
             self._forget()
             self._forget = None
+            self._once.renew()
 
     def _begin(self) -> None:
         """Report the number of connections to each telemetry, 0 included, from the first attempt on."""
-        if self._forget is None:
+        if self._once.taken():
             self._forget = when_started(self._report)
 
     def _report(self) -> None:

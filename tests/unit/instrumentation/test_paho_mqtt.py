@@ -14,6 +14,7 @@ from otel_ha import TelemetryConfig, setup_telemetry
 from otel_ha.instrumentation.mqtt import WIRE
 from otel_ha.instrumentation.paho_mqtt import PahoMqttInstrumentor
 from otel_ha.vocabulary import ingest, messaging
+from tests.recorded import in_threads, meanwhile
 from tests.unit.instrumentation.mqtt import LIGHT, OTHER, SENSOR, Seen, client, message, seen
 
 ORIGINAL = dict(vars(paho.Client))
@@ -269,6 +270,19 @@ def test_telemetry_of_the_program_takes_over(instrumentor):
             assert 'homeassistant_event_received_total{homeassistant_source="mqtt"} 1.0' in telemetry.prometheus_text()
     finally:
         instrumentor.uninstrument()
+
+
+def test_at_each_collection_the_account_of_several_threads_adds_up(metrics):
+    def work(number):
+        own = client()
+        own.suppress_exceptions = number == 0
+        own.on_message = failing if number == 1 else None if number == 2 else nothing
+        for _ in range(200):
+            handle(own, message(SENSOR if number % 2 else LIGHT))
+
+    with meanwhile(metrics.account):
+        in_threads(4, work)
+    assert metrics.account() == {"received": 800, "processed": 600, "discarded": 200, "in_flight": 0}
 
 
 STEPS = st.lists(
