@@ -80,7 +80,7 @@ def _select(environment: dict[str, str]) -> None:
     chosen = {name: value for name in _SELECTORS if (value := environment.get(name, "").strip())}
     others = [f"{name}={value}" for name, value in chosen.items() if value != _NAME]
     if others:
-        tell(f"{' and '.join(others)} is set, and wins; unset it to select otel-ha", as_json=False)
+        tell(f"{' and '.join(others)}: your choice wins; unset it to select otel-ha", as_json=False)
     environment.update({name: chosen.get(name, _NAME) for name in _SELECTORS})
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # it has no types
@@ -25,9 +25,12 @@ __all__ = ["OtelHaConfigurator", "OtelHaDistro"]
 _logger = logging.getLogger("otel_ha")
 
 _STABLE_NAMES: Final = ("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+# The handler of the instrumentor `logging` would stand in the way of logging.basicConfig(), and of the program's
+# warnings on standard error.
+_NO_HANDLER: Final = ("OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION", "false")
+_LEFT_OUT: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _OURS: Final = "system_metrics"
 """The instrumentor of host and process, whose readings our own system metrics are."""
-_OF_LOGS: Final = "logging"
 _TRACKER: Final = "from multiprocessing.resource_tracker import"
 _TOOLS: Final = frozenset({"otel-ha", "otel_ha.cli", "opentelemetry-instrument"})
 
@@ -36,17 +39,12 @@ class OtelHaDistro(BaseDistro):  # type: ignore[misc]  # as above
     """Chooses the current names of semantic conventions, and loads the instrumentors."""
 
     def _configure(self, **_: Any) -> None:
-        variable, value = _STABLE_NAMES
-        if not os.environ.get(variable, "").strip():
-            os.environ[variable] = value
+        _set_default(*_STABLE_NAMES)
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
-        """Instrument a library, unless telemetry is off or measures the same itself."""
-        if _is_off() or (OtelHaConfigurator.has_run and entry_point.name == _OURS):
+        """Instrument a library, unless telemetry is off."""
+        if _is_off():
             return
-        if OtelHaConfigurator.has_run and entry_point.name == _OF_LOGS:
-            # Its handler would stand in the way of logging.basicConfig(), and of warnings on standard error.
-            kwargs["enable_log_auto_instrumentation"] = False
         try:
             super().load_instrumentor(entry_point, **kwargs)
         except (DependencyConflictError, ModuleNotFoundError):  # the library is not there: the caller knows that
@@ -60,9 +58,6 @@ class OtelHaDistro(BaseDistro):  # type: ignore[misc]  # as above
 class OtelHaConfigurator:
     """Starts telemetry by the environment; the program's own setup_telemetry() may replace it."""
 
-    has_run: ClassVar[bool] = False
-    """Whether telemetry is ours, and not that of another configurator."""
-
     def configure(self, **_: Any) -> None:
         """Start telemetry; a wrong setting is logged, and the program goes on without."""
         if _is_off():
@@ -72,7 +67,7 @@ class OtelHaConfigurator:
 
         if present_telemetry() is not None:  # the program starts the instrumentation itself, after its set-up
             return
-        type(self).has_run = True
+        _leave_out(_OURS)
         try:
             _start()
         except ConfigError as error:
@@ -92,10 +87,23 @@ def _start() -> None:
         attach(config=config)
     else:
         config = TelemetryConfig()
+        _set_default(*_NO_HANDLER)
         setup_telemetry(config=config).is_provisional = True
     note_first()
     if "performance" in config.groups:
         watch_event_loops()
+
+
+def _leave_out(instrumentor: str) -> None:
+    """Let no distro load an instrumentor."""
+    others = os.environ.get(_LEFT_OUT, "")
+    if instrumentor not in others:
+        os.environ[_LEFT_OUT] = f"{others},{instrumentor}" if others.strip() else instrumentor
+
+
+def _set_default(variable: str, value: str) -> None:
+    if not os.environ.get(variable, "").strip():
+        os.environ[variable] = value
 
 
 def _is_off() -> bool:
