@@ -43,7 +43,8 @@ def test_counts_of_every_process_arrive_exactly_once(make_environment, otelcol, 
         "OTEL_EXPORTER_OTLP_ENDPOINT": otelcol.otlp_http_endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": NEVER,
     }
-    place = ("--bind", f"{HOST}:{port}", "--chdir", str(PROGRAMS), "--config", str(PROGRAMS / "gunicorn_settings.py"))
+    # opentelemetry-instrument takes an option --config for an abbreviation of its own.
+    place = ("--bind", f"{HOST}:{port}", "--chdir", str(PROGRAMS), "-c", str(PROGRAMS / "gunicorn_settings.py"))
     arguments = ("--workers", str(WORKERS), *place, *options)
     program = make_environment("gunicorn").start(command, "gunicorn", *arguments, "answering:application", **settings)
     eventually(lambda: program.output.count("worker is ready") == WORKERS)
