@@ -259,3 +259,17 @@ except KeyError as error:
 def test_loops_are_not_watched_if_their_delay_is_not_measured():
     code = "import asyncio\nprint(hasattr(asyncio.BaseEventLoop.run_forever, '__wrapped__'))"
     assert seen(OURS, code, OTEL_HA_PERFORMANCE_METRICS="false") is False
+
+
+def test_the_delay_of_a_loop_of_uvloop_is_measured_once():
+    pytest.importorskip("uvloop")
+    code = f"""{DELAYS}
+import asyncio, time, uvloop
+async def main():
+    await asyncio.sleep(0.1)
+    time.sleep(0.8)
+    await asyncio.sleep(0.1)
+uvloop.run(main())
+print((counted() > 1, blocked()))
+"""
+    assert seen(OURS, code) == (True, 1.0)
