@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest as LogsRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest as TraceRequest
 
 HOST = "127.0.0.1"
 MIB = 1 << 20
@@ -26,6 +29,23 @@ class Request:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A span or a log record that arrived, with the attributes of its resource and the name of its scope."""
+
+    resource: dict[str, object]
+    scope: str
+    item: Any
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        return _plain(self.item.attributes)
+
+
+def _plain(attributes: Any) -> dict[str, object]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value") or "string_value") for each in attributes}
+
+
 @dataclass
 class Receiver:
     """A listening server and the requests that it got; `ended` is set when it is to stop."""
@@ -38,6 +58,32 @@ class Receiver:
     @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}"
+
+    def spans(self) -> list[Sent]:
+        """The spans that arrived by HTTP."""
+        pushed = [TraceRequest.FromString(each) for each in self._bodies("/v1/traces")]
+        return [
+            Sent(_plain(group.resource.attributes), scope.scope.name, span)
+            for request in pushed
+            for group in request.resource_spans
+            for scope in group.scope_spans
+            for span in scope.spans
+        ]
+
+    def records(self) -> list[Sent]:
+        """The log records that arrived by HTTP."""
+        pushed = [LogsRequest.FromString(each) for each in self._bodies("/v1/logs")]
+        return [
+            Sent(_plain(group.resource.attributes), scope.scope.name, record)
+            for request in pushed
+            for group in request.resource_logs
+            for scope in group.scope_logs
+            for record in scope.log_records
+        ]
+
+    def _bodies(self, target: str) -> list[bytes]:
+        found = [each for each in list(self.requests) if each.target == target]
+        return [gzip.decompress(each.body) if "content-encoding" in each.headers else each.body for each in found]
 
     def total(self, name: str) -> float:
         """The last values of a sum in pushes by HTTP, added up over the instances of the service."""

@@ -39,7 +39,8 @@ from otel_ha.config.parsing import (
     whole,
 )
 from otel_ha.config.secrets import Secret
-from otel_ha.config.settings import DEFAULT, setting, settings
+from otel_ha.config.settings import ARGUMENT, DEFAULT, setting, settings
+from otel_ha.errors import ConfigError
 
 __all__ = ["TelemetryConfig"]
 
@@ -255,4 +256,12 @@ class TelemetryConfig(OtlpConfig):
             if "otlp" in getattr(self, f"{signal}_exporters"):
                 self._check_otlp(signal, f"{signal}_exporters")
         if self.enabled and self.logs_exporters and find_spec("opentelemetry.instrumentation.logging") is None:
-            self._reject("logs_exporters", "none without opentelemetry-instrumentation-logging: " + _INSTALL_LOGS)
+            source, given = self.sources["logs_exporters"], ",".join(self.logs_exporters)
+            name = self._spelling("logs_exporters") if source == ARGUMENT else source
+            raise ConfigError(
+                f"{name} is {given}, which needs opentelemetry-instrumentation-logging; run {_INSTALL_LOGS}, or choose "
+                "none",
+                setting="logs_exporters",
+                value=repr(given),
+                allowed="none without the extra logs",
+            )

@@ -11,6 +11,7 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.urls import Url
 from otel_ha.delivery import Delivery
+from otel_ha.export.otlp.encoding import encoded_metrics
 from otel_ha.export.otlp.push import PushReader, WatchedExporter
 from otel_ha.export.otlp.senders import attempts_of, hint_of
 from otel_ha.export.otlp.watch import Console, Outages, Watch
@@ -36,7 +37,7 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate, outages: Outages)
     if config.otlp_histogram_aggregation.startswith("base2"):
         aggregation[Histogram] = ExponentialBucketHistogramAggregation()
     delivery = Delivery("otlp", otlp.target, config.export_interval)
-    attempts = attempts_of(otlp, min(otlp.timeout, config.export_timeout))
+    attempts = attempts_of(otlp, min(otlp.timeout, config.export_timeout), encoded_metrics)
     watch = Watch(delivery, outages, hint=hint_of(otlp), proxies=[Url(url) for url in getproxies().values()])
     return PushReader(WatchedExporter(attempts, watch, TEMPORALITY[config.otlp_temporality], aggregation), config, gate)
 

@@ -72,11 +72,20 @@ class Outage:
     """
 
     def __init__(self) -> None:
-        self.signals: list[str] = []
+        self._signals: set[str] = set()
         self._failing: dict[str, str] = {}
         """The kind of failure of each signal, of those that fail."""
         self._over_at = 0.0
         self._lock = threading.RLock()
+
+    @property
+    def signals(self) -> list[str]:
+        """The signals that are pushed there."""
+        return [signal for signal in NOUNS if signal in self._signals]
+
+    def join(self, signal: str) -> None:
+        """Note that a signal is pushed there."""
+        self._signals.add(signal)
 
     def began(self, signal: str, kind: str, started: float) -> bool:
         """Note the failure of a push that `started` then; return whether it is the first one of an outage."""
@@ -107,7 +116,7 @@ class Outages:
     def at(self, target: str, signal: str) -> Outage:
         """Return that of the receiver at `target`, to which a signal is pushed."""
         outage = self._of.setdefault(receiver_of(target), Outage())
-        outage.signals.append(signal)
+        outage.join(signal)
         return outage
 
 
@@ -162,9 +171,15 @@ class Watch:
     def _receiver(self) -> str:
         """The receiver, as the log names it."""
         signals = self._outage.signals
-        if len(set(signals)) == 1:
+        if len(signals) == 1:
             return self.delivery.target
-        return f"{receiver_of(self.delivery.target)} ({', '.join(dict.fromkeys(signals))})"
+        return f"{receiver_of(self.delivery.target)} ({', '.join(signals)})"
+
+    @property
+    def _turned_off(self) -> str:
+        """The settings that turn the pushes to the receiver off, as the log names them."""
+        off = [_TURNED_OFF_BY[signal] for signal in self._outage.signals]
+        return f"{off[0]} turns pushing off" if len(off) == 1 else f"{', '.join(off)} turn pushing off"
 
     def _succeeded(self, answer: Answer) -> None:
         """Note a push that arrived; the first one after an outage is logged, and the first one that is incomplete."""
@@ -194,15 +209,14 @@ class Watch:
         self.delivery.failed(answer.error)
         if not self._outage.began(self._signal, "away" if answer.retryable else answer.code, started):
             return
-        off = _TURNED_OFF_BY[self._signal]
         if self.is_closing:
-            _logger.warning("the last push to %s failed: %s (%s turns pushing off)", self._receiver, answer.error, off)
+            _logger.warning("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._turned_off)
             return
         _logger.warning(
             "push to %s failed: %s; trying again every interval, and logging when it works "
-            "(%sOTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, %s turns pushing off)",
+            "(%sOTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, %s)",
             self._receiver,
             answer.error,
             self._hint,
-            off,
+            self._turned_off,
         )

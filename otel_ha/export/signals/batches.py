@@ -193,9 +193,14 @@ class Batches:
         """Push what waits, batch by batch, until the receiver is away."""
         self._rung = False
         self._note_refused()
+        one_by_one = 0
         while self._waiting and not self._is_over:
-            batch = list(islice(self._waiting, self._limits.most_at_once))
+            batch = list(islice(self._waiting, 1 if one_by_one else self._limits.most_at_once))
             answer = self._watch.push(self._pusher, batch)
+            if answer.error and not answer.code and not answer.retryable and len(batch) > 1:
+                one_by_one = len(batch)  # nothing was sent: one of them cannot be encoded
+                continue
+            one_by_one = max(one_by_one - 1, 0)
             self._is_away = answer.skipped or (bool(answer.error) and answer.retryable)
             if self._is_away:
                 return

@@ -26,7 +26,8 @@ class LoggingHook:
     """Sends the records of `logging` to a LoggerProvider, from install() to remove()."""
 
     def __init__(self, provider: Any) -> None:
-        self._handler = _Handler(logger_provider=provider)
+        self._handler: Any = LoggingHandler(logger_provider=provider)
+        self._handler.flush = lambda: None  # at the end, logging flushes every handler; telemetry does so itself
         self._is_on = False
         self._original: Callable[..., None] | None = None
         self._replacement: Callable[..., None] | None = None
@@ -42,7 +43,7 @@ class LoggingHook:
             original(logger, record)
 
         self._replacement = call_handlers
-        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]  # see above
+        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign,assignment]  # see above
 
     def remove(self) -> None:
         """End; if other code has replaced the same function since, ours stays below it and only calls the original."""
@@ -69,13 +70,6 @@ class LoggingHook:
                 self._handler.emit(_bare(record))
 
 
-class _Handler(LoggingHandler):
-    """OpenTelemetry's handler, which the end of logging neither flushes nor closes."""
-
-    def flush(self) -> None:
-        """Do nothing: telemetry flushes."""
-
-
 def _reaches_root(logger: logging.Logger) -> bool:
     present: logging.Logger | None = logger
     while present is not None and present.propagate:
@@ -95,9 +89,10 @@ def _plain(record: logging.LogRecord) -> logging.LogRecord:
     """Return a copy without attributes that cannot be sent, of which OpenTelemetry would warn: their text is sent."""
     plain = copy.copy(record)
     try:
-        record.getMessage()
+        message = record.getMessage()
     except Exception:  # noqa: BLE001 - logging itself prints such a mistake; the message is sent as it was written
-        plain.msg, plain.args = _written(record), None
+        message = _written(record)
+    plain.msg, plain.args = _text(message), None
     extra = {name: value for name, value in vars(record).items() if name not in _KNOWN}
     for name, value in extra.items():
         if isinstance(name, str) and name:
@@ -108,14 +103,14 @@ def _plain(record: logging.LogRecord) -> logging.LogRecord:
 
 
 def _plain_value(value: object, depth: int = 0) -> object:
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if value is None or isinstance(value, (bool, float, bytes)) or (isinstance(value, int) and abs(value) < _LARGEST):
         return value
     if depth < _DEEPEST and isinstance(value, Mapping):
-        return {str(key): _plain_value(each, depth + 1) for key, each in value.items()}
+        return {_text(str(key)): _plain_value(each, depth + 1) for key, each in value.items()}
     if depth < _DEEPEST and isinstance(value, (list, tuple)):
         return [_plain_value(each, depth + 1) for each in value]
     try:
-        return str(value)
+        return _text(str(value))
     except Exception as error:  # noqa: BLE001 - an object may do anything
         return f"a {type(value).__name__} without a text ({type(error).__name__})"
 
@@ -127,6 +122,11 @@ def _bare(record: logging.LogRecord) -> logging.LogRecord:
     return bare
 
 
+def _text(text: str) -> str:
+    """Return a text that can be encoded: surrogates stand for bytes that are not UTF-8."""
+    return text.encode(errors="replace").decode()
+
+
 def _written(record: logging.LogRecord) -> str:
     return record.msg if isinstance(record.msg, str) else f"a message of type {type(record.msg).__name__}"
 
@@ -135,3 +135,5 @@ _KNOWN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "tas
 """The attributes of every record."""
 
 _DEEPEST = 8
+_LARGEST = 1 << 63
+"""The first number that OTLP cannot hold."""

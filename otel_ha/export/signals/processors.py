@@ -66,4 +66,5 @@ def records_to_batches(batches: Sequence[Batches]) -> Any:
 def flushed(batches: Sequence[Batches], timeout: float) -> bool:
     """Push what waits, side by side; return whether all of it arrived within `timeout` seconds."""
     requests = [each.begin_flush() for each in batches]
-    return all(request.arrived_within(timeout) for request in requests)
+    arrived = [request.arrived_within(timeout) for request in requests]  # each has its time
+    return all(arrived)

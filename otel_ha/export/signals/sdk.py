@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_ha.record.journal.sdk import without_fork_hook
 
-__all__ = ["logs_api", "logs_encoder", "logs_export", "logs_sdk", "new_logger_provider", "new_tracer_provider"]
+__all__ = ["encoded_records", "logs_api", "logs_export", "logs_sdk", "new_logger_provider", "new_tracer_provider"]
 
 
 def new_tracer_provider(resource: Resource) -> Any:
@@ -63,10 +63,11 @@ def logs_export() -> Any:
     return _first("opentelemetry.sdk._logs.export", "opentelemetry.sdk.logs.export")
 
 
-def logs_encoder() -> Any:
-    """Return the module that encodes requests of logs. Raises ImportError if none is known."""
+def encoded_records(data: Any) -> bytes:
+    """Return the request with log records; of None, it only imports the encoder."""
     common = "opentelemetry.exporter.otlp.proto.common"
-    return _first(f"{common}._log_encoder", f"{common}.log_encoder")
+    encode = _first(f"{common}._log_encoder", f"{common}.log_encoder").encode_logs
+    return b"" if data is None else bytes(encode(data).SerializeToString())
 
 
 def _first(*names: str) -> Any:

@@ -17,6 +17,8 @@ from otel_ha.config.urls import Url
 from otel_ha.declare.spans import SPANS
 from otel_ha.delivery import Delivery
 from otel_ha.errors import ConfigError
+from otel_ha.export.otlp.attempts import Encode
+from otel_ha.export.otlp.encoding import encoded_spans
 from otel_ha.export.otlp.senders import attempts_of, hint_of
 from otel_ha.export.otlp.watch import Console, Outages, Watch
 from otel_ha.export.signals.batches import Batches, Limits
@@ -67,9 +69,14 @@ class Signals:
             each.load()
 
     def begin_flush(self) -> Callable[[float], bool]:
-        """Start pushing what waits; the function returns whether it arrived by a deadline."""
+        """Start pushing what waits; the function returns whether it arrived by a deadline, of the monotonic clock."""
         requests = [each.begin_flush() for each in self.batches]
-        return lambda deadline: all(each.arrived_within(deadline - time.monotonic()) for each in requests)
+
+        def have_arrived(deadline: float) -> bool:
+            arrived = [each.arrived_within(deadline - time.monotonic()) for each in requests]
+            return all(arrived)
+
+        return have_arrived
 
     def close_soon(self) -> None:
         """Start the last pushes."""
@@ -100,7 +107,7 @@ class Signals:
         if provider is not None:
             _tell_of_foreign(provider, "TracerProvider")
         else:
-            batches = self._batches_of("traces", ConsoleSpanExporter, Limits.of("OTEL_BSP", delay=5000))
+            batches = self._batches_of("traces", ConsoleSpanExporter, encoded_spans, Limits.of("OTEL_BSP", delay=5000))
             try:
                 provider = new_tracer_provider(self._resource)
             except ValueError as error:  # a variable of the SDK's
@@ -113,7 +120,7 @@ class Signals:
 
     def _log(self) -> None:
         from otel_ha.export.signals.hook import LoggingHook  # noqa: PLC0415 - only with logs
-        from otel_ha.export.signals.sdk import logs_api, logs_export, new_logger_provider  # noqa: PLC0415
+        from otel_ha.export.signals.sdk import encoded_records, logs_api, logs_export, new_logger_provider  # noqa: PLC0415
         from otel_ha.export.signals.stand_ins import foreign_logger_provider, logs  # noqa: PLC0415
 
         try:
@@ -129,7 +136,7 @@ class Signals:
         else:
             from otel_ha.export.signals.processors import records_to_batches  # noqa: PLC0415
 
-            batches = self._batches_of("logs", console, Limits.of("OTEL_BLRP", delay=1000))
+            batches = self._batches_of("logs", console, encoded_records, Limits.of("OTEL_BLRP", delay=1000))
             own.add_log_record_processor(records_to_batches(batches))
             self._stand_in(logs(), own, api.NoOpLoggerProvider(), api.set_logger_provider, batches)
         hook = LoggingHook(own or provider)
@@ -155,13 +162,13 @@ class Signals:
         self._connect.append(connect)
         self._disconnect.append(disconnect)
 
-    def _batches_of(self, signal: str, console: Callable[..., Any], limits: Limits) -> list[Batches]:
+    def _batches_of(self, signal: str, console: Callable[..., Any], encode: Encode, limits: Limits) -> list[Batches]:
         """Return the batches of each exporter of a signal."""
         made = []
         for exporter in getattr(self._config, f"{signal}_exporters"):
             if exporter == "otlp":
                 otlp = self._config.otlp(signal)
-                pusher: Any = attempts_of(otlp, otlp.timeout)
+                pusher: Any = attempts_of(otlp, otlp.timeout, encode)
                 proxies = [Url(url) for url in getproxies().values()]
                 delivery = Delivery(f"otlp {signal}", otlp.target)
                 watch = Watch(delivery, self._outages, signal, hint=hint_of(otlp), proxies=proxies)
