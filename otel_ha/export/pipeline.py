@@ -186,6 +186,9 @@ class Pipeline:
                 self.history.shutdown(timeout_millis=timeout * 1e3)
                 self._leave(self.history)
             self.gate.catch_up()  # a foreign provider goes on
+        except BaseException:  # Ctrl-C ends the last pushes of all signals
+            deadline = 0
+            raise
         finally:
             self.recorders.clear()
             self._shared.problems.recorder = None

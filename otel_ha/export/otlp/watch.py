@@ -144,6 +144,8 @@ class Watch:
         self.delivery = delivery
         self.noun = NOUNS[signal]
         self.is_closing = False
+        self.is_over = False
+        """Whether the time for the last push is over: its connection is cut off, and how it ends says nothing."""
         self._signal = signal
         self._outage = outages.at(delivery.target, signal)
         self._hint = hint
@@ -207,7 +209,7 @@ class Watch:
     def _failed(self, answer: Answer, started: float) -> None:
         """Note a push that failed; the first one of an outage is logged."""
         self.delivery.failed(answer.error)
-        if not self._outage.began(self._signal, "away" if answer.retryable else answer.code, started):
+        if self.is_over or not self._outage.began(self._signal, "away" if answer.retryable else answer.code, started):
             return
         if self.is_closing:
             _logger.warning("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._turned_off)

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -150,13 +151,14 @@ class Batches:
             if self._thread.is_alive():
                 self._thread.join(max(timeout, 0))
         finally:  # Ctrl-C ends the last push
-            self._is_over = True
+            is_late = self._thread.is_alive()
+            self._is_over = self._watch.is_over = True
             self._pusher.shutdown()
             if lost := len(self._waiting):
-                self.delivery.dropped += lost
-                late = "the last push did not end in time" if self._thread.is_alive() else "the last push failed"
-                _logger.warning("%d %s are lost: %s", lost, self._watch.noun, late)
                 self._waiting.clear()
+                self.delivery.dropped += lost
+                why = "did not end in time" if is_late else "failed"
+                _logger.warning("%d %s are lost: the last push %s", lost, self._watch.noun, why)
 
     def abandon(self) -> None:
         """Forget everything, without waiting: in a forked child, it is the parent's."""
@@ -202,10 +204,11 @@ class Batches:
                 continue
             one_by_one = max(one_by_one - 1, 0)
             self._is_away = answer.skipped or (bool(answer.error) and answer.retryable)
-            if self._is_away:
+            if self._is_away or self._is_over:
                 return
-            for _ in batch:
-                self._waiting.popleft()
+            with suppress(IndexError):  # it ends just now, and they count as lost
+                for _ in batch:
+                    self._waiting.popleft()
             with self._counting:
                 self.delivery.dropped += len(batch) if answer.error else answer.rejected
 

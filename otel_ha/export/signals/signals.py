@@ -86,8 +86,13 @@ class Signals:
 
     def close(self, deadline: float) -> None:
         """Wait for the end of the last pushes until `deadline`, of the monotonic clock."""
-        for each in self.batches:
-            each.close(deadline - time.monotonic())
+        left = self.batches.copy()
+        try:
+            while left:
+                left.pop(0).close(deadline - time.monotonic())
+        finally:  # Ctrl-C ends all of them
+            for each in left:
+                each.close(0)
 
     def abandon(self) -> None:
         """Forget everything, without waiting: in a forked child, it is the parent's."""
