@@ -98,10 +98,12 @@ async def serving(home: HomeAssistant) -> AsyncIterator[Address]:
 class HomeServer:
     """Home Assistant's side for any client: it answers every request, and sends what a test has it send.
 
-    `events` are sent to the first subscription of every connection. `sent` is the number of bytes in its frames.
+    `events` are sent to the first subscription of every connection. `sent` is the number of bytes in its frames, and
+    `results` has the results of requests by their type.
     """
 
     def __init__(self) -> None:
+        self.results: dict[str, object] = {}
         self.sockets: list[web.WebSocketResponse] = []
         self.subscriptions: dict[web.WebSocketResponse, list[int]] = {}
         self.changed = asyncio.Condition()
@@ -127,7 +129,8 @@ class HomeServer:
         await self._note(lambda: self.sockets.append(socket))
         async for message in socket:
             asked = message.json()
-            await self.send(socket, {"id": asked["id"], "type": "result", "success": True, "result": None})
+            result = self.results.get(asked["type"])
+            await self.send(socket, {"id": asked["id"], "type": "result", "success": True, "result": result})
             if asked["type"].startswith("subscribe"):
                 subscriptions = self.subscriptions.setdefault(socket, [])
                 await self._note(lambda ids=subscriptions, asked=asked: ids.append(asked["id"]))
