@@ -33,7 +33,7 @@ help:
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
 	@echo "make package  build wheel and sdist, check their contents, install and run them in new environments"
 	@echo "make check    linters, types, import contracts, generated pages"
-	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Chromium, Home Assistant)"
+	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Jaeger, VictoriaLogs, Chromium, Home Assistant)"
 	@echo "make docs     render the reference pages again"
 	@echo "make picture  take the README's picture of the status page from the demo, in a minute"
 	@echo "make bench    run the benchmarks, side by side with peers"

@@ -115,7 +115,7 @@ class TestTheAgent:
         assert [name for name in counters if not name.endswith("_total")] == []
 
     def test_without_an_upstream_only_the_scrape_is_left(self, otelcol: Collector) -> None:
-        assert "otelcol_exporter_queue_size" not in get(otelcol.telemetry_url)
+        assert 'otelcol_exporter_queue_size{data_type="metrics"' not in get(otelcol.telemetry_url)
 
     def test_accepted_data_survives_a_kill_and_reaches_an_upstream_that_comes_back(
         self, make_otelcol: MakeCollector, make_prometheus: MakePrometheus

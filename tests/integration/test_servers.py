@@ -17,6 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from tests.integration.signals import NAME, SERVICE, TRACE, records, spans
 from tests.servers import build, install, locate
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.fixtures import (
@@ -27,11 +28,13 @@ from tests.servers.fixtures import (
     needed,
 )
 from tests.servers.influxdb import InfluxDB
+from tests.servers.jaeger import Jaeger
 from tests.servers.locate import GoBuild, Missing
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.otelcol import Collector
 from tests.servers.prometheus import CONFIG, Prometheus, Scrape, for_test
 from tests.servers.running import RefusedError, Server, ServerError, eventually, free_ports, get, post
+from tests.servers.victoria_logs import VictoriaLogs
 from tests.servers.victoria_metrics import VictoriaMetrics
 
 # A busy machine may take a while to start a server; that is not a failure.
@@ -158,6 +161,26 @@ class TestEachServer:
             ("ha-ingestor", "scrape"),
             ("of-the-test", None),
         ]
+
+    def test_jaeger_keeps_its_traces_over_a_kill(self, jaeger: Jaeger) -> None:
+        post(jaeger.otlp_traces_endpoint, spans([1, 2]).SerializeToString(), "application/x-protobuf")
+        assert jaeger.trace("f" * 32) == []
+        for _ in range(2):
+            assert {span["spanID"][-1] for span in jaeger.trace(TRACE.hex())} == {"1", "2"}
+            assert [span["operationName"] for span in jaeger.spans(SERVICE)] == [NAME, NAME]
+            jaeger.kill()
+            jaeger.start()
+        ends(jaeger)
+
+    def test_victoria_logs_shows_records_at_once_and_keeps_them_over_a_restart(
+        self, victoria_logs: VictoriaLogs
+    ) -> None:
+        post(victoria_logs.otlp, records([1]).SerializeToString(), "application/x-protobuf")
+        for _ in range(2):
+            [record] = victoria_logs.query(f'trace_id:="{TRACE.hex()}"')
+            assert (record["_msg"], record["span_id"], record["service.name"]) == (NAME, f"{1:016x}", SERVICE)
+            victoria_logs.restart()
+        ends(victoria_logs)
 
     def test_alertmanager_starts_restarts_and_ends(self, alertmanager: Alertmanager) -> None:
         alertmanager.send({"labels": {"alertname": "Test"}})
@@ -323,9 +346,21 @@ class TestFinding:
             ),
             (
                 "otelcol",
-                "exporters:\n - name: otlp\nextensions:\n - name: file_storage",
-                "exporters:\n - name: otlp_http\nextensions:\n - name: file_storage",
+                "exporters:\n - name: otlp\nextensions:\n - name: file_storage\nprocessors:\n - name: filter",
+                "exporters:\n - name: otlp_http\nextensions:\n - name: file_storage\nprocessors:\n - name: filter",
                 "lacks the components otlp_http",
+            ),
+            (
+                "jaeger",  # version 1
+                '{"gitCommit":"","gitVersion":"v1.76.0","buildDate":""}',
+                '{"gitCommit":"","gitVersion":"v2.14.1","buildDate":""}',
+                "is version 1.76 (2.13 or later is needed)",
+            ),
+            (
+                "victoria-logs",
+                "victoria-logs-20250116-182407-tags-v1.51.0-0-g0123456789",
+                "victoria-logs-v1.52.1",
+                "is version 1.51 (1.52 or later is needed)",
             ),
         ],
     )
@@ -354,7 +389,8 @@ class TestFinding:
 
     def test_the_versions_that_are_built_suit(self) -> None:
         """Each recipe's version is one that would be accepted on PATH."""
-        for name in ("prometheus", "promtool", "victoria-metrics", "vmalert", "alertmanager", "amtool", "thanos"):
+        prometheus, others = ("prometheus", "promtool"), ("alertmanager", "amtool", "thanos", "jaeger")
+        for name in (*prometheus, *others, "victoria-metrics", "vmalert", "victoria-logs"):
             recipe = locate.SERVERS[locate.PROGRAMS[name].server]
             assert isinstance(recipe, GoBuild)
             stated = recipe.ldflags.rpartition("Version=")[2]

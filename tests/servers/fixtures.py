@@ -17,11 +17,13 @@ import pytest
 from tests.servers.alertmanager import NOBODY, Alertmanager
 from tests.servers.browser import launched
 from tests.servers.influxdb import InfluxDB
+from tests.servers.jaeger import Jaeger
 from tests.servers.locate import Missing, find, in_ci
 from tests.servers.mosquitto import Mosquitto
-from tests.servers.otelcol import Collector
+from tests.servers.otelcol import AGENT, Collector
 from tests.servers.prometheus import Prometheus, Scrape
 from tests.servers.running import Server
+from tests.servers.victoria_logs import VictoriaLogs
 from tests.servers.victoria_metrics import VictoriaMetrics
 from tests.servers.vmalert import VMAlert
 
@@ -36,7 +38,9 @@ NewDirectory = Callable[[str], Path]
 class MakeCollector(Protocol):
     """Makes a Collector that has not started: `make_otelcol(upstream=…).start()`."""
 
-    def __call__(self, *, upstream: str | None = None, variables: Mapping[str, str] | None = None) -> Collector:
+    def __call__(
+        self, *, upstream: str | None = None, variables: Mapping[str, str] | None = None, config: Path = AGENT
+    ) -> Collector:
         """Without an upstream, it serves its Prometheus exporter only."""
 
 
@@ -109,11 +113,14 @@ def keep_server() -> Iterator[Keep]:
 
 @pytest.fixture
 def make_otelcol(server_directory: NewDirectory, keep_server: Keep) -> MakeCollector:
-    """Collectors with the repository's agent.yaml, not started."""
+    """Collectors with the repository's agent.yaml or another of its files, not started."""
     program = needed("otelcol")
 
-    def make(*, upstream: str | None = None, variables: Mapping[str, str] | None = None) -> Collector:
-        collector = Collector(program, server_directory("otelcol"), upstream=upstream, variables=variables)
+    def make(
+        *, upstream: str | None = None, variables: Mapping[str, str] | None = None, config: Path = AGENT
+    ) -> Collector:
+        directory = server_directory("otelcol")
+        collector = Collector(program, directory, upstream=upstream, variables=variables, config=config)
         keep_server(collector)
         return collector
 
@@ -184,6 +191,18 @@ def make_victoria_metrics(server_directory: NewDirectory, keep_server: Keep) -> 
 def victoria_metrics(make_victoria_metrics: MakeVictoriaMetrics) -> VictoriaMetrics:
     """A running VictoriaMetrics with no targets yet."""
     return make_victoria_metrics().start()
+
+
+@pytest.fixture
+def jaeger(server_directory: NewDirectory, keep_server: Keep) -> Jaeger:
+    """A running Jaeger without traces."""
+    return _started(Jaeger(needed("jaeger"), server_directory("jaeger")), keep_server)
+
+
+@pytest.fixture
+def victoria_logs(server_directory: NewDirectory, keep_server: Keep) -> VictoriaLogs:
+    """A running VictoriaLogs without records."""
+    return _started(VictoriaLogs(needed("victoria-logs"), server_directory("victoria-logs")), keep_server)
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
     python3 tests/servers/install.py [--all] [--list] [--strict] [NAME ...]
 
-The Collector, Prometheus 3, VictoriaMetrics with vmalert, Alertmanager and Thanos are built with Go from pinned
-modules; mosquitto, influxdb and chromium come from Debian if this runs as root; Home Assistant comes from PyPI, in a
-venv of its own. Alertmanager, Thanos, chromium and Home Assistant are installed only with --all, with CI=true, or by
-name.
+The Collector, Prometheus 3, VictoriaMetrics with vmalert, Alertmanager, Thanos, Jaeger and VictoriaLogs are built with
+Go from pinned modules; mosquitto, influxdb and chromium come from Debian if this runs as root; Home Assistant comes
+from PyPI, in a venv of its own. Alertmanager, Thanos, Jaeger, VictoriaLogs, chromium and Home Assistant are installed
+only with --all, with CI=true, or by name.
 
 A program on PATH, or one that its variable names (OTELCOL, PROMETHEUS, PROMTOOL, VICTORIA_METRICS, VMALERT,
-VMALERT_TOOL, MOSQUITTO, INFLUXD, ALERTMANAGER, AMTOOL, THANOS, CHROMIUM, HASS), is used instead. A server that is not
-available is reported in one line, and the others are still installed. Standard library only.
+VMALERT_TOOL, MOSQUITTO, INFLUXD, ALERTMANAGER, AMTOOL, THANOS, JAEGER, VICTORIA_LOGS, CHROMIUM, HASS), is used instead.
+A server that is not available is reported in one line, and the others are still installed. Standard library only.
 """
 
 from __future__ import annotations

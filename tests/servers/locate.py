@@ -149,6 +149,24 @@ SERVERS: dict[str, GoBuild | PythonVenv | DebianPackage] = {
         tags="netgo,slicelabels",  # without slicelabels, a receiver panics when a querier asks it
         ldflags="-s -w -X github.com/prometheus/common/version.Version=0.42.0",
     ),
+    "jaeger": GoBuild(
+        "github.com/jaegertracing/jaeger",
+        "v1.76.0",
+        packages=("cmd/jaeger",),  # Jaeger 2.13: the module has both; version 1 (cmd/all-in-one) is not maintained
+        go=(1, 24),
+        minutes="about 5 minutes",
+        tags="netgo",
+        ldflags="-s -w -X github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0",
+    ),
+    "victoria-logs": GoBuild(
+        "github.com/VictoriaMetrics/VictoriaLogs",
+        "v1.52.1",
+        packages=("app/victoria-logs",),
+        go=(1, 26),
+        minutes="about half a minute",
+        tags="netgo",
+        ldflags="-s -w -X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=victoria-logs-v1.52.1",
+    ),
     "chromium": DebianPackage("chromium"),
     "home-assistant": PythonVenv(
         "homeassistant",
@@ -164,12 +182,12 @@ USUAL = ("otelcol", "prometheus", "victoria-metrics", "mosquitto", "influxdb")
 
 # The oldest versions that the tests pass with. Prometheus: promtool knows fuzzy_compare since 3.5, and prometheus.yml
 # needs 3.1. VictoriaMetrics: -opentelemetry.promoteScopeMetadata came with 1.145. InfluxDB and Mosquitto: as Debian 12
-# has them. The Collector: otlp_http has this name since 0.144. Nothing older was tried of Alertmanager, Thanos and
-# Chromium.
+# has them. The Collector: otlp_http has this name since 0.144. Nothing older was tried of
+# Alertmanager, Thanos, Jaeger, VictoriaLogs and Chromium.
 PROGRAMS = {
     program.name: program
     for program in (
-        Program("otelcol", "OTELCOL", "otelcol", ("components",), Components(("otlp_http", "file_storage"))),
+        Program("otelcol", "OTELCOL", "otelcol", ("components",), Components(("otlp_http", "file_storage", "filter"))),
         Program("prometheus", "PROMETHEUS", "prometheus", ("--version",), Version((3, 5), r"version (\d+)\.(\d+)")),
         Program("promtool", "PROMTOOL", "prometheus", ("--version",), Version((3, 5), r"version (\d+)\.(\d+)")),
         Program(
@@ -193,6 +211,11 @@ PROGRAMS = {
         ),
         Program("amtool", "AMTOOL", "alertmanager", ("--version",), Version((0, 34), r"version (\d+)\.(\d+)")),
         Program("thanos", "THANOS", "thanos", ("--version",), Version((0, 42), r"version (\d+)\.(\d+)")),
+        # {"gitCommit":"","gitVersion":"v2.13.0","buildDate":""}
+        Program("jaeger", "JAEGER", "jaeger", ("version",), Version((2, 13), r"[vV]ersion\W+v(\d+)\.(\d+)")),
+        Program(
+            "victoria-logs", "VICTORIA_LOGS", "victoria-logs", ("--version",), Version((1, 52), r"\bv(\d+)\.(\d+)")
+        ),
         Program("chromium", "CHROMIUM", "chromium", ("--version",), Version((120, 0), r"Chromium (\d+)\.(\d+)")),
         # The blueprint's words for triggers and actions came with 2024.10.
         Program("hass", "HASS", "home-assistant", ("--version",), Version((2024, 10), r"^(\d+)\.(\d+)")),

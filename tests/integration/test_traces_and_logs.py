@@ -1,0 +1,130 @@
+"""The Collector's pipelines for traces and logs: off by default, and once they are on, nothing accepted is lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.signals import NAME, SERVICE, TRACE, send
+from tests.servers.fixtures import MakeCollector
+from tests.servers.fleet import GATEWAY
+from tests.servers.jaeger import Jaeger
+from tests.servers.otelcol import AGENT, Collector
+from tests.servers.running import HOST, eventually, get
+from tests.servers.victoria_logs import VictoriaLogs
+
+# A busy machine may take a while to start a server; that is not a failure.
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+
+# No server: the Collectors of these tests have no metrics to send.
+NOWHERE = f"http://{HOST}:9"
+
+MakeOn = Callable[..., Collector]
+
+
+@pytest.fixture(params=[AGENT, GATEWAY], ids=["agent", "gateway"])
+def config(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
+
+
+@pytest.fixture
+def make(make_otelcol: MakeCollector, config: Path) -> Iterator[MakeOn]:
+    """Makes a Collector with the upstreams that are given; the variables of a gateway hold whole addresses."""
+    made: list[Collector] = []
+
+    def make(traces: str | None = None, logs: str | None = None) -> Collector:
+        paths = {"traces": "/v1/traces", "logs": "/v1/logs"} if config == GATEWAY else {"traces": "", "logs": ""}
+        upstreams = {"traces": traces, "logs": logs}
+        named = {f"OTELCOL_{name.upper()}_UPSTREAM": f"{url}{paths[name]}" for name, url in upstreams.items() if url}
+        made.append(make_otelcol(upstream=NOWHERE, variables=named, config=config))
+        return made[-1]
+
+    yield make
+    # A gateway that is asked to end waits ten seconds for its last push to itself.
+    for collector in made:
+        collector.kill()
+
+
+def total(collector: Collector, name: str) -> float:
+    """The sum of all series of one of the Collector's own metrics."""
+    values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", get(collector.telemetry_url), re.MULTILINE)
+    return sum(map(float, values))
+
+
+def kept(collector: Collector) -> list[str]:
+    """The files on the Collector's disk that hold a span or a log record of the tests."""
+    files = [path for path in (collector.directory / "storage").rglob("*") if path.is_file()]
+    assert files
+    return [path.name for path in files if NAME.encode() in path.read_bytes()]
+
+
+def span_ids(jaeger: Jaeger) -> set[int]:
+    return {int(span["spanID"], 16) for span in jaeger.trace(TRACE.hex())}
+
+
+def record_ids(logs: VictoriaLogs) -> set[int]:
+    return {int(record["span_id"], 16) for record in logs.query(f'service.name:="{SERVICE}"')}
+
+
+class TestByDefault:
+    def test_traces_and_logs_are_accepted_and_dropped(self, make: MakeOn) -> None:
+        collector = make().start()
+        send(collector.otlp_grpc_endpoint, range(1, 101))
+        dropped = ("otelcol_processor_filter_spans_filtered_total", "otelcol_processor_filter_logs_filtered_total")
+        for name in dropped:
+            eventually(lambda name=name: total(collector, name), lambda value: value == 100)
+        assert total(collector, "otelcol_receiver_refused_spans_total") == 0
+        assert kept(collector) == []
+
+    def test_the_collector_has_nothing_to_warn_of(self, make: MakeOn) -> None:
+        collector = make().start()
+        send(collector.otlp_grpc_endpoint, [1])
+        eventually(lambda: total(collector, "otelcol_processor_filter_logs_filtered_total"), lambda value: value == 1)
+        lines = collector.log.read_text(encoding="utf-8").splitlines()
+        noted = [line for line in lines if re.search(r"\t(warn|error)\t", line)]
+        assert [line for line in noted if "filter" in line or "traces" in line or "logs" in line] == []
+
+    def test_one_signal_can_be_on_without_the_other(self, make: MakeOn, victoria_logs: VictoriaLogs) -> None:
+        collector = make(logs=victoria_logs.upstream).start()
+        send(collector.otlp_grpc_endpoint, range(1, 11))
+        eventually(lambda: record_ids(victoria_logs), lambda found: found == set(range(1, 11)))
+        eventually(lambda: total(collector, "otelcol_processor_filter_spans_filtered_total"), lambda value: value == 10)
+        assert total(collector, "otelcol_processor_filter_logs_filtered_total") == 0
+
+
+class TestWithUpstreams:
+    def test_nothing_is_lost_when_the_upstreams_and_then_the_collector_are_killed(
+        self, make: MakeOn, jaeger: Jaeger, victoria_logs: VictoriaLogs
+    ) -> None:
+        collector = make(jaeger.otlp, victoria_logs.upstream).start()
+        send(collector.otlp_grpc_endpoint, range(1, 51))
+        eventually(
+            lambda: (span_ids(jaeger), record_ids(victoria_logs)), lambda two: all(len(ids) == 50 for ids in two)
+        )
+        jaeger.kill()
+        # A kill would lose the last seconds that VictoriaLogs has confirmed, which is not the Collector's fault.
+        victoria_logs.stop()
+        send(collector.otlp_grpc_endpoint, range(51, 101))
+        collector.kill()
+        assert len(kept(collector)) == 2
+        collector.start()
+        send(collector.otlp_grpc_endpoint, range(101, 151))
+        jaeger.start()
+        victoria_logs.start()
+        everything = set(range(1, 151))
+        eventually(lambda: span_ids(jaeger), lambda found: found == everything, timeout=90)
+        eventually(lambda: record_ids(victoria_logs), lambda found: found == everything, timeout=90)
+
+    def test_logs_arrive_while_traces_wait_for_an_upstream_that_is_away(
+        self, make: MakeOn, jaeger: Jaeger, victoria_logs: VictoriaLogs
+    ) -> None:
+        collector = make(jaeger.otlp, victoria_logs.upstream).start()
+        jaeger.stop()
+        send(collector.otlp_grpc_endpoint, range(1, 11))
+        eventually(lambda: record_ids(victoria_logs), lambda found: found == set(range(1, 11)))
+        jaeger.start()
+        eventually(lambda: span_ids(jaeger), lambda found: found == set(range(1, 11)), timeout=90)
