@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,12 @@ class Prometheus(Server):
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """Every (labels, value) now. A series that stops is stale after a scrape: use last_over_time(x[5m])."""
         return instant_query(self.url, promql)
+
+    def exemplars(self, promql: str) -> list[tuple[dict[str, str], dict[str, str]]]:
+        """The (labels of the series, labels of the exemplar) of the last hour's exemplars."""
+        now = time.time()
+        answer = get_json(f"{self.url}/api/v1/query_exemplars", query=promql, start=str(now - 3600), end=str(now + 60))
+        return [(each["seriesLabels"], found["labels"]) for each in answer["data"] for found in each["exemplars"]]
 
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts that are pending or fire now."""

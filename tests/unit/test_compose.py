@@ -14,12 +14,16 @@ from tests.servers.locate import MANIFEST, ROOT, SERVERS, GoBuild
 
 FOLDER = ROOT / "collector-config"
 FILES = sorted(FOLDER.glob("compose*.yaml"))
+# A file that is given after another one, and adds to it.
+ADDS_TO = {"compose-traces-logs.yaml": "compose.yaml"}
 VARIABLE = re.compile(r"\$\{env:(\w+)(?::-([^}]*))?\}")
 # The server of the tests whose version an image must have.
 TESTED = {
+    "jaegertracing/jaeger": "jaeger",
     "prom/alertmanager": "alertmanager",
     "prom/prometheus": "prometheus",
     "quay.io/thanos/thanos": "thanos",
+    "victoriametrics/victoria-logs": "victoria-logs",
     "victoriametrics/victoria-metrics": "victoria-metrics",
     "victoriametrics/vmalert": "victoria-metrics",
 }
@@ -32,8 +36,25 @@ def load(path: Path) -> dict[str, Any]:
     return loaded
 
 
+def whole(path: Path) -> dict[str, Any]:
+    """A file as compose sees it: what it adds to another file is part of that one's services and volumes."""
+    own = load(path)
+    if path.name not in ADDS_TO:
+        return own
+    base = load(FOLDER / ADDS_TO[path.name])
+    merged = dict(base["services"])
+    for name, service in own["services"].items():
+        before = merged.get(name, {})
+        joined = {
+            "environment": {**environment(before), **environment(service)},
+            "volumes": [*before.get("volumes", []), *service.get("volumes", [])],
+        }
+        merged[name] = {**before, **service, **joined}
+    return {**base, **own, "services": merged, "volumes": {**base["volumes"], **own["volumes"]}}
+
+
 def services(path: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = load(path)["services"]
+    found: dict[str, dict[str, Any]] = whole(path)["services"]
     return found
 
 
@@ -57,8 +78,8 @@ def tag_of_tests(image: str) -> str | None:
     recipe = SERVERS.get(TESTED.get(image, ""))
     if not isinstance(recipe, GoBuild):
         return None
-    # Prometheus 3.16.0 is v0.316.0 as a Go module.
-    return "v3.16.0" if recipe.version == "v0.316.0" else recipe.version
+    # Prometheus 3.16.0 and Jaeger 2.13.0 have other versions as Go modules.
+    return {"v0.316.0": "v3.16.0", "v1.76.0": "2.13.0"}.get(recipe.version, recipe.version)
 
 
 def outside(address: str) -> bool:
@@ -104,7 +125,7 @@ def test_every_mounted_path_exists_and_every_volume_is_declared_and_used(path):
     sources = {source for service in services(path).values() for source, _ in mounts(service)}
     beside = {source for source in sources if source.startswith(".")}
     assert [source for source in beside if not (FOLDER / source).exists()] == []
-    assert sources - beside == set(load(path)["volumes"])
+    assert sources - beside == set(whole(path)["volumes"])
 
 
 @each_file
@@ -143,6 +164,31 @@ def test_variables_of_a_collector_are_those_of_its_configuration(path):
 def test_only_stores_and_brokers_of_the_standard_stack_wait_for_a_profile():
     always = [name for name, service in services(FOLDER / "compose.yaml").items() if "profiles" not in service]
     assert always == ["otelcol", "prometheus", "alertmanager", "grafana"]
+
+
+def test_traces_and_logs_are_the_same_servers_in_the_home_and_in_the_standard_stack():
+    added, home = load(FOLDER / "compose-traces-logs.yaml"), load(FOLDER / "compose-home.yaml")
+    for name, profile in (("jaeger", "traces"), ("victoria-logs", "logs")):
+        assert home["services"][name] == {**added["services"][name], "profiles": [profile]}
+
+
+def test_the_collector_of_the_standard_stack_pushes_to_where_traces_and_logs_are_taken():
+    stack = services(FOLDER / "compose-traces-logs.yaml")
+    upstreams = environment(stack["otelcol"])
+    jaeger = dict(VARIABLE.findall((FOLDER / "jaeger" / "jaeger.yaml").read_text(encoding="utf-8")))
+    [logs] = [flag for flag in stack["victoria-logs"]["command"] if flag.startswith("-httpListenAddr=")]
+    assert upstreams["OTELCOL_TRACES_UPSTREAM"] == f"http://127.0.0.1:{jaeger['JAEGER_OTLP_HTTP_PORT']}"
+    assert upstreams["OTELCOL_LOGS_UPSTREAM"] == f"http://{logs.partition('=')[2]}/insert/opentelemetry"
+    assert environment(stack["grafana"])["JAEGER_URL"] == f"http://127.0.0.1:{jaeger['JAEGER_HTTP_PORT']}"
+    assert environment(stack["grafana"])["VICTORIA_LOGS_URL"] == f"http://{logs.partition('=')[2]}"
+
+
+def test_no_port_of_jaeger_is_one_of_the_collectors():
+    ports = [
+        {default for _, default in VARIABLE.findall((FOLDER / path).read_text(encoding="utf-8")) if default.isdigit()}
+        for path in ("jaeger/jaeger.yaml", "otelcol/agent.yaml", "otelcol/agent-fleet.yaml")
+    ]
+    assert ports[0] & (ports[1] | ports[2]) == set()
 
 
 def test_receivers_of_the_fleet_differ_only_in_their_replica_and_address():
@@ -184,20 +230,51 @@ def test_the_page_on_the_fleet_has_the_commands_of_the_compose_file(name):
 class TestGrafana:
     provisioning = FOLDER / "grafana" / "provisioning"
 
+    always = provisioning / "datasources" / "otel-ha.yaml"
+    traces_logs = FOLDER / "grafana" / "traces-logs.yaml"
+
+    def sources(self):
+        both = [*load(self.always)["datasources"], *load(self.traces_logs)["datasources"]]
+        return {source["uid"]: source for source in both}
+
     def test_dashboards_find_their_data_source(self):
-        sources = load(self.provisioning / "datasources" / "otel-ha.yaml")["datasources"]
-        assert {source["uid"]: source["type"] for source in sources} == {
+        assert {uid: source["type"] for uid, source in self.sources().items()} == {
             "prometheus": "prometheus",
             "alertmanager": "alertmanager",
+            "jaeger": "jaeger",
+            "victoria-logs": "victoriametrics-logs-datasource",
         }
 
-    @pytest.mark.parametrize("name", ["compose.yaml", "compose-fleet.yaml"])
-    def test_compose_sets_every_variable_and_mounts_the_dashboards(self, name):
+    def test_an_exemplar_leads_to_its_trace_a_trace_to_its_logs_and_a_log_record_to_its_trace(self):
+        settings = {uid: source.get("jsonData", {}) for uid, source in self.sources().items()}
+        [exemplar] = settings["prometheus"]["exemplarTraceIdDestinations"]
+        assert (exemplar["name"], exemplar["datasourceUid"]) == ("trace_id", "jaeger")
+        to_logs = settings["jaeger"]["tracesToLogsV2"]
+        # Grafana takes $$ for a dollar sign.
+        assert (to_logs["customQuery"], to_logs["query"]) == (True, 'trace_id:="$${__span.traceId}"')
+        assert to_logs["datasourceUid"] == "victoria-logs"
+        [to_trace] = settings["victoria-logs"]["derivedFields"]
+        assert (to_trace["matcherType"], to_trace["matcherRegex"]) == ("label", "trace_id")
+        assert (to_trace["url"], to_trace["datasourceUid"]) == ("$${__value.raw}", "jaeger")
+
+    @pytest.mark.parametrize("name", ["compose.yaml", "compose-fleet.yaml", "compose-traces-logs.yaml"])
+    def test_compose_mounts_every_file_and_sets_its_variables(self, name):
         grafana = services(FOLDER / name)["grafana"]
-        texts = [path.read_text(encoding="utf-8") for path in self.provisioning.rglob("*.yaml")]
-        assert {variable for text in texts for variable in re.findall(r"\$(\w+)", text)} <= set(environment(grafana))
-        folders = [folder.name for folder in self.provisioning.iterdir()]
-        assert {(f"./grafana/provisioning/{name}", f"/etc/grafana/provisioning/{name}") for name in folders} <= set(
-            mounts(grafana)
-        )
+        mounted = [(FOLDER / source, target) for source, target in mounts(grafana) if "provisioning" in target]
+        files = {
+            f"{target}/{file.name}" if path.is_dir() else target: file
+            for path, target in mounted
+            for file in (path.glob("*.yaml") if path.is_dir() else [path])
+        }
+        expected = {
+            f"/etc/grafana/{path.relative_to(self.provisioning.parent)}" for path in self.provisioning.rglob("*.yaml")
+        }
+        extra = {"/etc/grafana/provisioning/datasources/traces-logs.yaml"} if name in ADDS_TO else set()
+        assert set(files) == expected | extra
+        text = "".join(path.read_text(encoding="utf-8") for path in files.values())
+        assert set(re.findall(r"(?<!\$)\$(\w+)", text)) <= set(environment(grafana))
+
+    @pytest.mark.parametrize("name", ["compose.yaml", "compose-fleet.yaml", "compose-traces-logs.yaml"])
+    def test_compose_mounts_the_dashboards(self, name):
+        grafana = services(FOLDER / name)["grafana"]
         assert ("./grafana/dashboards", environment(grafana)["GRAFANA_DASHBOARDS"]) in mounts(grafana)
