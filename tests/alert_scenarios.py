@@ -18,6 +18,7 @@ LOOP = "asyncio_eventloop_delay_seconds"
 UPTIME = "process_uptime_seconds"
 ALIVE = "cpython_gc_collections_total"
 CPU = "system_cpu_time_seconds_total"
+COLLECTED = {"metrics": "metric_points", "traces": "spans", "logs": "log_records"}
 MEMORY = "system_memory_utilization_ratio"
 DISK = "system_filesystem_usage_bytes"
 
@@ -313,21 +314,27 @@ SCENARIOS = [
         step="15s",
     ),
     Scenario("FileDescriptorsHigh", (gauge("process_unix_file_descriptors", 20, 799, 820),), shown="820"),
-    Scenario(
-        "CollectorRefuses",
-        (counter("otelcol_receiver_refused_metric_points_total", 0, 0, 4, receiver="otlp", transport="http"),),
-        shown="20",
-        server=True,
+    *(
+        Scenario(
+            "CollectorRefuses",
+            (counter(f"otelcol_receiver_refused_{data}_total", 0, 0, 4, receiver="otlp", transport="http"),),
+            shown="20",
+            server=True,
+        )
+        for data in COLLECTED.values()
     ),
-    Scenario(
-        "CollectorNotSending",
-        (
-            gauge("otelcol_exporter_queue_size", 0, 0, 7, exporter="otlp_http", data_type="metrics"),
-            counter("otelcol_exporter_sent_metric_points_total", 10, 0, 0, exporter="otlp_http", server_port="1"),
-        ),
-        {"exporter": "otlp_http"},
-        "7",
-        server=True,
+    *(
+        Scenario(
+            "CollectorNotSending",
+            (
+                gauge("otelcol_exporter_queue_size", 0, 0, 7, exporter="otlp_http", data_type=kind),
+                counter(f"otelcol_exporter_sent_{data}_total", 10, 0, 0, exporter="otlp_http", server_port="1"),
+            ),
+            {"exporter": "otlp_http"},
+            "7",
+            server=True,
+        )
+        for kind, data in COLLECTED.items()
     ),
     *(
         Scenario(
@@ -345,15 +352,18 @@ SCENARIOS = [
             ("CollectorQueueFull", 949, 960, ""),
         )
     ),
-    Scenario(
-        "CollectorDropsData",
-        (
-            gauge("up", 1, 1, 1),
-            counter("otelcol_exporter_send_failed_metric_points_total", 0, 0, 2, exporter="otlp_http"),
-        ),
-        {"exporter": "otlp_http"},
-        "10",
-        server=True,
+    *(
+        Scenario(
+            "CollectorDropsData",
+            (
+                gauge("up", 1, 1, 1),
+                counter(f"otelcol_exporter_send_failed_{data}_total", 0, 0, 2, exporter="otlp_http"),
+            ),
+            {"exporter": "otlp_http"},
+            "10",
+            server=True,
+        )
+        for data in COLLECTED.values()
     ),
     *(
         Scenario(alert, (counter(name, 0, 0, 1, **labels),), shown="5", server=True)

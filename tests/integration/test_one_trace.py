@@ -76,15 +76,16 @@ def _running(collector: Collector, log: Path) -> subprocess.Popen[str]:
         "OTEL_METRIC_EXPORT_TIMEOUT": "60000",
         "OTEL_TRACES_EXPORTER": "otlp",
     }
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "tests.integration.traced"],
-        cwd=ROOT,
-        env={**inherited, **settings, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log.open("wb"),
-        text=True,
-    )
+    with log.open("ab") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.integration.traced"],
+            cwd=ROOT,
+            env={**inherited, **settings, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
 
 
 @dataclass
@@ -136,11 +137,24 @@ def collector(make_otelcol: MakeCollector, stores: Stores) -> Collector:
 def test_a_trace_its_log_record_and_its_exemplar_by_otlp_and_by_scrape_have_the_same_ids(start, stores, collector):
     service = start(collector)
     stores.prometheus.scrape("ha-ingestor", service.target)
-    stores.prometheus.scrape("otelcol-exporter", collector.prometheus_target)
     service.handle("one")
     ids = stores.ids("one")
-    for via in ("", "scrape", "collector"):
+    for via in ("", "scrape"):
         stores.has_exemplar(ids, via)
+
+
+def test_a_scrape_of_the_collector_has_exemplars_whose_traces_are_known(start, stores, collector):
+    service = start(collector)
+    stores.prometheus.scrape("otelcol-exporter", collector.prometheus_target)
+
+    def look() -> set[tuple[str, str]]:
+        # The Collector shows an exemplar until the next push, and so does not show each one to a scrape.
+        service.handle("many")
+        return stores.exemplars("collector")
+
+    for trace_id, span_id in eventually(look, timeout=WITHIN):
+        [span] = eventually(lambda trace_id=trace_id: stores.jaeger.trace(trace_id))
+        assert span["spanID"] == span_id
 
 
 def test_nothing_is_lost_when_sigterm_ends_the_service_right_after_its_work(start, stores, collector):

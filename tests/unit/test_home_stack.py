@@ -49,6 +49,12 @@ class TestFlags:
         assert shown == flags()[name]
 
 
+def test_the_page_has_the_flags_of_victoria_logs_in_the_compose_file() -> None:
+    [block] = re.findall(r"^    victoria-logs ((?:[^\\\n]|\\\n)*)$", PAGE, flags=re.MULTILINE)
+    shown = shlex.split(block.replace("\\\n", " ").replace("=data/victoria-logs", "=/victoria-logs-data"))
+    assert shown == COMPOSE["services"]["victoria-logs"]["command"]
+
+
 def test_the_tests_servers_know_nothing_of_the_stack() -> None:
     modules = list((ROOT / "tests" / "servers").glob("*.py"))
     assert modules

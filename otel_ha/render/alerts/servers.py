@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from otel_ha.render.alerts.alert import Alert
@@ -12,9 +13,26 @@ __all__ = ["COLLECTOR", "STORES", "WATCHDOG"]
 
 _INGEST: Final = (ingest.RECEIVED,)
 _QUEUE: Final = "max by (job, exporter) (otelcol_exporter_queue_size / (otelcol_exporter_queue_capacity > 0))"
-_SENT: Final = "sum by (job, exporter) (increase(otelcol_exporter_sent_metric_points_total[<window>]))"
-_NOT_QUEUED: Final = server_grown("otelcol_exporter_enqueue_failed_metric_points_total")
-_NOT_SENT: Final = server_grown("otelcol_exporter_send_failed_metric_points_total")
+# How the Collector's queues and its counters name each kind of data.
+_DATA: Final = {"metrics": "metric_points", "traces": "spans", "logs": "log_records"}
+
+
+def _each(expression: Callable[[str], str]) -> str:
+    """Return the first of these that holds, for each kind of data."""
+    return "\n  or ".join(expression(kind) for kind in _DATA)
+
+
+def _failed(counter: str) -> str:
+    """Return the data that an exporter has failed with, if there is any."""
+    grown = {kind: server_grown(f"otelcol_exporter_{counter}_failed_{data}_total") for kind, data in _DATA.items()}
+    return _each(lambda kind: f"sum by (job, exporter) ({grown[kind]}) > 0")
+
+
+def _waiting(kind: str) -> str:
+    """Return the data of this kind that waits for an exporter which sends none."""
+    queue = f'otelcol_exporter_queue_size{{data_type="{kind}"}}'
+    sent = f"sum by (job, exporter) (increase(otelcol_exporter_sent_{_DATA[kind]}_total[<window>])) > 0"
+    return f"sum by (job, exporter) (min_over_time({queue}[<window>])) > 0 unless on (job, exporter) ({sent})"
 
 
 def _any(*counters: str) -> str:
@@ -27,9 +45,9 @@ COLLECTOR: Final = (
         name="CollectorRefuses",
         severity="ticket",
         cause="collector_refusal",
-        expr="sum by (job) (increase(otelcol_receiver_refused_metric_points_total[<window>])) > 0",
+        expr=_any(*(f"otelcol_receiver_refused_{data}_total" for data in _DATA.values())),
         summary="The Collector {{ $labels.job }} refuses data",
-        description="Data points that {{ $labels.job }} has refused, because its memory or its queue is full: "
+        description="Items that {{ $labels.job }} has refused, because its memory or its queue is full: "
         '{{ printf "%.0f" $value }} within <window>. The services try again.',
         needs=_INGEST,
     ),
@@ -37,8 +55,7 @@ COLLECTOR: Final = (
         name="CollectorNotSending",
         severity="ticket",
         cause="collector_sending",
-        expr='sum by (job, exporter) (min_over_time(otelcol_exporter_queue_size{data_type="metrics"}[<window>])) > 0'
-        f" unless on (job, exporter) ({_SENT} > 0)",
+        expr=_each(_waiting),
         summary="The Collector {{ $labels.job }} cannot send to {{ $labels.exporter }}",
         description="Items that wait for the exporter {{ $labels.exporter }} of {{ $labels.job }}: "
         "{{ $value | humanize }}. None was sent within <window>. They are kept.",
@@ -58,7 +75,7 @@ COLLECTOR: Final = (
         name="CollectorQueueFull",
         severity="page",
         cause="collector_queue",
-        expr=f"{_QUEUE} > <collector_queue_full> or sum by (job, exporter) ({_NOT_QUEUED}) > 0",
+        expr=f"{_QUEUE} > <collector_queue_full>\n  or {_failed('enqueue')}",
         hold="1m",
         summary="The queue of the Collector {{ $labels.job }} is full",
         description="The queue of the exporter {{ $labels.exporter }} of {{ $labels.job }} has no room. Services have "
@@ -71,10 +88,10 @@ COLLECTOR: Final = (
         cause="collector_loss",
         # With retries without limit, a failure is counted only when the data is given up: the answer was a permanent
         # error, such as 400, 409 or 413.
-        expr=f"sum by (job, exporter) ({_NOT_SENT}) > 0",
+        expr=_failed("send"),
         hold="0s",
         summary="The Collector {{ $labels.job }} drops data for {{ $labels.exporter }}",
-        description="Data points for {{ $labels.exporter }} that {{ $labels.job }} has given up, because the server "
+        description="Items for {{ $labels.exporter }} that {{ $labels.job }} has given up, because the server "
         'refused them for good: {{ printf "%.0f" $value }} within <window>. They are lost.',
         needs=_INGEST,
     ),
