@@ -20,12 +20,12 @@ TRACE = bytes(range(16))
 NAME = "a piece of work"
 
 
-def spans(numbers: Iterable[int]) -> ExportTraceServiceRequest:
+def spans(numbers: Iterable[int], trace: bytes = TRACE) -> ExportTraceServiceRequest:
     """One span for each number, which is its id (8 bytes), all of one trace."""
     now = time.time_ns()
     made = [
         Span(
-            trace_id=TRACE,
+            trace_id=trace,
             span_id=number.to_bytes(8, "big"),
             name=NAME,
             start_time_unix_nano=now - 1_000_000,
@@ -37,11 +37,11 @@ def spans(numbers: Iterable[int]) -> ExportTraceServiceRequest:
     return ExportTraceServiceRequest(resource_spans=[whole])
 
 
-def records(numbers: Iterable[int]) -> ExportLogsServiceRequest:
+def records(numbers: Iterable[int], trace: bytes = TRACE) -> ExportLogsServiceRequest:
     """One log record for each number, each written within the span of that number."""
     made = [
         LogRecord(
-            trace_id=TRACE,
+            trace_id=trace,
             span_id=number.to_bytes(8, "big"),
             time_unix_nano=time.time_ns(),
             body=AnyValue(string_value=NAME),
@@ -52,12 +52,12 @@ def records(numbers: Iterable[int]) -> ExportLogsServiceRequest:
     return ExportLogsServiceRequest(resource_logs=[whole])
 
 
-def send(endpoint: str, numbers: Iterable[int]) -> None:
+def send(endpoint: str, numbers: Iterable[int], trace: bytes = TRACE) -> None:
     """Send a span and a log record for each number. Raises grpc.RpcError unless both requests are taken whole."""
     numbers = list(numbers)
     with grpc.insecure_channel(endpoint.removeprefix("http://")) as channel:
-        traced = TraceServiceStub(channel).Export(spans(numbers), timeout=20, wait_for_ready=True)
-        logged = LogsServiceStub(channel).Export(records(numbers), timeout=20, wait_for_ready=True)
+        traced = TraceServiceStub(channel).Export(spans(numbers, trace), timeout=20, wait_for_ready=True)
+        logged = LogsServiceStub(channel).Export(records(numbers, trace), timeout=20, wait_for_ready=True)
     assert (traced.partial_success.rejected_spans, logged.partial_success.rejected_log_records) == (0, 0)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -24,6 +26,7 @@ from tests.servers.victoria_logs import VictoriaLogs
 # A busy machine may take a while to start a server; that is not a failure.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
+PAGE = (ROOT / "docs" / "how-to" / "traces-and-logs.md").read_text(encoding="utf-8")
 BUCKETS = "homeassistant_event_process_duration_seconds_bucket"
 WITHIN = 60.0
 
@@ -49,32 +52,38 @@ class Service:
         self.process.wait(60)
 
 
-Start = Callable[[Collector], Service]
+class Start(Protocol):
+    """Starts a service that pushes all three signals, metrics twice a second; it is ended with the test."""
+
+    def __call__(self, collector: Collector | None = None, **settings: str) -> Service:
+        """Without a Collector, the settings say where the signals go."""
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts services that push all three signals to a Collector, every half second, and ends them."""
+    """See the protocol."""
     with ExitStack() as ended:
 
-        def start(collector: Collector) -> Service:
-            process = ended.enter_context(_running(collector, tmp_path / "service.log"))
+        def start(collector: Collector | None = None, **settings: str) -> Service:
+            if collector is not None:
+                settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.otlp_http_endpoint
+            process = ended.enter_context(_running(settings, tmp_path / "service.log"))
             ended.callback(process.kill)
             return Service(process, process.stdout.readline().strip())
 
         yield start
 
 
-def _running(collector: Collector, log: Path) -> subprocess.Popen[str]:
+def _running(more: Mapping[str, str], log: Path) -> subprocess.Popen[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.otlp_http_endpoint,
         "OTEL_EXPORTER_OTLP_TIMEOUT": "60000",
         "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
         "OTEL_LOGS_EXPORTER": "otlp",
         "OTEL_METRIC_EXPORT_INTERVAL": "500",
         "OTEL_METRIC_EXPORT_TIMEOUT": "60000",
         "OTEL_TRACES_EXPORTER": "otlp",
+        **more,
     }
     with log.open("ab") as errors:
         return subprocess.Popen(
@@ -182,3 +191,37 @@ def test_nothing_is_lost_when_the_work_is_done_while_the_collector_is_away(start
     service.handle("meanwhile")
     collector.start()
     stores.has_exemplar(stores.ids("meanwhile"), via="")
+
+
+def shown(heading: str) -> dict[str, str]:
+    """The variables that a section of the page sets."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"\b(OTEL_\w+)=(\S+)", section))
+
+
+def test_the_home_stacks_variables_push_straight_to_jaeger_and_victoria_logs(start, stores):
+    variables = shown("In the home stack")
+    assert len(variables) == 5
+    real = {"http://127.0.0.1:14318": stores.jaeger.otlp, "http://127.0.0.1:9428": stores.logs.url}
+    for usual, url in real.items():
+        variables = {name: value.replace(usual, url) for name, value in variables.items()}
+    service = start(**variables)
+    service.handle("at home")
+    stores.ids("at home")
+
+
+def test_the_samplers_variables_trace_a_share_of_the_work_and_count_all_of_it(start, stores, collector):
+    variables = shown("How much")
+    assert variables.pop("OTEL_TRACES_SAMPLER_ARG") == "0.1"
+    service = start(collector, **variables, OTEL_TRACES_SAMPLER_ARG="0")
+    for _ in range(5):
+        service.handle("untraced")
+    service.end()
+    records = eventually(lambda: stores.logs.query('_msg:="handling untraced"'), lambda found: len(found) == 5)
+    # Everything that there is to send has been sent.
+    assert [stores.jaeger.trace(record["trace_id"]) for record in records] == [[]] * 5
+    count = "homeassistant_event_process_duration_seconds_count"
+    eventually(
+        lambda: stores.prometheus.query(f"last_over_time({count}[5m])"), lambda rows: [n for _, n in rows] == [5]
+    )
+    assert stores.exemplars("") == set()

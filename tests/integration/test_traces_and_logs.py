@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.signals import NAME, SERVICE, TRACE, send
 from tests.servers.fixtures import MakeCollector
-from tests.servers.fleet import GATEWAY
+from tests.servers.fleet import AGENT_FLEET, GATEWAY
 from tests.servers.jaeger import Jaeger
 from tests.servers.otelcol import AGENT, Collector
 from tests.servers.running import HOST, eventually, get
@@ -25,10 +25,13 @@ NOWHERE = f"http://{HOST}:9"
 MakeOn = Callable[..., Collector]
 
 
-@pytest.fixture(params=[AGENT, GATEWAY], ids=["agent", "gateway"])
-def config(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.param
-    return found
+each_config = pytest.mark.parametrize("config", [AGENT, GATEWAY], ids=["agent", "gateway"])
+
+
+@pytest.fixture
+def config() -> Path:
+    """The configuration of the Collector."""
+    return GATEWAY
 
 
 @pytest.fixture
@@ -70,6 +73,7 @@ def record_ids(logs: VictoriaLogs) -> set[int]:
     return {int(record["span_id"], 16) for record in logs.query(f'service.name:="{SERVICE}"')}
 
 
+@each_config
 class TestByDefault:
     def test_traces_and_logs_are_accepted_and_dropped(self, make: MakeOn) -> None:
         collector = make().start()
@@ -96,6 +100,7 @@ class TestByDefault:
         assert total(collector, "otelcol_processor_filter_logs_filtered_total") == 0
 
 
+@each_config
 class TestWithUpstreams:
     def test_nothing_is_lost_when_the_upstreams_and_then_the_collector_are_killed(
         self, make: MakeOn, jaeger: Jaeger, victoria_logs: VictoriaLogs
@@ -128,3 +133,25 @@ class TestWithUpstreams:
         eventually(lambda: record_ids(victoria_logs), lambda found: found == set(range(1, 11)))
         jaeger.start()
         eventually(lambda: span_ids(jaeger), lambda found: found == set(range(1, 11)), timeout=90)
+
+
+def test_a_fleets_agent_that_is_killed_while_no_gateway_answers_loses_nothing_and_keeps_each_trace_whole(
+    make: MakeOn, make_otelcol: MakeCollector, jaeger: Jaeger, victoria_logs: VictoriaLogs
+) -> None:
+    gateways = [make(jaeger.otlp, victoria_logs.upstream) for _ in range(2)]
+    addresses = ", ".join(gateway.otlp_grpc_endpoint.removeprefix("http://") for gateway in gateways)
+    agent = make_otelcol(config=AGENT_FLEET, variables={"OTELCOL_GATEWAYS": f"[{addresses}]"}).start()
+    for number in range(20):
+        send(agent.otlp_grpc_endpoint, [2 * number + 1, 2 * number + 2], trace=bytes([number + 1] * 16))
+    agent.kill()
+    for collector in (*gateways, agent):
+        collector.start()
+    everything = set(range(1, 41))
+    found = eventually(lambda: jaeger.spans(SERVICE), lambda spans: len(spans) == 40, timeout=90)
+    assert {int(span["spanID"], 16) for span in found} == everything
+    eventually(lambda: record_ids(victoria_logs), lambda ids: ids == everything, timeout=90)
+    shares = [total(gateway, "otelcol_receiver_accepted_spans_total") for gateway in gateways]
+    assert min(shares) > 0
+    assert [share % 2 for share in shares] == [0, 0]
+    # Asked to end, it would wait ten seconds for its last push to itself, as gateways do.
+    agent.kill()
