@@ -56,7 +56,14 @@ _hooks_are_set = False
 _GIVING_WAY = 0.5
 """Seconds for the last push of provisional telemetry that is replaced."""
 RECORDING_ONLY: Mapping[str, Any] = MappingProxyType(
-    {"metrics_exporters": (), "endpoint_server": False, "history_length": 0, "handle_sigterm": False}
+    {
+        "metrics_exporters": (),
+        "traces_exporters": (),
+        "logs_exporters": (),
+        "endpoint_server": False,
+        "history_length": 0,
+        "handle_sigterm": False,
+    }
 )
 """Arguments of TelemetryConfig for telemetry that records on a MeterProvider of other code and does nothing else."""
 _at_start: dict[object, Callable[[], None]] = {}

@@ -19,6 +19,7 @@ from otel_ha.config.declarative import apply_file, file_of
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
 from otel_ha.nested import note_first
+from otel_ha.version import DISTRO, SCHEMA_URL, __version__
 
 __all__ = ["OtelHaConfigurator", "OtelHaDistro"]
 
@@ -85,6 +86,7 @@ def _start() -> None:
         config = TelemetryConfig(**RECORDING_ONLY)
         apply_file(path)
         attach(config=config)
+        _open_spans()
     else:
         config = TelemetryConfig()
         _set_default(*_NO_HANDLER)
@@ -92,6 +94,15 @@ def _start() -> None:
     note_first()
     if "performance" in config.groups:
         watch_event_loops()
+
+
+def _open_spans() -> None:
+    """Let measured work open spans if the file describes traces."""
+    from otel_ha.declare.spans import SPANS  # noqa: PLC0415 - as above
+    from otel_ha.export.signals.stand_ins import foreign_tracer_provider  # noqa: PLC0415
+
+    if (provider := foreign_tracer_provider()) is not None:
+        SPANS.open_by(provider.get_tracer(DISTRO, __version__, SCHEMA_URL))
 
 
 def _leave_out(instrumentor: str) -> None:
