@@ -62,7 +62,7 @@ def test_the_help_of_a_command_has_examples_and_fits_80_columns(command):
     assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "run"])  # its output is the program's
 def test_every_command_has_json(command):
     arguments = ("rules",) if command == "render" else ()
     assert "--json" in run(command, *arguments, "--help").stdout
