@@ -56,7 +56,7 @@ def summary(name: str = "ha-ingestor", rate: float = 12.34, **changes: Any) -> d
 def health(status: str = "ok", **changes: Any) -> dict[str, Any]:
     push = {"reader": "push", "target": "http://127.0.0.1:4318", "status": "ok", "last_success": TAKEN - 12}
     scrape = {"reader": "scrape", "target": ":9464", "status": "ok", "last_success": None}
-    rest = {"consecutive_failures": 0, "rejected_points": 0, "last_error": None}
+    rest = {"consecutive_failures": 0, "rejected_points": 0, "dropped": 0, "last_error": None}
     return {
         "status": status,
         "reasons": [],

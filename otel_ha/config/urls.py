@@ -11,7 +11,17 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from otel_ha.config.secrets import Secret
 from otel_ha.scrub import mask_url, protect
 
-__all__ = ["BaseUrl", "Url", "WholeUrl", "basic_authorization", "split_userinfo", "target", "url_path", "with_path"]
+__all__ = [
+    "BaseUrl",
+    "Url",
+    "WholeUrl",
+    "basic_authorization",
+    "receiver_of",
+    "split_userinfo",
+    "target",
+    "url_path",
+    "with_path",
+]
 
 _GRPC_SCHEMES: Final = ("dns://", "unix://")
 
@@ -90,6 +100,12 @@ def split_userinfo(url: str) -> tuple[str, Secret | None]:
 def basic_authorization(user: str, password: str) -> Secret:
     """Return the value of the header for basic authentication (RFC 7617)."""
     return Secret(f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")
+
+
+def receiver_of(target: str) -> str:
+    """Return a URL without its path; another target as it is."""
+    parts = urlsplit(target)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else target
 
 
 def url_path(url: str) -> str | None:

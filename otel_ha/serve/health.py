@@ -31,7 +31,7 @@ def health(
     for three intervals, a port in use) that "reasons" lists; failed, if telemetry is enabled but not running; or
     disabled. "remedies" has the thing to do about each reason. "notes" are about the service's surroundings and change
     nothing. "readers" has one entry for each reader: last_success (seconds since the epoch), consecutive_failures,
-    rejected_points (of the last push), last_error.
+    rejected_points (of the last push), dropped (spans or log records), last_error.
     """
     readers = list(deliveries)
     if not enabled:

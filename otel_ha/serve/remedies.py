@@ -46,8 +46,13 @@ _ENDPOINT = (
 # proxy name it. Causes with words of their own come before other status codes, and these before broken connections.
 _PUSH = (
     _Remedy(
-        r"^\d+ data points rejected",
-        "read the receiver's message, and correct these metrics or its limits; rejected points are not sent again",
+        r"^\d+ (data points|spans|log records) rejected",
+        "read the receiver's message, and correct these metrics or its limits; what is rejected is not sent again",
+    ),
+    _Remedy(
+        "the queue is full",
+        "let more wait by {queue}_MAX_QUEUE_SIZE, push more often by {queue}_SCHEDULE_DELAY, or send less: "
+        "OTEL_TRACES_SAMPLER for traces, the levels of loggers for logs",
     ),
     _Remedy(
         "redirects are not followed",
@@ -124,6 +129,18 @@ _PUSH = (
     _Remedy("no success for", f"look into the service's log: its push or a source of its metrics hangs; {_DOCTOR}"),
 )
 
+_OF_ONE_SIGNAL = (
+    _Remedy(
+        r"^40[45]\b|^unimplemented",
+        "switch on the receiver for {signal} there, name another one by OTEL_EXPORTER_OTLP_{SIGNAL}_ENDPOINT (used as "
+        "it is, with /v1/{signal} at its end for http/protobuf), or set OTEL_{SIGNAL}_EXPORTER=none",
+    ),
+    *_PUSH,
+)
+
+_QUEUES = {"traces": "OTEL_BSP", "logs": "OTEL_BLRP"}
+"""The beginning of the variables that are for the queue of a signal."""
+
 _OTHERS = {
     "prometheus": "look into the service's log and correct the metric or collector that raises; until then every "
     "scrape fails",
@@ -145,6 +162,16 @@ _NOTES = (
 )
 
 
+_WORDS = (
+    ("OTEL_METRICS_EXPORTER=prometheus", "OTEL_{SIGNAL}_EXPORTER=none"),
+    ("OTEL_METRICS_EXPORTER", "OTEL_{SIGNAL}_EXPORTER"),
+    ("push less often by OTEL_METRIC_EXPORT_INTERVAL", "push less often by {queue}_SCHEDULE_DELAY"),
+    ("these metrics", "these {signal}"),
+    ("write metrics", "write {signal}"),
+)
+"""Words of remedies for metrics, and those of another signal in their place."""
+
+
 def of_endpoint(problem: str) -> str:
     """Return the remedy for an endpoint that does not listen."""
     return _first(_ENDPOINT, problem, "set OTEL_EXPORTER_PROMETHEUS_HOST and _PORT to an address that is free")
@@ -152,7 +179,13 @@ def of_endpoint(problem: str) -> str:
 
 def of_reader(reader: str, problem: str) -> str:
     """Return the remedy for the problem of a reader."""
-    return _OTHERS.get(reader) or _first(_PUSH, _BODY.sub(r"\1", problem), _DOCTOR)
+    kind, _, signal = reader.partition(" ")
+    remedy = _OTHERS.get(kind) or _first(_OF_ONE_SIGNAL if signal else _PUSH, _BODY.sub(r"\1", problem), _DOCTOR)
+    if not signal:
+        return remedy
+    for metrics, others in _WORDS:
+        remedy = remedy.replace(metrics, others)
+    return remedy.format(signal=signal, SIGNAL=signal.upper(), queue=_QUEUES[signal])
 
 
 def of_note(note: str) -> str:

@@ -1,4 +1,4 @@
-"""Traces and logs at the end of a process, after a fork, and with a receiver that hangs: nothing is lost or sent twice."""
+"""Traces and logs at the end of a process, after a fork, and with a receiver that hangs: none is lost or sent twice."""
 
 import os
 import signal
@@ -111,7 +111,6 @@ def test_a_receiver_that_hangs_delays_the_end_for_the_time_limit_of_all_signals(
         assert "Traceback" not in log
         assert "1 spans are lost: the last push did not end in time" in log
         assert "1 log records are lost: the last push did not end in time" in log
-        assert "the last push to" not in log.replace("the last push to http", "", 1)
         assert {each.target for each in receiver.requests} == {"/v1/metrics", "/v1/traces", "/v1/logs"}
 
 
@@ -239,7 +238,8 @@ def test_only_what_is_on_is_imported():
         from otel_ha import setup_telemetry
         with setup_telemetry("mine"):
             pass
-        print([name for name in sys.modules if name.startswith(("opentelemetry.sdk._logs", "opentelemetry.instrumentation.logging"))])
+        print([name for name in sys.modules if name.startswith(("opentelemetry.sdk._logs",
+               "opentelemetry.instrumentation.logging"))])
     """
     with receiving(answer()) as receiver:
         assert run(program, receiver, OTEL_LOGS_EXPORTER="none") == "[]\n"

@@ -95,6 +95,8 @@ def _off(look: _Look) -> Iterator[Contradiction]:
 
 def _push_off(look: _Look) -> Iterator[Contradiction]:
     given = look.given("otlp_endpoint", "otlp_headers", "otlp_protocol", "otlp_certificate")
+    if "otlp" in {*look.config.traces_exporters, *look.config.logs_exporters}:  # which the others are for as well
+        given = [variable for variable in given if "_METRICS_" in variable]
     if given and not look.exports("otlp"):
         found = (
             f"{', '.join(given)} configures the push, but OTEL_METRICS_EXPORTER does not name otlp: nothing is pushed"

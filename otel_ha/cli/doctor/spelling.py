@@ -16,21 +16,21 @@ __all__ = ["misspelt"]
 # OTEL_SERVICE_NAME and SERVICE_NAME, which other programs read, are less alike than this.
 _ALIKE: Final = 0.88
 _SOMEWHAT_ALIKE: Final = 0.6
-_PREFIXES: Final = (TelemetryConfig.prefix, "OTEL_EXPORTER_OTLP_", "OTEL_")
-_OTHER_SIGNALS: Final = ("TRACES", "LOGS", "SPAN", "PROFILES")
+_PREFIXES: Final = (TelemetryConfig.prefix, "OTEL_EXPORTER_OTLP_", "OTEL_OTLP_", "OTEL_")
+_OTHER_SIGNALS: Final = ("SPAN", "PROFILES")
 
 
 def misspelt(variables: Collection[str] | Mapping[str, str]) -> dict[str, str]:
     """Return the variables that look like a setting and are not one, each with the name that was probably meant.
 
-    The name is empty if no setting has a similar one. Variables of OpenTelemetry that are not settings of metrics, such
-    as those of traces, are left out.
+    The name is empty if no setting has a similar one. Variables that OpenTelemetry's SDK reads itself, such as
+    those of samplers, are left out.
     """
     ours = _of_settings() | VARIABLES
     found = {}
     for variable in sorted(variables):
         plain = variable.upper().replace("-", "_").replace(".", "_").strip()
-        if variable in ours or plain in _of_opentelemetry() - ours:
+        if variable in ours or plain in _of_opentelemetry() - ours or _is_of_other_signal(plain):
             continue
         near = get_close_matches(plain, ours, n=1, cutoff=_ALIKE)
         if near or _claims_to_be_ours(plain):
@@ -66,5 +66,8 @@ def _of_opentelemetry() -> frozenset[str]:
 def _claims_to_be_ours(name: str) -> bool:
     if name.startswith(TelemetryConfig.prefix):
         return True
-    is_otlp = name.startswith("OTEL_") and "OTLP" in name and not name.startswith("OTEL_PYTHON_")
-    return is_otlp and not any(signal in name for signal in _OTHER_SIGNALS)
+    return name.startswith("OTEL_") and "OTLP" in name and not name.startswith("OTEL_PYTHON_")
+
+
+def _is_of_other_signal(name: str) -> bool:
+    return "OTLP" in name and any(signal in name for signal in _OTHER_SIGNALS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -10,6 +11,7 @@ from otel_ha.cli.client import Client
 from otel_ha.cli.doctor.agreement import target_of
 from otel_ha.cli.doctor.step import Result, Step
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.urls import receiver_of
 from otel_ha.scrub import scrub
 
 __all__ = ["connection_steps", "health_step", "is_of_push"]
@@ -36,9 +38,12 @@ def health_step(client: Client, health: Mapping[str, Any]) -> Step:
 
 
 def is_of_push(config: TelemetryConfig, health: Mapping[str, Any]) -> bool:
-    """Whether all that a service reports is about pushes to the target of these settings."""
+    """Whether all that a service reports is about pushes to the receiver of these settings."""
     reasons, target = health.get("reasons") or (), target_of(config)
-    return bool(reasons) and target is not None and all(f"otlp: {target}: " in str(each) for each in reasons)
+    if not reasons or target is None:
+        return False
+    others = rf"otlp (traces|logs): {re.escape(receiver_of(target))}(/\S*)?: "  # they fail for the same cause
+    return all(f"otlp: {target}: " in str(each) or re.match(others, str(each)) for each in reasons)
 
 
 def _without_doctor(remedy: str) -> str:

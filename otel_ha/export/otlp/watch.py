@@ -7,9 +7,8 @@ import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
-from otel_ha.config.urls import Url
+from otel_ha.config.urls import Url, receiver_of
 from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.answer import Answer
 from otel_ha.scrub import KNOWN_ONLY, scrub
@@ -118,12 +117,6 @@ class Outages:
         outage = self._of.setdefault(receiver_of(target), Outage())
         outage.join(signal)
         return outage
-
-
-def receiver_of(target: str) -> str:
-    """Return a URL without its path; another target as it is."""
-    parts = urlsplit(target)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else target
 
 
 class Watch:

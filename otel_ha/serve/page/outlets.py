@@ -32,7 +32,7 @@ def outlets(summary: Data) -> Element:
     where = _where(endpoint)
     if not readers:
         return section("outlets", "Ways out", where, note(_no_readers(str(health.get("status")))))
-    headings = ("Reader", "Receiver", "State", "Last error", "Last success", "Failures in a row", "Rejected points")
+    headings = ("Reader", "Receiver", "State", "Last error", "Last success", "Failures in a row", "Rejected", "Dropped")
     taken = summary.get("timestamp")
     rows = (_reader(index, reader, taken) for index, reader in enumerate(readers))
     return section(
@@ -40,7 +40,7 @@ def outlets(summary: Data) -> Element:
         "Ways out",
         help_(_READERS),
         where,
-        table("readers", "Readers", headings, rows, numbers=3, alone=True),
+        table("readers", "Readers", headings, rows, numbers=4, alone=True),
     )
 
 
@@ -87,6 +87,7 @@ def _reader(index: int, reader: Data, taken: float | None) -> Element:
         element("td", age, " ago", class_="number") if age is not None else element("td", "never", class_="number"),
         cell(f"{key}.consecutive_failures", reader.get("consecutive_failures"), words.count),
         cell(f"{key}.rejected_points", reader.get("rejected_points"), words.count),
+        cell(f"{key}.dropped", reader.get("dropped"), words.count),
     )
 
 

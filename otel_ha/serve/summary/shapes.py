@@ -84,17 +84,27 @@ HEALTH = {
         },
     ),
     "reader": Shape(
-        "One reader of the metrics.",
+        "One reader of the metrics, or one exporter of traces or logs.",
         {
-            "reader": (TEXT, "`otlp`, `console`, `prometheus` or `history`"),
-            "target": (TEXT, "the destination of the metrics"),
+            "reader": (
+                TEXT,
+                "`otlp`, `console`, `prometheus` or `history`; `otlp traces` and `otlp logs` if these are on",
+            ),
+            "target": (TEXT, "the destination"),
             "status": (
-                {"enum": ["ok", "waiting", "failing", "rejecting", "overdue"]},
-                "`ok`, `waiting` for the first time, `failing`, `rejecting` some data points, or `overdue`",
+                {"enum": ["ok", "waiting", "failing", "rejecting", "dropping", "overdue"]},
+                "`ok`, `waiting` for the first time, `failing`, `rejecting` some data points, `dropping` some, or `overdue`",
             ),
             "last_success": (_or_null(NUMBER), "the last success, in seconds since the epoch"),
             "consecutive_failures": (INTEGER, "failures since the last success"),
-            "rejected_points": (INTEGER, "data points of the last push that the receiver did not store"),
+            "rejected_points": (
+                INTEGER,
+                "data points, spans or log records of the last push that the receiver did not store",
+            ),
+            "dropped": (
+                INTEGER,
+                "spans or log records that never arrived: the queue was full, or the receiver refused them",
+            ),
             "last_error": (_or_null(TEXT), "the last error, or the receiver's message"),
         },
     ),

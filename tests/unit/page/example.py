@@ -81,6 +81,7 @@ _SUMMARY: dict[str, Any] = {
                 "last_success": TAKEN - 95.0,
                 "consecutive_failures": 3,
                 "rejected_points": 0,
+                "dropped": 0,
                 "last_error": "connection refused",
             },
             {
@@ -90,6 +91,7 @@ _SUMMARY: dict[str, Any] = {
                 "last_success": None,
                 "consecutive_failures": 0,
                 "rejected_points": 0,
+                "dropped": 0,
                 "last_error": None,
             },
         ],

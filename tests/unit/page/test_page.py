@@ -207,7 +207,7 @@ def test_empty_tables_are_sentences_that_name_the_group_if_it_is_off():
 
 def test_a_reader_has_the_age_of_its_last_success_its_failures_and_its_last_error():
     otlp, prometheus = section(render(example()), "outlets").one("tbody").all("tr")
-    assert otlp.text == "otlphttp://collector:4318/v1/metricsfailingconnection refused1 min 35 s ago30"
+    assert otlp.text == "otlphttp://collector:4318/v1/metricsfailingconnection refused1 min 35 s ago300"
     assert "never" in prometheus.text
 
 
