@@ -93,7 +93,7 @@ HEALTH = {
             "target": (TEXT, "the destination"),
             "status": (
                 {"enum": ["ok", "waiting", "failing", "rejecting", "dropping", "overdue"]},
-                "`ok`, `waiting` for the first time, `failing`, `rejecting` some data points, `dropping` some, or `overdue`",
+                "`ok`, `waiting` for the first time, `failing`, `rejecting` or `dropping` some data, or `overdue`",
             ),
             "last_success": (_or_null(NUMBER), "the last success, in seconds since the epoch"),
             "consecutive_failures": (INTEGER, "failures since the last success"),
