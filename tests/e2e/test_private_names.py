@@ -45,6 +45,8 @@ SDK = (
     "_sum",
     "_value",
 )
+# Of the providers for traces and logs.
+OF_SIGNALS = ("_active_loggers_lock", "_logger_cache_lock", "_tracers_lock")
 USED_IN = {
     **dict.fromkeys(API, "declare/context.py"),
     **dict.fromkeys(SDK, "record/journal/sdk.py"),
@@ -99,6 +101,30 @@ def test_nothing_is_renamed_without_a_name():
 @pytest.mark.parametrize("name", [*API, *SDK])
 def test_without_a_private_name_the_scrape_and_the_push_are_as_with_it(name):
     assert exported(name) == as_expected()
+
+
+def signals(name: str = "") -> tuple[dict[str, list[str]], str]:
+    """Return the spans and the records of a service on libraries in which `name` is another, and its log."""
+    environ = {each: value for each, value in os.environ.items() if not each.lower().endswith("_proxy")}
+    command = [sys.executable, "-W", "error", "-m", "tests.e2e.renamed_signals", *([name] if name else [])]
+    done = subprocess.run(command, env=environ, check=False, timeout=60, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("name", ["", *OF_SIGNALS, "_disabled"])
+def test_without_a_private_name_spans_and_records_arrive_as_with_it(name):
+    assert signals(name)[0] == {"spans": ["work"] * 2, "records": ["failed"] * 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [("_logs", "is not supported for logs, which are off"), ("_log_encoder", "failed: ModuleNotFoundError")],
+)
+def test_without_a_private_name_of_logs_only_records_are_missing_and_a_warning_says_so(name, warning):
+    found, log = signals(name)
+    assert found == {"spans": ["work"] * 2, "records": []}
+    assert warning in log
 
 
 def private_names() -> set[tuple[str, str]]:

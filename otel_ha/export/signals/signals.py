@@ -124,11 +124,12 @@ class Signals:
         self._disconnect.append(lambda: SPANS.open_by(None))
 
     def _log(self) -> None:
-        from otel_ha.export.signals.hook import LoggingHook  # noqa: PLC0415 - only with logs
         from otel_ha.export.signals.sdk import encoded_records, logs_api, logs_export, new_logger_provider  # noqa: PLC0415
         from otel_ha.export.signals.stand_ins import foreign_logger_provider, logs  # noqa: PLC0415
 
         try:
+            from otel_ha.export.signals.hook import LoggingHook  # noqa: PLC0415 - only with logs
+
             api, console = logs_api(), logs_export().ConsoleLogRecordExporter
             provider = foreign_logger_provider()
             own = new_logger_provider(self._resource) if provider is None else None
