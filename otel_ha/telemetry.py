@@ -112,8 +112,14 @@ def attach(provider: metrics.MeterProvider | None = None, config: TelemetryConfi
     with _set_up.taken(_SETTING_UP) as is_mine:
         if not is_mine or present_telemetry() is not None:
             return False
-        telemetry = Telemetry(
-            config or _config_to_attach(), ingest.CATALOG, provider=provider or metrics.get_meter_provider()
+        config = TelemetryConfig(
+            metrics_exporters=(),
+            traces_exporters=(),
+            logs_exporters=(),
+            system_metrics=False,
+            endpoint_server=False,
+            history_length=0,
+            handle_sigterm=False,
         )
         telemetry.is_provisional = True
         _start(telemetry)

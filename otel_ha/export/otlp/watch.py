@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from otel_ha.config.urls import Url, receiver_of
@@ -24,6 +25,14 @@ _TURNED_OFF_BY = {
     "traces": "OTEL_TRACES_EXPORTER=none",
     "logs": "OTEL_LOGS_EXPORTER=none",
 }
+
+
+_is_pushing: ContextVar[bool] = ContextVar("otel_ha_is_pushing", default=False)
+
+
+def is_pushing() -> bool:
+    """Whether a push runs in this thread, or for it: its log records must not be pushed."""
+    return _is_pushing.get()
 
 
 class Pusher(Protocol):
@@ -149,6 +158,13 @@ class Watch:
 
     def push(self, pusher: Pusher, data: Any) -> Answer:
         """Push, note whether it arrived, and return the answer; never raises."""
+        token = _is_pushing.set(True)
+        try:
+            return self._pushed(pusher, data)
+        finally:
+            _is_pushing.reset(token)
+
+    def _pushed(self, pusher: Pusher, data: Any) -> Answer:
         started = time.monotonic()
         try:
             answer = pusher.push(data)

@@ -166,7 +166,7 @@ class Batches:
         self._waiting.clear()
 
     def _work(self) -> None:
-        with suppress_instrumentation():  # neither spans nor records of pushes are pushed
+        with suppress_instrumentation():  # the libraries of a push open no spans
             while not self._is_closing:
                 request = self._next()
                 self._push()

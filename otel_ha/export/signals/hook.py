@@ -15,7 +15,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+
+from otel_ha.export.otlp.watch import is_pushing
 
 __all__ = ["LoggingHook"]
 
@@ -57,7 +58,7 @@ class LoggingHook:
             return
         token = _is_sending.set(True)
         try:
-            if is_instrumentation_enabled() and _reaches_root(logger) and not _has_handler():
+            if not is_pushing() and _reaches_root(logger) and not _has_handler():
                 self._emit(record)
         finally:
             _is_sending.reset(token)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+from otel_ha.export.otlp.watch import is_pushing
 from otel_ha.export.signals.batches import Batches
 from otel_ha.export.signals.sdk import logs_sdk
 
@@ -40,7 +40,7 @@ def records_to_batches(batches: Sequence[Batches]) -> Any:
 
         def on_emit(self, log_record: Any) -> None:
             """Take a record; never blocks."""
-            if not is_instrumentation_enabled():
+            if is_pushing():
                 return
             record = copy.copy(log_record.log_record)
             record.context = Context()  # which may be large, and which is not needed: the ids are fields
