@@ -255,6 +255,8 @@ class TelemetryConfig(OtlpConfig):
         for signal in ("traces", "logs"):
             if "otlp" in getattr(self, f"{signal}_exporters"):
                 self._check_otlp(signal, f"{signal}_exporters")
+            elif getattr(self, f"otlp_{signal}_endpoint") is not None:
+                self.otlp(signal)  # text that is no URL may be a secret in the wrong place
         if self.enabled and self.logs_exporters and find_spec("opentelemetry.instrumentation.logging") is None:
             source, given = self.sources["logs_exporters"], ",".join(self.logs_exporters)
             name = self._spelling("logs_exporters") if source == ARGUMENT else source

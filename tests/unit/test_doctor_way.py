@@ -33,7 +33,7 @@ def test_an_endpoint_is_read_as_the_push_reads_it(endpoint, protocol, address):
 
 
 def test_a_grpc_target_with_a_name_server_keeps_its_host():
-    sender = GrpcSender(settings("dns://192.0.2.1/collector:4317", "grpc", INSECURE="true"))
+    sender = GrpcSender(settings("dns://192.0.2.1/collector:4317", "grpc", INSECURE="true").otlp("metrics"))
     assert sender._target == "dns://192.0.2.1/collector:4317"
 
 

@@ -12,7 +12,7 @@ import pytest
 from otel_ha import Telemetry, setup_telemetry
 from otel_ha.delivery import OVERDUE, Delivery
 from otel_ha.serve.health import endpoint_state, health
-from otel_ha.serve.remedies import of_endpoint, of_reader
+from otel_ha.serve.remedies import _OF_ONE_SIGNAL, of_endpoint, of_reader
 from otel_ha.vocabulary import ingest
 from tests.servers.running import free_ports
 from tests.unit.conftest import config
@@ -252,3 +252,29 @@ def test_each_reason_has_its_own_remedy_in_the_same_order(taken_port):
     assert [reason.partition(":")[0] for reason in state["reasons"]] == ["endpoint", "otlp"]
     assert "PROMETHEUS_PORT" in state["remedies"][0]
     assert "Collector" in state["remedies"][1]
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs"])
+@pytest.mark.parametrize(
+    ("problem", "remedy"),
+    [
+        ("404 Not Found", "OTEL_EXPORTER_OTLP_{SIGNAL}_ENDPOINT"),
+        ("[Errno 111] Connection refused", "OTEL_{SIGNAL}_EXPORTER=none ends pushing"),
+        ("429 Too Many Requests", "{queue}_SCHEDULE_DELAY"),
+        ("the queue is full: 3 dropped until now", "{queue}_MAX_QUEUE_SIZE"),
+        ("2 spans rejected: too old", "correct these {signal}"),
+        ("403 Forbidden", "write {signal} there"),
+    ],
+)
+def test_the_remedy_of_traces_and_logs_names_their_own_settings(signal, problem, remedy):
+    words = {"signal": signal, "SIGNAL": signal.upper(), "queue": "OTEL_BSP" if signal == "traces" else "OTEL_BLRP"}
+    found = of_reader(f"otlp {signal}", problem)
+    assert remedy.format(**words) in found
+    assert "{" not in found
+    assert "metrics" not in found.lower()
+
+
+def test_every_remedy_can_be_written_for_another_signal():
+    for each in _OF_ONE_SIGNAL:
+        assert "{" not in of_reader("otlp traces", each.problem.replace("^", ""))
+    assert "OTEL_LOGS_EXPORTER" in of_reader("console logs", "closed")
