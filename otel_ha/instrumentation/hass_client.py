@@ -48,7 +48,7 @@ _RECEIVED = ingest.QUEUED_EVENT.bind(source=SOURCE)
 class HassClientInstrumentor(LibraryInstrumentor):
     """Instruments hass-client."""
 
-    library = "hass-client >= 1.4, < 2"
+    library = "hass-client >= 1.3.1, < 2"
 
     def hooks(self) -> Mapping[str, Callable[[ModuleType], None]]:
         """Return the modules to patch."""
