@@ -102,7 +102,9 @@ def setup_telemetry(
 
 
 def attach(provider: metrics.MeterProvider | None = None, config: TelemetryConfig | None = None) -> bool:
-    """Record on a MeterProvider of the process until telemetry is set up, and return False if it was before.
+    """Record on a MeterProvider of the process until telemetry is set up.
+
+    Return False if it was set up before, or if another provider is recorded on.
 
     Without `provider`, it is the global one, even if other code sets that later. It belongs to instrumented libraries
     in a program that does not call setup_telemetry(), so it has no endpoint, no push and no history. Of `config`, the
@@ -110,17 +112,13 @@ def attach(provider: metrics.MeterProvider | None = None, config: TelemetryConfi
     """
     _set_hooks()
     with _set_up.taken(_SETTING_UP) as is_mine:
-        if not is_mine or present_telemetry() is not None:
-            return False
-        config = TelemetryConfig(
-            metrics_exporters=(),
-            traces_exporters=(),
-            logs_exporters=(),
-            system_metrics=False,
-            endpoint_server=False,
-            history_length=0,
-            handle_sigterm=False,
-        )
+        present = present_telemetry()
+        if not is_mine or present is not None:
+            return present is not None and present.is_attached and provider in {None, present._provider}
+        given = provider or metrics.get_meter_provider()
+        if given is CURRENT:  # the stand-in for telemetry that has ended: this one would stand for itself
+            given = metrics.NoOpMeterProvider()
+        telemetry = Telemetry(config or _config_to_attach(), ingest.CATALOG, provider=given)
         telemetry.is_provisional = True
         _start(telemetry)
     return True

@@ -78,6 +78,15 @@ def test_after_telemetry_has_ended_there_is_nothing_to_attach_to():
     assert running_telemetry() is None
 
 
+def test_a_second_library_records_on_the_same_provider():
+    provider, another = (MeterProvider(shutdown_on_exit=False) for _ in range(2))
+    assert attach(provider)
+    assert attach(provider)
+    assert attach()
+    assert not attach(another)
+    detach()
+
+
 def test_a_global_provider_may_be_set_later():
     code = """
 import warnings; warnings.simplefilter("error")
