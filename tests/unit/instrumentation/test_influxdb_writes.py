@@ -202,7 +202,8 @@ def test_points_that_a_partial_write_has_stored_are_ok(library, mode, writes, sa
 
 
 @pytest.mark.parametrize(
-    ("reply", "error_type"), [(silent, "urllib3.exceptions.ReadTimeoutError"), (hanging_up, "urllib3.exceptions.ProtocolError")]
+    ("reply", "error_type"),
+    [(silent, "urllib3.exceptions.ReadTimeoutError"), (hanging_up, "urllib3.exceptions.ProtocolError")],
 )
 def test_a_write_without_an_answer_is_an_error_and_sends_no_bytes_for_sure(library, writes, reply, error_type):
     with receiving(reply) as server, library.client(server.url, timeout=300) as client:
