@@ -57,7 +57,7 @@ async def test_a_task_that_fails_without_closing_says_which_error_and_is_still_l
 
     async def read():
         await socket.receive()
-        raise KeyError  # noqa: TRY301 - where it is raised matters
+        raise KeyError
 
     task = asyncio.create_task(read())
     await asyncio.wait({task})
