@@ -6,7 +6,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Self
+from unittest.mock import patch
+
+from reactivex.scheduler import TimeoutScheduler
 
 from otel_ha.instrumentation.influxdb3 import Influxdb3Instrumentor
 from otel_ha.instrumentation.influxdb_client import InfluxdbClientInstrumentor
@@ -31,9 +35,11 @@ def client_2(url: str, mode: str = "synchronous", *, options: dict[str, Any] | N
     """A client of influxdb-client; `options` are those of a batching one."""
     package = import_module("influxdb_client")
     settings = {"token": "secret", "org": "home", "timeout": 20_000} | of_client
+    module = package.client.write_api
     with package.InfluxDBClient(url=url, **settings) as client:
-        with warnings.catch_warnings(action="ignore"):  # asynchronous ones are deprecated
-            api = client.write_api(**_options(package.client.write_api, mode, options or {}))
+        # The library's own timers keep a process from ending until their time is over.
+        with warnings.catch_warnings(action="ignore"), patch.object(module, "ThreadPoolScheduler", _Timers):
+            api = client.write_api(**_options(module, mode, options or {}))  # asynchronous ones are deprecated
 
         def write(record: object, **kwargs: object) -> object:
             return _waited(api.write(bucket="events", record=record, **kwargs))
@@ -63,6 +69,15 @@ def client_3(url: str, mode: str = "synchronous", *, options: dict[str, Any] | N
 
     yield Client(write, client._write_api.close, client._write_api)
     client.close()
+
+
+class _Timers(TimeoutScheduler):
+    """Timers in threads that end with the process."""
+
+    executor = SimpleNamespace(shutdown=lambda **_: None)
+
+    def __new__(cls, _: int) -> Self:
+        return object.__new__(cls)
 
 
 def _options(module: Any, mode: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -206,9 +206,12 @@ def test_points_that_a_partial_write_has_stored_are_ok(library, mode, writes, sa
     [(silent, "urllib3.exceptions.ReadTimeoutError"), (hanging_up, "urllib3.exceptions.ProtocolError")],
 )
 def test_a_write_without_an_answer_is_an_error_and_sends_no_bytes_for_sure(library, writes, reply, error_type):
-    with receiving(reply) as server, library.client(server.url, timeout=300) as client:
-        with pytest.raises(urllib3.exceptions.HTTPError):
-            client.write("state value=1")
+    with (
+        receiving(reply) as server,
+        library.client(server.url, timeout=300) as client,
+        pytest.raises(urllib3.exceptions.HTTPError),
+    ):
+        client.write("state value=1")
     assert (writes.points, writes.sent) == ({("error", error_type): 1}, 0)
 
 
@@ -267,22 +270,22 @@ def test_a_write_within_a_write_counts_apart(library, writes):
 
 
 def test_an_exception_of_a_callback_passes_through_and_loses_the_points(library, writes):
-    class Strange(Exception):
+    class StrangeError(Exception):
         @property
         def status(self):
             raise RuntimeError
 
     def fail(*_):
-        raise Strange
+        raise StrangeError
 
     failures = []
     callbacks = {"retry_callback": fail, "error_callback": lambda *args: failures.append(args[2])}
     with receiving(UNAVAILABLE) as server, library.client(server.url, "batching", options=callbacks) as client:
         client.write("state value=1")
         client.close()
-    assert [type(each) for each in failures] == [Strange]
+    assert [type(each) for each in failures] == [StrangeError]
     [(outcome, error_type)] = writes.points
-    assert (outcome, error_type.rpartition(".")[2]) == ("error", "Strange")
+    assert (outcome, error_type.rpartition(".")[2]) == ("error", "StrangeError")
 
 
 def test_many_threads_and_clients_lose_no_count(library, mode, writes):
@@ -299,11 +302,14 @@ def test_many_threads_and_clients_lose_no_count(library, mode, writes):
 
 
 def test_a_client_from_before_is_measured(library, mode):
-    with receiving(OK) as server, library.client(server.url, mode) as client:
-        with watching(library.instrumentor()) as writes:
-            client.write("state value=1")
-            client.close()
-            assert writes.points == {("ok", None): 1}
+    with (
+        receiving(OK) as server,
+        library.client(server.url, mode) as client,
+        watching(library.instrumentor()) as writes,
+    ):
+        client.write("state value=1")
+        client.close()
+        assert writes.points == {("ok", None): 1}
 
 
 def test_uninstrumenting_leaves_nothing_behind_and_may_be_repeated(library, mode):
