@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any, ClassVar
 
-from otel_ha.instrumentation.influxdb_writes import Writes, error_type
+from otel_ha.instrumentation.influxdb_writes import WRITES, error_type
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
 from otel_ha.instrumentation.line_protocol import count_points
+from otel_ha.instrumentation.patches import Patches
 from otel_ha.instrumentation.write_buffers import WriteBuffers
 
 __all__ = ["InfluxdbInstrumentor"]
@@ -40,14 +41,21 @@ class InfluxdbInstrumentor(LibraryInstrumentor):
     queue: ClassVar[str]
     """The name of the queue that is the buffer of its batching clients."""
 
+    _retries: ClassVar[Patches] = Patches()
+    """The replacement in urllib3, which the libraries share."""
+    _counting_retries: ClassVar[set[type]] = set()
+
     def __init__(self) -> None:
         super().__init__()
-        if not hasattr(self, "_writes"):  # as in LibraryInstrumentor
-            self._writes = Writes()
+        if not hasattr(self, "_buffers"):  # as in LibraryInstrumentor
             self._buffers = WriteBuffers(self.queue)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._buffers.end()
+        self._counting_retries.discard(type(self))
+        if not self._counting_retries:
+            self._retries.is_on = False
+            self._retries.undo()
         super()._uninstrument(**kwargs)
 
     def patch_requests(self, owner: type, name: str, url: Callable[[Any], object], *, is_async: bool = False) -> None:
@@ -56,7 +64,7 @@ class InfluxdbInstrumentor(LibraryInstrumentor):
         def sending(call: Arguments) -> AbstractContextManager[None]:
             if call["resource_path"] not in _PATHS:
                 return nullcontext()
-            return self._writes.sending(call.get("body"), url(call["self"]))
+            return WRITES.sending(call.get("body"), url(call["self"]))
 
         self.around(owner, name, sending, is_async=is_async)
 
@@ -64,30 +72,32 @@ class InfluxdbInstrumentor(LibraryInstrumentor):
         """Note the bodies of requests as they are sent, maybe compressed."""
 
         def requested(call: Arguments) -> AbstractContextManager[None]:
-            self._writes.requested(call.get("body"))
+            WRITES.requested(call.get("body"))
             return nullcontext()
 
         self.around(rest_client, "request", requested, is_async=is_async)
 
     def patch_posts(self, owner: type, name: str, *, is_async: bool = False) -> None:
         """Count the points whose request is never made, of a function that is to make one."""
-        self.around(owner, name, lambda call: self._writes.handing_over(call["body"]), is_async=is_async)
+        self.around(owner, name, lambda call: WRITES.handing_over(call["body"]), is_async=is_async)
 
     def patch_retries(self, module: ModuleType) -> None:
-        """Count retries, of the module that defines the library's own kind of them."""
-        patches, writes = self.patches, self._writes
+        """Count retries, of the module that defines the library's own kind of urllib3's."""
+        patches = self._retries
 
         def make(original: Function) -> Function:
             @functools.wraps(original)
             def increment(*args: Any, **kwargs: Any) -> Any:
                 retry = original(*args, **kwargs)
                 if patches.is_on:
-                    writes.retried(retry)
+                    WRITES.retried(retry)
                 return retry
 
             return increment
 
-        self.patches.replace(module.Retry, "increment", make)  # urllib3's, which a program may use as it is
+        patches.is_on = True
+        self._counting_retries.add(type(self))
+        patches.replace(module.Retry, "increment", make)  # urllib3's, which a program may use as it is
 
     def patch_batching(self, write_api: type) -> None:
         """Follow points through the buffer of a batching client."""
@@ -158,7 +168,7 @@ class InfluxdbInstrumentor(LibraryInstrumentor):
     def _leaving(self, call: Arguments) -> AbstractContextManager[None]:
         batch = call["batch_item"]
         self._buffers.leave(call["self"], batch.size)
-        return self._writes.handing_over(batch.data)
+        return WRITES.handing_over(batch.data)
 
     @contextmanager
     def _closing(self, call: Arguments) -> Iterator[None]:

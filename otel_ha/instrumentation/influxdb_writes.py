@@ -16,7 +16,7 @@ from otel_ha.measure.decorator import Measured, measured
 from otel_ha.measure.measurement import _qualified_name
 from otel_ha.vocabulary import ingest
 
-__all__ = ["STORE", "Writes", "error_type", "lost"]
+__all__ = ["STORE", "WRITES", "error_type", "lost"]
 
 STORE = "influxdb"
 """The sink, the component and the database of all that the clients write."""
@@ -46,7 +46,7 @@ class Write:
 
 
 class Writes:
-    """The writes of one client library; each write's state follows it through the library in a context variable."""
+    """The writes of all clients; each write's state follows it through its library in a context variable."""
 
     def __init__(self) -> None:
         self._current: ContextVar[Write | None] = ContextVar("otel_ha_influxdb_write", default=None)
@@ -119,6 +119,10 @@ class Writes:
         finally:
             with suppress(ValueError):  # a coroutine that is garbage is closed in another context
                 self._current.reset(token)
+
+
+WRITES = Writes()
+"""The ones of this process."""
 
 
 def lost(points: int, reason: str) -> None:

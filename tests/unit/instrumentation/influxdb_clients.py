@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from importlib import import_module, metadata
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
+import pytest
+from packaging.version import Version
 from reactivex.scheduler import TimeoutScheduler
 
 from otel_ha.instrumentation.influxdb3 import Influxdb3Instrumentor
@@ -65,7 +67,7 @@ def client_3(url: str, mode: str = "synchronous", *, options: dict[str, Any] | N
         )
 
     def write(record: object, **kwargs: object) -> object:
-        return _waited(client.write(record=record, **kwargs))
+        return _waited(client._write_api.write("events", record=record, **kwargs))
 
     yield Client(write, client._write_api.close, client._write_api)
     client.close()
@@ -103,6 +105,11 @@ class Library(NamedTuple):
     client: Callable[..., Any]
     point: Callable[[int], Any]
     """A function that makes a point with this value."""
+
+    def since(self, version: str) -> None:
+        """Skip the test of something that earlier versions cannot do."""
+        if Version(metadata.version(self.name)) < Version(version):
+            pytest.skip(f"{self.name} cannot do this before {version}")
 
     @property
     def classes(self) -> Iterator[type]:

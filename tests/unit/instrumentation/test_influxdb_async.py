@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from otel_ha.instrumentation.influxdb_client import InfluxdbClientInstrumentor
+from otel_ha.instrumentation.influxdb_writes import WRITES
 from otel_ha.vocabulary import ingest
 from tests.receivers import answer, receiving, silent
 from tests.servers.running import eventually
@@ -109,7 +110,7 @@ def test_a_write_that_nobody_awaits_any_more_is_cancelled(writes):
 
     class Service:
         async def post(self, body):
-            with instrumentor._writes.sending(body, "http://127.0.0.1:1"):
+            with WRITES.sending(body, "http://127.0.0.1:1"):
                 await asyncio.sleep(0)  # which needs no loop
 
     instrumentor.patch_posts(Service, "post", is_async=True)

@@ -128,6 +128,7 @@ def test_a_client_that_is_garbage_keeps_no_buffer(library, writes):
 
 def test_a_flush_writes_what_waits_and_the_client_goes_on():
     library = LIBRARIES[1]
+    library.since("0.17")
     with watching(library.instrumentor()) as writes, receiving(OK) as server:
         with library.client(server.url, "batching", options=PATIENT) as client:
             client.write("state value=1")

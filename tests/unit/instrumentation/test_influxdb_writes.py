@@ -95,7 +95,18 @@ def test_bytes_are_those_of_the_bodies_as_sent(library, mode, writes, compressed
         client.close()
     assert writes.sent == sum(len(each.body) for each in server.requests)
     assert writes.points == {("ok", None): 2}
-    assert ("content-encoding" in server.requests[0].headers) is compressed
+    assert (server.requests[0].headers.get("content-encoding") == "gzip") is compressed
+
+
+def test_writes_by_the_api_of_influxdb_3_count_as_well(mode):
+    library = LIBRARIES[1]
+    library.since("0.20")
+    with watching(library.instrumentor()) as writes, receiving(OK) as server:
+        with library.client(server.url, mode) as client:
+            client.write(["state value=1", "state value=2"], no_sync=True, use_v2_api=False)
+            client.close()
+        assert (writes.points, writes.requests) == ({("ok", None): 2}, {("ok", None): 1})
+    assert server.requests[0].target.startswith("/api/v3/write_lp?")
 
 
 def test_nothing_is_counted_without_points(library, mode, writes):
@@ -329,13 +340,15 @@ def test_uninstrumenting_leaves_nothing_behind_and_may_be_repeated(library, mode
             assert sum(writes.waiting.values()) == 0
 
 
-def test_both_libraries_at_once_count_each_point_once():
+def test_both_libraries_at_once_count_each_point_once_and_leave_nothing_behind():
+    before = dict(vars(urllib3.Retry))
     with watching(*(library.instrumentor() for library in LIBRARIES)) as writes, receiving(UNAVAILABLE, OK) as server:
         for library in LIBRARIES:
             with library.client(server.url, "batching") as client:
                 client.write(["state value=1", "state value=2"])
                 client.close()
         assert (writes.points, writes.retries) == ({("ok", None): 4}, 1)
+    assert dict(vars(urllib3.Retry)) == before
 
 
 def test_a_version_without_a_function_is_named(library, caplog):
