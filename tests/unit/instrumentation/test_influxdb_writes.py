@@ -10,6 +10,8 @@ import urllib3
 
 from otel_ha.vocabulary import ingest
 from tests.receivers import answer, hanging_up, receiving, silent
+from tests.servers.running import eventually
+from tests.traced import Traced
 from tests.unit.instrumentation.influxdb_clients import LIBRARIES, MODES
 from tests.unit.instrumentation.watched_writes import watching
 
@@ -357,3 +359,20 @@ def test_a_version_without_a_function_is_named(library, caplog):
         instrumentor.patch_posts(object, "post_write")
     assert "this version of the library has no object.post_write" in caplog.text
     assert instrumentor.library in caplog.text
+
+
+def test_each_write_has_a_span_where_spans_are_on(library, mode, writes):
+    with Traced() as traced, receiving(OK, UNAVAILABLE) as server:
+        with library.client(server.url, mode, options={"max_retries": 0}) as client:
+            client.write("state value=1")
+            eventually(lambda: traced.spans)
+            if mode == "batching":
+                client.write("state value=2")
+                client.close()
+            else:
+                with pytest.raises(Exception, match="503"):
+                    client.write("state value=2")
+        assert [span.attributes.get("error.type") for span in traced.spans] == [None, "503"]
+        assert [span.status.is_ok for span in traced.spans] == [True, False]
+        assert {span.attributes["server.address"] for span in traced.spans} == {"127.0.0.1"}
+    assert writes.points == {("ok", None): 1, ("error", "503"): 1}
