@@ -6,7 +6,7 @@ import pytest
 
 from otel_ha.instrumentation.influxdb_client import InfluxdbClientInstrumentor
 from otel_ha.instrumentation.line_protocol import count_points
-from tests.servers.running import post
+from tests.servers.running import eventually, post
 from tests.unit.instrumentation.influxdb_clients import LIBRARIES, MODES
 from tests.unit.instrumentation.watched_writes import watching
 
@@ -109,7 +109,7 @@ def test_batches_outlive_a_restart_of_the_store(library, writes, victoria_metric
         client.write(lines(10, of="before"))
         victoria_metrics.stop()
         client.write(lines(30, of="meanwhile"))
-        time.sleep(0.5)  # for at least one attempt that fails
+        eventually(lambda: writes.retries)
         victoria_metrics.start()
         client.write(lines(10, of="after"))
         client.close()

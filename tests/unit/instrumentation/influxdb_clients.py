@@ -19,8 +19,8 @@ from otel_ha.instrumentation.influxdb_client import InfluxdbClientInstrumentor
 
 MODES = ("synchronous", "asynchronous", "batching")
 
-BATCHES = {"batch_size": 5, "flush_interval": 20, "retry_interval": 1, "max_retry_delay": 2, "max_retries": 2}
-"""Settings of a batching client that does not wait long."""
+BATCHES = {"batch_size": 5, "flush_interval": 600_000, "retry_interval": 1, "max_retry_delay": 2, "max_retries": 2}
+"""Settings of a batching client: a batch begins when it has five items, or the client is closed."""
 
 
 class Client(NamedTuple):

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import gzip
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 
@@ -12,6 +12,7 @@ from otel_ha.instrumentation.influxdb_writes import WRITES
 from otel_ha.vocabulary import ingest
 from tests.receivers import answer, receiving, silent
 from tests.servers.running import eventually
+from tests.traced import Traced
 from tests.unit.instrumentation.watched_writes import watching
 
 OK = answer("204 No Content")
@@ -104,7 +105,8 @@ async def test_points_whose_request_is_never_made_are_lost(writes):
     assert writes.requests == {}
 
 
-def test_a_write_that_nobody_awaits_any_more_is_cancelled(writes):
+@pytest.mark.parametrize("tracing", [Traced, nullcontext])
+def test_a_write_that_nobody_awaits_any_more_is_cancelled(writes, tracing, caplog):
     """A coroutine that is garbage is closed in another context than it ran in."""
     instrumentor = InfluxdbClientInstrumentor()
 
@@ -115,6 +117,8 @@ def test_a_write_that_nobody_awaits_any_more_is_cancelled(writes):
 
     instrumentor.patch_posts(Service, "post", is_async=True)
     writing = Service().post(b"state value=1")
-    contextvars.copy_context().run(writing.send, None)
-    writing.close()
+    with tracing():
+        contextvars.copy_context().run(writing.send, None)
+        writing.close()
+    assert caplog.messages == []
     assert (writes.points, writes.requests) == ({("cancelled", None): 1}, {("cancelled", None): 1})

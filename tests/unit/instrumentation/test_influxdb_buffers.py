@@ -12,7 +12,7 @@ from tests.unit.instrumentation.influxdb_clients import LIBRARIES
 from tests.unit.instrumentation.watched_writes import watching
 
 OK = answer("204 No Content")
-PATIENT = {"batch_size": 3, "flush_interval": 600_000}
+PATIENT = {"batch_size": 3}
 """A batch begins when it has three items."""
 
 
@@ -119,6 +119,7 @@ def test_a_client_that_is_garbage_keeps_no_buffer(library, writes):
     class Client:
         """A client that leaves without a word, as one whose close() fails."""
 
+    library.point(1)  # imports the library, which is patched then
     client = Client()
     library.instrumentor()._buffers.enter(client, 1)
     assert writes.waiting == {library.name: 1}
@@ -151,7 +152,7 @@ def counts(telemetry):
     lines = telemetry.prometheus_text().splitlines()
     names = ("homeassistant_queue_size{", "homeassistant_point_written_total{")
     return [line.rsplit(" ", 1)[1] for line in lines if line.startswith(names)]
-patient = {"batch_size": 3, "flush_interval": 600_000}
+patient = {"batch_size": 3}
 with (
     setup_telemetry("forking", config=config) as telemetry,
     library.client(url, "batching", options=patient) as client,

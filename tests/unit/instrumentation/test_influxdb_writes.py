@@ -327,7 +327,7 @@ def test_a_client_from_before_is_measured(library, mode):
 
 def test_uninstrumenting_leaves_nothing_behind_and_may_be_repeated(library, mode):
     before = {kind: dict(vars(kind)) for kind in (*library.classes, urllib3.Retry)}
-    with receiving(OK) as server, library.client(server.url, mode, options={"flush_interval": 60_000}) as client:
+    with receiving(OK) as server, library.client(server.url, mode) as client:
         for _ in range(2):
             with watching(library.instrumentor()) as writes:
                 client.write("state value=1")
@@ -363,7 +363,7 @@ def test_a_version_without_a_function_is_named(library, caplog):
 
 def test_each_write_has_a_span_where_spans_are_on(library, mode, writes):
     with Traced() as traced, receiving(OK, UNAVAILABLE) as server:
-        with library.client(server.url, mode, options={"max_retries": 0}) as client:
+        with library.client(server.url, mode, options={"max_retries": 0, "batch_size": 1}) as client:
             client.write("state value=1")
             eventually(lambda: traced.spans)
             if mode == "batching":
