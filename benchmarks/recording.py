@@ -14,9 +14,13 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import nullcontext
 
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+
 from benchmarks import children, targets, ways
 from benchmarks.tables import Table, ratios
 from otel_ha import TelemetryConfig, setup_telemetry
+from otel_ha.declare.spans import SPANS
 from otel_ha.telemetry import Telemetry
 
 CALLS = 500
@@ -28,6 +32,11 @@ EXPORTERS = ("prometheus", "otlp", "console")
 
 READERS = ("inert", "1 reader", "2 readers", "3 readers")
 COLLECTED = "otel-ha: measured(), with its share of a collection"
+TRACES_OFF = "otel-ha: measured(), traces on and off again"
+SPAN = "otel-ha: measured(), with a span"
+NOT_SAMPLED = "otel-ha: measured(), with a span that is not sampled"
+APART = frozenset({COLLECTED, TRACES_OFF, SPAN, NOT_SAMPLED})
+"""Ways that are timed in rounds of their own."""
 VERSUS = (ways.OTEL, ways.OTEL_USUAL, ways.PROMETHEUS, ways.PROMETHEUS_USUAL)
 
 Samples = dict[str, list[list[float]]]
@@ -47,13 +56,14 @@ def _times_the_wrapper(found: dict[str, Samples]) -> Table:
         f"taken within rounds of {CALLS} calls. An event measured in full is counted as received and in flight, then "
         "with its duration by outcome, and as no longer in flight. Inert means without telemetry. Metrics are "
         "collected between rounds, outside the timing; the row with a share of a collection includes the work that a "
-        "call leaves to the collection."
+        "call leaves to the collection. The rows about traces have rounds of their own, with a tracer of the SDK that "
+        "exports nothing."
     )
     table = Table("recording", "Recording, as a multiple of the wrapper", about, READERS)
     for readers, samples in found.items():
         for way, blocks in samples.items():
             wrapped = samples[ways.WRAPPER]
-            if way == COLLECTED:  # in rounds of its own
+            if way in APART:
                 wrapped = [[statistics.median(block)] * len(own) for block, own in zip(wrapped, blocks, strict=True)]
             table.put(way, readers, ratios(_flat(blocks), _flat(wrapped)))
     return table
@@ -104,6 +114,7 @@ def samples_of(receiver: str, blocks: int, seconds: float) -> dict[str, Samples]
             with _telemetry(receiver, count) as telemetry:
                 collect = telemetry.prometheus_text if telemetry is not None else lambda: ""
                 timed = rounds({**ways.limits(), **ways.ours(), **peers[count]}, seconds, collect)
+                timed |= with_traces(ways.ours()[ways.OURS], seconds / 6, collect)
                 if telemetry is not None:
                     timed[COLLECTED] = with_collections(ways.ours()[ways.OURS], telemetry)
             for way, samples in timed.items():
@@ -150,6 +161,19 @@ def with_collections(way: Callable[[], object], telemetry: Telemetry) -> list[fl
     for _ in range(ROUNDS_TO_COLLECT):
         calls = _timed(run) + _timed(telemetry.prometheus_text)
         found.append((calls - _timed(telemetry.prometheus_text)) / CALLS_TO_COLLECT)
+    return found
+
+
+def with_traces(way: Callable[[], object], seconds: float, collect: Callable[[], object]) -> dict[str, list[float]]:
+    """Return microseconds per call of a way with spans, without sampled ones, and after that without traces."""
+    found: dict[str, list[float]] = {}
+    for name, sampler in ((SPAN, ALWAYS_ON), (NOT_SAMPLED, ALWAYS_OFF), (TRACES_OFF, None)):
+        provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+        SPANS.open_by(None if sampler is None else provider.get_tracer("benchmark"))
+        try:
+            found |= rounds({name: way}, seconds, collect)
+        finally:
+            SPANS.open_by(None)
     return found
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any, Self
 
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel_ha.declare.spans import SPANS
+
+_SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
 class Traced:
@@ -40,6 +44,16 @@ class Traced:
         """The only span that has ended."""
         [span] = self.spans
         return span
+
+
+class in_a_span:  # noqa: N801 - reads like a statement
+    """Runs the block in a sampled span of other code."""
+
+    def __enter__(self) -> None:
+        self._token = attach(set_span_in_context(NonRecordingSpan(_SAMPLED)))
+
+    def __exit__(self, *_: object) -> None:
+        detach(self._token)
 
 
 def current() -> Any:

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.context import attach, detach
 from opentelemetry.sdk.metrics import Counter as SdkCounter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics import UpDownCounter as SdkUpDownCounter
@@ -18,7 +17,6 @@ from opentelemetry.sdk.metrics.view import (
     ExponentialBucketHistogramAggregation,
     View,
 )
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from otel_ha import (
     Attribute,
@@ -34,6 +32,7 @@ from otel_ha import (
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.record.journal.cells import HistogramCell, Scale
 from otel_ha.vocabulary import runtime
+from tests.traced import Traced, in_a_span
 
 DELTA = AggregationTemporality.DELTA
 TEMPORALITIES = {
@@ -115,8 +114,6 @@ JOIN = st.tuples(st.just("join"), st.sampled_from(list(TEMPORALITIES)))
 LEAVE = st.tuples(st.just("leave"), READER)
 STEPS = st.lists(st.one_of(RECORD, RECORD, BIND, GROUP, CALL, COLLECT, COLLECT, JOIN, LEAVE), max_size=30)
 
-SAMPLED = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-
 
 class Driven:
     """A separate pipeline, on one of the two paths, that takes the steps."""
@@ -190,16 +187,6 @@ class Driven:
         return exported(self.readers[number % len(self.readers)].get_metrics_data())
 
 
-class in_a_span:  # noqa: N801 - reads like a statement
-    """Runs the block in a sampled span."""
-
-    def __enter__(self):
-        self.token = attach(set_span_in_context(NonRecordingSpan(SAMPLED)))
-
-    def __exit__(self, *_):
-        detach(self.token)
-
-
 def raised(error):
     if error is not None:
         raise error
@@ -267,6 +254,16 @@ def test_measurements_recorded_by_appending_are_exported_as_by_the_public_api(st
 @given(STEPS, st.sampled_from(list(VIEWS)))
 def test_with_the_users_views_the_export_is_that_of_the_public_api(steps, views):
     assert_both_paths_export_the_same(steps, ["cumulative", "delta"], VIEWS[views])
+
+
+@settings(max_examples=100)
+@given(STEPS, st.lists(st.sampled_from(list(TEMPORALITIES)), min_size=1, max_size=2), st.booleans())
+def test_measurements_are_exported_the_same_while_traces_are_on(steps, temporalities, bound):
+    without = run(steps, temporalities, bound=bound)
+    with Traced():
+        with_spans = run(steps, temporalities, bound=bound)
+    for one, other in zip(without, with_spans, strict=True):
+        assert one == other or alike(one, other)
 
 
 BUCKETS = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20, unique=True).map(sorted).map(tuple)

@@ -1,4 +1,4 @@
-"""Measuring changes nothing but the metrics: a measured function behaves as it does unmeasured."""
+"""Measuring changes nothing but the metrics: a measured function behaves as it does unmeasured, with traces or not."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from otel_ha import Attribute, Histogram, measured
 from tests.recorded import Recorded
+from tests.traced import Traced, current
 
 OUTCOME = Attribute("test.outcome", "How it ended.", values=("ok", "error", "cancelled"))
 WORK = Histogram("test.work", unit="s", description="Work.", attributes=(OUTCOME,))
@@ -27,6 +28,7 @@ STEPS = st.lists(
 )
 # A resumed generator yields, returns, raises, or handles a thrown exception and continues.
 BODY = st.lists(st.sampled_from(["yield", "handle", "return", "raise"]), max_size=6)
+TRACES = st.sampled_from([contextlib.nullcontext, Traced])
 
 
 def generator(body):
@@ -104,22 +106,28 @@ async def drive_async(made, steps):
     return out
 
 
+def number_of_spans(traced):
+    return None if traced is None else len(traced.spans)
+
+
 def count(recorded):
     return sum(distribution.count for distribution in recorded.series(WORK).values())
 
 
-@given(BODY, STEPS)
-def test_a_measured_generator_behaves_like_the_unmeasured_one(body, steps):
-    with Recorded(WORK):
+@given(BODY, STEPS, TRACES)
+def test_a_measured_generator_behaves_like_the_unmeasured_one(body, steps, traces):
+    with Recorded(WORK), traces():
         assert drive(measured(WORK)(generator)(body), steps) == drive(generator(body), steps)
 
 
-@given(BODY, STEPS)
-def test_a_generator_is_counted_once_if_it_started(body, steps):
-    with Recorded(WORK) as recorded:
+@given(BODY, STEPS, TRACES)
+def test_a_generator_is_counted_once_if_it_started(body, steps, traces):
+    with Recorded(WORK) as recorded, traces() as traced:
         drive(measured(WORK)(generator)(body), steps)
         gc.collect(1)  # the young objects only: a full collection for each example takes too long among many tests
         assert count(recorded) == begins(steps)
+        assert number_of_spans(traced) in {None, begins(steps)}
+        assert current() is None
 
 
 def begins(steps):
@@ -132,22 +140,23 @@ def begins(steps):
     return False
 
 
-@given(BODY, STEPS)
-def test_a_measured_async_generator_behaves_like_the_unmeasured_one(body, steps):
-    with Recorded(WORK), asyncio.Runner() as runner:
+@given(BODY, STEPS, TRACES)
+def test_a_measured_async_generator_behaves_like_the_unmeasured_one(body, steps, traces):
+    with Recorded(WORK), traces(), asyncio.Runner() as runner:
         ours = runner.run(drive_async(measured(WORK)(async_generator)(body), steps))
         assert ours == runner.run(drive_async(async_generator(body), steps))
 
 
-@given(BODY, STEPS)
-def test_an_async_generator_is_counted_once_if_it_started(body, steps):
-    with Recorded(WORK) as recorded:
+@given(BODY, STEPS, TRACES)
+def test_an_async_generator_is_counted_once_if_it_started(body, steps, traces):
+    with Recorded(WORK) as recorded, traces() as traced:
         asyncio.run(drive_async(measured(WORK)(async_generator)(body), steps))
         assert count(recorded) == begins(steps)
+        assert number_of_spans(traced) in {None, begins(steps)}
 
 
-@given(st.integers(0, 5), st.sampled_from([None, ValueError, KeyboardInterrupt, asyncio.CancelledError]))
-def test_blocks_within_blocks_are_counted_once_each(depth, error):
+@given(st.integers(0, 5), st.sampled_from([None, ValueError, KeyboardInterrupt, asyncio.CancelledError]), TRACES)
+def test_blocks_within_blocks_are_counted_once_each(depth, error, traces):
     measure = measured(WORK)
 
     def work(left):
@@ -157,14 +166,15 @@ def test_blocks_within_blocks_are_counted_once_each(depth, error):
             elif error is not None:
                 raise error
 
-    with Recorded(WORK) as recorded:
+    with Recorded(WORK) as recorded, traces() as traced:
         with contextlib.nullcontext() if error is None else pytest.raises(error):
             work(depth)
         assert count(recorded) == depth + 1
+        assert number_of_spans(traced) in {None, depth + 1}
 
 
-@given(st.permutations(range(4)), st.permutations(range(4)))
-def test_generators_that_begin_and_end_in_any_order_are_measured_separately(begin, end):
+@given(st.permutations(range(4)), st.permutations(range(4)), TRACES)
+def test_generators_that_begin_and_end_in_any_order_are_measured_separately(begin, end, traces):
     shape = Attribute("test.shape", "A shape.")
     work = Histogram("test.apart", unit="s", description="Work.", attributes=(shape, OUTCOME))
     measure = measured(work)
@@ -185,11 +195,12 @@ def test_generators_that_begin_and_end_in_any_order_are_measured_separately(begi
                 measurement.cancel()
 
     made = [in_a_block(i) if i < 2 else in_a_stack(i) for i in range(4)]
-    with Recorded(work) as recorded:
+    with Recorded(work) as recorded, traces():
         for number in begin:
             next(made[number])
         for number in end:
             assert next(made[number], None) is None
+        assert current() is None
         assert {frozenset(key): v.count for key, v in recorded.series(work).items()} == {
             frozenset({("test.shape", i), ("test.outcome", "cancelled" if i % 2 else "ok")}): 1 for i in range(4)
         }
