@@ -44,7 +44,8 @@ def measured(
     name, on those instruments that declare these attributes. `attributes` are values, or functions that are called with
     the arguments of the measured call. `outcome_of` judges the result of the call: "error", "cancelled",
     Discarded(reason), or None for ok. `expected` exceptions do not count as errors. A generator is measured from its
-    first step to its end. Exceptions pass through. Raises CatalogError for an attribute that no instrument declares.
+    first step to its end. While traces are on, each call has a span, which is current in it. Exceptions pass through.
+    Raises CatalogError for an attribute that no instrument declares.
     """
     return Measured(operation, outcome_of, expected, attributes)
 
