@@ -6,8 +6,8 @@ MeterProviders; the work under way in
 each thread (otel_ha.turn), the signals that its fork blocks (otel_ha.forks), and the thread that hears of signals
 (otel_ha.lifecycle); the stand-in for the global MeterProvider (otel_ha.export.global_provider); the recorders of
 connected declarations (otel_ha.declare.instruments) with their generation (otel_ha.declare.ports); the tracer of
-measured work (otel_ha.declare.spans), and spans that end late (otel_ha.declare.work_span); the secrets that the scrubber
-masks (otel_ha.scrub); and the cached answer whether the SDK is supported (otel_ha.record.journal.trial).
+measured work (otel_ha.declare.spans), and spans that end late (otel_ha.declare.work_span); the secrets that the
+scrubber masks (otel_ha.scrub); and the cached answer whether the SDK is supported (otel_ha.record.journal.trial).
 """
 
 from __future__ import annotations

@@ -6,12 +6,22 @@ from bisect import bisect_left
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, Exemplar, MeterProvider
 from opentelemetry.sdk.metrics import Counter as SdkCounter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
-from opentelemetry.sdk.metrics.export import AggregationTemporality
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
 from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -214,7 +224,7 @@ def test_exemplars_are_there_however_names_are_escaped(traced, reader, meter, es
 def test_gauges_and_sums_that_shrink_have_no_exemplars(traced, reader, meter):
     with traced.tracer.start_as_current_span("work"):
         meter.create_gauge("level_total").set(1)
-        meter.create_up_down_counter("queue_bucket").add(1)
+        meter.create_up_down_counter("queue_total").add(1)
     assert " # {" not in text(reader)
 
 
@@ -223,6 +233,28 @@ def test_a_measurement_without_a_trace_is_not_shown(reader):
     provider.get_meter("test").create_counter("events").add(1)
     assert " # {" not in text(reader)
     provider.shutdown()
+
+
+def test_a_measurement_without_a_trace_leaves_the_others_their_exemplars(traced, reader):
+    provider = MeterProvider([reader], exemplar_filter=AlwaysOnExemplarFilter(), shutdown_on_exit=False)
+    histogram = provider.get_meter("test").create_histogram("width", explicit_bucket_boundaries_advisory=[1.0])
+    histogram.record(0.5)
+    with traced.tracer.start_as_current_span("work"):
+        histogram.record(2)
+    assert list(shown(text(reader))) == [("width_bucket", "+Inf")]
+    provider.shutdown()
+
+
+def test_of_two_scrapes_at_once_the_newer_exemplar_stays(reader):
+    kept = exemplars.Exemplars()
+    for seconds in (2, 1):
+        exemplar = Exemplar({}, seconds, seconds * 10**9, 1, 1)
+        points = [NumberDataPoint({"a": "b"}, 0, 0, 1, [exemplar])]
+        metric = Metric("events", "", "", Sum(points, AggregationTemporality.CUMULATIVE, is_monotonic=True))
+        scope = ScopeMetrics(InstrumentationScope("test"), [metric], "")
+        kept.take(MetricsData([ResourceMetrics(Resource({}), [scope], "")]))
+    [[of_counter]] = [buckets.values() for buckets in kept.of(metric).values()]
+    assert of_counter.time == 2 * 10**9
 
 
 def test_attributes_that_a_view_leaves_out_are_shown_if_they_fit(traced, reader, meter):

@@ -65,7 +65,7 @@ class Exemplars:
 
     def _keep(self, metric: Any, series: Key, bounds: Sequence[float], exemplars: Iterable[Any]) -> None:
         known = self._metrics.get(metric, {})
-        buckets = known.get(series, {}).copy()  # a scrape may be reading the other one
+        buckets = known.get(series, {})
         for exemplar in exemplars:
             bucket = bisect_left(bounds, exemplar.value)
             before = buckets.get(bucket)
