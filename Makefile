@@ -26,7 +26,7 @@ endef
 
 help:
 	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
-	@echo "make stack    run the home stack (VictoriaMetrics, vmalert, Alertmanager) on the demo, until Ctrl-C"
+	@echo "make stack    run the home stack (VictoriaMetrics, vmalert, Alertmanager) on the demo, until Ctrl-C (ARGS=--traces-logs: also Jaeger, VictoriaLogs)"
 	@echo "make test     install the tests' dependencies, then run all tests (SERVERS=off: without building servers)"
 	@echo "make floor    run the tests on the oldest supported versions of the dependencies"
 	@echo "make newest   run the tests that depend on OpenTelemetry's internals on its newest supported version"
@@ -56,7 +56,7 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo $(ARGS)
 
 stack: $(VENV)/demo.stamp
-	@$(PYTHON) tests/servers/install.py victoria-metrics alertmanager
+	@$(PYTHON) tests/servers/install.py victoria-metrics alertmanager $(if $(findstring --traces-logs,$(ARGS)),jaeger victoria-logs)
 	@$(BIN)/python -m examples.stack $(ARGS)
 
 test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,8 +24,8 @@ CHECK_EVERY = 0.5
 def main(arguments: list[str] | None = None) -> int:
     """Run until a signal. Return 0 after a signal, 1 if a server fails, 2 if the stack cannot start."""
     options = parser().parse_args(arguments)
-    at = Addresses(*(f"{HOST}:{port}" for port in free_ports(4))) if options.free_ports else Addresses()
-    settings = Settings(at, options.alertmanager_config, options.rules)
+    at = free_addresses() if options.free_ports else Addresses()
+    settings = Settings(at, options.alertmanager_config, options.rules, options.traces_logs)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: settings.stopping.set())
     try:
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "until Ctrl-C. The data is in a temporary directory, which is deleted at the end.",
     )
     parser.add_argument("--free-ports", action="store_true", help="take free ports instead of the usual ones")
+    parser.add_argument("--traces-logs", action="store_true", help="also run Jaeger and VictoriaLogs, and trace")
     parser.add_argument(
         "--alertmanager-config",
         type=absolute,
@@ -68,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def free_addresses() -> Addresses:
+    """Return a free port for each address."""
+    return Addresses(*(f"{HOST}:{port}" for port in free_ports(len(fields(Addresses)))))
+
+
 def absolute(text: str) -> Path:
     """Return the full path: each server runs in a directory of its own, where a relative path means something else."""
     return Path(text).absolute()
@@ -79,7 +86,7 @@ def check(settings: Settings) -> None:
         raise StackError(f"there is no file {settings.alertmanager_config}; give --alertmanager-config FILE")
     if not glob.glob(str(settings.rules)):  # noqa: PTH207 - the pattern is absolute
         raise StackError(f"no file matches {settings.rules}; give --rules GLOB")
-    for name, address in vars(settings.at).items():
+    for name, address in settings.at.used(traces_logs=settings.traces_logs).items():
         check_port(name.replace("_", "-"), address)
 
 
@@ -103,17 +110,21 @@ def run(settings: Settings, directory: Path) -> None:
             print(f"Starting {part.name} ...", flush=True)
             running.callback(part.stop)
             part.start()
-        print(where_to_look(settings.at, directory, parts[-1]), flush=True)
+        print(where_to_look(settings, directory, parts[-1]), flush=True)
         watch(settings, parts)
 
 
-def where_to_look(at: Addresses, directory: Path, service: Part) -> str:
+def where_to_look(settings: Settings, directory: Path, service: Part) -> str:
     """Return the addresses of everything there is to see."""
+    at = settings.at
+    more = f"""
+  traces         http://{at.jaeger}/ (built by make servers, it has no pages, only /api/traces?service=ha-ingestor-demo)
+  log records    http://{at.victoria_logs}/select/vmui"""
     return f"""
   dashboards     http://{at.victoria_metrics}/vmui/#/dashboards?g0.range_input=5m
   alerts, rules  http://{at.victoria_metrics}/vmui/#/rules
   Alertmanager   http://{at.alertmanager}/#/alerts (built by make servers, it has no pages, only /api/v2/alerts)
-  the service    http://{at.service}/metrics, /summary, /healthz
+  the service    http://{at.service}/metrics, /summary, /healthz{more if settings.traces_logs else ""}
   logs           {directory}/*.log
 
 The first numbers appear after 20 seconds. `kill {service.pid}` ends the service; its alerts fire some minutes later.

@@ -30,6 +30,7 @@ class Settings:
     at: Addresses
     alertmanager_config: Path
     rules: Path
+    traces_logs: bool = False
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -39,20 +40,29 @@ class Part(Server):
     # Ctrl-C in the terminal reaches only the stack, which ends its parts in order.
     process_group = 0
 
-    def __init__(self, directory: Path, name: str, command: Sequence[str], url: str, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        command: Sequence[str],
+        url: str,
+        stopping: threading.Event,
+        variables: Mapping[str, str],
+    ) -> None:
         self.name = name
         super().__init__(Path(command[0]), directory)
         self._command = list(command)
         self._url = url
         self._stopping = stopping
+        self._variables = variables
 
     def command(self) -> Sequence[str]:
         """Return the command line."""
         return self._command
 
     def environment(self) -> Mapping[str, str]:
-        """Return no settings of the user. Nothing is pushed, so that nothing is counted twice."""
-        return {**super().environment(), "PYTHONPATH": str(ROOT), "OTEL_METRICS_EXPORTER": "prometheus"}
+        """Return no settings of the user."""
+        return {**super().environment(), "PYTHONPATH": str(ROOT), **self._variables}
 
     def ready(self) -> bool:
         """Whether it answers. Raises StoppedError if the user stops the stack meanwhile."""
@@ -63,22 +73,30 @@ class Part(Server):
 
 def parts_of(settings: Settings, directory: Path) -> list[Part]:
     """Return the parts in the order in which they start. The last one is the service."""
-    at = settings.at
+    at, more = settings.at, settings.traces_logs
     scrape = directory / "scrape.yml"
     scrape.write_text(at.in_text(SCRAPE.read_text(encoding="utf-8")), encoding="utf-8")
     store = commands.victoria_metrics(at, directory / "victoria-metrics", scrape)
     alerts = commands.alertmanager(at, directory / "alertmanager", settings.alertmanager_config)
     rules = commands.vmalert(at, settings.rules)
     demo = [sys.executable, "-m", "examples.demo", *commands.service(at)]
-    return [
-        Part(directory, name, command, url, settings.stopping)
-        for name, command, url in (
-            ("victoria-metrics", [program("victoria-metrics"), *store], f"http://{at.victoria_metrics}/health"),
-            ("alertmanager", [program("alertmanager"), *alerts], f"http://{at.alertmanager}/-/ready"),
-            ("vmalert", [program("vmalert"), *rules], f"http://{at.vmalert}/health"),
-            ("service", demo, f"http://{at.service}/metrics"),
-        )
+
+    def part(name: str, command: Sequence[str], url: str, variables: Mapping[str, str] | None = None) -> Part:
+        return Part(directory, name, command, f"http://{url}", settings.stopping, variables or {})
+
+    parts = [
+        part("victoria-metrics", [program("victoria-metrics"), *store], f"{at.victoria_metrics}/health"),
+        part("alertmanager", [program("alertmanager"), *alerts], f"{at.alertmanager}/-/ready"),
+        part("vmalert", [program("vmalert"), *rules], f"{at.vmalert}/health"),
     ]
+    if more:
+        logs = commands.victoria_logs(at, directory / "victoria-logs")
+        traces = commands.jaeger_variables(at, directory / "jaeger")
+        parts += [
+            part("victoria-logs", [program("victoria-logs"), *logs], f"{at.victoria_logs}/health"),
+            part("jaeger", [program("jaeger"), f"--config={commands.JAEGER}"], f"{at.jaeger}/api/services", traces),
+        ]
+    return [*parts, part("service", demo, f"{at.service}/metrics", commands.service_variables(at, traces_logs=more))]
 
 
 def program(name: str) -> str:

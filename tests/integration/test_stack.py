@@ -52,7 +52,7 @@ class Stack:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[], Stack]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
     """Starts a stack with one alert that always fires, and ends it with all its parts."""
     for program in ("victoria-metrics", "vmalert", "alertmanager"):
         needed(program)
@@ -68,9 +68,9 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Stack]]:
     command.append(f"--alertmanager-config={given / 'alertmanager.yml'}")
     stacks: list[Stack] = []
 
-    def begin() -> Stack:
+    def begin(*more: str) -> Stack:
         process = subprocess.Popen(
-            command,
+            [*command, *more],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(temporary)},
             stdout=subprocess.PIPE,
@@ -117,6 +117,27 @@ def test_everything_answers_until_ctrl_c_which_leaves_nothing(start):
     assert not any(part.is_running() for part in parts.values())
     assert list(stack.temporary.iterdir()) == []
     stack.until("The stack has ended.")
+
+
+def test_with_traces_and_logs_their_servers_run_too_and_nothing_is_left(start):
+    for program in ("jaeger", "victoria-logs"):
+        needed(program)
+    stack = start("--traces-logs")
+    stack.until("Ctrl-C ends the stack")
+    parts = stack.parts()
+    assert sorted(parts) == ["alertmanager", "jaeger", "service", "victoria-logs", "victoria-metrics", "vmalert"]
+    jaeger, logs = stack.url("traces"), stack.url("log records")
+    services = eventually(lambda: get_json(f"{jaeger}/api/services")["data"], timeout=60)
+    assert services == ["ha-ingestor-demo"]
+    # The service writes no log record as long as nothing is wrong.
+    assert "<title>" in get(f"{logs}/select/vmui/")
+    service = stack.url("the service")
+    health = eventually(lambda: get_json(f"{service}/healthz"), lambda health: health["status"] == "ok")
+    assert {"otlp traces", "otlp logs"} <= {reader["reader"] for reader in health["readers"]}
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait(60) == 0
+    assert not any(part.is_running() for part in parts.values())
+    assert list(stack.temporary.iterdir()) == []
 
 
 def test_the_page_offers_every_dashboard(start):

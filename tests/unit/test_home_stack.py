@@ -28,11 +28,12 @@ def flags() -> dict[str, list[str]]:
         "victoria-metrics": commands.victoria_metrics(at, Path("DATA"), SCRAPE_FILE),
         "vmalert": commands.vmalert(at, commands.RULES),
         "alertmanager": commands.alertmanager(at, Path("DATA"), commands.ALERTMANAGER),
+        "victoria-logs": commands.victoria_logs(at, Path("DATA")),
     }
     return {name: [flag.replace(f"{CONFIG}/", "") for flag in each] for name, each in found.items()}
 
 
-@pytest.mark.parametrize("name", ["victoria-metrics", "vmalert", "alertmanager"])
+@pytest.mark.parametrize("name", ["victoria-metrics", "vmalert", "alertmanager", "victoria-logs"])
 class TestFlags:
     def test_the_compose_file_has_the_same(self, name: str) -> None:
         service = COMPOSE["services"][name]
@@ -49,10 +50,16 @@ class TestFlags:
         assert shown == flags()[name]
 
 
-def test_the_page_has_the_flags_of_victoria_logs_in_the_compose_file() -> None:
-    [block] = re.findall(r"^    victoria-logs ((?:[^\\\n]|\\\n)*)$", PAGE, flags=re.MULTILINE)
-    shown = shlex.split(block.replace("\\\n", " ").replace("=data/victoria-logs", "=/victoria-logs-data"))
-    assert shown == COMPOSE["services"]["victoria-logs"]["command"]
+def test_traces_and_logs_have_the_ports_of_the_files_and_go_where_the_page_says() -> None:
+    at = Addresses()
+    jaeger = dict(re.findall(r"\$\{env:(\w+):-([^}]*)\}", commands.JAEGER.read_text(encoding="utf-8")))
+    given = commands.jaeger_variables(at, Path("DATA"))
+    assert {name: port for name, port in given.items() if name.endswith("_PORT")} == {
+        name: port for name, port in jaeger.items() if name.endswith("_PORT")
+    }
+    page = (ROOT / "docs" / "how-to" / "traces-and-logs.md").read_text(encoding="utf-8")
+    section = page.partition("## In the home stack")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"\b(OTEL_\w+)=(\S+)", section)) == commands.service_variables(at, traces_logs=True)
 
 
 def test_the_tests_servers_know_nothing_of_the_stack() -> None:
@@ -73,13 +80,13 @@ class TestAddresses:
         }
 
     def test_other_addresses_replace_each_of_them(self) -> None:
-        other = Addresses("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4")
-        text = other.in_text(" ".join(vars(Addresses()).values()))
-        assert text.split() == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]
+        addresses = [f"127.0.0.1:{number}" for number in range(1, len(vars(Addresses())) + 1)]
+        text = Addresses(*addresses).in_text(" ".join(vars(Addresses()).values()))
+        assert text.split() == addresses
 
     def test_nothing_is_open_to_the_network(self) -> None:
         listens = [flag for each in flags().values() for flag in each if re.match(r"-+(httpListen|web.listen)", flag)]
-        assert len(listens) == 3
+        assert len(listens) == 4
         assert all("127.0.0.1:" in flag for flag in listens)
 
 
@@ -102,7 +109,7 @@ def settings(tmp_path: Path) -> Settings:
     """Settings that lack nothing."""
     (tmp_path / "alertmanager.yml").touch()
     (tmp_path / "otel_ha.rules.yml").touch()
-    nothing = Addresses(*(["127.0.0.1:0"] * 4))
+    nothing = Addresses(*(["127.0.0.1:0"] * len(vars(Addresses()))))
     return Settings(nothing, tmp_path / "alertmanager.yml", tmp_path / "otel_ha*.yml")
 
 
