@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -150,6 +151,8 @@ def test_a_trace_its_log_record_and_its_exemplar_by_otlp_and_by_scrape_have_the_
     ids = stores.ids("one")
     for via in ("", "scrape"):
         stores.has_exemplar(ids, via)
+    found = stores.prometheus.exemplars(panel_with_exemplars())
+    assert {labels["trace_id"] for _, labels in found} == {ids[0]}
 
 
 def test_a_scrape_of_the_collector_has_exemplars_whose_traces_are_known(start, stores, collector):
@@ -191,6 +194,15 @@ def test_nothing_is_lost_when_the_work_is_done_while_the_collector_is_away(start
     service.handle("meanwhile")
     collector.start()
     stores.has_exemplar(stores.ids("meanwhile"), via="")
+
+
+def panel_with_exemplars() -> str:
+    """The query of the one panel for Grafana that shows exemplars, as it is with all services chosen."""
+    text = (ROOT / "collector-config" / "grafana" / "dashboards" / "otel-ha-pipeline.json").read_text(encoding="utf-8")
+    panels = [panel for row in json.loads(text)["panels"] for panel in (row, *row.get("panels", []))]
+    targets = [target for panel in panels for target in panel.get("targets", [])]
+    [query] = [target["expr"] for target in targets if target.get("exemplar")]
+    return re.sub(r"\$(job|instance|via)", ".*", query).replace("$__rate_interval", "1m")
 
 
 def shown(heading: str) -> dict[str, str]:

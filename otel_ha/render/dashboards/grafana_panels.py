@@ -55,7 +55,10 @@ def _query(query: Query, selection: Selection, letter: str, drawing: Drawing) ->
     if drawing is Drawing.NUMBER:
         return built.instant()  # the last value of a range would outlive its service
     built.range()
-    return built.format(query_models.PromQueryFormat.HEATMAP) if drawing is Drawing.HEATMAP else built
+    if drawing is Drawing.HEATMAP:
+        # Of the measurements within its cells, those of traced work are links to their traces.
+        return built.format(query_models.PromQueryFormat.HEATMAP).exemplar(exemplar=True)
+    return built
 
 
 def _lines(panel: Panel) -> timeseries.Panel:
