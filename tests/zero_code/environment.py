@@ -53,6 +53,12 @@ class Environment:
         self.programs.append(started)
         return started
 
+    def type(self, lines: str, **environment: str) -> Program:
+        """Start what a reader types in a shell, in the folder of the test; see start()."""
+        started = Program(["bash", "-c", lines], self.variables(**environment), self.logs)
+        self.programs.append(started)
+        return started
+
     def variables(self, **environment: str) -> dict[str, str]:
         """Return the variables of a process in this environment: none of the user's, and those that are given."""
         return {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}", "HOME": str(self.logs), **environment}

@@ -8,10 +8,10 @@ import re
 import sys
 import tomllib
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 
+from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
 from tests.servers.locate import ROOT
 
 NEWEST, OLDEST = "newest", "oldest"
@@ -72,14 +72,17 @@ def held(file: str) -> tuple[str, ...]:
 
 
 def instrumented() -> list[Requirement]:
-    """Return the libraries that the instrumentors of pyproject.toml support, with their versions."""
+    """Return the libraries that the instrumentors support, with their versions."""
+    return [Requirement(each.library) for each in instrumentors().values()]
+
+
+def instrumentors() -> dict[str, type[LibraryInstrumentor]]:
+    """Return the instrumentors that pyproject.toml names."""
     found = {}
-    for target in PROJECT["entry-points"]["opentelemetry_instrumentor"].values():
-        module, _, name = target.partition(":")
-        if find_spec(module) is not None:
-            requirement = Requirement(getattr(importlib.import_module(module), name).library)
-            found[requirement.name] = requirement
-    return list(found.values())
+    for name, target in PROJECT["entry-points"]["opentelemetry_instrumentor"].items():
+        module, _, attribute = target.partition(":")
+        found[name] = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 def oldest(requirement: Requirement) -> str:
