@@ -1,13 +1,14 @@
 """setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
 
-The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, the one
-that starts, the turn of setting up and the hooks, the functions to call at each start, and the observers on foreign
-MeterProviders; the work under way in
-each thread (otel_ha.turn), the signals that its fork blocks (otel_ha.forks), and the thread that hears of signals
-(otel_ha.lifecycle); the stand-in for the global MeterProvider (otel_ha.export.global_provider); the recorders of
-connected declarations (otel_ha.declare.instruments) with their generation (otel_ha.declare.ports); the tracer of
-measured work (otel_ha.declare.spans), and spans that end late (otel_ha.declare.work_span); the secrets that the
-scrubber masks (otel_ha.scrub); and the cached answer whether the SDK is supported (otel_ha.record.journal.trial).
+The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, the one that
+starts, the turn of setting up and the hooks, the functions to call at each start, and the observers on foreign
+MeterProviders; the work under way in each thread (otel_ha.turn), the signals that its fork blocks (otel_ha.forks), and
+the thread that hears of signals (otel_ha.lifecycle); the stand-ins for the global MeterProvider
+(otel_ha.export.global_provider), TracerProvider and LoggerProvider (otel_ha.export.signals.stand_ins); the tracer of
+measured work (otel_ha.declare.spans), and spans that end late (otel_ha.declare.work_span); the hook in logging
+(otel_ha.export.signals.hook); the recorders of connected declarations (otel_ha.declare.instruments) with their
+generation (otel_ha.declare.ports); the secrets that the scrubber masks (otel_ha.scrub); and the cached answer whether
+the SDK is supported (otel_ha.record.journal.trial).
 """
 
 from __future__ import annotations
