@@ -149,7 +149,7 @@ class WorkSpan:
     def _leave(self) -> None:
         """Restore the context around the span, with what the work has added to it."""
         current, outside = current_context(), self._outside
-        if outside is not None and get_current_span(current) is self.span:
+        if outside is not None:
             if current is self._inside:
                 attach(outside)
             else:
