@@ -1,6 +1,7 @@
 """Spans of measured work: when there is one, and what it says."""
 
 import logging
+import time
 from weakref import proxy
 
 import pytest
@@ -181,10 +182,11 @@ def test_an_exception_that_has_no_text_costs_nothing_else(recorded, traced):
 @pytest.mark.parametrize("bound", [False, True])
 def test_work_that_was_measured_elsewhere_has_a_span_of_its_duration(recorded, traced, bound):
     record = ingest.EVENT.bind(source="mqtt").record if bound else ingest.EVENT.record
+    before = time.time_ns()
     for _ in range(3):
         record(1.5, **({} if bound else {"source": "mqtt"}))
     for span in traced.spans:
-        assert span.end_time - span.start_time == pytest.approx(1.5e9, rel=0.5)
+        assert before - 1.5e9 <= span.start_time <= span.end_time - 1.5e9
         assert attributes(span) == {"source": "mqtt", "outcome": "ok"}
     assert len(traced.spans) == 3
     assert counts(recorded, ingest.EVENT_DURATION) == {(("outcome", "ok"), ("source", "mqtt")): 3}
