@@ -1,6 +1,7 @@
 """Instrumented aiomqtt without a broker: the account of messages, however the loops that read them are left."""
 
 import asyncio
+import functools
 import gc
 import logging
 from contextlib import suppress
@@ -204,10 +205,16 @@ async def test_a_timeout_of_the_body_cancels_its_message(metrics):
     own = client()
     arrive(own)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await read(own, lambda _: asyncio.sleep(100))
+        async with asyncio.timeout(None) as limit:
+            await read(own, functools.partial(outlast, limit))
     await settled()
     assert metrics.processed() == {("light", "cancelled", None): 1}
+
+
+async def outlast(limit, _):
+    """Let a timeout end now."""
+    limit.reschedule(asyncio.get_running_loop().time())
+    await asyncio.sleep(100)
 
 
 async def test_a_loop_inside_a_loop_leaves_the_outer_message_active(metrics):
