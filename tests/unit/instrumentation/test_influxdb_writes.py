@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import urllib3
@@ -302,14 +303,14 @@ def test_an_exception_of_a_callback_passes_through_and_loses_the_points(library,
 
 
 def test_many_threads_and_clients_lose_no_count(library, mode, writes):
-    def run(number):
-        with library.client(server.url, mode) as client:
-            for value in range(20):
-                client.write([f"state,of={number} value={value}", library.point(value)])
-            client.close()
+    def run(client):
+        for value in range(20):
+            client.write([f"state value={value}", library.point(value)])
+        client.close()
 
-    with receiving(OK) as server, ThreadPoolExecutor(4) as pool:
-        list(pool.map(run, range(4)))
+    with receiving(OK) as server, ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+        clients = [stack.enter_context(library.client(server.url, mode)) for _ in range(4)]
+        list(pool.map(run, clients))
     assert writes.points == {("ok", None): 160}
     assert writes.waiting in ({}, {library.name: 0})
 
