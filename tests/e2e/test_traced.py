@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,6 +112,19 @@ def test_a_receiver_that_hangs_delays_the_end_for_the_time_limit_of_all_signals(
         assert "Traceback" not in log
         assert "1 spans are lost: the last push did not end in time" in log
         assert "1 log records are lost: the last push did not end in time" in log
+
+
+def test_the_last_pushes_of_all_signals_run_side_by_side():
+    all_three = threading.Barrier(3)
+
+    def together(connection, ended):
+        all_three.wait(30)
+        answer()(connection, ended)
+
+    with receiving(together) as receiver, traced("wait", receiver, OTEL_HA_SHUTDOWN_TIMEOUT="60") as process:
+        process.stdin.close()
+        code, log = ended(process)
+        assert (code, log) == (0, "parent\n")
         assert {each.target for each in receiver.requests} == {"/v1/metrics", "/v1/traces", "/v1/logs"}
 
 
