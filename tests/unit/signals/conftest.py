@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,6 +33,15 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
             return stack.enter_context(setup_telemetry("test", config=config(**known))), receiver
 
         yield begin
+
+
+def away_until(is_back: threading.Event) -> Reply:
+    """Refuse pushes, which may be repeated, until an event is set."""
+
+    def reply(connection: socket.socket, ended: threading.Event) -> None:
+        (answer() if is_back.is_set() else answer("503 Service Unavailable"))(connection, ended)
+
+    return reply
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:

@@ -16,7 +16,7 @@ from otel_ha.declare.spans import SPANS
 from otel_ha.vocabulary import ingest
 from tests.receivers import answer, receiving, silent
 from tests.unit.conftest import config
-from tests.unit.signals.conftest import lines, wait_for
+from tests.unit.signals.conftest import away_until, lines, wait_for
 
 
 def reader(telemetry, name):
@@ -124,11 +124,13 @@ def test_the_exception_of_a_decorated_function_passes_and_is_recorded(start):
 
 
 def test_spans_wait_while_the_receiver_is_away_and_arrive_once(start, caplog):
-    telemetry, receiver = start(answer("503 Service Unavailable"), answer(), otlp_timeout=0.5)
+    is_back = threading.Event()
+    telemetry, receiver = start(away_until(is_back), otlp_timeout=2.0)
     span()
     assert not telemetry.flush(30)
     assert reader(telemetry, "otlp traces")["status"] == "failing"
-    assert telemetry.flush(30)
+    is_back.set()
+    wait_for(lambda: telemetry.flush(30))
     assert names(receiver)[-1] == "work"
     assert reader(telemetry, "otlp traces")["dropped"] == 0
     assert len(lines(caplog, "works again")) == 1
@@ -163,11 +165,7 @@ def test_spans_that_the_receiver_rejects_are_counted_and_told_once(start, caplog
 def test_a_full_queue_drops_new_spans_counts_them_and_tells_once(start, caplog, monkeypatch):
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "3")
     is_back = threading.Event()
-
-    def reply(connection, ended):
-        (answer() if is_back.is_set() else answer("503 Service Unavailable"))(connection, ended)
-
-    telemetry, receiver = start(reply, otlp_timeout=0.2, logs_exporters=())
+    telemetry, receiver = start(away_until(is_back), otlp_timeout=0.9, logs_exporters=())
     for number in range(3):
         span(f"kept {number}")
     assert not telemetry.flush(30)
@@ -178,7 +176,7 @@ def test_a_full_queue_drops_new_spans_counts_them_and_tells_once(start, caplog, 
     assert reader(telemetry, "otlp traces")["status"] in {"dropping", "failing"}
     assert "OTEL_BSP_MAX_QUEUE_SIZE" in lines(caplog, "spans are dropped")[0]
     is_back.set()
-    assert telemetry.flush(30)
+    wait_for(lambda: telemetry.flush(30))
     assert set(names(receiver)) == {"kept 0", "kept 1", "kept 2"}
     assert len(lines(caplog, "spans are dropped, and more")) == 1
 
@@ -256,16 +254,17 @@ def test_the_global_provider_flushes(start):
 
 
 def test_one_outage_of_the_receiver_is_one_line_for_all_signals(start, caplog):
-    replies = [answer("503 Service Unavailable")] * 3 + [answer()]
-    telemetry, _ = start(*replies, metrics_exporters=("otlp",), otlp_timeout=0.5, export_interval=3600.0)
+    is_back = threading.Event()
+    telemetry, _ = start(away_until(is_back), metrics_exporters=("otlp",), otlp_timeout=2.0, export_interval=3600.0)
     caplog.clear()
     ingest.RECEIVED.add(1, source="mqtt")
     span()
     logging.getLogger("mine").error("failed")
     assert not telemetry.flush(30)
     assert len(lines(caplog, "push to")) == 1
-    assert "(metrics, traces, logs) failed: 503" in lines(caplog, "push to")[0]
-    assert telemetry.flush(30)
+    assert "(metrics, traces, logs) failed: " in lines(caplog, "push to")[0]
+    is_back.set()
+    wait_for(lambda: telemetry.flush(30))
     assert telemetry.health()["status"] == "ok"
     assert len(lines(caplog, "works again")) == 1
     assert len(lines(caplog, "push to")) == 2
@@ -279,4 +278,4 @@ def test_signals_with_receivers_of_their_own_have_outages_of_their_own(start, ca
         span()
         logging.getLogger("mine").error("failed")
         telemetry.flush(30)
-        assert len(lines(caplog, "failed: 503")) == 2
+        assert len(lines(caplog, " failed: ")) == 2
