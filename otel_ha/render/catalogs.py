@@ -14,7 +14,7 @@ from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.ports import shown
 from otel_ha.errors import CatalogError
-from otel_ha.vocabulary import ha_ingestor, ingest, runtime
+from otel_ha.vocabulary import ha_ingestor, ingest, messaging, runtime
 
 __all__ = ["NamedCatalog", "file_name", "own_catalogs", "service_catalogs", "united"]
 
@@ -58,13 +58,13 @@ class NamedCatalog:
 
 
 def own_catalogs() -> list[NamedCatalog]:
-    """Return the catalogs of this package: that of a service, and the two that are added to every other."""
-    return [NamedCatalog.of(module) for module in (ingest, runtime, ha_ingestor)]
+    """Return the catalogs of this package: that of a service, and those that are added to every other."""
+    return [NamedCatalog.of(module) for module in (ingest, messaging, runtime, ha_ingestor)]
 
 
 def service_catalogs() -> list[NamedCatalog]:
     """Return the catalogs of a service without the earlier API, whose names have rules of their own."""
-    return [NamedCatalog.of(module) for module in (ingest, runtime)]
+    return [NamedCatalog.of(module) for module in (ingest, messaging, runtime)]
 
 
 def united(catalogs: Iterable[NamedCatalog]) -> Catalog:

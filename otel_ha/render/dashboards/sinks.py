@@ -15,6 +15,7 @@ from otel_ha.render.dashboards.shared import (
     SILENCE,
     UNTIMED,
 )
+from otel_ha.vocabulary import messaging
 from otel_ha.vocabulary.ingest import (
     BATCH_SIZE,
     BROKER_DROPPED,
@@ -48,6 +49,7 @@ from otel_ha.vocabulary.ingest import (
 )
 
 _FILE: Final = "Empty if the sink is a file."
+_NO_MESSAGES: Final = "Empty if the service sends no messages by an instrumented MQTT client."
 _UNBROKEN: Final = "Empty until a connection has ended."
 
 SINKS: Final = Row(
@@ -115,6 +117,26 @@ DATABASE: Final = Row(
             unit="{point}",
             empty=QUIET,
             queries=quantiles(BATCH_SIZE, SINK),
+        ),
+    ),
+)
+
+MESSAGES: Final = Row(
+    "Messages sent",
+    (
+        Panel(
+            title="Messages sent",
+            description="Messages sent to a broker per second, by the error that prevented it.",
+            unit="{message}/s",
+            queries=(rate(messaging.SENT, messaging.SYSTEM, messaging.OPERATION, ERROR_TYPE),),
+            empty=_NO_MESSAGES,
+        ),
+        Panel(
+            title="Time to acknowledge",
+            description="Half, 95 % and 99 % of messages are acknowledged by the broker within this time.",
+            unit="s",
+            queries=quantiles(messaging.OPERATION_DURATION, messaging.SYSTEM),
+            empty=_NO_MESSAGES,
         ),
     ),
 )
@@ -200,5 +222,5 @@ SINKS_AND_QUEUES: Final = Dashboard(
     description="Points written and lost, times of writes, queues, connections and retries of one service.",
     place=3,
     needs=(RECEIVED,),
-    rows=(SINKS, DATABASE, QUEUES, CONNECTIONS_ROW, RETRIES_ROW),
+    rows=(SINKS, DATABASE, MESSAGES, QUEUES, CONNECTIONS_ROW, RETRIES_ROW),
 )
