@@ -5,22 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from examples.ingestor.event import InvalidEventError
+from otel_ha.instrumentation import announcements
 
-ABBREVIATIONS: Final = {
+ABBREVIATIONS: Final = announcements.ABBREVIATIONS | {
     "act_stat_t": "activity_state_topic",
     "act_val_tpl": "activity_value_template",
     "avty": "availability",
     "avty_mode": "availability_mode",
-    "avty_t": "availability_topic",
     "avty_tpl": "availability_template",
-    "cmps": "components",
-    "def_ent_id": "default_entity_id",
-    "dev": "device",
     "dev_cla": "device_class",
     "mode_stat_t": "mode_state_topic",
     "mode_stat_tpl": "mode_state_template",
-    "obj_id": "object_id",
-    "p": "platform",
     "pl_avail": "payload_available",
     "pl_home": "payload_home",
     "pl_not_avail": "payload_not_available",
@@ -40,7 +35,7 @@ ABBREVIATIONS: Final = {
     "unit_of_meas": "unit_of_measurement",
     "val_tpl": "value_template",
 }
-"""The abbreviations of the keys that matter here, as Home Assistant defines them."""
+"""The abbreviations of the keys that matter here, as Home Assistant defines them: of an entity and its state."""
 
 
 def full(config: Any) -> dict[str, Any]:

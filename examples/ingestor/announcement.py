@@ -13,6 +13,7 @@ from examples.ingestor.event import InvalidEventError
 from examples.ingestor.payloads import json_of
 from examples.ingestor.topics import TOPIC, entity_id, is_topic, short, slug
 from examples.ingestor.value_template import PLAIN, Template, UnsupportedTemplateError
+from otel_ha.instrumentation.announcements import with_base
 
 LEFT_OUT: Final = frozenset({"device_automation", "event", "image", "tag", "update"})
 """Components whose message is not the entity's state."""
@@ -148,12 +149,9 @@ def _configs(levels: list[str], payload: bytes, problems: list[str]) -> Iterator
 
 def _topic(config: dict[str, Any], key: str, base: object = None) -> str:
     """Return a topic, in which `~` at either end stands for the base topic; raise ValueError if it is invalid."""
-    topic, base = config.get(key), config.get("~", base)
-    if isinstance(topic, str) and isinstance(base, str):
-        if topic.startswith("~"):
-            topic = base + topic[1:]
-        if topic.endswith("~"):
-            topic = topic[:-1] + base
+    topic = config.get(key)
+    if isinstance(topic, str):
+        topic = with_base(topic, config.get("~", base))
     if not isinstance(topic, str) or not is_topic(topic):
         raise ValueError(f"{key} is {short(topic)}; allowed: {TOPIC}")
     return topic

@@ -41,7 +41,7 @@ from otel_ha.render.dashboards.sdk import JSONEncoder
 from otel_ha.render.dashboards.sdk import dashboard as models
 from otel_ha.render.dashboards.units import grafana_unit, plain_unit
 from otel_ha.render.promql import EVERYTHING
-from otel_ha.vocabulary import ingest, runtime
+from otel_ha.vocabulary import ingest, messaging, runtime
 
 ROOT = Path(__file__).parents[2] / "collector-config"
 FOLDERS = {"grafana": ROOT / "grafana" / "dashboards", "vmui": ROOT / "victoriametrics" / "dashboards"}
@@ -83,7 +83,7 @@ def test_the_files_on_disk_are_the_rendered_ones(form):
 
 def test_every_metric_of_ours_has_a_panel_of_its_own():
     drawn = {instrument for each in chosen(service_catalogs()) for instrument in each.reads}
-    assert {each.name for each in (*ingest.CATALOG, *runtime.CATALOG)} == {each.name for each in drawn}
+    assert {each.name for each in (*ingest.CATALOG, *messaging.CATALOG, *runtime.CATALOG)} == {each.name for each in drawn}
     assert [each.uid for each in chosen(service_catalogs())] == [
         "otel-ha-overview",
         "otel-ha-pipeline",

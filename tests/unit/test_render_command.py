@@ -89,7 +89,8 @@ def test_a_file_without_our_events_stands_beside_ours_and_one_with_them_replaces
 
 
 def test_several_catalogs_are_rendered_together():
-    both = render("rules", "--catalog", OURS, "--catalog", "otel_ha.vocabulary.runtime").stdout
+    others = ("--catalog", "otel_ha.vocabulary.messaging", "--catalog", "otel_ha.vocabulary.runtime")
+    both = render("rules", "--catalog", OURS, *others).stdout
     assert both == render("rules").stdout
     alone = render("rules", "--catalog", OURS).stdout
     assert "job:process_threads" in both
