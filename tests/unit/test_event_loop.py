@@ -10,12 +10,13 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from otel_ha.declare.instruments import connect, disconnect
 from otel_ha.sources import event_loop
-from otel_ha.sources.event_loop import PERIOD, TOLERANCE, watch_event_loop
+from otel_ha.sources.event_loop import PERIOD, TOLERANCE, watch_event_loop, watched_run
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
 
 
@@ -238,3 +239,34 @@ async def test_uvloop_can_be_watched(recorded):
         uvloop.run(main())
 
     await asyncio.to_thread(run)
+
+
+def test_the_time_between_two_watched_runs_of_a_loop_is_no_delay(recorded, monkeypatch):
+    skipped = [0]
+    clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + skipped[0])
+    monkeypatch.setattr(event_loop, "time", clock)
+    loop = asyncio.new_event_loop()
+    for _ in range(2):
+        with watched_run(loop):
+            loop.run_until_complete(next_tick(recorded))
+        skipped[0] += 1000
+    assert recorded
+    assert max(recorded) < 1000
+    loop.close()
+
+
+def test_a_second_watch_of_a_loop_ends_the_first():
+    async def watched_twice() -> None:
+        first = event_loop._Watch(asyncio.get_running_loop())
+        second = event_loop._Watch(asyncio.get_running_loop())
+        assert first._stopped
+        second.stop()
+
+    asyncio.run(watched_twice())
+
+
+def test_a_run_of_a_closed_loop_is_left_to_the_loop():
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(RuntimeError, match="closed"), watched_run(loop):
+        loop.run_forever()

@@ -209,3 +209,19 @@ def test_a_source_is_silent_since_its_first_use(reader):
     (age,) = of(reader, ingest.MESSAGE_AGE).values()
     silence.end()
     assert (0 <= age < 50, of(reader, ingest.MESSAGE_AGE)) == (True, {})
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_TRACES_EXPORTER"])
+def test_a_setting_of_other_exporters_is_no_matter_of_an_instrumentor(monkeypatch, caplog, variable):
+    monkeypatch.setenv(variable, "0.01")  # seconds for the SDK's own exporters
+    assert attach(MeterProvider(shutdown_on_exit=False))
+    detach()
+    assert caplog.text == ""
+
+
+def test_a_wrong_setting_of_ours_is_a_warning_of_an_instrumentor(monkeypatch, caplog):
+    monkeypatch.setenv("OTEL_HA_ENTITY_METRICS", "perhaps")
+    assert attach(MeterProvider(shutdown_on_exit=False))
+    detach()
+    (record,) = caplog.records
+    assert record.message.startswith("OTEL_HA_ENTITY_METRICS is 'perhaps'")
