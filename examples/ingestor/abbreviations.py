@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from examples.ingestor.event import InvalidEventError
-from otel_ha.instrumentation import announcements
+from otel_ha.instrumentation.topics import announcements
 
 ABBREVIATIONS: Final = announcements.ABBREVIATIONS | {
     "act_stat_t": "activity_state_topic",

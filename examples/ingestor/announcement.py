@@ -13,7 +13,7 @@ from examples.ingestor.event import InvalidEventError
 from examples.ingestor.payloads import json_of
 from examples.ingestor.topics import TOPIC, entity_id, is_topic, short, slug
 from examples.ingestor.value_template import PLAIN, Template, UnsupportedTemplateError
-from otel_ha.instrumentation.announcements import with_base
+from otel_ha.instrumentation.topics.announcements import with_base
 
 LEFT_OUT: Final = frozenset({"device_automation", "event", "image", "tag", "update"})
 """Components whose message is not the entity's state."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
-from otel_ha.instrumentation.aiomqtt_account import Account
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
-from otel_ha.instrumentation.mqtt import WIRE
-from otel_ha.instrumentation.mqtt_receiving import Handle
+from otel_ha.instrumentation.mqtt.account import Account
+from otel_ha.instrumentation.mqtt.client import WIRE
+from otel_ha.instrumentation.mqtt.receiving import Handle
 from otel_ha.instrumentation.patches import quietly
 from otel_ha.instrumentation.watching import observe
 from otel_ha.telemetry import when_started

@@ -14,9 +14,9 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Self
 
-from otel_ha.instrumentation.aiohttp_sockets import SOCKETS
-from otel_ha.instrumentation.feeds import SILENCE, Feeds
-from otel_ha.instrumentation.frames import SOURCE, entity_of
+from otel_ha.instrumentation.home_assistant.feeds import SILENCE, Feeds
+from otel_ha.instrumentation.home_assistant.frames import SOURCE, entity_of
+from otel_ha.instrumentation.home_assistant.sockets import SOCKETS
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
 from otel_ha.instrumentation.patches import quietly
 from otel_ha.measure.decorator import measured

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import ModuleType
 
-from otel_ha.instrumentation.influxdb_hooks import InfluxdbInstrumentor
+from otel_ha.instrumentation.influxdb.hooks import InfluxdbInstrumentor
 
 __all__ = ["Influxdb3Instrumentor"]
 

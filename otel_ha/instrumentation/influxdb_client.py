@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from otel_ha.instrumentation.influxdb_hooks import InfluxdbInstrumentor
+from otel_ha.instrumentation.influxdb.hooks import InfluxdbInstrumentor
 
 __all__ = ["InfluxdbClientInstrumentor"]
 

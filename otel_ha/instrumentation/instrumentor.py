@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError, 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # it has no types
 
 from otel_ha.instrumentation.patches import Patches, when_imported
-from otel_ha.instrumentation.topics import topic_parser
+from otel_ha.instrumentation.topics.parser import topic_parser
 from otel_ha.telemetry import attach, detach
 
 __all__ = ["LibraryInstrumentor"]

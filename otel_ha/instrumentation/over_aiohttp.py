@@ -1,7 +1,7 @@
 """Instrumentation of programs that talk to Home Assistant's WebSocket API over aiohttp, without another library.
 
-Only connections to /api/websocket or /core/websocket count. See otel_ha.instrumentation.feeds for when an event begins
-and ends.
+Only connections to /api/websocket or /core/websocket count. See otel_ha.instrumentation.home_assistant.feeds for when
+an event begins and ends.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from otel_ha.instrumentation.aiohttp_sockets import ANY, SOCKETS
-from otel_ha.instrumentation.feeds import Feeds
+from otel_ha.instrumentation.home_assistant.feeds import Feeds
+from otel_ha.instrumentation.home_assistant.sockets import ANY, SOCKETS
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
 
 __all__ = ["HomeAssistantOverAiohttpInstrumentor"]

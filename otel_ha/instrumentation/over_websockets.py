@@ -2,8 +2,8 @@
 
 The clients of websockets.asyncio, websockets.sync and websockets.legacy; not that of websockets.trio. Only connections
 to /api/websocket or /core/websocket count, and frames that recv() or the iteration returns, not recv_streaming(). See
-otel_ha.instrumentation.feeds for when an event begins and ends. A thread's exception is seen only where it leaves the
-block of the connection.
+otel_ha.instrumentation.home_assistant.feeds for when an event begins and ends. A thread's exception is seen only where
+it leaves the block of the connection.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from threading import current_thread
 from types import ModuleType
 from typing import Any
 
-from otel_ha.instrumentation.feeds import Feed, Feeds, feed_of, known_feed
-from otel_ha.instrumentation.frames import is_home_assistant
+from otel_ha.instrumentation.home_assistant.feeds import Feed, Feeds, feed_of, known_feed
+from otel_ha.instrumentation.home_assistant.frames import is_home_assistant
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
 from otel_ha.instrumentation.patches import quietly
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
-from otel_ha.instrumentation.mqtt import WIRE
+from otel_ha.instrumentation.mqtt.client import WIRE
 
 __all__ = ["PahoMqttInstrumentor"]
 

@@ -55,10 +55,10 @@ USED_IN = {
 OF_LIBRARIES = set(USED_IN.values())
 # Of the libraries that are instrumented: each is read in one module, and its lack costs measurements only.
 INSTRUMENTED = {
-    "_on_message_filtered": "instrumentation/mqtt_receiving.py",
+    "_on_message_filtered": "instrumentation/mqtt/receiving.py",
     **dict.fromkeys(("_client", "_queue"), "instrumentation/aiomqtt.py"),
-    "_disposable": "instrumentation/influxdb_hooks.py",
-    "_response": "instrumentation/aiohttp_sockets.py",
+    "_disposable": "instrumentation/influxdb/hooks.py",
+    "_response": "instrumentation/home_assistant/sockets.py",
     "_subscriptions": "instrumentation/hass_client.py",
     "_uri": "instrumentation/over_websockets.py",
 }

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from otel_ha.instrumentation.influxdb.line_protocol import count_points
 from otel_ha.instrumentation.influxdb_client import InfluxdbClientInstrumentor
-from otel_ha.instrumentation.line_protocol import count_points
 from tests.servers.running import eventually, post
 from tests.unit.instrumentation.influxdb_clients import LIBRARIES, MODES
 from tests.unit.instrumentation.watched_writes import watching

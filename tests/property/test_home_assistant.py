@@ -11,9 +11,9 @@ from hass_client.client import HomeAssistantClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_ha.instrumentation.aiohttp_sockets import ANY, Sockets
-from otel_ha.instrumentation.feeds import Feeds
 from otel_ha.instrumentation.hass_client import HassClientInstrumentor, Waiting
+from otel_ha.instrumentation.home_assistant.feeds import Feeds
+from otel_ha.instrumentation.home_assistant.sockets import ANY, Sockets
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded, accounts, unbalanced
 

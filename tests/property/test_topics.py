@@ -6,8 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from slugify import slugify
 
-from otel_ha.instrumentation.entities import UNKNOWN, entity_of, slug
-from otel_ha.instrumentation.topics import Entity, TopicParser
+from otel_ha.instrumentation.topics.entities import UNKNOWN, entity_of, slug
+from otel_ha.instrumentation.topics.parser import Entity, TopicParser
 
 WORDS = st.sampled_from(
     [

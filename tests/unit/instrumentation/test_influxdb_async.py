@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 
+from otel_ha.instrumentation.influxdb.writes import WRITES
 from otel_ha.instrumentation.influxdb_client import InfluxdbClientInstrumentor
-from otel_ha.instrumentation.influxdb_writes import WRITES
 from otel_ha.vocabulary import ingest
 from tests.receivers import answer, receiving, silent
 from tests.servers.running import eventually

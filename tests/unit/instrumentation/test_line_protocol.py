@@ -2,7 +2,7 @@
 
 import pytest
 
-from otel_ha.instrumentation.line_protocol import count_points
+from otel_ha.instrumentation.influxdb.line_protocol import count_points
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from otel_ha import TelemetryConfig, setup_telemetry
-from otel_ha.instrumentation.mqtt import WIRE
+from otel_ha.instrumentation.mqtt.client import WIRE
 from otel_ha.instrumentation.paho_mqtt import PahoMqttInstrumentor
 from otel_ha.vocabulary import ingest, messaging
 from tests.recorded import in_threads, meanwhile

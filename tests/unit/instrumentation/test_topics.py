@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from otel_ha import ConfigError, TelemetryConfig, setup_telemetry
-from otel_ha.instrumentation import learned, topics
-from otel_ha.instrumentation.entities import COMPONENTS
-from otel_ha.instrumentation.topics import UNKNOWN, Entity, TopicParser, topic_parser
+from otel_ha.instrumentation.topics import learned, topics
+from otel_ha.instrumentation.topics.entities import COMPONENTS
+from otel_ha.instrumentation.topics.parser import UNKNOWN, Entity, TopicParser, topic_parser
 
 LAMP = Entity("light", "light.lamp")
 

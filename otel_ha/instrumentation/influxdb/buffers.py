@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
-from otel_ha.instrumentation.influxdb_writes import lost
+from otel_ha.instrumentation.influxdb.writes import lost
 from otel_ha.instrumentation.watching import observe
 from otel_ha.vocabulary import ingest
 

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from otel_ha.instrumentation.frames import SOURCE, Frame, events_in, head_of, size_of
-from otel_ha.instrumentation.links import Link, attempt
+from otel_ha.instrumentation.home_assistant.frames import SOURCE, Frame, events_in, head_of, size_of
+from otel_ha.instrumentation.home_assistant.links import Link, attempt
+from otel_ha.instrumentation.home_assistant.turns import Turn
 from otel_ha.instrumentation.patches import quietly
-from otel_ha.instrumentation.turns import Turn
 from otel_ha.instrumentation.watching import Connections, Silence
 from otel_ha.vocabulary import ingest
 

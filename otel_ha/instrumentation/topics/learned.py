@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from otel_ha.instrumentation.announcements import Announced, announced
-from otel_ha.instrumentation.entities import UNKNOWN, Entity
+from otel_ha.instrumentation.topics.announcements import Announced, announced
+from otel_ha.instrumentation.topics.entities import UNKNOWN, Entity
 
 __all__ = ["Learned"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import Discarded
 from otel_ha.instrumentation.patches import Patches
-from otel_ha.instrumentation.topics import Entity, topic_parser
+from otel_ha.instrumentation.topics.parser import Entity, topic_parser
 from otel_ha.instrumentation.watching import Silence
 from otel_ha.measure.decorator import Measured, measured
 from otel_ha.measure.measurement import _qualified_name as qualified_name

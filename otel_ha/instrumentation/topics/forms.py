@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otel_ha.instrumentation.entities import COMPONENTS, DOMAINS, UNKNOWN, Entity, entity, is_domain
+from otel_ha.instrumentation.topics.entities import COMPONENTS, DOMAINS, UNKNOWN, Entity, entity, is_domain
 
 __all__ = ["HOME_ASSISTANT", "Forms"]
 

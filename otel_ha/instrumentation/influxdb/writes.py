@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from otel_ha.instrumentation.line_protocol import count_points
+from otel_ha.instrumentation.influxdb.line_protocol import count_points
 from otel_ha.measure.decorator import Measured, measured
 from otel_ha.measure.measurement import _qualified_name
 from otel_ha.vocabulary import ingest

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from otel_ha.instrumentation.frames import SOURCE, entity_of
+from otel_ha.instrumentation.home_assistant.frames import SOURCE, entity_of
 from otel_ha.measure.decorator import measured
 from otel_ha.vocabulary import ingest
 

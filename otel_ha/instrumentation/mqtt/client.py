@@ -10,8 +10,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from otel_ha.instrumentation.mqtt_receiving import SOURCE, Receiving
-from otel_ha.instrumentation.mqtt_sending import Sending
+from otel_ha.instrumentation.mqtt.receiving import SOURCE, Receiving
+from otel_ha.instrumentation.mqtt.sending import Sending
 from otel_ha.instrumentation.patches import Patches, quietly
 from otel_ha.instrumentation.watching import Connections, Silence
 from otel_ha.measure.measurement import _qualified_name as qualified_name

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from otel_ha.instrumentation.topics import UNKNOWN, Entity
+from otel_ha.instrumentation.topics.parser import UNKNOWN, Entity
 
 __all__ = ["SOURCE", "entity_of", "events_in", "head_of", "is_home_assistant", "size_of"]
 

@@ -7,11 +7,11 @@ import os
 from functools import cache
 from typing import Final
 
-from otel_ha.instrumentation.announcements import LONGEST, is_announcement
-from otel_ha.instrumentation.entities import COMPONENTS, UNKNOWN, Entity, entity
-from otel_ha.instrumentation.learned import Learned
-from otel_ha.instrumentation.own_parser import OwnParser, Parse
-from otel_ha.instrumentation.topic_forms import HOME_ASSISTANT, Forms
+from otel_ha.instrumentation.topics.announcements import LONGEST, is_announcement
+from otel_ha.instrumentation.topics.entities import COMPONENTS, UNKNOWN, Entity, entity
+from otel_ha.instrumentation.topics.forms import HOME_ASSISTANT, Forms
+from otel_ha.instrumentation.topics.learned import Learned
+from otel_ha.instrumentation.topics.own import OwnParser, Parse
 from otel_ha.telemetry import present_telemetry, when_started
 from otel_ha.turn import PATIENCE, Turn
 

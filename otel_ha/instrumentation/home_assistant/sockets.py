@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
-from otel_ha.instrumentation.feeds import Feed, Feeds, feed_of
-from otel_ha.instrumentation.frames import is_home_assistant
+from otel_ha.instrumentation.home_assistant.feeds import Feed, Feeds, feed_of
+from otel_ha.instrumentation.home_assistant.frames import is_home_assistant
 from otel_ha.instrumentation.patches import Patches, quietly
 
 __all__ = ["ANY", "SOCKETS", "Sockets"]

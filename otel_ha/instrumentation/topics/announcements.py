@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from otel_ha.instrumentation.entities import COMPONENTS, Entity, entity, slug
+from otel_ha.instrumentation.topics.entities import COMPONENTS, Entity, entity, slug
 
 __all__ = ["ABBREVIATIONS", "Announced", "announced", "is_announcement", "with_base"]
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from otel_ha.instrumentation.entities import Entity, entity_of
+from otel_ha.instrumentation.topics.entities import Entity, entity_of
 from otel_ha.scrub import scrub
 
 __all__ = ["OwnParser", "Parse"]

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any, ClassVar
 
-from otel_ha.instrumentation.influxdb_writes import WRITES, error_type
+from otel_ha.instrumentation.influxdb.buffers import WriteBuffers
+from otel_ha.instrumentation.influxdb.line_protocol import count_points
+from otel_ha.instrumentation.influxdb.writes import WRITES, error_type
 from otel_ha.instrumentation.instrumentor import LibraryInstrumentor
-from otel_ha.instrumentation.line_protocol import count_points
 from otel_ha.instrumentation.patches import Patches
-from otel_ha.instrumentation.write_buffers import WriteBuffers
 
 __all__ = ["InfluxdbInstrumentor"]
 

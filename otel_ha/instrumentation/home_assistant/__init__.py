@@ -1,0 +1,1 @@
+"""Home Assistant's WebSocket API: the parts that instrument its clients."""

@@ -1,0 +1,1 @@
+"""InfluxDB: the parts that instrument its clients."""

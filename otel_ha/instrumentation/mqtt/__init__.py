@@ -1,0 +1,1 @@
+"""MQTT: the parts that instrument clients of a broker."""

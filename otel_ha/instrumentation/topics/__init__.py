@@ -1,0 +1,1 @@
+"""Topics: the entity of an MQTT message."""
