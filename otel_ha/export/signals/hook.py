@@ -23,12 +23,18 @@ __all__ = ["LoggingHook"]
 _is_sending: ContextVar[bool] = ContextVar("otel_ha_is_sending", default=False)
 
 
+class _Handler(LoggingHandler):
+    """Makes log records of OpenTelemetry."""
+
+    def flush(self) -> None:
+        """Do nothing: at the end, logging flushes every handler, and telemetry does so itself."""
+
+
 class LoggingHook:
     """Sends the records of `logging` to a LoggerProvider, from install() to remove()."""
 
     def __init__(self, provider: Any) -> None:
-        self._handler: Any = LoggingHandler(logger_provider=provider)
-        self._handler.flush = lambda: None  # at the end, logging flushes every handler; telemetry does so itself
+        self._handler = _Handler(logger_provider=provider)
         self._is_on = False
         self._original: Callable[..., None] | None = None
         self._replacement: Callable[..., None] | None = None

@@ -70,6 +70,7 @@ class Signals:
 
     def begin_flush(self) -> Callable[[float], bool]:
         """Start pushing what waits; the function returns whether it arrived by a deadline, of the monotonic clock."""
+        SPANS.end_late()
         requests = [each.begin_flush() for each in self.batches]
 
         def have_arrived(deadline: float) -> bool:
