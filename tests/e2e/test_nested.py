@@ -68,6 +68,8 @@ def test_counts_of_every_process_arrive_exactly_once(command, way, tmp_path):
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_METRIC_EXPORT_INTERVAL": NEVER,
             "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+            # From 3.12 on, Python warns of a fork beside any thread, such as telemetry's.
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",
         }
         done = run(command, "python", "app.py", way, path=tmp_path, **settings)
         assert (done.stderr, done.returncode) == ("", 0)
