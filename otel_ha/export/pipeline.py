@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import (
     AlwaysOffExemplarFilter,
@@ -34,6 +35,7 @@ from otel_ha.export.resource import resource
 from otel_ha.export.views import aggregation_of, matched_by, view_of
 from otel_ha.history.history import History
 from otel_ha.history.reader import HistoryReader
+from otel_ha.record.api import ApiRecorder
 from otel_ha.record.journal.increases import Increases
 from otel_ha.record.journal.journal import Journal
 from otel_ha.record.journal.sdk import (
@@ -50,7 +52,7 @@ from otel_ha.record.problems import Problems
 from otel_ha.record.resolver import Identity, Shared
 from otel_ha.turn import is_working
 from otel_ha.version import DISTRO, SCHEMA_URL
-from otel_ha.vocabulary import runtime
+from otel_ha.vocabulary import ingest, runtime
 
 if TYPE_CHECKING:
     from otel_ha.export.signals.signals import Signals
@@ -131,8 +133,12 @@ class Pipeline:
             self.signals.connect()
 
     def disconnect(self) -> None:
-        """Make the declarations inert."""
+        """Make the declarations inert; what is in flight on a foreign provider, which goes on, is discarded there."""
+        in_flight, discarded = ingest.IN_FLIGHT.recorder, ingest.DISCARDED.recorder
         disconnect(each for each in self._catalog if isinstance(each, Observable | Synchronous))
+        is_foreign = not isinstance(self.provider, OwnProvider)
+        if is_foreign and isinstance(in_flight, ApiRecorder) and isinstance(discarded, ApiRecorder):
+            self.gate.write(partial(_discard_events, in_flight, discarded))
 
     def adopt(self, parent: Pipeline) -> None:
         """Continue to observe the sources that the parent of this forked process observed."""
@@ -303,3 +309,13 @@ class Pipeline:
     def _drop_series(self, name: str, gone: Iterable[Identity]) -> None:
         if isinstance(self.provider, OwnProvider):
             drop_series(self.provider, name, gone)
+
+
+def _discard_events(in_flight: ApiRecorder, discarded: ApiRecorder) -> None:
+    """Discard the events in flight, whose end will not be recorded."""
+    context = Context()  # recorded at once, as one batch
+    for attributes, number in in_flight.sums():
+        if number > 0:
+            in_flight.record(-number, attributes, context)
+            source = {"source": attributes["source"]} if "source" in attributes else {}
+            discarded.record(number, {**source, "reason": "shutdown"}, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
@@ -36,6 +37,7 @@ class LibraryInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # as above
     def __init__(self) -> None:
         if not hasattr(self, "patches"):  # BaseInstrumentor makes one object, and initializes it each time
             self.patches = Patches()
+            self._awaited: set[str] = set()
 
     @abstractmethod
     def hooks(self) -> Mapping[str, Callable[[ModuleType], None]]:
@@ -60,7 +62,9 @@ class LibraryInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # as above
         self._instrumented.add(type(self))
         self.patches.is_on = True
         for module, hook in self.hooks().items():
-            when_imported(module, self._while_on(hook))
+            if module in sys.modules or module not in self._awaited:  # one hook, however often it is instrumented
+                self._awaited.add(module)
+                when_imported(module, self._while_on(hook))
 
     def _uninstrument(self, **_: Any) -> None:
         self.patches.is_on = False

@@ -145,8 +145,8 @@ class Connections:
         ended.detach()
         if lost:
             self._remember(address, connection)
-        ingest.CONNECTIONS.add(-1, kind=self._kind)
         ingest.CONNECTIONS_CLOSED.add(1, kind=self._kind, reason=reason)
+        ingest.CONNECTIONS.add(-1, kind=self._kind)
         return True
 
     def end(self) -> None:
@@ -179,5 +179,5 @@ class Connections:
     def _gone(self, key: int) -> None:
         """Note a connection whose object is garbage."""
         if self._up.pop(key, None) is not None:
-            ingest.CONNECTIONS.add(-1, kind=self._kind)
             ingest.CONNECTIONS_CLOSED.add(1, kind=self._kind, reason="garbage")
+            ingest.CONNECTIONS.add(-1, kind=self._kind)

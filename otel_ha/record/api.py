@@ -74,11 +74,14 @@ class ApiRecorder:
 
         return write_and_add_up
 
-    def overdrawn(self) -> Iterable[tuple[dict[str, AttributeValue], float]]:
-        """Yield the attributes of each series whose sum is negative, by keyword, and the sum."""
+    def sums(self) -> Iterable[tuple[dict[str, AttributeValue], float]]:
+        """Yield the attributes of each series, by keyword, and its sum, if the instrument can be work in flight."""
         for same, total in self._totals.copy().items():
-            if total < 0:
-                yield self.intake.resolver.keywords_of(same), total
+            yield self.intake.resolver.keywords_of(same), total
+
+    def overdrawn(self) -> Iterable[tuple[dict[str, AttributeValue], float]]:
+        """Yield the series whose sum is negative."""
+        return ((attributes, total) for attributes, total in self.sums() if total < 0)
 
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:  # noqa: ARG002 - the gate sees steps in order
         """Record measurements together; see Recorder."""

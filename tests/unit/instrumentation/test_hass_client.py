@@ -273,6 +273,20 @@ async def test_events_in_a_queue_of_uninstrumented_hass_client_are_still_process
             assert seen.account()["in_flight"] == 0
 
 
+async def test_events_in_a_queue_are_discarded_when_the_recording_ends(home):
+    instrumentor, handler = HassClientInstrumentor(), Handler()
+    with instrumented(instrumentor) as seen:
+        async with HomeAssistantClient(home.url, TOKEN) as client:
+            await client.subscribe_events(handler.note_later)
+            subscription = next(iter(client._subscriptions))
+            client._handle_incoming_message({"id": subscription, "type": "event", "event": LIGHT})
+            assert seen.states() == {"queued": 1}
+            instrumentor.uninstrument()
+            assert (seen.account()["in_flight"], seen.discarded()) == (0, {"shutdown": 1})
+            await eventually(lambda: handler.handled == [LIGHT])
+            assert seen.outcomes() == {}
+
+
 async def test_a_client_that_goes_away_takes_its_queue_along(seen, home):
     client = HomeAssistantClient(home.url, TOKEN)
     await client.connect()

@@ -192,6 +192,16 @@ def test_uninstrumented_nothing_is_counted(metrics, instrumentor):
     assert metrics.account()["received"] == 0
 
 
+@pytest.mark.parametrize("suppresses", [False, True])
+def test_a_message_whose_callback_runs_when_the_recording_ends_is_discarded(metrics, instrumentor, suppresses):
+    own = client()
+    own.suppress_exceptions = suppresses
+    own.on_message = lambda *_: instrumentor.uninstrument()
+    handle(own)
+    assert metrics.account() == {"received": 1, "processed": 0, "discarded": 1, "in_flight": 0}
+    assert metrics.discarded() == {"shutdown": 1}
+
+
 def test_instrumented_again_each_message_counts_once(metrics, instrumentor):
     own = client()
     own.on_message = nothing
