@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from otel_ha import ConfigError, TelemetryConfig, setup_telemetry
-from otel_ha.instrumentation.topics import learned, topics
+from otel_ha.instrumentation.topics import learned
+from otel_ha.instrumentation.topics import parser as parsing
 from otel_ha.instrumentation.topics.entities import COMPONENTS
 from otel_ha.instrumentation.topics.parser import UNKNOWN, Entity, TopicParser, topic_parser
 
@@ -237,7 +238,7 @@ def test_tasmota_announces_its_relays(parser, config, topics):
 
 
 def test_memory_is_bounded(parser, monkeypatch, caplog):
-    monkeypatch.setattr(topics, "MOST", 50)
+    monkeypatch.setattr(parsing, "MOST", 50)
     monkeypatch.setattr(learned, "MOST", 50)
     for number in range(1000):
         parser.parse(f"homeassistant/light/lamp{number}/state", b"")
