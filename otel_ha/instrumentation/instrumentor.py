@@ -71,6 +71,7 @@ class LibraryInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # as above
         self.patches.undo()
         self._instrumented.discard(type(self))
         if not self._instrumented:
+            topic_parser().use_no_longer()
             detach()
 
     def _while_on(self, hook: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from functools import update_wrapper
 from types import ModuleType
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -37,12 +38,13 @@ class Patches:
     def replace(self, owner: Any, name: str, make: Make) -> None:
         """Replace a function that a class or a module defines by that which `make` returns for it.
 
-        An attribute that this version of the library lacks, or that is replaced already, stays as it is.
+        The replacement gets its name, signature and documentation. An attribute that this version of the library
+        lacks, or that is replaced already, stays as it is.
         """
         present = vars(owner).get(name)
         if present is None or self._is_replaced(owner, name, present):
             return
-        replacement = make(present)
+        replacement = update_wrapper(make(present), present)
         setattr(owner, name, replacement)
         self._replaced[owner, name] = (present, replacement)
 

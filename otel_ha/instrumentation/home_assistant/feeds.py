@@ -24,7 +24,7 @@ from otel_ha.instrumentation.patches import quietly
 from otel_ha.instrumentation.watching import Connections, Silence
 from otel_ha.vocabulary import ingest
 
-__all__ = ["SILENCE", "Feed", "Feeds", "feed_of", "known_feed"]
+__all__ = ["SILENCE", "Feed", "Feeds", "feed_of", "forget_feed", "known_feed"]
 
 SILENCE = Silence(SOURCE)
 """The age of the last event, of whichever client."""
@@ -142,7 +142,7 @@ class Feed:
         if turn is not None:
             turn.discard("uninstrumented")
         if (connection := self._connection()) is not None:
-            vars(connection).pop(_FEED, None)
+            forget_feed(connection)
 
     def _watch(self, task: Any) -> None:
         """End the turn with its task. A thread cannot be watched."""
@@ -190,6 +190,11 @@ def known_feed(connection: Any) -> Feed | None:
     """Return the feed of a connection that was seen before."""
     feed: Feed | None = vars(connection).get(_FEED)
     return feed
+
+
+def forget_feed(connection: Any) -> None:
+    """Look at a connection as new when it is seen again."""
+    vars(connection).pop(_FEED, None)
 
 
 def _reference(asker: Any) -> Callable[[], Any]:

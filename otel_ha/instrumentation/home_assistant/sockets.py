@@ -6,11 +6,12 @@ Both have an instrumentor. The class is patched once for them, and each connecti
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
-from otel_ha.instrumentation.home_assistant.feeds import Feed, Feeds, feed_of
+from otel_ha.instrumentation.home_assistant.feeds import Feed, Feeds, feed_of, forget_feed
 from otel_ha.instrumentation.home_assistant.frames import is_home_assistant
 from otel_ha.instrumentation.patches import Patches, quietly
 
@@ -28,10 +29,14 @@ class Sockets:
     def __init__(self) -> None:
         self._patches = Patches()
         self._feeds: dict[str, Feeds] = {}
+        self._unasked: weakref.WeakSet[Any] = weakref.WeakSet()
+        """Connections to Home Assistant whose library was not instrumented when they were seen."""
 
     def begin(self, asking_module: str, feeds: Feeds) -> None:
         """Look at the connections for which a module asks, or at ANY other."""
         self._feeds[asking_module] = feeds
+        while self._unasked:
+            forget_feed(self._unasked.pop())
         self._patches.is_on = True
 
     def end(self, asking_module: str) -> None:
@@ -106,7 +111,10 @@ class Sockets:
     def _first(self, connection: Any) -> Feed | None:
         """Return the feed of a connection that was made before the library was instrumented."""
         url = connection._response.url
-        if not is_home_assistant(url.path) or (feeds := self._asking()) is None:
+        if not is_home_assistant(url.path):
+            return None
+        if (feeds := self._asking()) is None:
+            self._unasked.add(connection)
             return None
         return feeds.add(connection, _address(url))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -86,7 +85,6 @@ class InfluxdbInstrumentor(LibraryInstrumentor):
         patches = self._retries
 
         def make(original: Function) -> Function:
-            @functools.wraps(original)
             def increment(*args: Any, **kwargs: Any) -> Any:
                 retry = original(*args, **kwargs)
                 if patches.is_on:
@@ -122,12 +120,10 @@ class InfluxdbInstrumentor(LibraryInstrumentor):
                     _logger.debug("a call to %s.%s is not measured", owner.__qualname__, name, exc_info=True)
                     return nullcontext()
 
-            @functools.wraps(original)
             def within(*args: Any, **kwargs: Any) -> Any:
                 with around(args, kwargs):
                     return original(*args, **kwargs)
 
-            @functools.wraps(original)
             async def within_async(*args: Any, **kwargs: Any) -> Any:
                 with around(args, kwargs):
                     return await original(*args, **kwargs)
@@ -151,7 +147,6 @@ class InfluxdbInstrumentor(LibraryInstrumentor):
         """
         patches, buffers = self.patches, self._buffers
 
-        @functools.wraps(original)
         def write_batching(client: Any, bucket: Any, org: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
             if not isinstance(data, bytes) or not patches.is_on:
                 return original(client, bucket, org, data, *args, **kwargs)

@@ -50,6 +50,12 @@ class TopicParser:
         """Ask a function of the user's first, whatever the settings say."""
         self._own = OwnParser(parse)
 
+    def use_no_longer(self) -> None:
+        """Ask the function that was given to use() no longer; the settings say which one is asked."""
+        if self._own is not None and self._own.setting is None:
+            self._own = None
+            _follow_settings(self)
+
     def follow(self, setting: str | None) -> None:
         """Ask the function that a setting names as `module:function`, unless one was given by use()."""
         now = self._own

@@ -7,6 +7,7 @@ import gc
 import aiohttp
 import pytest
 
+from otel_ha.instrumentation.hass_client import HassClientInstrumentor
 from otel_ha.instrumentation.over_aiohttp import HomeAssistantOverAiohttpInstrumentor
 from tests.home_assistant import TOKEN, home_server, state_changed
 from tests.instrumented import eventually, instrumented, running
@@ -166,3 +167,21 @@ async def test_a_foreign_connection_stays_as_it_is(seen, session, home):
     receiving.close()
     await socket.close()
     assert (seen.bytes(), seen.up(), seen.closed()) == (0, 0, {})
+
+
+async def test_a_connection_that_was_seen_between_two_instrumentations_counts_again(seen, connect, home):
+    socket, over_aiohttp = await connect(LIGHT), HomeAssistantOverAiohttpInstrumentor()
+    await socket.receive()
+    other = HassClientInstrumentor()
+    other.instrument()
+    try:
+        over_aiohttp.uninstrument()
+        await home.events(LIGHT)
+        await socket.receive()
+        over_aiohttp.instrument()
+        await home.events(LIGHT)
+        await socket.receive()
+        assert (seen.account()["received"], seen.up()) == (2, 1)
+        await socket.close()
+    finally:
+        other.uninstrument()
