@@ -47,7 +47,7 @@ def test_counts_of_every_process_arrive_exactly_once(make_environment, otelcol, 
     place = ("--bind", f"{HOST}:{port}", "--chdir", str(PROGRAMS), "-c", str(PROGRAMS / "gunicorn_settings.py"))
     arguments = ("--workers", str(WORKERS), *place, *options)
     program = make_environment("gunicorn").start(command, "gunicorn", *arguments, "answering:application", **settings)
-    eventually(lambda: program.output.count("worker is ready") == WORKERS)
+    eventually(lambda: program.output.count("worker is ready"), lambda ready: ready == WORKERS, timeout=60)
     workers = {answer(port) for _ in range(REQUESTS)}
     assert program.stop() == 0, program.output
     counts = received(otelcol)

@@ -216,13 +216,16 @@ def test_points_that_a_partial_write_has_stored_are_ok(library, mode, writes, sa
 
 
 @pytest.mark.parametrize(
-    ("reply", "error_type"),
-    [(silent, "urllib3.exceptions.ReadTimeoutError"), (hanging_up, "urllib3.exceptions.ProtocolError")],
+    ("reply", "timeout", "error_type"),
+    [
+        (silent, 300, "urllib3.exceptions.ReadTimeoutError"),
+        (hanging_up, 20_000, "urllib3.exceptions.ProtocolError"),
+    ],
 )
-def test_a_write_without_an_answer_is_an_error_and_sends_no_bytes_for_sure(library, writes, reply, error_type):
+def test_a_write_without_an_answer_is_an_error_and_sends_no_bytes_for_sure(library, writes, reply, timeout, error_type):
     with (
         receiving(reply) as server,
-        library.client(server.url, timeout=300) as client,
+        library.client(server.url, timeout=timeout) as client,
         pytest.raises(urllib3.exceptions.HTTPError),
     ):
         client.write("state value=1")

@@ -32,7 +32,7 @@ instrumentor.uninstrument()
 attach()
 print(ingest.QUEUE_SIZE.recorder.number)
 """
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=50)
     assert (done.stdout.split(), done.stderr) == (["1", "0"], "")
 
 
