@@ -20,7 +20,8 @@ HEAD = 120
 """Characters at the start of a frame that tell what it is."""
 
 _PATHS = ("/api/websocket", "/core/websocket")
-_IS_EVENT = re.compile(r'"type"\s*:\s*"event"')
+_MAY_BE_EVENT = re.compile(r'"type"\s*:\s*"event"|"event"\s*:')
+"""What the start of a frame with an event has: its type, or the event itself where a server writes that first."""
 
 Frame = str | bytes | bytearray | memoryview
 
@@ -46,7 +47,7 @@ def head_of(frame: Frame) -> str:
 def events_in(frame: Frame) -> list[Any]:
     """Return the events in a frame; none if it is of another kind, or cannot be read."""
     head = head_of(frame).lstrip()
-    if not head.startswith("[") and _IS_EVENT.search(head) is None:
+    if not head.startswith("[") and _MAY_BE_EVENT.search(head) is None:
         return []
     try:
         content = json.loads(bytes(frame) if isinstance(frame, memoryview) else frame)
