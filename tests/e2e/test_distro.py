@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.instrumented import BOTH, run_code
+from tests.e2e.instrumented import BOTH, PATIENT, run_code
 from tests.receivers import answer, receiving
 
+pytestmark = PATIENT
 OURS = "otel-ha run"
 RUNNING = "from otel_ha.telemetry import running_telemetry; telemetry = running_telemetry()\n"
 SET_UP = "from otel_ha import setup_telemetry\n"

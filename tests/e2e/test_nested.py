@@ -7,10 +7,11 @@ from multiprocessing import resource_tracker
 
 import pytest
 
-from tests.e2e.instrumented import BOTH, OURS, run, run_code
+from tests.e2e.instrumented import BOTH, OURS, PATIENT, run, run_code
 from tests.receivers import answer, receiving
 from tests.servers.running import free_ports
 
+pytestmark = PATIENT
 RUN = "otel-ha run"
 NEVER = str(3600 * 1000)
 COUNTING = """

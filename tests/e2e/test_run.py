@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.instrumented import OURS, run, variables
+from tests.e2e.instrumented import OURS, PATIENT, run, variables
 from tests.pages import ROOT
 
+pytestmark = PATIENT
 RUN = "otel-ha run"
 # A program that shows whether telemetry runs in it.
 PROGRAM = """
@@ -227,7 +228,7 @@ def test_the_process_is_the_programs_own_and_ends_by_its_signal():
         try:
             assert int(process.stdout.readline()) == process.pid
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=50) == -signal.SIGTERM
+            assert process.wait(timeout=240) == -signal.SIGTERM
         finally:
             process.kill()
 
