@@ -19,7 +19,7 @@ from otel_ha.declare.ports import GENERATION, AttributeValue, shown
 from otel_ha.declare.resolved import SET_BY_STEPS
 from otel_ha.errors import CatalogError
 from otel_ha.measure.fastpath import FastPaths
-from otel_ha.measure.measurement import Expected, Judge, Measurement, OutcomeOf
+from otel_ha.measure.measurement import Expected, Judge, Measurement, OutcomeOf, new_measurement
 from otel_ha.measure.steps import async_steps, steps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,7 +70,7 @@ class Measured:
         self._fixed = {keyword: value for keyword, value in attributes.items() if not callable(value)}
         self._computed = {keyword: value for keyword, value in attributes.items() if callable(value)}
         self._paths: FastPaths | None = None
-        self.open_blocks: dict[tuple[int, int], Measurement] = {}
+        self.open_blocks: dict[int | tuple[int, int], Measurement] = {}
 
     def __call__(self, function: F) -> F:
         """Return `function` measured, with its own signature and kind."""
@@ -95,8 +95,10 @@ class Measured:
         # locks as they are. Each of these steps is atomic, and each block has a place of its own: an ExitStack leaves
         # blocks of functions that have returned, whose frame's identity another thread may use meanwhile.
         block, depth = _block(), 0
-        while self.open_blocks.setdefault((block, depth), measurement) is not measurement:
+        place: int | tuple[int, int] = block
+        while self.open_blocks.setdefault(place, measurement) is not measurement:
             depth += 1
+            place = block, depth
         return measurement
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -107,22 +109,25 @@ class Measured:
 
     def _close(self, block: int) -> Measurement | None:
         """Remove and return the measurement that was begun last in a block."""
-        depth = 0
-        while (block, depth + 1) in self.open_blocks:
-            depth += 1
-        measurement = self.open_blocks.pop((block, depth), None)
+        place: int | tuple[int, int] = block
+        if len(self.open_blocks) > 1:
+            depth = 1
+            while (block, depth) in self.open_blocks:
+                place = block, depth
+                depth += 1
+        measurement = self.open_blocks.pop(place, None)
         if measurement is not None:
             return measurement
         # Entered in one function by an ExitStack that is closed in another. Others may take the blocks seen here.
         while self.open_blocks:
-            for place in reversed(list(self.open_blocks)):
-                if (measurement := self.open_blocks.pop(place, None)) is not None:
+            for other in reversed(list(self.open_blocks)):
+                if (measurement := self.open_blocks.pop(other, None)) is not None:
                     return measurement
         return None
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""
-        return Measurement(self._judge, self._look_up().of(args, kwargs))
+        return new_measurement(self._judge, self._look_up().of(args, kwargs))
 
     def _look_up(self) -> FastPaths:
         """Return the fast paths for the current recorders."""
@@ -147,7 +152,7 @@ class Measured:
             path = paths.only or paths.of(args, kwargs)
             started = path.started
             if started is None or ((context := current_context()) and path.samples(context)):
-                with Measurement(judge, path) as measurement:
+                with new_measurement(judge, path) as measurement:
                     result = function(*args, **kwargs)
                     measurement.returned(result)
                     return result
@@ -184,7 +189,7 @@ class Measured:
             path = paths.only or paths.of(args, kwargs)
             started = path.started
             if started is None or ((context := current_context()) and path.samples(context)):
-                with Measurement(judge, path) as measurement:
+                with new_measurement(judge, path) as measurement:
                     result = await function(*args, **kwargs)
                     measurement.returned(result)
                     return result
@@ -209,7 +214,10 @@ class Measured:
     def _generator(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             with self.start(args, kwargs) as measurement:
-                result = yield from steps(function(*args, **kwargs), measurement.span)
+                generator = function(*args, **kwargs)
+                if measurement.span is not None:
+                    generator = steps(generator, measurement.span)
+                result = yield from generator
                 measurement.returned(result)
                 return result
 
@@ -218,7 +226,9 @@ class Measured:
     def _async_generator(self, function: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
         async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             with self.start(args, kwargs) as measurement:
-                generator = async_steps(function(*args, **kwargs), measurement.span)
+                generator = function(*args, **kwargs)
+                if measurement.span is not None:
+                    generator = async_steps(generator, measurement.span)
                 step = generator.__anext__()
                 while True:
                     try:

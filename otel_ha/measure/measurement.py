@@ -61,7 +61,10 @@ class Judge:
 class Measurement:
     """One piece of work while it is measured; the body of a `with measured(...)` may set its outcome and attributes."""
 
-    __slots__ = ("_at_end", "_begun", "_by_append", "_judge", "_outcome", "_path", "span")
+    __slots__ = ("_at_end", "_begun", "_by_append", "_judge", "_outcome", "_path")
+
+    span: WorkSpan | None = None
+    """The span of this work, if it has one."""
 
     def __init__(self, judge: Judge, path: FastPath) -> None:
         self._judge = judge
@@ -69,8 +72,6 @@ class Measurement:
         self._at_end: Attributes = path.attributes
         self._outcome: Outcome | Discarded = OK
         self._by_append = False
-        self.span: WorkSpan | None = None
-        """The span of this work, if it has one."""
 
     def set(self, /, **attributes: AttributeValue | None) -> None:
         """Set attributes that became known only now; those by which work in flight is counted cannot change."""
@@ -100,31 +101,22 @@ class Measurement:
 
     def __enter__(self) -> Self:
         """Start."""
-        path = self._path
-        if path.open_span is not None:
-            self.span = path.open_span(path.operation)
-        self._by_append = path.start()
+        self._by_append = self._path.start()
         self._begun = perf_counter()
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """End; an exception passes through."""
         elapsed = perf_counter() - self._begun
-        path, span = self._path, self.span
-        if span is not None:
-            span.resume()
-        try:
-            if error is not None:
-                self.ended_by(error, elapsed)
-            elif self._at_end is not path.attributes:
-                self._ended(elapsed)
-            elif self._by_append:
-                path.ended(self._outcome, elapsed)
-            else:
-                path.ended_first(self._outcome, elapsed)
-        finally:
-            if span is not None:
-                span.finish(self._outcome, self._at_end, error)
+        path = self._path
+        if error is not None:
+            self.ended_by(error, elapsed)
+        elif self._at_end is not path.attributes:
+            self._ended(elapsed)
+        elif self._by_append:
+            path.ended(self._outcome, elapsed)
+        else:
+            path.ended_first(self._outcome, elapsed)
 
     def ended_by(self, error: BaseException, elapsed: float) -> None:
         """Record the end by an exception."""
@@ -143,6 +135,34 @@ class Measurement:
         path = self._path
         if path.is_current():
             path.operation.ended(self._outcome, elapsed, at_start=path.attributes, at_end=self._at_end, later=later)
+
+
+class _InSpan(Measurement):
+    """A piece of work in a span; a class of its own, so that work costs no more while traces are off."""
+
+    __slots__ = ("span",)
+
+    def __enter__(self) -> Self:
+        opened = self._path.open_span
+        self.span = None if opened is None else opened(self._path.operation)
+        return super().__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        elapsed, span = perf_counter() - self._begun, self.span
+        if span is None:
+            super().__exit__(kind, error, tb)
+            return
+        span.resume()
+        try:
+            self.lasted(elapsed)
+            super().__exit__(kind, error, tb)
+        finally:
+            span.finish(self._outcome, self._at_end, error)
+
+
+def new_measurement(judge: Judge, path: FastPath) -> Measurement:
+    """Return a measurement on a path, in a span while traces are on."""
+    return Measurement(judge, path) if path.open_span is None else _InSpan(judge, path)
 
 
 def _qualified_name(kind: type) -> str:
