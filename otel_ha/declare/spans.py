@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 OpenSpan = Callable[..., "WorkSpan | None"]
 """Opens the span of a piece of work; see otel_ha.declare.work_span.opened."""
 
+LONGEST = 255
+"""The default of OTEL_HA_ATTRIBUTE_VALUE_LENGTH_LIMIT."""
+
 
 class Spans:
     """The tracer that opens a span for each piece of measured work; None while traces are off."""
@@ -24,15 +27,18 @@ class Spans:
         self.open: OpenSpan | None = None
         """Opens the span of a piece of work, given its operation; None while traces are off."""
 
-    def open_by(self, tracer: Tracer | None) -> None:
-        """Open spans by this tracer from now on; None opens no more. Work under way ends as it began."""
+    def open_by(self, tracer: Tracer | None, longest: int = LONGEST) -> None:
+        """Open spans by this tracer from now on; None opens no more. Work under way ends as it began.
+
+        The text of an attribute is cut after `longest` characters, as in metrics.
+        """
         self.end_late()
         opening = None
         if tracer is not None:
             # Loaded only if it is used: the tracing API is not part of what `import otel_ha` loads.
             from otel_ha.declare.work_span import opener  # noqa: PLC0415
 
-            opening = opener(tracer)
+            opening = opener(tracer, longest)
         self.tracer, self.open = tracer, opening
         GENERATION.end()
 

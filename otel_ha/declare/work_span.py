@@ -56,12 +56,12 @@ class Described(Protocol):
         """The recorder of its measurements."""
 
 
-def opener(tracer: Tracer) -> Callable[..., WorkSpan | None]:
-    """Return the function that opens the spans of operations by this tracer."""
-    return partial(opened, tracer)
+def opener(tracer: Tracer, longest: int) -> Callable[..., WorkSpan | None]:
+    """Return the function that opens the spans of operations by this tracer, with texts of at most this length."""
+    return partial(opened, tracer, longest)
 
 
-def opened(tracer: Tracer, operation: Described, seconds: float = 0.0) -> WorkSpan | None:
+def opened(tracer: Tracer, longest: int, operation: Described, seconds: float = 0.0) -> WorkSpan | None:
     """Open a span that began `seconds` ago and make it current; None if the tracer fails, which costs the span only."""
     try:
         end_late()
@@ -77,7 +77,7 @@ def opened(tracer: Tracer, operation: Described, seconds: float = 0.0) -> WorkSp
         )
         if not isinstance(span, Span):
             raise TypeError(f"the tracer returned {shown(span)}, which is not a Span")  # noqa: TRY301 - reported below
-        return WorkSpan(operation, span, outside)
+        return WorkSpan(operation, span, outside, longest)
     except Exception as error:  # noqa: BLE001 - a sampler or a processor may raise anything
         _failed(operation, "opening", error)
         return None
@@ -112,10 +112,11 @@ def end_late() -> None:
 class WorkSpan:
     """The span of one piece of work: current from its start to its end, but for the pauses of a generator."""
 
-    __slots__ = ("_inside", "_operation", "_outside", "_process", "span")
+    __slots__ = ("_inside", "_longest", "_operation", "_outside", "_process", "span")
 
-    def __init__(self, operation: Described, span: Span, outside: Context) -> None:
+    def __init__(self, operation: Described, span: Span, outside: Context, longest: int) -> None:
         self.span = span
+        self._longest = longest
         self._operation = operation
         self._process = os.getpid()
         self._outside: Context | None = outside
@@ -189,8 +190,7 @@ class WorkSpan:
             found["outcome"] = outcome  # type: ignore[assignment]  # it is a text
         names = _NAMES | {keyword: attribute.name for keyword, attribute in declared.items()}
         given = {names[keyword]: value for keyword, value in found.items() if keyword in names and value is not None}
-        sent = {name: sendable(value) for name, value in given.items()}
-        self.span.set_attributes({name: OTHER if value is None else value for name, value in sent.items()})
+        self.span.set_attributes({name: _sent(value, self._longest) for name, value in given.items()})
         if plain_text(outcome) == "error":
             self._set_error(plain_text(found.get("error_type")) or "", error)
 
@@ -205,6 +205,14 @@ class WorkSpan:
         stack = _clean("".join(format_exception(error)))
         event: dict[str, AttributeValue] = {"exception.type": error_type, "exception.message": message}
         self.span.add_event("exception", event | {"exception.stacktrace": stack})
+
+
+def _sent(value: object, longest: int) -> AttributeValue:
+    """Return the value of an attribute as exporters can encode it, and a text only up to this length."""
+    sent = sendable(value)
+    if sent is None:
+        return OTHER
+    return sent[:longest] if isinstance(sent, str) else sent
 
 
 def _message(error: BaseException) -> str:

@@ -121,7 +121,8 @@ class Signals:
             provider.add_span_processor(SpansToBatches(batches))
             self._stand_in(TRACES, provider, trace.NoOpTracerProvider(), trace.set_tracer_provider, batches)
         tracer = provider.get_tracer(DISTRO, __version__, SCHEMA_URL)
-        self._connect.append(lambda: SPANS.open_by(tracer))
+        longest = self._config.attribute_value_length_limit
+        self._connect.append(lambda: SPANS.open_by(tracer, longest))
         self._disconnect.append(lambda: SPANS.open_by(None))
 
     def _log(self) -> None:

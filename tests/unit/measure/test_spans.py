@@ -160,6 +160,14 @@ def test_a_span_has_only_values_that_can_be_sent(recorded, traced):
     assert [attributes(span).get("shape") for span in traced.spans] == ["_OTHER", None, "_OTHER", "_OTHER"]
 
 
+def test_the_text_of_an_attribute_is_as_long_in_a_span_as_in_a_metric(recorded, traced):
+    work = measured(PLAIN, shape="a" * 1_000_000)(lambda: None)
+    work()
+    SPANS.open_by(traced.tracer, 16)
+    work()
+    assert [len(span.attributes["test.shape"]) for span in traced.spans] == [255, 16]
+
+
 def test_the_text_of_an_exception_is_sent_without_what_utf_8_lacks(recorded, traced):
     with pytest.raises(ValueError, match="a"):
         measured(WORK)(raising)(ValueError("a\udc80"))

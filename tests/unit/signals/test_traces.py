@@ -55,6 +55,14 @@ def test_the_three_signals_have_one_resource(start):
     assert str(traced.resource["service.instance.id"]).encode() in measured.body
 
 
+def test_the_limit_of_an_attributes_length_applies_to_spans_of_measured_work(start):
+    telemetry, receiver = start(attribute_value_length_limit=16)
+    ingest.EVENT.record(0.1, source="m" * 300)
+    assert telemetry.flush(30)
+    (traced,) = receiver.spans()
+    assert {each.key: each.value.string_value for each in traced.item.attributes}["homeassistant.source"] == "m" * 16
+
+
 def test_what_is_off_opens_no_span_and_sets_no_provider(telemetry):
     assert SPANS.tracer is None
     assert [each["reader"] for each in telemetry.health()["readers"] if "traces" in each["reader"]] == []
