@@ -1,5 +1,6 @@
 """Fixtures and a report header for every test."""
 
+import gc
 from importlib import metadata
 
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,12 @@ pytest_plugins = ["tests.servers.fixtures"]
 # On a busy machine, an example may take as long as it takes.
 settings.register_profile("otel_ha", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("otel_ha")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded out of the garbage collections of tests: each would look through all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

@@ -20,20 +20,15 @@ from tests.servers.running import HOST, eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
-SETTINGS = """
-receivers: {otlp: {protocols: {
-  grpc: {endpoint: "127.0.0.1:${env:OTELCOL_OTLP_GRPC_PORT}"},
-  http: {endpoint: "127.0.0.1:${env:OTELCOL_OTLP_HTTP_PORT}"}}}}
-exporters: {file: {path: "${env:OTELCOL_FILE}", append: true, flush_interval: 100ms}}
-extensions: {health_check: {endpoint: "127.0.0.1:${env:OTELCOL_HEALTH_PORT}"}}
-service:
-  extensions: [health_check]
-  telemetry: {metrics: {level: none}}
-  pipelines:
-    traces: {receivers: [otlp], exporters: [file]}
-    logs: {receivers: [otlp], exporters: [file]}
-    metrics: {receivers: [otlp], exporters: [file]}
-"""
+# No server: the Collectors of these tests have no metrics to send.
+NOWHERE = f"http://{HOST}:9"
+
+WITHIN = 90.0
+
+MakeOn = Callable[..., Collector]
+
+
+each_config = pytest.mark.parametrize("config", [AGENT, GATEWAY], ids=["agent", "gateway"])
 
 
 @pytest.fixture
@@ -105,8 +100,80 @@ def test_a_span_and_its_record_arrive_with_one_trace_id(collector: Collector, pr
     assert (record["traceId"], record["spanId"]) == (span["traceId"], span["spanId"])
 
 
-def test_what_is_done_while_the_collector_is_killed_arrives_once_it_is_back(
-    collector: Collector, caplog: pytest.LogCaptureFixture
+@each_config
+class TestByDefault:
+    def test_traces_and_logs_are_accepted_and_dropped(self, make: MakeOn) -> None:
+        collector = make().start()
+        send(collector.otlp_grpc_endpoint, range(1, 101))
+        dropped = ("otelcol_processor_filter_spans_filtered_total", "otelcol_processor_filter_logs_filtered_total")
+        for name in dropped:
+            eventually(lambda name=name: total(collector, name), lambda value: value == 100, timeout=WITHIN)
+        assert total(collector, "otelcol_receiver_refused_spans_total") == 0
+        assert kept(collector) == []
+
+    def test_the_collector_has_nothing_to_warn_of(self, make: MakeOn) -> None:
+        collector = make().start()
+        send(collector.otlp_grpc_endpoint, [1])
+        eventually(
+            lambda: total(collector, "otelcol_processor_filter_logs_filtered_total"),
+            lambda value: value == 1,
+            timeout=WITHIN,
+        )
+        lines = collector.log.read_text(encoding="utf-8").splitlines()
+        noted = [line for line in lines if re.search(r"\t(warn|error)\t", line)]
+        assert [line for line in noted if "filter" in line or "traces" in line or "logs" in line] == []
+
+    def test_one_signal_can_be_on_without_the_other(self, make: MakeOn, victoria_logs: VictoriaLogs) -> None:
+        collector = make(logs=victoria_logs.upstream).start()
+        send(collector.otlp_grpc_endpoint, range(1, 11))
+        eventually(lambda: record_ids(victoria_logs), lambda found: found == set(range(1, 11)), timeout=WITHIN)
+        eventually(
+            lambda: total(collector, "otelcol_processor_filter_spans_filtered_total"),
+            lambda value: value == 10,
+            timeout=WITHIN,
+        )
+        assert total(collector, "otelcol_processor_filter_logs_filtered_total") == 0
+
+
+@each_config
+class TestWithUpstreams:
+    def test_nothing_is_lost_when_the_upstreams_and_then_the_collector_are_killed(
+        self, make: MakeOn, jaeger: Jaeger, victoria_logs: VictoriaLogs
+    ) -> None:
+        collector = make(jaeger.otlp, victoria_logs.upstream).start()
+        send(collector.otlp_grpc_endpoint, range(1, 51))
+        eventually(
+            lambda: (span_ids(jaeger), record_ids(victoria_logs)),
+            lambda two: all(len(ids) == 50 for ids in two),
+            timeout=WITHIN,
+        )
+        jaeger.kill()
+        # A kill would lose the last seconds that VictoriaLogs has confirmed, which is not the Collector's fault.
+        victoria_logs.stop()
+        send(collector.otlp_grpc_endpoint, range(51, 101))
+        collector.kill()
+        assert len(kept(collector)) == 2
+        collector.start()
+        send(collector.otlp_grpc_endpoint, range(101, 151))
+        jaeger.start()
+        victoria_logs.start()
+        everything = set(range(1, 151))
+        eventually(lambda: span_ids(jaeger), lambda found: found == everything, timeout=WITHIN)
+        eventually(lambda: record_ids(victoria_logs), lambda found: found == everything, timeout=WITHIN)
+
+    def test_logs_arrive_while_traces_wait_for_an_upstream_that_is_away(
+        self, make: MakeOn, jaeger: Jaeger, victoria_logs: VictoriaLogs
+    ) -> None:
+        collector = make(jaeger.otlp, victoria_logs.upstream).start()
+        jaeger.stop()
+        send(collector.otlp_grpc_endpoint, range(1, 11))
+        eventually(lambda: record_ids(victoria_logs), lambda found: found == set(range(1, 11)), timeout=WITHIN)
+        jaeger.start()
+        eventually(lambda: span_ids(jaeger), lambda found: found == set(range(1, 11)), timeout=WITHIN)
+
+
+def test_a_fleets_agent_that_is_killed_while_no_gateway_answers_loses_nothing_and_keeps_each_trace_whole(
+    make: MakeOn, make_otelcol: MakeCollector, jaeger: Jaeger, victoria_logs: VictoriaLogs
 ) -> None:
     gateways = [make(jaeger.otlp, victoria_logs.upstream) for _ in range(2)]
     addresses = ", ".join(gateway.otlp_grpc_endpoint.removeprefix("http://") for gateway in gateways)
@@ -117,8 +184,8 @@ def test_what_is_done_while_the_collector_is_killed_arrives_once_it_is_back(
     for collector in (*gateways, agent):
         collector.start()
     everything = set(range(1, 41))
-    eventually(lambda: ids_of(jaeger.spans(SERVICE)), lambda ids: ids == everything, timeout=90)
-    eventually(lambda: record_ids(victoria_logs), lambda ids: ids == everything, timeout=90)
+    eventually(lambda: ids_of(jaeger.spans(SERVICE)), lambda ids: ids == everything, timeout=WITHIN)
+    eventually(lambda: record_ids(victoria_logs), lambda ids: ids == everything, timeout=WITHIN)
     shares = [total(gateway, "otelcol_receiver_accepted_spans_total") for gateway in gateways]
     assert min(shares) > 0
     assert [share % 2 for share in shares] == [0, 0]

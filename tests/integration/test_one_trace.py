@@ -165,7 +165,7 @@ def test_a_scrape_of_the_collector_has_exemplars_whose_traces_are_known(start, s
         return stores.exemplars("collector")
 
     for trace_id, span_id in eventually(look, timeout=WITHIN):
-        [span] = eventually(lambda trace_id=trace_id: stores.jaeger.trace(trace_id))
+        [span] = eventually(lambda trace_id=trace_id: stores.jaeger.trace(trace_id), timeout=WITHIN)
         assert span["spanID"] == span_id
 
 
@@ -229,11 +229,12 @@ def test_the_samplers_variables_trace_a_share_of_the_work_and_count_all_of_it(st
     for _ in range(5):
         service.handle("untraced")
     service.end()
-    records = eventually(lambda: stores.logs.query('_msg:="handling untraced"'), lambda found: len(found) == 5)
+    records = eventually(
+        lambda: stores.logs.query('_msg:="handling untraced"'), lambda found: len(found) == 5, timeout=WITHIN
+    )
     # Everything that there is to send has been sent.
     assert [stores.jaeger.trace(record["trace_id"]) for record in records] == [[]] * 5
     count = "homeassistant_event_process_duration_seconds_count"
-    eventually(
-        lambda: stores.prometheus.query(f"last_over_time({count}[5m])"), lambda rows: [n for _, n in rows] == [5]
-    )
+    latest = f"last_over_time({count}[5m])"
+    eventually(lambda: stores.prometheus.query(latest), lambda rows: [n for _, n in rows] == [5], timeout=WITHIN)
     assert stores.exemplars("") == set()

@@ -429,7 +429,7 @@ def test_the_span_of_work_is_freed_without_the_garbage_collector(recorded, trace
         work = measured(WORK)(lambda: None)
         for _ in range(20):
             work()
-        assert number_of_work_spans() == before
+        assert number_of_work_spans() <= before
     finally:
         gc.enable()
 
