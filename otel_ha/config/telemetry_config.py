@@ -17,7 +17,6 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -257,7 +256,7 @@ class TelemetryConfig(OtlpConfig):
                 self._check_otlp(signal, f"{signal}_exporters")
             elif getattr(self, f"otlp_{signal}_endpoint") is not None:
                 self.otlp(signal)  # text that is no URL may be a secret in the wrong place
-        if self.enabled and self.logs_exporters and find_spec("opentelemetry.instrumentation.logging") is None:
+        if self.enabled and self.logs_exporters and not _can_send_logs():
             source, given = self.sources["logs_exporters"], ",".join(self.logs_exporters)
             name = self._spelling("logs_exporters") if source == ARGUMENT else source
             raise ConfigError(
@@ -267,3 +266,10 @@ class TelemetryConfig(OtlpConfig):
                 value=repr(given),
                 allowed="none without the extra logs",
             )
+
+
+def _can_send_logs() -> bool:
+    """Whether the extra `logs` is installed."""
+    from importlib.util import find_spec  # noqa: PLC0415 - only with logs
+
+    return find_spec("opentelemetry.instrumentation.logging") is not None

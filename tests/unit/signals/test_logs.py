@@ -295,7 +295,7 @@ def test_records_that_the_receiver_refuses_are_counted(start, caplog):
 
 
 def test_without_the_extra_logs_are_a_mistake_that_names_it(monkeypatch):
-    monkeypatch.setattr("otel_ha.config.telemetry_config.find_spec", lambda _: None)
+    monkeypatch.setattr("otel_ha.config.telemetry_config._can_send_logs", lambda: False)
     with pytest.raises(ConfigError, match=r"OTEL_LOGS_EXPORTER is otlp.*pip install 'otel-ha\[logs\]'"):
         TelemetryConfig(environ={"OTEL_LOGS_EXPORTER": "otlp"})
     TelemetryConfig(environ={"OTEL_LOGS_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"})
