@@ -77,6 +77,7 @@ def opened(tracer: Tracer, longest: int, operation: Described, seconds: float = 
         )
         if not isinstance(span, Span):
             raise TypeError(f"the tracer returned {shown(span)}, which is not a Span")  # noqa: TRY301 - reported below
+        span.get_span_context()  # if it raises, this is better known before the span is current
         return WorkSpan(operation, span, outside, longest)
     except Exception as error:  # noqa: BLE001 - a sampler or a processor may raise anything
         _failed(operation, "opening", error)

@@ -157,7 +157,10 @@ class Journal:
 
     def samples(self, context: Context) -> bool:
         """Whether a measurement in this context may become an exemplar."""
-        return self._exemplars and get_current_span(context).get_span_context().trace_flags.sampled
+        try:
+            return self._exemplars and get_current_span(context).get_span_context().trace_flags.sampled
+        except Exception:  # noqa: BLE001 - a span of another tracer may do anything
+            return False
 
     def shorten(self, those: Cell | Batch) -> None:
         """Move the amounts that wait there to their cells, unless another thread is doing so."""

@@ -5,9 +5,17 @@ import time
 from weakref import proxy
 
 import pytest
+from opentelemetry import context
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
-from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_span
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    SpanKind,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 
 from otel_ha import Counter, Discarded, Histogram, Operation, TelemetryConfig, measured
 from otel_ha.declare.spans import SPANS
@@ -275,10 +283,18 @@ def test_a_sampler_or_a_processor_that_raises_costs_the_span_only(recorded, capl
     assert said.startswith(f"test.work: {action} its span failed: RuntimeError('fragile') (later ones")
 
 
-def test_a_tracer_that_returns_no_span_costs_the_span_only(recorded):
+class BrokenSpan(NonRecordingSpan):
+    """A span of a tracer with a fault."""
+
+    def get_span_context(self):
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("span", [None, BrokenSpan(None)], ids=["no span", "a broken one"])
+def test_a_tracer_that_returns_no_usable_span_costs_the_span_only(recorded, span):
     class Broken:
         def start_span(self, *_, **__):
-            return None
+            return span
 
     SPANS.open_by(Broken())
     try:
@@ -287,6 +303,19 @@ def test_a_tracer_that_returns_no_span_costs_the_span_only(recorded):
         SPANS.open_by(None)
     assert get_current_span() is INVALID_SPAN
     assert counts(recorded) == {(("outcome", "ok"),): 1}
+    assert recorded.problems() == {("test.work", "span_failed", None): 1}
+
+
+def test_a_broken_span_of_other_code_costs_the_exemplar_only():
+    with Recorded(WORK, journalled=True) as recorded:
+        work = measured(WORK)(lambda: "result")
+        token = context.attach(set_span_in_context(BrokenSpan(None)))
+        try:
+            assert [work() for _ in range(3)] == 3 * ["result"]
+        finally:
+            context.detach(token)
+        assert counts(recorded) == {(("outcome", "ok"),): 3}
+        assert recorded.problems() == {}
 
 
 # ---- Without metrics
