@@ -19,7 +19,7 @@ from otel_ha.declare.ports import GENERATION, AttributeValue, shown
 from otel_ha.declare.resolved import SET_BY_STEPS
 from otel_ha.errors import CatalogError
 from otel_ha.measure.fastpath import FastPaths
-from otel_ha.measure.measurement import Expected, Judge, Measurement, OutcomeOf, new_measurement
+from otel_ha.measure.measurement import Expected, Judge, Measurement, MeasurementInSpan, OutcomeOf, new_measurement
 from otel_ha.measure.steps import async_steps, steps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -127,7 +127,9 @@ class Measured:
 
     def start(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Measurement:
         """Return the measurement of a call with these arguments."""
-        return new_measurement(self._judge, self._look_up().of(args, kwargs))
+        path = self._look_up().of(args, kwargs)
+        # new_measurement(), in place
+        return Measurement(self._judge, path) if path.open_span is None else MeasurementInSpan(self._judge, path)
 
     def _look_up(self) -> FastPaths:
         """Return the fast paths for the current recorders."""
@@ -214,10 +216,10 @@ class Measured:
     def _generator(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             with self.start(args, kwargs) as measurement:
-                generator = function(*args, **kwargs)
-                if measurement.span is not None:
-                    generator = steps(generator, measurement.span)
-                result = yield from generator
+                if type(measurement) is Measurement:
+                    result = yield from function(*args, **kwargs)
+                else:
+                    result = yield from steps(function(*args, **kwargs), measurement.span)
                 measurement.returned(result)
                 return result
 
@@ -227,7 +229,7 @@ class Measured:
         async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             with self.start(args, kwargs) as measurement:
                 generator = function(*args, **kwargs)
-                if measurement.span is not None:
+                if type(measurement) is not Measurement:
                     generator = async_steps(generator, measurement.span)
                 step = generator.__anext__()
                 while True:

@@ -137,17 +137,19 @@ class Measurement:
             path.operation.ended(self._outcome, elapsed, at_start=path.attributes, at_end=self._at_end, later=later)
 
 
-class _InSpan(Measurement):
+class MeasurementInSpan(Measurement):
     """A piece of work in a span; a class of its own, so that work costs no more while traces are off."""
 
     __slots__ = ("span",)
 
     def __enter__(self) -> Self:
+        """Open the span, and start."""
         opened = self._path.open_span
         self.span = None if opened is None else opened(self._path.operation)
         return super().__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """End, and end the span; an exception passes through."""
         elapsed, span = perf_counter() - self._begun, self.span
         if span is None:
             super().__exit__(kind, error, tb)
@@ -162,7 +164,7 @@ class _InSpan(Measurement):
 
 def new_measurement(judge: Judge, path: FastPath) -> Measurement:
     """Return a measurement on a path, in a span while traces are on."""
-    return Measurement(judge, path) if path.open_span is None else _InSpan(judge, path)
+    return Measurement(judge, path) if path.open_span is None else MeasurementInSpan(judge, path)
 
 
 def _qualified_name(kind: type) -> str:

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from otel_ha.declare.work_span import WorkSpan
 
 
-def steps(generator: Generator[Any, Any, Any], span: WorkSpan) -> Generator[Any, Any, Any]:
-    """Return a generator whose steps are in this span."""
-    return generator if _is_of_a_with(sys._getframe(1)) else _Steps(generator, span)
+def steps(generator: Generator[Any, Any, Any], span: WorkSpan | None) -> Generator[Any, Any, Any]:
+    """Return a generator whose steps are in this span, if there is one."""
+    return generator if span is None or _is_of_a_with(sys._getframe(1)) else _Steps(generator, span)
 
 
-def async_steps(generator: AsyncGenerator[Any, Any], span: WorkSpan) -> AsyncGenerator[Any, Any]:
-    """Return an asynchronous generator whose steps are in this span."""
-    return generator if _is_of_a_with(sys._getframe(1)) else _AsyncSteps(generator, span)
+def async_steps(generator: AsyncGenerator[Any, Any], span: WorkSpan | None) -> AsyncGenerator[Any, Any]:
+    """Return an asynchronous generator whose steps are in this span, if there is one."""
+    return generator if span is None or _is_of_a_with(sys._getframe(1)) else _AsyncSteps(generator, span)
 
 
 def _is_of_a_with(frame: FrameType) -> bool:
