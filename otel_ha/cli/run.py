@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,19 @@ import click
 from otel_ha.cli.failures import tell
 from otel_ha.cli.interpreter import interpreter_of, start_folder
 from otel_ha.config.declarative import file_of, load_file
+from otel_ha.config.otlp import SIGNALS
+from otel_ha.config.sdk import check_variables
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.errors import ConfigError
+from otel_ha.export.otlp.senders import sender_of
+from otel_ha.scrub import MASK
 
 __all__ = ["command"]
 
 _SELECTORS: Final = ("OTEL_PYTHON_DISTRO", "OTEL_PYTHON_CONFIGURATOR")
 _NAME: Final = "otel_ha"
+# A value of another kind may be a secret in the wrong place.
+_PLAIN: Final = re.compile(r"[A-Za-z_.-]{1,40}")
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
 _SCRIPTS: Final = (".py", ".pyw", ".pyz")
@@ -57,14 +65,29 @@ def command(*, service: str | None, program: Sequence[str]) -> int:
         if not service.strip():
             raise click.BadParameter("the name is empty.", param_hint="--service")
         environment["OTEL_SERVICE_NAME"] = service
+    if not program[0]:
+        raise click.BadParameter("the command is empty.", param_hint="COMMAND")
     program = _with_python(program)
     _select(environment)
     if environment[_SELECTORS[1]] == _NAME:
-        TelemetryConfig(environ=environment)
-        if (path := file_of(environment)) is not None:
-            load_file(path)
+        _check(environment)
     _inject(environment, program)
     return _become(program, environment)
+
+
+def _check(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError for a mistake in the settings, so that it is told before the program starts."""
+    config = TelemetryConfig(environ=environment)
+    if not config.enabled:
+        return
+    if (path := file_of(environment)) is not None:
+        load_file(path)
+        return
+    chosen = {name: getattr(config, f"{name}_exporters") for name in SIGNALS}
+    check_variables(environment, [name for name in ("traces", "logs") if chosen[name]])
+    for name, exporters in chosen.items():
+        if "otlp" in exporters and isinstance(error := sender_of(config.otlp(name)), ConfigError):
+            raise error
 
 
 def _with_python(program: Sequence[str]) -> Sequence[str]:
@@ -78,7 +101,9 @@ def _with_python(program: Sequence[str]) -> Sequence[str]:
 def _select(environment: dict[str, str]) -> None:
     """Select our distro and configurator; those that the user has selected win."""
     chosen = {name: value for name in _SELECTORS if (value := environment.get(name, "").strip())}
-    others = [f"{name}={value}" for name, value in chosen.items() if value != _NAME]
+    others = [
+        f"{name}={value if _PLAIN.fullmatch(value) else MASK}" for name, value in chosen.items() if value != _NAME
+    ]
     if others:
         tell(f"{' and '.join(others)}: your choice wins; unset it to select otel-ha", as_json=False)
     environment.update({name: chosen.get(name, _NAME) for name in _SELECTORS})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from otel_ha.config.declarative import apply_file, file_of
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
 from otel_ha.nested import note_first
+from otel_ha.scrub import scrub
 from otel_ha.version import DISTRO, SCHEMA_URL, __version__
 
 __all__ = ["OtelHaConfigurator", "OtelHaDistro"]
@@ -71,11 +73,13 @@ class OtelHaConfigurator:
         _leave_out(_OURS)
         try:
             _start()
-        except ConfigError as error:
-            reason = " ".join(str(error).split())
-            _logger.error("%s; the program goes on without telemetry", reason)  # noqa: TRY400 - one line
+        except Exception as error:
+            reason = str(error) if isinstance(error, ConfigError) else scrub(repr(error))
+            _logger.error("%s; the program goes on without telemetry", " ".join(reason.split()))  # noqa: TRY400 - one line
+            _logger.debug("telemetry does not start", exc_info=True)
             # Instrumentors find this instead of the wrong setting; the program's own set-up replaces it.
-            attach(config=TelemetryConfig(environ={}, system_metrics=False, **RECORDING_ONLY))
+            with suppress(Exception):  # what failed may fail again
+                attach(config=TelemetryConfig(environ={}, system_metrics=False, **RECORDING_ONLY))
 
 
 def _start() -> None:

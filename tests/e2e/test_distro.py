@@ -169,6 +169,32 @@ def test_a_wrong_setting_is_one_line_and_the_program_goes_on():
     assert all(name in done.stderr for name in wrong)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "9" * 5000),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "hunter2!"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", ""),
+        ("OTEL_TRACES_SAMPLER", "hunter2!"),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_mistake_in_a_variable_of_the_sdk_is_one_line_and_the_program_goes_on(variable, value):
+    both = {"OTEL_TRACES_EXPORTER": "console", "OTEL_LOGS_EXPORTER": "console"}
+    done = run_code("opentelemetry-instrument", "print('ran')", **both, **{variable: value})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "ran\n", 1)
+    assert variable in done.stderr
+    assert not value or value not in done.stderr
+
+
+def test_an_error_that_is_not_of_a_setting_is_one_line_and_the_program_goes_on():
+    # The API logs that there is no entry point of this name, with a traceback, and raises StopIteration.
+    done = run_code("opentelemetry-instrument", "print('ran')", OTEL_PYTHON_METER_PROVIDER="acme")
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert "StopIteration(); the program goes on without telemetry" in done.stderr
+    assert "Failed to auto initialize" not in done.stderr
+
+
 def test_a_wrong_setting_does_not_stand_in_the_way_of_the_programs_own():
     code = """
 from otel_ha import TelemetryConfig, setup_telemetry

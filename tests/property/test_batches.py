@@ -7,10 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otel_ha.config.sdk import Limits
 from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.answer import Answer
 from otel_ha.export.otlp.watch import Outages, Watch
-from otel_ha.export.signals.batches import Batches, Limits
+from otel_ha.export.signals.batches import Batches
 
 ANSWERS = {
     "stored": Answer(),

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -33,6 +34,12 @@ _is_pushing: ContextVar[bool] = ContextVar("otel_ha_is_pushing", default=False)
 def is_pushing() -> bool:
     """Whether a push runs in this thread, or for it: its log records must not be pushed."""
     return _is_pushing.get()
+
+
+def tell(message: str, *arguments: object) -> None:
+    """Log a warning; a handler of the program that raises must not end the thread that pushes."""
+    with suppress(Exception):
+        _logger.warning(message, *arguments, stacklevel=2)
 
 
 class Pusher(Protocol):
@@ -200,9 +207,9 @@ class Watch:
             answer.rejected, f"{answer.rejected} {self.noun} rejected: {message}" if answer.rejected else ""
         )
         if self._outage.ended(self._signal):
-            _logger.warning("push to %s works again (failures: %d)", self._receiver, failures)
+            tell("push to %s works again (failures: %d)", self._receiver, failures)
         if answer.rejected and not rejected_before:
-            _logger.warning(
+            tell(
                 "%s rejected %d %s: %s; the others arrived, and the rejected ones are not sent again",
                 target,
                 answer.rejected,
@@ -210,9 +217,9 @@ class Watch:
                 message,
             )
         elif rejected_before and not answer.rejected:
-            _logger.warning("%s accepts all %s again", target, self.noun)
+            tell("%s accepts all %s again", target, self.noun)
         elif answer.remark and not answer.rejected and answer.remark != self._remark:
-            _logger.warning("%s accepted a push with a warning: %s", target, answer.remark)
+            tell("%s accepted a push with a warning: %s", target, answer.remark)
         self._remark = answer.remark
 
     def _failed(self, answer: Answer, started: float) -> None:
@@ -221,9 +228,9 @@ class Watch:
         if self.is_over or not self._outage.began(self._signal, "away" if answer.retryable else answer.code, started):
             return
         if self.is_closing:
-            _logger.warning("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._turned_off)
+            tell("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._turned_off)
             return
-        _logger.warning(
+        tell(
             "push to %s failed: %s; trying again every interval, and logging when it works "
             "(%sOTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, %s)",
             self._receiver,

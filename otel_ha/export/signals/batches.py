@@ -1,62 +1,24 @@
 """Batches: ended spans or log records wait in a queue, and a thread pushes them.
 
-The SDK's processors drop the oldest items, and every batch that does not arrive, without a count; their flush has no
-time limit, their shutdown waits for 30 s, and each registers a fork hook for good. So this takes their place, and
-obeys their variables, OTEL_BSP_* and OTEL_BLRP_*.
+This takes the place of the SDK's batch processors, which lose a batch that does not arrive and have no time limits, and
+obeys their variables, OTEL_BSP_* and OTEL_BLRP_*. The facts are in docs/architecture/decisions.md.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from otel_ha.config.shown import shown_value
+from otel_ha.config.sdk import Limits
 from otel_ha.delivery import Delivery
-from otel_ha.errors import ConfigError
-from otel_ha.export.otlp.watch import Pusher, Watch
-
-_logger = logging.getLogger("otel_ha")
-
-_MOST: dict[str, int] = {"SCHEDULE_DELAY": 86_400_000, "MAX_QUEUE_SIZE": 1_000_000, "MAX_EXPORT_BATCH_SIZE": 1_000_000}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many items wait and are pushed at once, and the seconds from one push to the next."""
-
-    prefix: str
-    delay: float
-    most_waiting: int
-    most_at_once: int
-
-    @classmethod
-    def of(cls, prefix: str, *, delay: int) -> Limits:
-        """Return the limits that the SDK's variables with this prefix set. Raises ConfigError for a wrong one."""
-        waiting = _whole(f"{prefix}_MAX_QUEUE_SIZE", 2048)
-        at_once = _whole(f"{prefix}_MAX_EXPORT_BATCH_SIZE", 512)
-        return cls(prefix, _whole(f"{prefix}_SCHEDULE_DELAY", delay) / 1e3, waiting, min(at_once, waiting))
-
-
-def _whole(variable: str, default: int) -> int:
-    text = os.environ.get(variable, "").strip()
-    most = _MOST[variable.split("_", 2)[2]]
-    if not text:
-        return default
-    if text.isascii() and text.isdecimal() and 1 <= int(text) <= most:
-        return int(text)
-    allowed = f"a whole number from 1 to {most}"
-    value = shown_value(text)
-    raise ConfigError(f"{variable} is {value}; allowed: {allowed}", value=value, allowed=allowed)
+from otel_ha.export.otlp.watch import Pusher, Watch, tell
 
 
 class Flush:
@@ -158,7 +120,7 @@ class Batches:
                 self._waiting.clear()
                 self.delivery.dropped += lost
                 why = "did not end in time" if is_late else "failed"
-                _logger.warning("%d %s are lost: the last push %s", lost, self._watch.noun, why)
+                tell("%d %s are lost: the last push %s", lost, self._watch.noun, why)
 
     def abandon(self) -> None:
         """Forget everything, without waiting: in a forked child, it is the parent's."""
@@ -219,7 +181,7 @@ class Batches:
         was_full, self.delivery.is_full = self.delivery.is_full, refused > 0
         noun, limits = self._watch.noun, self._limits
         if refused and not was_full:
-            _logger.warning(
+            tell(
                 "%d %s are dropped, and more may follow: %d wait already for a push to %s; %s_MAX_QUEUE_SIZE lets more "
                 "wait, and /healthz has the count",
                 refused,
@@ -229,4 +191,4 @@ class Batches:
                 limits.prefix,
             )
         elif was_full and not refused:
-            _logger.warning("no more %s are dropped (%d in all)", noun, self.delivery.dropped)
+            tell("no more %s are dropped (%d in all)", noun, self.delivery.dropped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,16 +13,16 @@ from urllib.request import getproxies
 
 from opentelemetry.sdk.resources import Resource
 
+from otel_ha.config.sdk import Limits, check_variables
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.urls import Url
 from otel_ha.declare.spans import SPANS
 from otel_ha.delivery import Delivery
-from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.attempts import Encode
 from otel_ha.export.otlp.encoding import encoded_spans
 from otel_ha.export.otlp.senders import attempts_of, hint_of
 from otel_ha.export.otlp.watch import Console, Outages, Watch
-from otel_ha.export.signals.batches import Batches, Limits
+from otel_ha.export.signals.batches import Batches
 from otel_ha.version import DISTRO, SCHEMA_URL, __version__
 
 _logger = logging.getLogger("otel_ha")
@@ -40,6 +41,8 @@ class Signals:
         self.batches: list[Batches] = []
         self._connect: list[Callable[[], None]] = []
         self._disconnect: list[Callable[[], None]] = []
+        exporters = {"traces": config.traces_exporters, "logs": config.logs_exporters}
+        check_variables(os.environ, [signal for signal, chosen in exporters.items() if chosen])
         if config.traces_exporters:
             self._trace()
         if config.logs_exporters:
@@ -113,11 +116,8 @@ class Signals:
         if provider is not None:
             _tell_of_foreign(provider, "TracerProvider")
         else:
-            batches = self._batches_of("traces", ConsoleSpanExporter, encoded_spans, Limits.of("OTEL_BSP", delay=5000))
-            try:
-                provider = new_tracer_provider(self._resource)
-            except ValueError as error:  # a variable of the SDK's
-                raise ConfigError(f"the SDK rejects a setting of traces: {error}") from None
+            batches = self._batches_of("traces", ConsoleSpanExporter, encoded_spans)
+            provider = new_tracer_provider(self._resource)
             provider.add_span_processor(SpansToBatches(batches))
             self._stand_in(TRACES, provider, trace.NoOpTracerProvider(), trace.set_tracer_provider, batches)
         tracer = provider.get_tracer(DISTRO, __version__, SCHEMA_URL)
@@ -144,7 +144,7 @@ class Signals:
         else:
             from otel_ha.export.signals.processors import records_to_batches  # noqa: PLC0415
 
-            batches = self._batches_of("logs", console, encoded_records, Limits.of("OTEL_BLRP", delay=1000))
+            batches = self._batches_of("logs", console, encoded_records)
             own.add_log_record_processor(records_to_batches(batches))
             self._stand_in(logs(), own, api.NoOpLoggerProvider(), api.set_logger_provider, batches)
         hook = LoggingHook(own or provider)
@@ -170,9 +170,10 @@ class Signals:
         self._connect.append(connect)
         self._disconnect.append(disconnect)
 
-    def _batches_of(self, signal: str, console: Callable[..., Any], encode: Encode, limits: Limits) -> list[Batches]:
+    def _batches_of(self, signal: str, console: Callable[..., Any], encode: Encode) -> list[Batches]:
         """Return the batches of each exporter of a signal."""
         made = []
+        limits = Limits.of(signal, os.environ)
         for exporter in getattr(self._config, f"{signal}_exporters"):
             if exporter == "otlp":
                 otlp = self._config.otlp(signal)

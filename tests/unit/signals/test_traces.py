@@ -157,6 +157,30 @@ def test_spans_that_the_receiver_refuses_are_dropped_and_counted(start, caplog):
     assert len(lines(caplog, "failed: 400")) == 1
 
 
+class RaisingHandler(logging.Handler):
+    """A mistake of the program's."""
+
+    def emit(self, record):
+        if record.name == "otel_ha":
+            raise RuntimeError("raised by the program's handler")
+
+
+def test_pushes_go_on_when_a_handler_of_the_program_raises(start, monkeypatch):
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")
+    telemetry, receiver = start(answer("400 Bad Request"), answer())
+    handler = RaisingHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        for _ in range(2):  # the second one finds the queue full
+            span()
+        assert not telemetry.flush(30)
+        span("later")
+        assert telemetry.flush(30)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert names(receiver)[-1] == "later"
+
+
 def test_spans_that_the_receiver_rejects_are_counted_and_told_once(start, caplog):
     partial = ExportTraceServiceResponse(
         partial_success=ExportTracePartialSuccess(rejected_spans=1, error_message="too old")
