@@ -267,8 +267,9 @@ class OtlpConfig(Settings):
 
     def _check_otlp(self, signal: str, exporters: str) -> None:
         """Raise a ConfigError for settings of a signal that cannot be combined; `exporters` turn it on."""
-        if signal != "metrics" and self.otlp_setting(signal, "endpoint") == "otlp_endpoint":
-            self._refuse_endpoint_of_metrics(signal, exporters)
+        is_named = self.otlp_endpoint is not None and not self._names_metrics_only
+        if signal != "metrics" and self.otlp_setting(signal, "endpoint") == "otlp_endpoint" and not is_named:
+            self._refuse_settings_of_metrics(signal, exporters)
         otlp = self.otlp(signal)
         field = partial(self.otlp_setting, signal)
         if otlp.client_key is not None and otlp.client_certificate is None:
@@ -281,21 +282,29 @@ class OtlpConfig(Settings):
             key = self._spelling(field("client_key"))
             self._reject(field("client_certificate"), f"with grpc only together with {key}")
 
-    def _refuse_endpoint_of_metrics(self, signal: str, exporters: str) -> None:
-        """Raise a ConfigError if only the receiver of metrics is named: the default is hardly that of the others."""
+    def _refuse_settings_of_metrics(self, signal: str, exporters: str) -> None:
+        """Raise a ConfigError if only settings of metrics are given: the defaults are hardly right for the others."""
+        of_metrics = [name for name in _NAMES if self._is_given(f"otlp_metrics_{name}")]
         if self._names_metrics_only:
             given = "otlp_endpoint with a path"
-        elif self.otlp_endpoint is None and self.otlp_metrics_endpoint is not None:
-            source = self.sources["otlp_metrics_endpoint"]
-            given = "otlp_metrics_endpoint" if source == ARGUMENT else source
+        elif of_metrics and ("endpoint" in of_metrics or not self._has_settings_of(signal)):
+            own = f"otlp_metrics_{of_metrics[0]}"
+            given = own if self.sources[own] == ARGUMENT else self.sources[own]
         else:
             return
         allowed = (
             f"{self._spelling('otlp_endpoint')}, the base URL of all signals, or "
             f"{self._spelling(f'otlp_{signal}_endpoint')}"
         )
-        message = f"{self._spelling(exporters)} has otlp, but {given} names a receiver of metrics only; set {allowed}"
+        message = f"{self._spelling(exporters)} has otlp, but {given} is for metrics only; set {allowed}"
         raise ConfigError(message, setting=exporters, allowed=allowed)
+
+    def _has_settings_of(self, signal: str) -> bool:
+        """Whether a setting of pushes is given for a signal, or for all signals."""
+        return any(self._is_given(f"otlp_{name}") or self._is_given(f"otlp_{signal}_{name}") for name in _NAMES)
+
+    def _is_given(self, field: str) -> bool:
+        return self.sources[field] != DEFAULT and getattr(self, field) is not None
 
 
 _NAMES: Final = (

@@ -20,15 +20,15 @@ and the environment overrides the default; a file of variables is read only if `
 overrides the file. An empty variable counts as not set.
 
 Traces and logs are off unless `OTEL_TRACES_EXPORTER` and `OTEL_LOGS_EXPORTER` turn them on. Each signal is pushed by
-the settings of the table *OTLP*, which the tables below it override for one signal. If only those of metrics name a
-receiver, turning traces or logs on is an error that says what to set.
+the settings of the table *OTLP*, which the tables below it override for one signal. If only those of metrics are given,
+or only they name a receiver, turning traces or logs on is an error that says what to set.
 
-The variables that OpenTelemetry's SDK reads itself are no arguments, and their meaning is the SDK's: the sampler
-(`OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`), the limits of spans and log records (`OTEL_SPAN_…`,
-`OTEL_LOGRECORD_…`, `OTEL_ATTRIBUTE_…`), and the queues in which spans and log records wait (`OTEL_BSP_…` and
-`OTEL_BLRP_…`: `SCHEDULE_DELAY` in milliseconds, `MAX_QUEUE_SIZE`, `MAX_EXPORT_BATCH_SIZE`). The time limit of a push
-is `otlp_timeout`; `OTEL_BSP_EXPORT_TIMEOUT` and `OTEL_BLRP_EXPORT_TIMEOUT` have no effect, as in the SDK. All of these
-are read from the environment, not from `env_file`.
+Other variables of OpenTelemetry's SDK are no arguments, and their meaning is the SDK's, but a wrong value is an error
+here: the sampler (`OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`), the limits of spans and log records
+(`OTEL_SPAN_…`, `OTEL_LOGRECORD_…`, `OTEL_ATTRIBUTE_…`), and the queues in which spans and log records wait
+(`OTEL_BSP_…` and `OTEL_BLRP_…`: `SCHEDULE_DELAY` in milliseconds, `MAX_QUEUE_SIZE`, `MAX_EXPORT_BATCH_SIZE`). The time
+limit of a push is `otlp_timeout`; `OTEL_BSP_EXPORT_TIMEOUT` and `OTEL_BLRP_EXPORT_TIMEOUT` have no effect, as in the
+SDK. All of these are read from the environment, not from `env_file`.
 
 Times in arguments are in **seconds**. Times in variables of OpenTelemetry are in **milliseconds**, in ours
 (`OTEL_HA_*`) in **seconds**; the column *Allowed* says so each time. Words, `true` and `false` may be in any case.

@@ -65,7 +65,13 @@ def test_the_argument_of_one_signal_is_whole_unless_it_has_no_path() -> None:
     ("variables", "arguments", "named"),
     [
         ({f"{OTLP}METRICS_ENDPOINT": "http://vm/v1/metrics"}, {}, f"{OTLP}METRICS_ENDPOINT"),
+        ({f"{OTLP}METRICS_ENDPOINT": "http://vm/v1/metrics", f"{OTLP}TIMEOUT": "5000"}, {}, f"{OTLP}METRICS_ENDPOINT"),
+        ({f"{OTLP}METRICS_HEADERS": "api-key=k"}, {}, f"{OTLP}METRICS_HEADERS"),
+        ({f"{OTLP}METRICS_PROTOCOL": "grpc"}, {}, f"{OTLP}METRICS_PROTOCOL"),
+        ({f"{OTLP}METRICS_CERTIFICATE": __file__}, {}, f"{OTLP}METRICS_CERTIFICATE"),
+        ({f"{OTLP}METRICS_TIMEOUT": "5000"}, {}, f"{OTLP}METRICS_TIMEOUT"),
         ({}, {"otlp_metrics_endpoint": "http://vm/v1/metrics"}, "otlp_metrics_endpoint"),
+        ({}, {"otlp_metrics_protocol": "grpc"}, "otlp_metrics_protocol"),
         ({}, {"otlp_endpoint": "http://vm:8428/opentelemetry/v1/metrics"}, "otlp_endpoint"),
     ],
 )
@@ -81,6 +87,12 @@ def test_a_receiver_of_metrics_alone_is_a_mistake_that_names_what_to_set(
     assert configured({**right, **variables}, **arguments).otlp(signal).url == "http://mine/v1"
     configured(variables, **arguments)
     configured({f"OTEL_{signal.upper()}_EXPORTER": "console", **variables}, **arguments)
+
+
+@pytest.mark.parametrize("other", ["PROTOCOL", "TRACES_PROTOCOL"])
+def test_settings_of_metrics_leave_the_default_receiver_to_signals_that_have_settings_too(other: str) -> None:
+    variables = {f"{OTLP}METRICS_PROTOCOL": "http/protobuf", f"{OTLP}{other}": "grpc", "OTEL_TRACES_EXPORTER": "otlp"}
+    assert configured(variables).otlp("traces").url == "http://localhost:4317"
 
 
 def test_the_other_variables_of_metrics_are_for_metrics_only(tmp_path: Path) -> None:
