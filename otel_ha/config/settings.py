@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, Final, NoReturn, Self
 
 from otel_ha.config.frozen import FrozenMapping
@@ -84,7 +85,8 @@ def known_of(declared: Any) -> Setting:
     return known
 
 
-def settings(cls: type) -> dict[str, Setting]:
+@cache
+def settings(cls: type) -> Mapping[str, Setting]:
     """Return the settings that `cls` declares, by name, in the order of their declaration."""
     return {declared.name: declared.metadata[_KEY] for declared in fields(cls) if _KEY in declared.metadata}
 
@@ -163,7 +165,8 @@ def suggestion(name: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-@dataclass(frozen=True, kw_only=True)
+# Only subclasses have instances: for this class, generating methods would take time at each import.
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Settings:
     """A configuration: a subclass declares its fields by ``setting()``, and an instance finds their values.
 

@@ -119,7 +119,8 @@ class Pipeline:
             meter.create_observable_gauge("otel_ha.settling", callbacks=[self.journal.settle, self._note_growth])
         else:
             self.recorders.call_at_start(meter, self._balance)
-        recorders = self.recorders.make(meter, (each for each in self._catalog if each.is_on(self._config.groups)))
+        groups = self._config.groups
+        recorders = self.recorders.make(meter, (each for each in self._catalog if each.is_on(groups)))
         made: dict[Any, Any] = dict(recorders)
         self._shared.problems.recorder = made.get(runtime.RECORDING_PROBLEMS)
         # All at once, when everything is made: work that starts meanwhile is counted by all of them or by none.
@@ -236,7 +237,8 @@ class Pipeline:
         # The history first: at the end, pushes take all the time there is.
         readers: list[Any] = [reader for reader in (self.history, self.scrape, *self.pushes) if reader is not None]
         ours = (each for each in self._catalog if each not in self._viewed)
-        our_views = [view_of(each, config.groups, self._aggregations.get(each)) for each in ours]
+        groups = config.groups
+        our_views = [view_of(each, groups, self._aggregations.get(each)) for each in ours]
         provider = OwnProvider(
             metric_readers=readers,
             resource=self._resource,
