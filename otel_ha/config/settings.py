@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, ClassVar, Final, NoReturn, Self
 
 from otel_ha.config.frozen import FrozenMapping
@@ -85,8 +84,7 @@ def known_of(declared: Any) -> Setting:
     return known
 
 
-@cache
-def settings(cls: type) -> Mapping[str, Setting]:
+def settings(cls: type) -> dict[str, Setting]:
     """Return the settings that `cls` declares, by name, in the order of their declaration."""
     return {declared.name: declared.metadata[_KEY] for declared in fields(cls) if _KEY in declared.metadata}
 

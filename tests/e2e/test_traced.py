@@ -138,7 +138,8 @@ def test_ctrl_c_during_the_last_push_ends_it():
 
 
 def test_the_last_push_to_a_receiver_that_is_away_is_one_line():
-    with receiving(answer("503 Service Unavailable")) as receiver, traced("wait", receiver) as process:
+    away = receiving(answer("503 Service Unavailable"))
+    with away as receiver, traced("wait", receiver, OTEL_HA_SHUTDOWN_TIMEOUT="60") as process:
         process.stdin.close()
         code, log = ended(process)
         assert code == 0
