@@ -153,13 +153,15 @@ def _raise(problems: Sequence[ConfigError]) -> None:
         raise ConfigError("\n".join([f"{len(problems)} settings are wrong:", *map(str, problems)]))
 
 
-def suggestion(name: str, known: Collection[str]) -> str:
-    """Return "; did you mean …?" with the nearest known name, or nothing if none is near."""
+def suggestion(name: str, known: Collection[str], cutoff: float = 0.8) -> str:
+    """Return "; did you mean …?" with the nearest known name, or nothing if none is near.
+
+    The prefix that all variables share would reach difflib's usual cutoff, 0.6.
+    """
     # Imported here: only mistakes need it.
     from difflib import get_close_matches  # noqa: PLC0415
 
-    # The prefix that all variables share would reach the usual cutoff, 0.6.
-    near = get_close_matches(name, known, n=1, cutoff=0.8)
+    near = get_close_matches(name, known, n=1, cutoff=cutoff)
     return f"; did you mean {near[0]}?" if near else ""
 
 

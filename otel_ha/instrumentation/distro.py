@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +17,10 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]  # it has no types
 
 from otel_ha.config.declarative import apply_file, file_of
+from otel_ha.config.settings import suggestion
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
-from otel_ha.nested import note_first
+from otel_ha.nested import is_nested, note_first
 from otel_ha.scrub import scrub
 from otel_ha.version import DISTRO, SCHEMA_URL, __version__
 
@@ -43,6 +44,8 @@ class OtelHaDistro(BaseDistro):  # type: ignore[misc]  # as above
 
     def _configure(self, **_: Any) -> None:
         _set_default(*_STABLE_NAMES)
+        if not _is_off() and not is_nested():
+            _warn_of_unknown()
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Instrument a library, unless telemetry is off."""
@@ -107,6 +110,19 @@ def _open_spans() -> None:
 
     if (provider := foreign_tracer_provider()) is not None:
         SPANS.open_by(provider.get_tracer(DISTRO, __version__, SCHEMA_URL))
+
+
+def _warn_of_unknown() -> None:
+    """Warn of names to leave out that no installed instrumentor has: they leave out nothing."""
+    given = [name for each in os.environ.get(_LEFT_OUT, "").split(",") if (name := each.strip())]
+    if not given or "*" in given:
+        return
+    installed = {each.name for each in entry_points(group="opentelemetry_instrumentor")}
+    for name in dict.fromkeys(given):
+        if name not in installed | {_OURS}:
+            within = {each for each in installed if name.lower() in each}  # paho is short for paho-mqtt
+            meant = suggestion(name.lower(), within, cutoff=0) or suggestion(name.lower(), installed, cutoff=0.6)
+            _logger.warning("%s names %r, which no installed instrumentation has%s", _LEFT_OUT, scrub(name), meant)
 
 
 def _leave_out(instrumentor: str) -> None:

@@ -136,6 +136,23 @@ def test_instrumentors_that_are_disabled_are_left_out(acme, disabled, expected):
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("name", "meant"), [("paho", "paho-mqtt"), ("Hass", "hass-client"), ("aiohttp", "homeassistant-aiohttp")]
+)
+def test_a_name_to_leave_out_that_no_instrumentor_has_is_one_line_for_all_processes(command, name, meant):
+    code = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'print(1)'], check=True)"
+    done = run_code(command, code, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=f"aiomqtt, {name}")
+    assert (done.stdout, done.stderr.count("\n")) == ("1\n", 1)
+    assert f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names '{name}', which no installed" in done.stderr
+    assert done.stderr.endswith(f"{meant}?\n")
+
+
+@pytest.mark.parametrize("names", ["", " ,", "*", "paho,*", "aiomqtt,paho-mqtt,", "system_metrics"])
+def test_names_to_leave_out_that_are_known_need_no_warning(names):
+    assert run_code(OURS, "", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=names).stderr == ""
+
+
+@BOTH
 def test_host_and_process_are_measured_once(command):
     code = f"{RUNNING}print([each for each in telemetry.prometheus_text().splitlines() if 'scope_name=' in each])"
     assert seen(command, code, OTEL_HA_SYSTEM_METRICS="true") == []
