@@ -16,8 +16,7 @@ import click
 from otel_ha.cli.failures import tell
 from otel_ha.cli.interpreter import interpreter_of, start_folder
 from otel_ha.config.declarative import file_of, load_file
-from otel_ha.config.otlp import SIGNALS
-from otel_ha.config.sdk import check_variables
+from otel_ha.config.sampler import sampler_setting
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.senders import sender_of
@@ -70,7 +69,11 @@ def command(*, service: str | None, program: Sequence[str]) -> int:
     program = _with_python(program)
     _select(environment)
     if environment[_SELECTORS[1]] == _NAME:
-        _check(environment)
+        config = TelemetryConfig(environ=environment)
+        if (path := file_of(environment)) is not None:
+            load_file(path)
+        elif config.traces_exporters:
+            sampler_setting(environment)
     _inject(environment, program)
     return _become(program, environment)
 

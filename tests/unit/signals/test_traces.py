@@ -254,6 +254,86 @@ def test_the_sampler_is_that_of_opentelemetry(start, monkeypatch):
     assert receiver.spans() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "kept"),
+    [
+        ("always_off", "abc", 0),
+        (" Always_On ", "", 1),
+        ("traceidratio", "0", 0),
+        ("traceidratio", "1e0", 1),
+        ("traceidratio", " ", 1),
+        ("parentbased_always_off", "", 0),
+        ("parentbased_traceidratio", "0.0", 0),
+        (" ", "abc", 1),
+    ],
+)
+def test_each_sampler_of_the_specification_decides(start, monkeypatch, name, argument, kept):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", name)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
+    telemetry, receiver = start()
+    span()
+    assert telemetry.flush(30)
+    assert len(receiver.spans()) == kept
+
+
+@pytest.mark.parametrize("name", ["ratio", "always", "xray", "parentbased_jaeger_remote", "1"])
+def test_a_wrong_sampler_is_a_mistake_that_names_the_allowed_ones(monkeypatch, name):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", name)
+    with pytest.raises(ConfigError, match=f"OTEL_TRACES_SAMPLER is '{name}'; allowed: always_on, .*_traceidratio"):
+        setup_telemetry(config=config(traces_exporters=("otlp",)))
+
+
+@pytest.mark.parametrize("argument", ["abc", "-0.1", "1.1", "10%", "nan"])
+@pytest.mark.parametrize("name", ["traceidratio", "parentbased_traceidratio"])
+def test_a_wrong_ratio_is_a_mistake_that_names_the_variable(monkeypatch, name, argument):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", name)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
+    with pytest.raises(ConfigError, match=f"OTEL_TRACES_SAMPLER_ARG is '{argument}'; allowed: for {name}, a number"):
+        setup_telemetry(config=config(traces_exporters=("otlp",)))
+
+
+def test_a_wrong_sampler_does_not_matter_without_traces(start, monkeypatch):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "ratio")
+    start(traces_exporters=())
+
+
+@pytest.fixture
+def acme_samplers(tmp_path, monkeypatch):
+    """Install a package with the samplers acme, which drops everything unless its argument is on, and acme_broken."""
+    (tmp_path / "acme_samplers.py").write_text(
+        "from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON\n"
+        "def acme(argument): return ALWAYS_ON if argument == 'on' else ALWAYS_OFF\n"
+        "def broken(argument): return float(argument)\n"
+    )
+    metadata = tmp_path / "acme_samplers-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-samplers\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(
+        "[opentelemetry_traces_sampler]\nacme = acme_samplers:acme\nacme_broken = acme_samplers:broken\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize(("argument", "kept"), [("on", 1), ("", 0)])
+@pytest.mark.usefixtures("acme_samplers")
+def test_a_sampler_of_an_installed_package_decides(start, monkeypatch, argument, kept):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "acme")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
+    telemetry, receiver = start()
+    span()
+    assert telemetry.flush(30)
+    assert len(receiver.spans()) == kept
+
+
+@pytest.mark.parametrize(("argument", "reason"), [("x", "ValueError"), ("1", "float, which is not a sampler")])
+@pytest.mark.usefixtures("acme_samplers")
+def test_a_sampler_that_cannot_be_made_is_a_mistake_with_the_reason(monkeypatch, argument, reason):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "acme_broken")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
+    with pytest.raises(ConfigError, match=rf"OTEL_TRACES_SAMPLER is 'acme_broken'.*{reason}"):
+        setup_telemetry(config=config(traces_exporters=("otlp",)))
+
+
 def test_spans_of_a_push_are_not_pushed(start):
     telemetry, receiver = start()
     span()
