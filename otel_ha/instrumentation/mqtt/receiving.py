@@ -118,6 +118,7 @@ class Receiving:
 
     def patch(self, client: type) -> None:
         """Patch the one place of paho's Client that every received message passes once."""
+        topic_parser().prepare()
         self._patches.replace(client, "_handle_on_message", self._handle_on_message)
 
     def swallowed(self, client: Any, error: BaseException) -> None:

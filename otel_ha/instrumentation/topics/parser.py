@@ -31,6 +31,7 @@ class TopicParser:
 
     def __init__(self) -> None:
         self._own: OwnParser | None = None
+        self._is_needed = False
         self._forms = Forms()
         self._learned = Learned()
         self._answers: dict[str, Entity] = {}
@@ -61,10 +62,23 @@ class TopicParser:
         now = self._own
         if now is None or now.setting not in {None, setting}:
             self._own = None if setting is None else OwnParser(setting)
+            self._load()
+
+    def prepare(self) -> None:
+        """Load the user's function: the program has imported a library that receives messages.
+
+        Not before that: `opentelemetry-instrument` starts before the program's folder is found.
+        """
+        self._is_needed = True
+        self._load()
 
     def renew(self) -> None:
         """Let a forked child go on, in which the thread that has the turn does not exist."""
         self._turn = Turn()
+
+    def _load(self) -> None:
+        if self._is_needed and self._own is not None:
+            self._own.load()
 
     def _read(self, topic: str, payload: bytes) -> Entity:
         if len(topic) > LONGEST:

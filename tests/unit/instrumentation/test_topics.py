@@ -273,11 +273,6 @@ def raising(topic, payload):
         (lambda *_: "", "fails (it returns something else"),
         (lambda *_: 7, "fails (AttributeError"),
         (lambda: "light", "fails (TypeError"),
-        (
-            "otel_ha_nowhere:parse",
-            "otel_ha_nowhere:parse fails (ModuleNotFoundError: No module named 'otel_ha_nowhere'",
-        ),
-        ("json:nowhere", "json:nowhere fails (AttributeError"),
     ],
 )
 def test_a_function_that_fails_is_reported_once_and_knows_nothing(parser, parse, reason, caplog):
@@ -288,6 +283,44 @@ def test_a_function_that_fails_is_reported_once_and_knows_nothing(parser, parse,
     assert record.levelno == logging.ERROR
     assert reason in record.getMessage()
     assert record.exc_info is None
+
+
+NO_FUNCTIONS = {
+    "otel_ha_nowhere:parse": "ModuleNotFoundError: No module named 'otel_ha_nowhere'",
+    "json:nowhere": "AttributeError",
+    "json:__name__": "TypeError: __name__ is not a function",
+}
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+@pytest.mark.parametrize("setting", NO_FUNCTIONS)
+def test_a_setting_whose_function_cannot_be_imported_is_one_line_with_what_is_allowed(
+    parser, setting, is_early, caplog
+):
+    parser.follow(setting)
+    if is_early:
+        parser.prepare()
+        assert len(caplog.records) == 1
+    for _ in range(3):
+        assert parser.parse("homeassistant/light/lamp/state", b"on") == LAMP
+    (record,) = caplog.records
+    assert f"OTEL_HA_TOPIC_PARSER is '{setting}'" in record.getMessage()
+    assert NO_FUNCTIONS[setting] in record.getMessage()
+    assert "allowed: module:function, such as acme.topics:parse" in record.getMessage()
+
+
+def test_a_setting_that_follows_is_looked_at_once_messages_are_expected(parser, caplog):
+    parser.prepare()
+    parser.follow("json:nowhere")
+    assert len(caplog.records) == 1
+
+
+def test_a_module_that_is_found_later_is_used(parser, tmp_path, monkeypatch):
+    parser.follow("otel_ha_found_later:parse")
+    parser.prepare()
+    (tmp_path / "otel_ha_found_later.py").write_text("def parse(topic, payload): return 'lock'")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert parser.parse("x", b"") == ("lock", None)
 
 
 def last_level(topic, payload):
