@@ -38,13 +38,16 @@ Examples:
   otel-ha run --service ha-ingestor -- python -m ingestor --verbose
   otel-ha run gunicorn --workers 4 app:application
 
+Then open http://127.0.0.1:9464/ in a browser: the status page shows what is measured (OTEL_EXPORTER_PROMETHEUS_HOST
+and _PORT set another address). Name the service by --service: otherwise it is called unknown_service.
+
 The settings (OTEL_* and OTEL_HA_*) are checked first: a wrong one is reported in one line, with exit code 2. Then
 otel-ha becomes the program, so signals, the exit code, standard input and output are the program's own. A command that
 does not exist ends with 127, one that cannot be executed with 126, as in a shell.
 
 Telemetry starts before the program's first line, by the environment. Supported libraries are measured as soon as the
 program imports them; OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=aiomqtt,paho-mqtt leaves some out, and * all of them. The
-program's own setup_telemetry() takes over. OTEL_SDK_DISABLED=true turns everything off.
+program's own setup_telemetry() takes over. OTEL_SDK_DISABLED=true turns everything off, which otel-ha says in one line.
 
 OTEL_PYTHON_DISTRO and OTEL_PYTHON_CONFIGURATOR select otel-ha, whatever else is installed, unless you set them.
 
@@ -69,28 +72,27 @@ def command(*, service: str | None, program: Sequence[str]) -> int:
     program = _with_python(program)
     _select(environment)
     if environment[_SELECTORS[1]] == _NAME:
-        config = TelemetryConfig(environ=environment)
-        if (path := file_of(environment)) is not None:
-            load_file(path)
-        elif config.traces_exporters:
-            sampler_setting(environment)
+        _check(environment)
     _inject(environment, program)
     return _become(program, environment)
 
 
-def _check(environment: Mapping[str, str]) -> None:
-    """Raise ConfigError for a mistake in the settings, so that it is told before the program starts."""
+def _check(environment: dict[str, str]) -> None:
+    """Check the settings, and say so if they turn everything off. Raises ConfigError."""
     config = TelemetryConfig(environ=environment)
-    if not config.enabled:
-        return
-    if (path := file_of(environment)) is not None:
+    path = file_of(environment)
+    if path is not None:
         load_file(path)
-        return
-    chosen = {name: getattr(config, f"{name}_exporters") for name in SIGNALS}
-    check_variables(environment, [name for name in ("traces", "logs") if chosen[name]])
-    for name, exporters in chosen.items():
-        if "otlp" in exporters and isinstance(error := sender_of(config.otlp(name)), ConfigError):
-            raise error
+    elif config.traces_exporters:
+        sampler_setting(environment)
+    if not config.enabled:
+        tell("OTEL_SDK_DISABLED is true: nothing is measured or exported", as_json=False)
+    elif path is None and not (config.metrics_exporters or config.traces_exporters or config.logs_exporters):
+        tell(
+            "OTEL_METRICS_EXPORTER is none, and traces and logs are off: nothing is exported, unless the program sets "
+            "telemetry up itself",
+            as_json=False,
+        )
 
 
 def _with_python(program: Sequence[str]) -> Sequence[str]:
