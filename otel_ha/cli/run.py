@@ -146,6 +146,8 @@ def _become(program: Sequence[str], environment: dict[str, str]) -> int:
         os.execvpe(program[0], list(program), environment)  # noqa: S606 - that is this command's purpose
     except OSError as error:
         missing = error.errno in {errno.ENOENT, errno.ENOTDIR}
-        reason = "command not found" if missing and os.sep not in program[0] else (error.strerror or str(error))
+        reason = error.strerror or str(error)
+        if missing and os.sep not in program[0]:
+            reason = "no such file" if program[0].endswith(_SCRIPTS) else "command not found"
         tell(f"{program[0]}: {reason}", as_json=False)
         return _NOT_FOUND if missing else _NOT_EXECUTABLE

@@ -69,7 +69,9 @@ def test_every_command_has_json(command):
 
 
 MISTAKES: dict[str, tuple[Sequence[str], str]] = {
-    "an unknown command": (["docter"], "No such command 'docter'"),
+    "an unknown command": (["xyz"], "No such command 'xyz'. See otel-ha --help."),
+    "a mistyped command": (["doctr"], "No such command 'doctr'. Did you mean 'doctor'? See otel-ha --help."),
+    "a command in capitals": (["RUN", "app.py"], "Did you mean 'run'?"),
     "an unknown option": (["catalog", "--jsno"], "No such option"),
     "an unknown value": (["catalog", "--format", "x"], "'x' is not one of 'table', 'markdown', 'json'"),
     "a missing argument": (["completion"], "Missing argument"),

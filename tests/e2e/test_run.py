@@ -185,6 +185,19 @@ def test_a_command_that_cannot_run_is_one_line_with_a_shells_exit_code(folder, p
     assert done.stderr.startswith(f"otel-ha: {program}: ")
 
 
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("nosuch.py", "no such file"),
+        ("nosuch.pyz", "no such file"),
+        ("nosuch", "command not found"),
+        ("./nosuch.py", "No such file or directory"),
+    ],
+)
+def test_a_program_that_does_not_exist_is_called_a_file_or_a_command(folder, program, reason):
+    assert run(RUN, "--", program, path=folder).stderr == f"otel-ha: {program}: {reason}\n"
+
+
 def test_a_configuration_file_that_does_not_exist_is_one_line(folder):
     done = run(RUN, "app.py", path=folder, OTEL_CONFIG_FILE="missing.yaml")
     assert (done.stdout, done.stderr.count("\n"), done.returncode) == ("", 1, 2)
