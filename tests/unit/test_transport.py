@@ -82,6 +82,21 @@ def test_a_push_that_fails_at_the_port_of_the_other_protocol_says_so(caplog, pro
     assert advice in caplog.text
 
 
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_push_that_fails_names_the_receivers_setting_and_the_doctor(caplog, is_last):
+    settings = config(
+        metrics_exporters=("otlp",), otlp_endpoint="http://127.1.2.3:4318", otlp_timeout=0.5, shutdown_timeout=30.0
+    )
+    with setup_telemetry(config=settings) as telemetry:
+        ingest.RECEIVED.add(1)
+        if not is_last:
+            assert not telemetry.flush()
+    [line] = [each.getMessage() for each in caplog.records if " failed: " in each.getMessage()]
+    assert line.startswith("the last push to " if is_last else "push to ")
+    for remedy in ("OTEL_EXPORTER_OTLP_ENDPOINT", "`otel-ha doctor`", "OTEL_METRICS_EXPORTER=prometheus turns"):
+        assert remedy in line
+
+
 def test_a_grpc_target_without_a_number_for_a_port_is_left_to_grpc():
     settings = config(metrics_exporters=("otlp",), otlp_protocol="grpc", otlp_endpoint="host:abc", shutdown_timeout=0.1)
     with setup_telemetry(config=settings) as telemetry:

@@ -194,10 +194,13 @@ class Watch:
         return f"{receiver_of(self.delivery.target)} ({', '.join(signals)})"
 
     @property
-    def _turned_off(self) -> str:
-        """The settings that turn the pushes to the receiver off, as the log names them."""
+    def _remedies(self) -> str:
+        """The settings that set the receiver and turn the pushes to it off, and the command that finds the cause."""
         off = [_TURNED_OFF_BY[signal] for signal in self._outage.signals]
-        return f"{off[0]} turns pushing off" if len(off) == 1 else f"{', '.join(off)} turn pushing off"
+        return (
+            f"{self._hint}OTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, `otel-ha doctor` tries every step of the way, "
+            f"{', '.join(off)} {'turns' if len(off) == 1 else 'turn'} pushing off"
+        )
 
     def _succeeded(self, answer: Answer) -> None:
         """Note a push that arrived; the first one after an outage is logged, and the first one that is incomplete."""
@@ -228,13 +231,11 @@ class Watch:
         if self.is_over or not self._outage.began(self._signal, "away" if answer.retryable else answer.code, started):
             return
         if self.is_closing:
-            tell("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._turned_off)
+            _logger.warning("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._remedies)
             return
-        tell(
-            "push to %s failed: %s; trying again every interval, and logging when it works "
-            "(%sOTEL_EXPORTER_OTLP_ENDPOINT sets the receiver, %s)",
+        _logger.warning(
+            "push to %s failed: %s; trying again every interval, and logging when it works (%s)",
             self._receiver,
             answer.error,
-            self._hint,
-            self._turned_off,
+            self._remedies,
         )
