@@ -16,7 +16,6 @@ import click
 from otel_ha.cli.failures import tell
 from otel_ha.cli.interpreter import interpreter_of, start_folder
 from otel_ha.config.declarative import file_of, load_file
-from otel_ha.config.sampler import sampler_setting
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.senders import sender_of
@@ -83,8 +82,6 @@ def _check(environment: dict[str, str]) -> None:
     path = file_of(environment)
     if path is not None:
         load_file(path)
-    elif config.traces_exporters:
-        sampler_setting(environment)
     if not config.enabled:
         tell("OTEL_SDK_DISABLED is true: nothing is measured or exported", as_json=False)
     elif path is None and not (config.metrics_exporters or config.traces_exporters or config.logs_exporters):

@@ -30,11 +30,6 @@ here: the sampler (`OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`), the limits
 limit of a push is `otlp_timeout`; `OTEL_BSP_EXPORT_TIMEOUT` and `OTEL_BLRP_EXPORT_TIMEOUT` have no effect, as in the
 SDK. All of these are read from the environment, not from `env_file`.
 
-With traces on, `OTEL_TRACES_SAMPLER` is always_on, always_off, traceidratio, parentbased_always_on (the default),
-parentbased_always_off or parentbased_traceidratio, or the name of a sampler that an installed package adds
-(parentbased_jaeger_remote and xray need one). Those with traceidratio take `OTEL_TRACES_SAMPLER_ARG`, a number from 0
-to 1; the default is 1. Other values are errors, like those of our settings.
-
 Times in arguments are in **seconds**. Times in variables of OpenTelemetry are in **milliseconds**, in ours
 (`OTEL_HA_*`) in **seconds**; the column *Allowed* says so each time. Words, `true` and `false` may be in any case.
 

@@ -17,17 +17,17 @@ from otel_ha.record.journal.sdk import without_fork_hook
 __all__ = ["encoded_records", "logs_api", "logs_export", "logs_sdk", "new_logger_provider", "new_tracer_provider"]
 
 
-def new_tracer_provider(resource: Resource, sampler: Any) -> Any:
+def new_tracer_provider(resource: Resource) -> Any:
     """Return a TracerProvider that is shut down by its maker alone, on even if OTEL_SDK_DISABLED is set.
 
-    Its limits are those of the SDK's variables. Raises ValueError for wrong limits.
+    Its sampler and its limits are those of the SDK's variables. Raises ValueError for wrong limits.
     """
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - only with traces
 
     class OwnTracerProvider(TracerProvider):
         __init__ = without_fork_hook(TracerProvider.__init__)
 
-    provider = OwnTracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+    provider = OwnTracerProvider(resource=resource, shutdown_on_exit=False)
     provider._disabled = False
     # Reentrant: a signal handler that asks for a tracer may interrupt the same.
     provider._tracers_lock = threading.RLock()

@@ -109,7 +109,6 @@ class Signals:
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter  # noqa: PLC0415
 
         from otel_ha.export.signals.processors import SpansToBatches  # noqa: PLC0415
-        from otel_ha.export.signals.sampler import sampler  # noqa: PLC0415
         from otel_ha.export.signals.sdk import new_tracer_provider  # noqa: PLC0415
         from otel_ha.export.signals.stand_ins import TRACES, foreign_tracer_provider  # noqa: PLC0415
 
@@ -119,7 +118,7 @@ class Signals:
         else:
             batches = self._batches_of("traces", ConsoleSpanExporter, encoded_spans, Limits.of("OTEL_BSP", delay=5000))
             try:
-                provider = new_tracer_provider(self._resource, sampler())
+                provider = new_tracer_provider(self._resource)
             except ValueError as error:  # a variable of the SDK's
                 raise ConfigError(f"the SDK rejects a setting of traces: {error}") from None
             provider.add_span_processor(SpansToBatches(batches))
