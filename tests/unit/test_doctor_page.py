@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 
+from otel_ha.config.otlp import OtlpSettings
 from otel_ha.config.settings import settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 from tests.pages import ROOT
@@ -15,6 +17,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 WORD = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|forbidden|overloaded|redirected|unauthenticated|unreachable")
 NO_CAUSES = {
     *settings(TelemetryConfig),
+    *(field.name for field in fields(OtlpSettings)),
     "env_file",
     "all_proxy",
     "grpc_proxy",
