@@ -33,7 +33,7 @@ def surroundings(port: int | None) -> Surroundings:
     target = config.otlp("metrics").url
     url = target if wanted and answers(target) else None
     if wanted and url is None:
-        notes.append(f"No Collector answers at {config.otlp('metrics').url}: nothing is pushed.")
+        notes.append(f"No Collector answers at {target}: nothing is pushed.")
     chosen = config.prometheus_port if port is None else port
     if port is None and is_taken(config.prometheus_host, chosen):
         notes.append(f"Port {chosen} is in use: the page and the metrics are on a free port.")

@@ -28,8 +28,9 @@ The extra `cli` installs it: in a clone, `pip install '.[cli]'`. `otel-ha render
 - **Exit codes.** 0: fine. 1: a finding of the doctor, a service that does not answer, or a reader of the output that
   has left. 2: wrong usage, such as an unknown option, a text that is not a URL, a catalog that cannot be imported, or a
   missing extra. 130: Ctrl-C. After `otel-ha run`, the exit code is the program's own.
-- **`--json`** prints JSON on standard output, in ASCII, and `{"error": "…"}` there if the command fails; the exit code
-  says which. Without it, an error is one line on standard error. `otel-ha run` has no such option.
+- **`--json`** (not of `otel-ha run`, whose output is the program's) prints JSON on standard output, in ASCII, and
+  `{"error": "…"}` there if the command fails; the exit code says which. Without it, an error is one line on standard
+  error.
 - **Terminals.** `NO_COLOR=1` turns colours off. Elsewhere than on a terminal there are none.
 - **Variables.** An option overrides its variable; an empty variable counts as not set. Those of services are
   [settings](settings.md).

@@ -16,6 +16,8 @@ import click
 from otel_ha.cli.failures import tell
 from otel_ha.cli.interpreter import interpreter_of, start_folder
 from otel_ha.config.declarative import file_of, load_file
+from otel_ha.config.otlp import SIGNALS
+from otel_ha.config.sdk import check_variables
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError
 from otel_ha.export.otlp.senders import sender_of
@@ -76,15 +78,21 @@ def command(*, service: str | None, program: Sequence[str]) -> int:
     return _become(program, environment)
 
 
-def _check(environment: dict[str, str]) -> None:
-    """Check the settings, and say so if they turn everything off. Raises ConfigError."""
+def _check(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError for a mistake in the settings, before the program starts; say if they turn everything off."""
     config = TelemetryConfig(environ=environment)
-    path = file_of(environment)
-    if path is not None:
-        load_file(path)
     if not config.enabled:
         tell("OTEL_SDK_DISABLED is true: nothing is measured or exported", as_json=False)
-    elif path is None and not (config.metrics_exporters or config.traces_exporters or config.logs_exporters):
+        return
+    if (path := file_of(environment)) is not None:
+        load_file(path)
+        return
+    chosen = {name: getattr(config, f"{name}_exporters") for name in SIGNALS}
+    check_variables(environment, [name for name in ("traces", "logs") if chosen[name]])
+    for name, exporters in chosen.items():
+        if "otlp" in exporters and isinstance(error := sender_of(config.otlp(name)), ConfigError):
+            raise error
+    if not any(chosen.values()):
         tell(
             "OTEL_METRICS_EXPORTER is none, and traces and logs are off: nothing is exported, unless the program sets "
             "telemetry up itself",

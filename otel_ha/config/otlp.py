@@ -96,7 +96,7 @@ _of_traces = partial(_only, "traces")
 _of_logs = partial(_only, "logs")
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # as Settings
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # TelemetryConfig has all three
 class OtlpConfig(Settings):
     """The settings of pushes; ``otlp()`` returns those that apply to one signal."""
 

@@ -26,6 +26,7 @@ from otel_ha.config.parsing import (
     ATTRIBUTES,
     BOOLEAN,
     FILE,
+    FUNCTION,
     HOST,
     HOSTS,
     INVERTED_BOOLEAN,
@@ -216,7 +217,7 @@ class TelemetryConfig(OtlpConfig):
     topic_parser: str | None = setting(
         FUNCTION, "OTEL_HA_TOPIC_PARSER", default=None, section="Instrumentation",
         help="Your function that tells the entity of an MQTT message to the instrumentation of MQTT libraries: of "
-        "topic and payload, it returns an entity's ID, a domain alone, or `None` where the built-in parser is to decide.",
+        "topic and payload, it returns an entity's ID, a domain alone, or `None` where the built-in parser decides.",
     )
     # fmt: on
 

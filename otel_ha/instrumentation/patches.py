@@ -21,8 +21,6 @@ Ts = TypeVarTuple("Ts")
 Make = Callable[[Any], Callable[..., Any]]
 """A function that returns the replacement of the function it is given."""
 
-_MOST_WRAPPERS = 100
-
 
 class Patches:
     """The replaced attributes of one library.
@@ -49,25 +47,15 @@ class Patches:
         self._replaced[owner, name] = (present, replacement)
 
     def undo(self) -> None:
-        """Put the originals back; where other code has wrapped ours since, that stays and ours calls the original."""
-        wrapped = []
-        for each in reversed(self._replaced):
-            owner, name, original, replacement = each
-            present = vars(owner).get(name)
-            if present is replacement:
+        """Put the originals back; where other code has replaced ours since, that stays and ours calls the original."""
+        for (owner, name), (original, replacement) in list(self._replaced.items()):
+            if vars(owner).get(name) is replacement:
                 setattr(owner, name, original)
-            elif _wraps(present, replacement):
-                wrapped.append(each)  # still in place: a second replacement around it would record everything twice
-        self._replaced[:] = reversed(wrapped)
+                del self._replaced[owner, name]
 
-
-def _wraps(function: object, wanted: object) -> bool:
-    """Return whether a function is `wanted` under wrappers that tell, as those of functools and wrapt do."""
-    for _ in range(_MOST_WRAPPERS):
-        if function is None or function is wanted:
-            break
-        function = getattr(function, "__wrapped__", None)
-    return function is wanted
+    def _is_replaced(self, owner: Any, name: str, present: Any) -> bool:
+        """Whether the attribute is ours, or other code's that calls ours: that could not be undone."""
+        return (owner, name) in self._replaced and present is not self._replaced[owner, name][0]
 
 
 def when_imported(module: str, hook: Callable[[ModuleType], None]) -> None:

@@ -62,8 +62,8 @@ INSTRUMENTED = {
     "_subscriptions": "instrumentation/hass_client.py",
     "_uri": "instrumentation/over_websockets.py",
 }
-# Of the standard library: documented in spite of their names, and two that are read with a fallback.
-OF_PYTHON = {"_exception", "_exit", "_getframe", "_replace", "_sighandler_noop"}
+# Of the standard library: documented in spite of their names, and three that are read with a fallback.
+OF_PYTHON = {"_exception", "_exit", "_getframe", "_initializing", "_replace", "_sighandler_noop"}
 
 
 def exported(name: str = "") -> dict[str, object]:

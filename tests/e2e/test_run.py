@@ -159,7 +159,9 @@ def test_wrong_settings_are_one_line_and_the_program_does_not_run(folder):
     assert all(name in done.stderr for name in wrong)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--",), ("--service", " ", "app.py"), ("--unknown", "app.py")], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [(), ("--",), ("",), ("--service", " ", "app.py"), ("--unknown", "app.py")], ids=str
+)
 def test_wrong_usage_is_one_line_that_names_the_help(folder, arguments):
     done = run(RUN, *arguments, path=folder)
     assert (done.stdout, done.stderr.count("\n"), done.returncode) == ("", 1, 2)
@@ -194,6 +196,33 @@ def test_a_program_that_does_not_exist_is_called_a_file_or_a_command(folder, pro
 def test_a_configuration_file_that_does_not_exist_is_one_line(folder):
     done = run(RUN, "app.py", path=folder, OTEL_CONFIG_FILE="missing.yaml")
     assert (done.stdout, done.stderr.count("\n"), done.returncode) == ("", 1, 2)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_MAX_QUEUE_SIZE": "hunter2!"},
+        {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_BLRP_SCHEDULE_DELAY": "hunter2!"},
+        {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SPAN_EVENT_COUNT_LIMIT": "hunter2!"},
+        {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT": "hunter2!"},
+        {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "hunter2!"},
+        {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "hunter2!"},
+        {"OTEL_PROPAGATORS": "hunter2!"},
+        {"OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": "hunter2!"},
+    ],
+    ids=lambda wrong: list(wrong)[-1],
+)
+def test_a_mistake_in_a_variable_of_opentelemetrys_libraries_is_one_line_as_well(folder, wrong):
+    done = run(RUN, "app.py", path=folder, OTEL_METRICS_EXPORTER="otlp", **wrong)
+    assert (done.stdout, done.stderr.count("\n"), done.returncode) == ("", 1, 2)
+    assert list(wrong)[-1] in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_settings_of_telemetry_that_is_off_are_not_checked(folder):
+    off = {"OTEL_SDK_DISABLED": "true", "OTEL_PROPAGATORS": "acme", "OTEL_CONFIG_FILE": "missing.yaml"}
+    done = run(RUN, "sh", "-c", "echo ran", path=folder, **off)
+    assert (done.stdout, done.stderr.count("\n"), done.returncode) == ("ran\n", 1, 0)
 
 
 OFF = {

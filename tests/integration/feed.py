@@ -48,8 +48,9 @@ def feed(directory: Callable[[str], Path], dashboards: Path) -> Iterator[Feed]:
         with closing(Home(broker)) as home:
             home.leave_retained()
         options = (f"--victoriametrics={sink.url}", "--queue-capacity=50", "--batch-size=20")
+        sending = "tests.integration.publishing_ingestor"
         first, second = (
-            stack.enter_context(ingestor(broker, endpoint, *options, OTEL_HA_ENTITY_METRICS="true"))
+            stack.enter_context(ingestor(broker, endpoint, *options, module=sending, OTEL_HA_ENTITY_METRICS="true"))
             for endpoint in (collector.otlp_http_endpoint, f"{by_otlp.url}/opentelemetry")
         )
         prometheus.scrape(SERVICE, first.target)

@@ -9,13 +9,15 @@ import pytest
 
 from otel_ha.render.alerts.groups import alerts_by_group, render_alerts
 from otel_ha.render.catalogs import service_catalogs, united
+from tests.integration.signals import send
 from tests.receivers import answer, receiving
 from tests.servers.prometheus import Scrape
 from tests.servers.running import eventually, get, post
 
 CATALOG = united(service_catalogs())
 # The Collector has these only once they have happened, and Thanos is another stack's.
-LATER = {"otelcol_exporter_enqueue_failed_metric_points_total", "thanos_build_info"}
+ITEMS = ("metric_points", "spans", "log_records")
+LATER = {*(f"otelcol_exporter_enqueue_failed_{each}_total" for each in ITEMS), "thanos_build_info"}
 POINT = {"timeUnixNano": "1795667140000000000", "asDouble": 1}
 PUSHED = {
     "resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "acme.level", "gauge": {"dataPoints": [POINT]}}]}]}]
@@ -27,7 +29,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 def collector(make_otelcol):
     """A Collector whose upstream answers as Thanos does to one series with the same labels twice."""
     with receiving(answer("409 Conflict")) as upstream:
-        yield make_otelcol(upstream=upstream.url, variables={"OTELCOL_EXPORTERS": "[prometheus, otlp_http]"}).start()
+        signals = {"OTELCOL_TRACES_UPSTREAM": upstream.url, "OTELCOL_LOGS_UPSTREAM": upstream.url}
+        variables = {"OTELCOL_EXPORTERS": "[prometheus, otlp_http]", **signals}
+        yield make_otelcol(upstream=upstream.url, variables=variables).start()
 
 
 @pytest.fixture
@@ -57,6 +61,7 @@ def test_servers_have_the_metrics_that_alerts_read(
         [Scrape("otelcol", collector.telemetry_target)], alertmanager=alertmanager.target
     ).start()
     push(collector)
+    send(collector.otlp_grpc_endpoint, [1])
     servers = [each.url for each in (prometheus, alertmanager, victoria_metrics, vmalert)]
 
     def missing() -> set[str]:

@@ -234,5 +234,6 @@ def test_the_store_has_the_collectors_own_metrics(fleet):
     for server in (*fleet.receivers, query, *fleet.gateways, fleet.agents[0]):
         server.start()
     queues = "count by (job) (otelcol_exporter_queue_size)"
-    expected = [({"job": "otelcol-agent"}, 1.0), ({"job": "otelcol-gateway"}, 2.0)]
+    # One for each of metrics, traces and logs.
+    expected = [({"job": "otelcol-agent"}, 3.0), ({"job": "otelcol-gateway"}, 6.0)]
     eventually(lambda: query.query(queues), lambda found: sorted(found, key=str) == expected, timeout=90)

@@ -220,7 +220,7 @@ async def test_a_source_that_does_not_end_costs_no_received_event(telemetry, tmp
         async def run(self, _: asyncio.Event) -> None:
             await asyncio.Event().wait()
 
-    service = ingestor(tmp_path, drain_timeout=1.0)
+    service = ingestor(tmp_path, drain_timeout=6.0)  # a half of it is the source's
     service.sources = [Stuck()]
     for number in range(100):
         service.intake.put(event(number))

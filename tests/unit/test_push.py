@@ -33,7 +33,7 @@ from tests.receivers import (
     receiving,
     silent,
 )
-from tests.servers.running import free_ports
+from tests.servers.running import eventually, free_ports
 from tests.unit.conftest import config
 
 PROVIDER = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER"
@@ -531,7 +531,7 @@ def test_a_tls_handshake_that_drips_holds_no_push_beyond_its_limit(started):
             began = time.monotonic()
             assert not telemetry.flush(20)
             assert time.monotonic() - began < 8
-            assert [thread for thread in threading.enumerate() if thread.name == "otel-ha-push"] == []
+            eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "otel-ha-push"])
         done.set()
         listener.shutdown(socket.SHUT_RDWR)
 

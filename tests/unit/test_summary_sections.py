@@ -10,7 +10,7 @@ from otel_ha import Attribute, Catalog, Counter, Gauge, Histogram, ObservableGau
 from otel_ha.declare.catalog import Objective
 from otel_ha.declare.instruments import GROUPS
 from otel_ha.serve.summary.summary import summary
-from otel_ha.vocabulary import ha_ingestor, ingest, runtime
+from otel_ha.vocabulary import ha_ingestor, ingest, messaging, runtime
 from tests.history import run
 from tests.unit.conftest import config
 from tests.unit.test_summary import valid
@@ -127,7 +127,8 @@ def test_connections_have_the_age_of_the_last_message_of_their_source(recorded):
 def test_every_instrument_of_the_catalog_is_described_in_order():
     with setup_telemetry(config=config(), catalog=OURS) as telemetry:
         found = valid(telemetry.summary())["metrics"]
-    assert [each["name"] for each in found] == [each.name for each in OURS | runtime.CATALOG | ha_ingestor.CATALOG]
+    everything = OURS | messaging.CATALOG | runtime.CATALOG | ha_ingestor.CATALOG
+    assert [each["name"] for each in found] == [each.name for each in everything]
     assert [each["kind"] for each in found[:4]] == ["counter", "histogram", "observable_gauge", "gauge"]
     assert found[0] | {"values": []} == {
         "name": "test.visits",

@@ -231,9 +231,9 @@ class Watch:
         if self.is_over or not self._outage.began(self._signal, "away" if answer.retryable else answer.code, started):
             return
         if self.is_closing:
-            _logger.warning("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._remedies)
+            tell("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._remedies)
             return
-        _logger.warning(
+        tell(
             "push to %s failed: %s; trying again every interval, and logging when it works (%s)",
             self._receiver,
             answer.error,

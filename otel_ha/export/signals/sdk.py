@@ -20,7 +20,7 @@ __all__ = ["encoded_records", "logs_api", "logs_export", "logs_sdk", "new_logger
 def new_tracer_provider(resource: Resource) -> Any:
     """Return a TracerProvider that is shut down by its maker alone, on even if OTEL_SDK_DISABLED is set.
 
-    Its sampler and its limits are those of the SDK's variables. Raises ValueError for wrong limits.
+    Its sampler and its limits are those of the SDK's variables.
     """
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - only with traces
 

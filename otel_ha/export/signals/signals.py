@@ -116,11 +116,8 @@ class Signals:
         if provider is not None:
             _tell_of_foreign(provider, "TracerProvider")
         else:
-            batches = self._batches_of("traces", ConsoleSpanExporter, encoded_spans, Limits.of("OTEL_BSP", delay=5000))
-            try:
-                provider = new_tracer_provider(self._resource)
-            except ValueError as error:  # a variable of the SDK's
-                raise ConfigError(f"the SDK rejects a setting of traces: {error}") from None
+            batches = self._batches_of("traces", ConsoleSpanExporter, encoded_spans)
+            provider = new_tracer_provider(self._resource)
             provider.add_span_processor(SpansToBatches(batches))
             self._stand_in(TRACES, provider, trace.NoOpTracerProvider(), trace.set_tracer_provider, batches)
         tracer = provider.get_tracer(DISTRO, __version__, SCHEMA_URL)

@@ -11,6 +11,9 @@ from tests.servers.running import eventually
 from tests.unit.instrumentation.influxdb_clients import LIBRARIES
 from tests.unit.instrumentation.watched_writes import watching
 
+# Both clients read a header of urllib3 in a way that urllib3 2.0 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:DeprecationWarning")
+
 OK = answer("204 No Content")
 PATIENT = {"batch_size": 3}
 """A batch begins when it has three items."""

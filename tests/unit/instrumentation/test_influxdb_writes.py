@@ -16,6 +16,9 @@ from tests.traced import Traced
 from tests.unit.instrumentation.influxdb_clients import LIBRARIES, MODES
 from tests.unit.instrumentation.watched_writes import watching
 
+# Both clients read a header of urllib3 in a way that urllib3 2.0 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:DeprecationWarning")
+
 OK = answer("204 No Content")
 UNAVAILABLE = answer("503 Service Unavailable", b'{"code":"unavailable","message":"starting"}')
 TOO_MANY = answer("429 Too Many Requests", Retry_After="0")

@@ -1,80 +1,88 @@
-"""Functions of a library that are replaced, and put back."""
+"""Patches of a library: replaced, put back, and shared with other code that patches the same."""
 
-import functools
+import pytest
 
-import wrapt
-
-from otel_ha.instrumentation.patches import Patches
+from otel_ha.instrumentation.patches import Patches, quietly
 
 
 class Library:
-    """A library's class."""
-
-    def __init__(self):
-        self.calls = []
-
-    def call(self):
-        self.calls.append("original")
+    def work(self):
+        return ["work"]
 
 
-ORIGINAL = Library.call
+ORIGINAL = Library.work
 
 
-def instrument(patches):
-    """Let calls be noted while the patches are on."""
+@pytest.fixture(autouse=True)
+def _put_back():
+    yield
+    Library.work = ORIGINAL
+
+
+def adding(patches, name):
+    """Return a function that replaces another one by one that adds a name to its result while the patches are on."""
 
     def make(original):
-        @functools.wraps(original)
-        def call(library):
-            if patches.is_on:
-                library.calls.append("noted")
-            return original(library)
+        def replacement(self):
+            return [*original(self), name] if patches.is_on else original(self)
 
-        return call
+        return replacement
 
+    return make
+
+
+def on(patches, name):
     patches.is_on = True
-    patches.replace(Library, "call", make)
+    patches.replace(Library, "work", adding(patches, name))
 
 
-def uninstrument(patches):
+def off(patches):
     patches.is_on = False
     patches.undo()
 
 
-def called():
-    library = Library()
-    library.call()
-    return library.calls
-
-
-def test_a_function_is_replaced_and_put_back():
+def test_an_undone_patch_leaves_the_original():
     patches = Patches()
-    instrument(patches)
-    assert called() == ["noted", "original"]
-    uninstrument(patches)
-    assert Library.call is ORIGINAL
+    on(patches, "ours")
+    assert Library().work() == ["work", "ours"]
+    off(patches)
+    assert Library.work is ORIGINAL
 
 
-def test_a_function_that_other_code_has_wrapped_is_not_replaced_twice():
+def test_what_is_missing_stays_missing():
+    Patches().replace(Library, "rest", lambda original: original)
+    assert not hasattr(Library, "rest")
+
+
+def test_a_patch_is_made_once():
     patches = Patches()
-    try:
-        instrument(patches)
-        wrapt.wrap_function_wrapper(Library, "call", lambda function, _, args, kwargs: function(*args, **kwargs))
-        uninstrument(patches)
-        assert called() == ["original"]
-        instrument(patches)
-        assert called() == ["noted", "original"]
-    finally:
-        uninstrument(patches)
-        Library.call = ORIGINAL
+    on(patches, "ours")
+    on(patches, "ours")
+    assert Library().work() == ["work", "ours"]
 
 
-def test_a_function_that_other_code_has_put_back_is_replaced_again():
+def test_a_patch_that_others_cover_counts_once_when_it_is_on_again():
+    first, second = Patches(), Patches()
+    on(first, "first")
+    on(second, "second")
+    off(first)
+    assert Library().work() == ["work", "second"]
+    on(first, "first")
+    assert Library().work() == ["work", "first", "second"]
+    off(second)
+    off(first)
+    assert Library.work is ORIGINAL
+
+
+def test_a_patch_that_other_code_has_removed_is_made_again():
     patches = Patches()
-    instrument(patches)
-    Library.call = ORIGINAL
-    uninstrument(patches)
-    instrument(patches)
-    assert called() == ["noted", "original"]
-    uninstrument(patches)
-    assert Library.call is ORIGINAL
+    on(patches, "ours")
+    Library.work = ORIGINAL
+    off(patches)
+    on(patches, "ours")
+    assert Library().work() == ["work", "ours"]
+
+
+def test_a_failing_function_of_ours_is_quiet():
+    assert quietly(int, "no number") is None
+    assert quietly(int, "7") == 7
