@@ -18,7 +18,7 @@ SILENT = TelemetryConfig(metrics_exporters=(), system_metrics=False, endpoint_se
 
 
 class Seen:
-    """What the metrics say, by short names."""
+    """The figures of the metrics, by short names."""
 
     def __init__(self, reader: MemoryReader) -> None:
         self.reader = reader

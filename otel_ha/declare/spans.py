@@ -28,7 +28,7 @@ class Spans:
         """Opens the span of a piece of work, given its operation; None while traces are off."""
 
     def open_by(self, tracer: Tracer | None, longest: int = LONGEST) -> None:
-        """Open spans by this tracer from now on; None opens no more. Work under way ends as it began.
+        """Open spans by this tracer from now on; None stops that. Work under way ends as it began.
 
         The text of an attribute is cut after `longest` characters, as in metrics.
         """

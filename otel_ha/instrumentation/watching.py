@@ -1,6 +1,6 @@
 """Watching: the state of instrumented libraries, such as queues, connections and the age of the last message.
 
-Telemetry may start after a library is in use, and be replaced: everything here is told to each telemetry that starts.
+Telemetry may start after a library is in use, and be replaced: each telemetry that starts gets all of it.
 """
 
 from __future__ import annotations

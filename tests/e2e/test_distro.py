@@ -18,7 +18,7 @@ NEVER = str(3600 * 1000)
 
 
 def seen(command: str, code: str, **environment: str) -> object:
-    """What the code prints, as a Python value; nothing is logged."""
+    """Return the output of the code as a Python value; it logs nothing."""
     done = run_code(command, code, **environment)
     assert done.stderr == ""
     return ast.literal_eval(done.stdout)

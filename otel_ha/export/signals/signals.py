@@ -61,7 +61,7 @@ class Signals:
             each()
 
     def disconnect(self) -> None:
-        """Open no more spans and send no more records."""
+        """Stop opening spans and sending records."""
         for each in reversed(self._disconnect):
             each()
         self._disconnect.clear()

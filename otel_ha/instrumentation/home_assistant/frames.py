@@ -21,7 +21,7 @@ HEAD = 120
 
 _PATHS = ("/api/websocket", "/core/websocket")
 _MAY_BE_EVENT = re.compile(r'"type"\s*:\s*"event"|"event"\s*:')
-"""What the start of a frame with an event has: its type, or the event itself where a server writes that first."""
+"""Finds the type in the start of a frame with an event, or the event itself where a server writes that first."""
 
 Frame = str | bytes | bytearray | memoryview
 

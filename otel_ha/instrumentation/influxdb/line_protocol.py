@@ -20,7 +20,7 @@ _LINE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _UNUSUAL = (b'"', b"#", b"\n\n", b"\n ", b"\r")
-"""What text with a line break has that may hold a line without a point, or a line break within a point."""
+"""Signs that a line of a text may hold no point, or that a line break may stand within a point."""
 
 
 def count_points(body: object) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from otel_ha.instrumentation.influxdb.line_protocol import count_points
 from otel_ha.measure.decorator import Measured, measured
-from otel_ha.measure.measurement import _qualified_name
+from otel_ha.measure.measurement import qualified_name
 from otel_ha.vocabulary import ingest
 
 __all__ = ["STORE", "WRITES", "error_type", "lost"]
@@ -180,7 +180,7 @@ def error_type(error: BaseException) -> str:
     if isinstance(reason, Exception):
         error = reason
     status = _status(error)
-    return _qualified_name(type(error)) if status is None else str(status)
+    return qualified_name(type(error)) if status is None else str(status)
 
 
 def _rejected(error: Exception, points: int) -> int:

@@ -14,7 +14,7 @@ from otel_ha.instrumentation.mqtt.receiving import SOURCE, Receiving
 from otel_ha.instrumentation.mqtt.sending import Sending
 from otel_ha.instrumentation.patches import Patches, quietly
 from otel_ha.instrumentation.watching import Connections, Silence
-from otel_ha.measure.measurement import _qualified_name as qualified_name
+from otel_ha.measure.measurement import qualified_name
 from otel_ha.vocabulary import ingest
 
 __all__ = ["WIRE"]

@@ -15,7 +15,7 @@ from otel_ha.instrumentation.patches import Patches
 from otel_ha.instrumentation.topics.parser import Entity, topic_parser
 from otel_ha.instrumentation.watching import Silence
 from otel_ha.measure.decorator import Measured, measured
-from otel_ha.measure.measurement import _qualified_name as qualified_name
+from otel_ha.measure.measurement import qualified_name
 from otel_ha.vocabulary import ingest
 
 __all__ = ["SOURCE", "Events", "Receiving"]

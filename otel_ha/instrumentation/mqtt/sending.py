@@ -30,7 +30,7 @@ class _Outbox:
         self.counted: set[int] = set()
         """The identifiers of those that are counted as sent."""
         self.unwritten: deque[Any] = deque()
-        """What paho returned for messages without acknowledgement (QoS 0) that wait for the socket, oldest first."""
+        """Results of paho for messages without acknowledgement (QoS 0) that wait for the socket, oldest first."""
 
 
 class Sending:

@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 FEATURES = {"id": 1, "type": "supported_features", "features": {"coalesce_messages": 1}}
 SUBSCRIBE = {"id": 2, "type": "subscribe_events", "event_type": "state_changed"}
 Handle = Callable[[list], object]
-"""What a program does with the events of a frame, perhaps asynchronously."""
+"""A function of a program that handles the events of a frame, perhaps asynchronously."""
 
 
 def auth(token: str) -> dict:
