@@ -1,9 +1,9 @@
 """setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
 
 The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, the one that
-starts, the turn of setting up and the hooks, the functions to call at each start, and the observers on foreign
-MeterProviders; the work under way in each thread (otel_ha.turn), the signals that its fork blocks (otel_ha.forks), and
-the thread that hears of signals (otel_ha.lifecycle); the stand-ins for the global MeterProvider
+starts, the turn of setting up, the test kit that captures and the hooks, the functions to call at each start, and the
+observers on foreign MeterProviders; the work under way in each thread (otel_ha.turn), the signals that its fork blocks
+(otel_ha.forks), and the thread that hears of signals (otel_ha.lifecycle); the stand-ins for the global MeterProvider
 (otel_ha.export.global_provider), TracerProvider and LoggerProvider (otel_ha.export.signals.stand_ins); the tracer of
 measured work (otel_ha.declare.spans), and spans that end late (otel_ha.declare.work_span); the hook in logging
 (otel_ha.export.signals.hook); the recorders of connected declarations (otel_ha.declare.instruments) with their
@@ -16,10 +16,9 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -31,11 +30,13 @@ from otel_ha import turn
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
 from otel_ha.errors import ConfigError, TelemetryError
+from otel_ha.export.captured import Capturing
 from otel_ha.export.global_provider import CURRENT, foreign_provider
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.export.recorders import ObservedInstruments
 from otel_ha.forks import block_at_fork, in_multiprocessing_child, unblock_after_fork
 from otel_ha.history.history import History
+from otel_ha.history.store import Moment
 from otel_ha.lifecycle import Sigterm
 from otel_ha.serve.health import health
 from otel_ha.serve.notes import notes
@@ -53,6 +54,8 @@ _SETTING_UP = 10.0
 _running: Telemetry | None = None
 _starting: Telemetry | None = None
 """Telemetry that is not connected yet, for handlers that interrupt its start."""
+_capturing: Capturing | None = None
+"""The test kit that captures."""
 _hooks_are_set = False
 _GIVING_WAY = 0.5
 """Seconds for the last push of provisional telemetry that is replaced."""
@@ -90,6 +93,8 @@ def setup_telemetry(
     unknown = config.unknown_variables()
     if service_name is not None:
         config = config.named(service_name)
+    if _capturing is not None:
+        config = _capturing.configured(config)
     _set_hooks()  # before the turn: a child that is forked meanwhile must not wait for this thread
     with _set_up.taken(_SETTING_UP) as is_mine:
         telemetry = Telemetry(config, catalog, views)
@@ -155,6 +160,36 @@ def when_started(function: Callable[[], None]) -> Callable[[], None]:
     return forget
 
 
+@contextmanager
+def captured(capturing: Capturing, config: TelemetryConfig, catalog: Catalog) -> Iterator[None]:
+    """Let telemetry record for a test kit alone during the block; what ran before goes on at its end.
+
+    Telemetry starts with `config` and `catalog`, and gives way if the block sets up another one. Telemetry that runs
+    before the block begins again within it, with its own settings and also with `catalog`, as code may hold the object.
+    """
+    global _running, _capturing  # noqa: PLW0603 - this module's purpose
+    outer, present = _capturing, _running
+    state = None if present is None else present._suspend()
+    _capturing = capturing
+    try:
+        if present is None:
+            telemetry = Telemetry(config, catalog)
+        else:
+            telemetry = present
+            telemetry._begin(capturing.configured(present.config), present.catalog | catalog, present.views)
+        telemetry.is_provisional = True
+        _set_hooks()
+        _start(telemetry)
+        yield
+    finally:
+        if _running is not None:
+            _running.shutdown()
+        _capturing = outer
+        if present is not None and state is not None:
+            present._resume(state)
+            _running = present
+
+
 def _start(telemetry: Telemetry) -> None:
     global _running, _starting  # noqa: PLW0603 - this module's purpose
     _starting = telemetry
@@ -187,6 +222,15 @@ class Telemetry:
         views: Sequence[View] = (),
         provider: metrics.MeterProvider | None = None,
     ) -> None:
+        self._begin(config, catalog, views, provider)
+
+    def _begin(
+        self,
+        config: TelemetryConfig,
+        catalog: Catalog,
+        views: Sequence[View],
+        provider: metrics.MeterProvider | None = None,
+    ) -> None:
         self.config = config
         self.catalog = catalog
         self.views = tuple(views)
@@ -216,6 +260,19 @@ class Telemetry:
             raise
         if self.config.handle_sigterm:
             self._sigterm.install()
+
+    def _suspend(self) -> dict[str, Any]:
+        """Record nothing until _resume(), and return the whole state for it; pushes and scrapes go on."""
+        if self._pipeline is not None:
+            self._pipeline.pause()
+        return vars(self).copy()
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        """Go on with the state of _suspend()."""
+        vars(self).update(state)
+        if self._pipeline is not None:
+            CURRENT.pipeline = self._pipeline
+            self._pipeline.resume()
 
     def gives_way_to(self, config: TelemetryConfig, catalog: Catalog, views: Sequence[View]) -> bool:
         """Return whether this telemetry was provisional and has shut down in favour of one with other settings.
@@ -402,7 +459,7 @@ class Telemetry:
         return parent is not None or not self.config.enabled
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
-        foreign = self._provider or foreign_provider()
+        foreign = self._provider or (foreign_provider() if _capturing is None else None)
         if foreign is not None and not self.is_attached:
             _logger.warning(
                 "this process already has a MeterProvider (%s): using it, with its own readers, Views and exporters",
@@ -410,7 +467,8 @@ class Telemetry:
             )
         forked = forked_from is not None
         length, interval = self.config.history_length, self.config.history_interval
-        history = History(self._all, length=length, interval=interval) if length else None
+        now = Moment.now if _capturing is None else _capturing.now
+        history = History(self._all, length=length, interval=interval, now=now) if length else None
         pipeline = Pipeline(
             self.config,
             self._all,
@@ -419,12 +477,13 @@ class Telemetry:
             views=self.views,
             forked=forked,
             history=history,
+            capturing=_capturing,
         )
-        self._started = time.time()
+        self._started = now().timestamp
         self._history = history if pipeline.history is not None else None
         self._pipeline = pipeline
         CURRENT.pipeline = pipeline
-        if foreign is None and metrics.get_meter_provider() is not CURRENT:
+        if foreign is None and foreign_provider() is None and metrics.get_meter_provider() is not CURRENT:
             metrics.set_meter_provider(CURRENT)
         pipeline.connect()
         if forked_from is None:

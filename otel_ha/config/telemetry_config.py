@@ -40,6 +40,7 @@ from otel_ha.config.parsing import (
 )
 from otel_ha.config.secrets import Secret
 from otel_ha.config.settings import ARGUMENT, DEFAULT, setting, settings
+from otel_ha.config.under_test import DEFAULTS
 from otel_ha.errors import ConfigError
 
 __all__ = ["TelemetryConfig"]
@@ -223,8 +224,13 @@ class TelemetryConfig(OtlpConfig):
 
     def named(self, service_name: str) -> Self:
         """Return a copy with this service name; all other values stay as they are."""
+        return self.replaced(service_name=service_name)
+
+    def replaced(self, **values: object) -> Self:
+        """Return a copy with these values, which are not checked; all others stay as they are."""
         copied = copy.copy(self)
-        object.__setattr__(copied, "service_name", service_name)  # a frozen instance is set in this way
+        for name, value in values.items():
+            copied._put(name, value)
         return copied
 
     @property
@@ -244,6 +250,8 @@ class TelemetryConfig(OtlpConfig):
         super()._derive()
         if self.service_name is None and (name := self.resource_attributes.get("service.name")):
             self._put("service_name", str(name))
+        if self.sources["metrics_exporters"] == DEFAULT and not DEFAULTS.exports_metrics:
+            self._put("metrics_exporters", ())
         if self.sources["export_timeout"] == DEFAULT:
             self._put("export_timeout", min(self.export_timeout, self.export_interval))
 

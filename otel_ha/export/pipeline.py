@@ -25,7 +25,9 @@ from opentelemetry.sdk.metrics.view import Aggregation, View
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Attribute, Instrument, Observable, Synchronous, connect, disconnect
+from otel_ha.declare.ports import Observer, Recorder
 from otel_ha.delivery import Delivery
+from otel_ha.export.captured import Capturing
 from otel_ha.export.otlp.push import PushReader
 from otel_ha.export.otlp.reader import console_reader, otlp_reader
 from otel_ha.export.otlp.watch import Outages
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otel_ha")
 
+_CAPTURING = 10.0
+"""Seconds for the end of a pipeline that a test kit reads."""
+
 _EXEMPLAR_FILTERS: dict[str, Callable[[], ExemplarFilter]] = {
     "always_on": AlwaysOnExemplarFilter,
     "always_off": AlwaysOffExemplarFilter,
@@ -73,7 +78,8 @@ class Pipeline:
     readers and exporters apply instead of ours. `views` are the user's: an instrument that one of them matches gets
     those, and not the one that follows from its declaration. An observable instrument can be made on a provider only
     once, so `observed` keeps its sources for the next pipeline on the same foreign provider. `forked` is for the child
-    of a process that had a pipeline. `history` stores collections.
+    of a process that had a pipeline. `history` stores collections. `capturing` is a
+    test kit that reads this pipeline.
     """
 
     def __init__(
@@ -86,9 +92,12 @@ class Pipeline:
         views: Sequence[View] = (),
         forked: bool = False,
         history: History | None = None,
+        capturing: Capturing | None = None,
     ) -> None:
         self._config = config
         self._catalog = catalog
+        self._capturing = capturing
+        self._connected: list[tuple[Synchronous | Observable, Recorder | Observer]] = []
         self._shared = Shared(Problems(), longest=config.attribute_value_length_limit)
         self.gate = self._shared.gate
         self._views = views
@@ -103,6 +112,7 @@ class Pipeline:
             groups=config.groups,
             drop=self._drop_series,
             expiry=config.entity_expiry,
+            clock=time.monotonic if capturing is None else capturing.clock,
         )
         self.scrape: ScrapeReader | None = None
         self.pushes: list[PushReader] = []
@@ -124,19 +134,28 @@ class Pipeline:
         made: dict[Any, Any] = dict(recorders)
         self._shared.problems.recorder = made.get(runtime.RECORDING_PROBLEMS)
         # All at once, when everything is made: work that starts meanwhile is counted by all of them or by none.
-        with self.gate.held():
-            connect(recorders)
+        self._connected = recorders
+        self.resume()
         if self.history is not None:
             if isinstance(self.provider, SdkMeterProvider) and not isinstance(self.provider, OwnProvider):
                 self.provider.add_metric_reader(self.history)
-            self.history.start()
+            self.history.start(periodic=self._capturing is None)
         if self.signals is not None:
             self.signals.connect()
+
+    def resume(self) -> None:
+        """Let the connected declarations record here."""
+        with self.gate.held():
+            connect(self._connected)
+
+    def pause(self) -> None:
+        """Make the declarations inert, until resume()."""
+        disconnect(each for each, _ in self._connected)
 
     def disconnect(self) -> None:
         """Make the declarations inert; what is in flight on a foreign provider, which goes on, is discarded there."""
         in_flight, discarded = ingest.IN_FLIGHT.recorder, ingest.DISCARDED.recorder
-        disconnect(each for each in self._catalog if isinstance(each, Observable | Synchronous))
+        self.pause()
         is_foreign = not isinstance(self.provider, OwnProvider)
         if is_foreign and isinstance(in_flight, ApiRecorder) and isinstance(discarded, ApiRecorder):
             self.gate.write(partial(_discard_events, in_flight, discarded))
@@ -183,6 +202,8 @@ class Pipeline:
 
     def shutdown(self, timeout: float) -> None:
         """Push a last time and stop, within `timeout` seconds. The owner of a foreign provider shuts it down."""
+        if self._capturing is not None:  # the kit's reader collects a last time, which waits for nothing
+            timeout = max(timeout, _CAPTURING)
         deadline = time.monotonic() + timeout
         if self.signals is not None:  # side by side with the push of metrics
             self.signals.close_soon()
@@ -235,7 +256,9 @@ class Pipeline:
         if "console" in config.metrics_exporters:
             self.pushes.append(console_reader(config, gate))
         # The history first: at the end, pushes take all the time there is.
-        readers: list[Any] = [reader for reader in (self.history, self.scrape, *self.pushes) if reader is not None]
+        captured = [] if self._capturing is None else [self._capturing.reader(gate)]
+        every = (*captured, self.history, self.scrape, *self.pushes)
+        readers: list[Any] = [reader for reader in every if reader is not None]
         ours = (each for each in self._catalog if each not in self._viewed)
         groups = config.groups
         our_views = [view_of(each, groups, self._aggregations.get(each)) for each in ours]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
@@ -33,7 +34,7 @@ class Recorders:
     An instrument for which there is an aggregation in `aggregations` uses the journal, any other one the OpenTelemetry
     API. `groups` are the metric groups that are on. `observed` may hold observers from an earlier pipeline on the same
     provider, which are used again. `drop` makes the provider forget series that have expired; `expiry` is the default
-    for counters that expire, in seconds.
+    for counters that expire, in seconds of the `clock`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Recorders:
         groups: Collection[str],
         drop: Callable[[str, Iterable[Identity]], None],
         expiry: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shared = shared
         self._journal = journal
@@ -54,6 +56,7 @@ class Recorders:
         self._groups = groups
         self._drop = drop
         self._expiry = expiry
+        self._clock = clock
 
     def make(
         self, meter: metrics.Meter, instruments: Iterable[Instrument]
@@ -109,7 +112,10 @@ class Recorders:
         if not isinstance(sums, ExpiringSums):
             expiry = self._expiry if isinstance(instrument.expires, bool) else instrument.expires
             journal = self._journal_of(instrument)
-            sums = ExpiringSums(expiry) if journal is None else DirectSums(expiry, self._shared, journal)
+            if journal is None:
+                sums = ExpiringSums(expiry, self._clock)
+            else:
+                sums = DirectSums(expiry, self._shared, journal, self._clock)
             self.observed[instrument] = sums
             make(meter, instrument, self._groups, callbacks=[sums.observe])
         return sums

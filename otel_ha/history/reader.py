@@ -46,10 +46,11 @@ class HistoryReader(GatedReader, MetricReader):
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="otel-ha-history", daemon=True)
 
-    def start(self) -> None:
-        """Start to collect every interval."""
+    def start(self, *, periodic: bool = True) -> None:
+        """Start to collect on request, and every interval if `periodic`."""
         self._history.connect(self.collect_provisionally)
-        self._thread.start()
+        if periodic:
+            self._thread.start()
 
     def note(self) -> None:
         """Note the growth so far, if this thread collects for this reader.
@@ -104,6 +105,8 @@ class HistoryReader(GatedReader, MetricReader):
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(min(timeout_millis / 1e3, PATIENCE))
+        elif self._thread.ident is None:  # nothing collects every interval
+            self.collect_and_store()
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
         """Do nothing: there is nothing to flush."""

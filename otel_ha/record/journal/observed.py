@@ -104,8 +104,8 @@ class DirectObservers(Observers):
 class DirectSums(ExpiringSums):
     """Sums that expire, handed to known aggregations."""
 
-    def __init__(self, expiry: float, shared: Shared, journal: Journal) -> None:
-        super().__init__(expiry)
+    def __init__(self, expiry: float, shared: Shared, journal: Journal, clock: Callable[[], float]) -> None:
+        super().__init__(expiry, clock)
         self.direct = Direct(shared, journal)
 
     def observe(self, options: CallbackOptions) -> Iterable[Observation]:
