@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics import (
     TraceBasedExemplarFilter,
 )
 from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import Aggregation, View
 
 from otel_ha.config.telemetry_config import TelemetryConfig
@@ -27,7 +28,7 @@ from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Attribute, Instrument, Observable, Synchronous, connect, disconnect
 from otel_ha.declare.ports import Observer, Recorder
 from otel_ha.delivery import Delivery
-from otel_ha.export.captured import Capturing
+from otel_ha.export.captured import Captured, Capturing
 from otel_ha.export.otlp.push import PushReader
 from otel_ha.export.otlp.reader import console_reader, otlp_reader
 from otel_ha.export.otlp.watch import Outages
@@ -78,8 +79,8 @@ class Pipeline:
     readers and exporters apply instead of ours. `views` are the user's: an instrument that one of them matches gets
     those, and not the one that follows from its declaration. An observable instrument can be made on a provider only
     once, so `observed` keeps its sources for the next pipeline on the same foreign provider. `forked` is for the child
-    of a process that had a pipeline. `history` stores collections. `capturing` is a
-    test kit that reads this pipeline.
+    of a process that had a pipeline. `history` stores collections. `capturing` is a test kit that reads this
+    pipeline.
     """
 
     def __init__(
@@ -256,8 +257,7 @@ class Pipeline:
         if "console" in config.metrics_exporters:
             self.pushes.append(console_reader(config, gate))
         # The history first: at the end, pushes take all the time there is.
-        captured = [] if self._capturing is None else [self._capturing.reader(gate)]
-        every = (*captured, self.history, self.scrape, *self.pushes)
+        every = (*self._captured(), self.history, self.scrape, *self.pushes)
         readers: list[Any] = [reader for reader in every if reader is not None]
         ours = (each for each in self._catalog if each not in self._viewed)
         groups = config.groups
@@ -272,6 +272,14 @@ class Pipeline:
         if self.journal is not None:
             self._join(self.journal, provider)
         return provider
+
+    def _captured(self) -> Iterable[MetricReader]:
+        """Return the reader of a test kit, if one captures."""
+        if self._capturing is None:
+            return []
+        history = None if self.history is None else self.history.history
+        config, catalog = self._config, self._catalog
+        return [self._capturing.reader(Captured(self.gate, catalog, config.groups, self._viewed, history))]
 
     def _signals(self) -> Signals:
         from otel_ha.export.signals.signals import Signals  # noqa: PLC0415 - only if traces or logs are on

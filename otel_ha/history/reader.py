@@ -37,7 +37,7 @@ class HistoryReader(GatedReader, MetricReader):
         super().__init__()
         self.gate = gate
         self.delivery = Delivery("history", "this process's memory")
-        self._history = history
+        self.history = history
         self._increases = increases
         self._received: Sequence[Metric] = ()
         self._grown: list[Increase] = []
@@ -48,7 +48,7 @@ class HistoryReader(GatedReader, MetricReader):
 
     def start(self, *, periodic: bool = True) -> None:
         """Start to collect on request, and every interval if `periodic`."""
-        self._history.connect(self.collect_provisionally)
+        self.history.connect(self.collect_provisionally)
         if periodic:
             self._thread.start()
 
@@ -82,7 +82,7 @@ class HistoryReader(GatedReader, MetricReader):
         try:
             self.collect()
             grown = self._taken_growth()
-            self._history.take(self._received, grown, provisional=provisional)
+            self.history.take(self._received, grown, provisional=provisional)
         except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
             return repr(error) if self.delivery.failed(str(error) or type(error).__name__) else ""
         self.delivery.succeeded()
@@ -101,7 +101,7 @@ class HistoryReader(GatedReader, MetricReader):
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         """Collect a last time and stop, within the timeout and without delaying the last push for long."""
-        self._history.connect(lambda: None)  # the history stays as it is
+        self.history.connect(lambda: None)  # the history stays as it is
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(min(timeout_millis / 1e3, PATIENCE))
@@ -113,10 +113,10 @@ class HistoryReader(GatedReader, MetricReader):
         return True
 
     def _work(self) -> None:
-        self._ending.wait(min(_FIRST, self._history.interval))
+        self._ending.wait(min(_FIRST, self.history.interval))
         while not self._ending.is_set():
             self.collect_and_store()
-            self._ending.wait(self._history.interval)
+            self._ending.wait(self.history.interval)
         self.collect_and_store()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as in MetricReader

@@ -9,8 +9,7 @@ from typing import Any
 from otel_ha.config.settings import DEFAULT
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
-from otel_ha.export.captured import Capturing
-from otel_ha.record.gate import CollectionGate
+from otel_ha.export.captured import Captured, Capturing
 from otel_ha.telemetry import Telemetry, captured, running_telemetry
 from otel_ha.testing.clock import Clock
 from otel_ha.testing.reader import CapturingReader
@@ -32,8 +31,8 @@ class CapturedMetrics:
     def _capturing(self) -> Capturing:
         return Capturing(configured=_quiet, reader=self._reader, now=self.clock.now)
 
-    def _reader(self, gate: CollectionGate) -> CapturingReader:
-        reader = CapturingReader(gate)
+    def _reader(self, pipeline: Captured) -> CapturingReader:
+        reader = CapturingReader(pipeline.gate, pipeline)
         self._readers.append(reader)
         return reader
 
