@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_ha.testing.captured import CapturedMetrics, captured_metrics
     from otel_ha.testing.clock import Clock
+    from otel_ha.testing.recorded import Recorded, Series
 
-__all__ = ["CapturedMetrics", "Clock", "captured_metrics"]
+__all__ = ["CapturedMetrics", "Clock", "Recorded", "Series", "captured_metrics"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a name of the kit."""
-    if name == "Clock":
-        from otel_ha.testing import clock  # noqa: PLC0415
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from otel_ha.testing import captured, clock, recorded  # noqa: PLC0415
 
-        return clock.Clock
-    if name in {"CapturedMetrics", "captured_metrics"}:
-        from otel_ha.testing import captured  # noqa: PLC0415
-
-        return getattr(captured, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return next(getattr(module, name) for module in (captured, clock, recorded) if name in vars(module))

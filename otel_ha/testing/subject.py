@@ -1,0 +1,98 @@
+"""Subject: the instrument or the name that a test asks about, with the attributes by which it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from otel_ha.declare.catalog import Catalog
+from otel_ha.declare.instruments import OTHER, Attribute, Instrument
+from otel_ha.declare.operation import Operation
+from otel_ha.declare.plain import sendable
+from otel_ha.declare.ports import AttributeValue, shown
+
+__tracebackhide__ = True
+
+Asked = Instrument | Operation | str
+"""The subject of a question: an instrument, an operation (which stands for its duration), or the name of a metric."""
+
+Where = Mapping[str, Any]
+"""Attributes by full name, with the value that each must have; None: the series lacks it."""
+
+
+class Subject:
+    """A declared instrument, or else the name of a metric of the plain OpenTelemetry API.
+
+    A name that `catalog` declares has the keywords of its declaration, whichever library records it.
+    """
+
+    def __init__(self, asked: Asked, catalog: Catalog | None = None) -> None:
+        asked = asked.duration if isinstance(asked, Operation) else asked
+        if not isinstance(asked, Instrument | str):
+            allowed = "an instrument, an Operation, or the name of a metric"
+            raise AssertionError(f"metrics cannot answer for {shown(asked)}; allowed: {allowed}")  # noqa: TRY004 - a test fails
+        self.is_declared = isinstance(asked, Instrument)
+        """Whether only what was recorded by declarations counts."""
+        self.name = asked.name if isinstance(asked, Instrument) else str(asked)
+        known = {} if catalog is None else {each.name: each for each in catalog}
+        self.instrument = asked if isinstance(asked, Instrument) else known.get(self.name)
+        declared = () if self.instrument is None else self.instrument.attributes
+        self._by_keyword = {each.keyword: each for each in declared}
+        self._by_name = {each.name: each for each in declared}
+
+    def where(self, attributes: Mapping[str, object]) -> Where:
+        """Return attributes by full name; AssertionError for one that the instrument cannot have."""
+        return dict(self._condition(name, value) for name, value in attributes.items())
+
+    def _condition(self, given: str, value: object) -> tuple[str, Any]:
+        if self.instrument is None:
+            return given, _plain(value)
+        attribute = self._by_keyword.get(given) or self._by_name.get(given)
+        if attribute is None:
+            declared = list(self._by_keyword)
+            alike = get_close_matches(given, declared, 1)
+            suggestion = f"; did you mean {alike[0]!r}?" if alike else ""
+            raise AssertionError(
+                f"{self.name} has no attribute {given!r} (declared: {', '.join(declared) or 'none'}){suggestion}"
+            )
+        plain = _plain(value)
+        if attribute.values and plain not in {*attribute.values, OTHER, None}:
+            allowed = ", ".join(attribute.values)
+            raise AssertionError(
+                f"{self.name}: {given} cannot be {shown(plain)}; allowed: {allowed}; others are recorded as {OTHER!r}"
+            )
+        return attribute.name, plain
+
+    def by_keyword(self, attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Return the attributes of a series by keyword where they are declared, else by full name."""
+        return {self.keyword(name): value for name, value in attributes.items()}
+
+    def keyword(self, name: str) -> str:
+        """Return the keyword of an attribute, or its full name if it is not declared."""
+        return self._by_name[name].keyword if name in self._by_name else name
+
+    def attribute(self, name: str) -> Attribute | None:
+        """Return the declaration of an attribute by its full name."""
+        return self._by_name.get(name)
+
+    def text(self, attributes: Mapping[str, Any]) -> str:
+        """Return attributes, given by full name, as a text such as "with source='mqtt'"; "" if there are none."""
+        pairs = [f"{self.keyword(name)}={_shown(value)}" for name, value in attributes.items()]
+        return f" with {', '.join(pairs)}" if pairs else ""
+
+
+def is_equal(one: object, other: object) -> bool:
+    """Whether two values of an attribute are the same; 1, 1.0 and True are three values."""
+    return type(one) is type(other) and one == other
+
+
+def _plain(value: object) -> Any:
+    """Return the value of an attribute as it is recorded: Python's own types, sequences as tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(each) for each in value)
+    return value if value is None else sendable(value)
+
+
+def _shown(value: object) -> str:
+    return "(not set)" if value is None else shown(value)

@@ -1,0 +1,108 @@
+"""Waiting: attempts with pauses, until one succeeds or the time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from otel_ha.declare.ports import shown
+
+__tracebackhide__ = True
+
+Attempt = Callable[[], str]
+"""A function that returns why it has not succeeded yet, or ""."""
+
+Condition = Callable[[], object]
+"""A function of the test, which waits until the result is true; in async code, perhaps an awaitable."""
+
+_FALSE = "the condition is not true"
+
+_FIRST, _LONGEST = 0.002, 0.05
+"""Seconds of the first and of the longest pauses: a collection takes a millisecond."""
+
+
+def checked_limit(within: object) -> float:
+    """Return a time limit; AssertionError for anything but a number of seconds."""
+    if not isinstance(within, int | float) or not within >= 0:
+        raise AssertionError(f"within is {shown(within)}; allowed: a number of seconds, such as 5.0")
+    return within
+
+
+def checked_condition(condition: object, attributes: Mapping[str, object]) -> Condition:
+    """Return a condition; AssertionError for anything but a function, and for attributes beside one."""
+    if not callable(condition):
+        allowed = "an instrument, an Operation, the name of a metric, or a function without parameters"
+        raise AssertionError(f"metrics cannot wait for {shown(condition)}; allowed: {allowed}")  # noqa: TRY004 - a failing test
+    if attributes:
+        raise AssertionError(f"a condition takes no attributes such as {next(iter(attributes))!r}; ask for them in it")
+    return condition
+
+
+def tried(condition: Condition) -> str:
+    """Return why a condition does not hold, or ""; an assertion that fails in it does not hold yet."""
+    try:
+        return "" if condition() else _FALSE
+    except AssertionError as error:
+        return str(error) or _FALSE
+
+
+async def tried_async(condition: Condition) -> str:
+    """Return why a condition does not hold, or ""; it may be a coroutine function."""
+    try:
+        result = condition()
+        return "" if (await result if inspect.isawaitable(result) else result) else _FALSE
+    except AssertionError as error:
+        return str(error) or _FALSE
+
+
+def wait(attempt: Attempt, within: float) -> None:
+    """Try until an attempt succeeds; AssertionError if none does in time."""
+    failure = attempt()
+    for pause in _pauses(within):
+        if not failure:
+            return
+        time.sleep(pause)
+        failure = attempt()
+    if failure:
+        raise AssertionError(f"{failure}\nwaited {within:g} s{_hint()}")
+
+
+async def wait_in_thread(attempt: Attempt, within: float) -> None:
+    """Try in a thread, as a collection reads sources that may take their time; else like wait_async()."""
+    loop, own = asyncio.get_running_loop(), ThreadPoolExecutor(1, "otel-ha-waiting")
+    try:
+        await wait_async(lambda: loop.run_in_executor(own, attempt), within)
+    finally:
+        own.shutdown(wait=False, cancel_futures=True)
+
+
+async def wait_async(attempt: Callable[[], Awaitable[str]], within: float) -> None:
+    """Try until an attempt succeeds, while the event loop goes on; AssertionError if none does in time."""
+    failure = await attempt()
+    for pause in _pauses(within):
+        if not failure:
+            return
+        await asyncio.sleep(pause)
+        failure = await attempt()
+    if failure:
+        raise AssertionError(f"{failure}\nwaited {within:g} s")
+
+
+def _pauses(within: float) -> Iterator[float]:
+    """Yield the seconds until each next attempt; the last one is at the end of the time."""
+    end, pause = time.monotonic() + within, _FIRST
+    while (left := end - time.monotonic()) > 0:
+        yield min(pause, left)
+        pause = min(2 * pause, _LONGEST)
+
+
+def _hint() -> str:
+    """Return what to do if this thread's event loop could not go on meanwhile."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return ""
+    return ", while the event loop of this thread stood still; write `await metrics.wait_for_async(…)`"
