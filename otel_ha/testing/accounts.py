@@ -49,7 +49,7 @@ def _sums(snapshot: Snapshot, operation: Operation) -> dict[_Values, dict[str, f
     for part, instrument in parts.items():
         found = Selection(snapshot, instrument, {})
         if found.obstacle:
-            raise AssertionError(f"{instrument.name} has the {part} work and cannot be recorded: {found.obstacle}")
+            raise AssertionError(f"{instrument.name} counts the {part} work and cannot be recorded: {found.obstacle}")
         for series in found.chosen.values():
             attributes = found.subject.by_keyword(series.attributes)
             values = tuple((keyword, attributes.get(keyword)) for keyword in sorted(keywords))

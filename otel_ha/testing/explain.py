@@ -24,6 +24,8 @@ def mismatch(selection: Selection, expected: float | None, *, at_least: bool = F
 
 
 def _found(selection: Selection) -> str:
+    if selection.obstacle and selection.instrument is not None:
+        return f"but it cannot be recorded: {selection.obstacle}"
     if not selection.chosen:
         return "nothing is recorded"
     if selection.kind == "gauge" and len(selection.chosen) > 1:
@@ -71,20 +73,28 @@ def _distance(selection: Selection, series: CapturedSeries) -> tuple[int, float,
 def _reasons(selection: Selection) -> Iterator[str]:
     """Yield what may be the reason that something was not recorded as expected."""
     snapshot, instrument = selection.snapshot, selection.instrument
-    if selection.obstacle:
-        yield selection.obstacle
-    elif instrument is not None and (reason := obstacle(instrument, snapshot)):
-        yield f"the newest telemetry does not record it: {reason}"
-    elif not selection.chosen and not selection.others:
-        yield selection.recorded_names()
+    yield from _absence(selection)
     if instrument is not None and snapshot.pipeline is not None and instrument in snapshot.pipeline.viewed:
         yield "one of the views= of the telemetry matches it, which may drop or rename it, or its attributes"
+    if selection.kind == "gauge" and len(selection.chosen) > 1:
+        yield "the values of a gauge cannot be added up; name more attributes"
     yield from _folded(selection)
     if problems := problem_lines(snapshot, selection.subject.name):
         yield "problems of recording it:"
         yield from problems
     if snapshot.is_shut_down:
         yield "the code under test has shut telemetry down; nothing is recorded since"
+
+
+def _absence(selection: Selection) -> Iterator[str]:
+    """Yield why nothing can be found, unless the first line says so, or what else can be."""
+    instrument = selection.instrument
+    if selection.obstacle:
+        yield from [] if instrument is not None else [selection.obstacle]
+    elif instrument is not None and (reason := obstacle(instrument, selection.snapshot)):
+        yield f"the newest telemetry does not record it: {reason}"
+    elif not selection.chosen and not selection.others:
+        yield selection.recorded_names()
 
 
 def _folded(selection: Selection) -> Iterator[str]:

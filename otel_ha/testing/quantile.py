@@ -24,13 +24,20 @@ def quantile(selection: Selection, share: float) -> float:
     for series in selection.chosen.values():
         for reader, point in series.parts:
             points.setdefault(reader, []).append(point)
+    every = [point for of_reader in points.values() for point in of_reader if point.count]
+    _check_buckets(selection, every)
     found = Distribution()
     for reader, of_reader in points.items():
         found.merge(_distribution(reader, selection, of_reader))
     (value,) = found.quantiles([share])
-    every = [point for of_reader in points.values() for point in of_reader if point.count]
     least, most = min(point.min for point in every), max(point.max for point in every)
     return min(max(value, least), most) if least <= most else value  # a View may leave them out
+
+
+def _check_buckets(selection: Selection, points: Sequence[Any]) -> None:
+    if any(hasattr(point, "explicit_bounds") and not len(point.explicit_bounds) for point in points):
+        name, reason = selection.subject.name, lack_of_buckets(selection.instrument)
+        raise AssertionError(f"{name} has no buckets, so it has no quantile: {reason}")
 
 
 def _distribution(reader: CapturingReader, selection: Selection, points: Sequence[Any]) -> Distribution:
@@ -43,9 +50,6 @@ def _distribution(reader: CapturingReader, selection: Selection, points: Sequenc
             return fine
     found = Distribution()
     for point in points:
-        if getattr(point, "explicit_bounds", True) == ():
-            name, reason = selection.subject.name, lack_of_buckets(selection.instrument)
-            raise AssertionError(f"{name} has no buckets, so it has no quantile: {reason}")
         _add(found, point)
     return found
 

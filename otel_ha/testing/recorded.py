@@ -13,6 +13,8 @@ from otel_ha.testing.subject import Asked, Subject
 
 __tracebackhide__ = True
 
+_KINDS = {"counter": "a counter", "updowncounter": "an up-down counter", "gauge": "a gauge"}
+
 
 @dataclass(frozen=True)
 class Series:
@@ -87,13 +89,14 @@ class Recorded:
     def _selection(self, attributes: Mapping[str, object]) -> Selection:
         found = Selection(self._take(), self._asked, attributes)
         if found.obstacle:
-            raise AssertionError(f"{found.subject.name}: {found.obstacle}")
+            verb = ":" if found.instrument is None else " cannot be recorded:"
+            raise AssertionError(f"{found.subject.name}{verb} {found.obstacle}")
         return found
 
     def _histogram(self, attributes: Mapping[str, object], question: str, other: str) -> Selection:
         found = self._selection(attributes)
         if found.kind != "histogram":
-            raise AssertionError(f"{found.subject.name} is a {found.kind} and has no {question}; ask for {other}")
+            raise AssertionError(f"{found.subject.name} is {_KINDS[found.kind]} and has no {question}; ask for {other}")
         return found
 
     def __repr__(self) -> str:

@@ -133,4 +133,6 @@ def checked_number(value: object) -> int | float:
 
 def number(value: float) -> str:
     """Return a number as a text."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return f"{value:.12g}" if isinstance(value, float) else str(value)

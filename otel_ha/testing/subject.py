@@ -91,7 +91,10 @@ def _plain(value: object) -> Any:
     """Return the value of an attribute as it is recorded: Python's own types, sequences as tuples."""
     if isinstance(value, list | tuple):
         return tuple(_plain(each) for each in value)
-    return value if value is None else sendable(value)
+    if value is None:
+        return None
+    plain = sendable(value)
+    return OTHER if plain is None else plain
 
 
 def _shown(value: object) -> str:

@@ -34,7 +34,7 @@ def checked_limit(within: object) -> float:
 def checked_condition(condition: object, attributes: Mapping[str, object]) -> Condition:
     """Return a condition; AssertionError for anything but a function, and for attributes beside one."""
     if not callable(condition):
-        allowed = "an instrument, an Operation, the name of a metric, or a function without parameters"
+        allowed = "an instrument, an Operation, the name of a metric, or a function"
         raise AssertionError(f"metrics cannot wait for {shown(condition)}; allowed: {allowed}")  # noqa: TRY004 - a failing test
     if attributes:
         raise AssertionError(f"a condition takes no attributes such as {next(iter(attributes))!r}; ask for them in it")
