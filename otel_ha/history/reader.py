@@ -44,11 +44,13 @@ class HistoryReader(GatedReader, MetricReader):
         self._error: Exception | None = None
         self._one_at_a_time = Turn()
         self._ending = threading.Event()
+        self._is_periodic = True
         self._thread = threading.Thread(target=self._work, name="otel-ha-history", daemon=True)
 
     def start(self, *, periodic: bool = True) -> None:
         """Start to collect on request, and every interval if `periodic`."""
         self.history.connect(self.collect_provisionally)
+        self._is_periodic = periodic
         if periodic:
             self._thread.start()
 
@@ -70,8 +72,10 @@ class HistoryReader(GatedReader, MetricReader):
 
         A handler that interrupts telemetry's own work in this thread collects nothing: it would wait for itself.
         """
-        if is_working():
-            return
+        if not is_working():
+            self._collect_in_turn(provisional=provisional)
+
+    def _collect_in_turn(self, *, provisional: bool) -> None:
         warning = self._one_at_a_time.run(partial(self._collect_and_store, provisional=provisional), _LONGEST, "")
         if warning:  # after the turn: a logging handler may wait for a thread that a handler has interrupted
             _logger.warning("a collection for the history failed: %s; the next one follows as usual", warning)
@@ -105,8 +109,8 @@ class HistoryReader(GatedReader, MetricReader):
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join(min(timeout_millis / 1e3, PATIENCE))
-        elif self._thread.ident is None:  # nothing collects every interval
-            self.collect_and_store()
+        elif not self._is_periodic:
+            self._collect_in_turn(provisional=False)  # within telemetry's own work, its end
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as in MetricReader
         """Do nothing: there is nothing to flush."""
