@@ -12,7 +12,6 @@ from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.operation import Operation
-from otel_ha.declare.ports import AttributeValue
 from otel_ha.export.captured import Captured, Capturing
 from otel_ha.telemetry import Telemetry, captured, running_telemetry
 from otel_ha.testing.accounts import check_accounts
@@ -23,7 +22,7 @@ from otel_ha.testing.problems import check_problems
 from otel_ha.testing.reader import CapturingReader
 from otel_ha.testing.recorded import Recorded
 from otel_ha.testing.selection import Selection, checked_number
-from otel_ha.testing.subject import Asked, Subject
+from otel_ha.testing.subject import Asked, Subject, Wanted
 from otel_ha.testing.waiting import (
     Condition,
     checked_condition,
@@ -67,7 +66,7 @@ class CapturedMetrics:
         """Let increase() begin now."""
         self._marked = self._take()
 
-    def assert_recorded(self, asked: Asked, value: float = 1, /, **attributes: AttributeValue | None) -> None:
+    def assert_recorded(self, asked: Asked, value: float = 1, /, **attributes: Wanted) -> None:
         """Assert that exactly `value` was recorded; attributes that are not named are summed over.
 
         Of a histogram it is the number of values, of a gauge or an up-down counter the current value. Whole numbers are
@@ -78,7 +77,7 @@ class CapturedMetrics:
         if found.obstacle or not found.is_amount(expected):
             raise AssertionError(mismatch(found, expected))
 
-    def assert_nothing_recorded(self, asked: Asked, /, **attributes: AttributeValue | None) -> None:
+    def assert_nothing_recorded(self, asked: Asked, /, **attributes: Wanted) -> None:
         """Assert that nothing was recorded although it could be; a counter may have got amounts of 0.
 
         It passes for a name that nobody has recorded, which may be mistyped.
@@ -106,7 +105,7 @@ class CapturedMetrics:
         /,
         *,
         within: float = 5.0,
-        **attributes: AttributeValue | None,
+        **attributes: Wanted,
     ) -> None:
         """Wait until a counter or histogram reaches `value`, a gauge or up-down counter has it, or a condition holds.
 
@@ -125,7 +124,7 @@ class CapturedMetrics:
         /,
         *,
         within: float = 5.0,
-        **attributes: AttributeValue | None,
+        **attributes: Wanted,
     ) -> None:
         """Wait like wait_for(), while the event loop goes on; a condition may be a coroutine function."""
         if isinstance(awaited, Instrument | Operation | str):

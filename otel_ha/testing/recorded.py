@@ -9,7 +9,7 @@ from otel_ha.declare.ports import AttributeValue, shown
 from otel_ha.testing.points import Snapshot
 from otel_ha.testing.quantile import quantile
 from otel_ha.testing.selection import Selection
-from otel_ha.testing.subject import Asked, Subject
+from otel_ha.testing.subject import Asked, Subject, Wanted
 
 __tracebackhide__ = True
 
@@ -43,19 +43,19 @@ class Recorded:
         self._take = take
         self._before = before
 
-    def total(self, **attributes: AttributeValue | None) -> int | float:
+    def total(self, **attributes: Wanted) -> int | float:
         """Return the sum of the values, 0 before the first one; of a histogram too: seconds, bytes, points.
 
         The values of a gauge cannot be added up, so the attributes have to select one series.
         """
         return self._selection(attributes).total
 
-    def count(self, **attributes: AttributeValue | None) -> int:
+    def count(self, **attributes: Wanted) -> int:
         """Return the number of values of a histogram."""
         found = self._histogram(attributes, "count()", "total()")
         return int(found.amount)
 
-    def quantile(self, share: float, /, **attributes: AttributeValue | None) -> float:
+    def quantile(self, share: float, /, **attributes: Wanted) -> float:
         """Return the value that this share of a histogram's values does not exceed, in its unit.
 
         It is within 3 % of the exact value where the history has fine buckets (see History.quantile), else as precise
@@ -68,7 +68,7 @@ class Recorded:
             raise AssertionError(f"{found.subject.name} has no values{found.text}, so it has no quantile")
         return quantile(found, share)
 
-    def series(self, **attributes: AttributeValue | None) -> list[Series]:
+    def series(self, **attributes: Wanted) -> list[Series]:
         """Return the series, the largest first."""
         found = self._selection(attributes)
         every = [
@@ -76,7 +76,7 @@ class Recorded:
         ]
         return sorted(every, key=lambda each: -each.value)
 
-    def increase(self, **attributes: AttributeValue | None) -> int | float:
+    def increase(self, **attributes: Wanted) -> int | float:
         """Return the growth since metrics.mark(), or since capturing began; a histogram's is that of count()."""
         found = self._selection(attributes)
         if found.kind == "gauge":

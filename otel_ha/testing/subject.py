@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +16,9 @@ __tracebackhide__ = True
 
 Asked = Instrument | Operation | str
 """The subject of a question: an instrument, an operation (which stands for its duration), or the name of a metric."""
+
+Wanted = AttributeValue | Sequence[AttributeValue] | None
+"""The value that an attribute must have; None: the series lacks it."""
 
 Where = Mapping[str, Any]
 """Attributes by full name, with the value that each must have; None: the series lacks it."""

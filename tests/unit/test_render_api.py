@@ -10,6 +10,7 @@ import pytest
 
 import otel_ha
 import otel_ha.history
+import otel_ha.testing
 from otel_ha import TelemetryError
 from otel_ha.render.api import documented, render_api
 from tests.pages import ROOT, blocks, run
@@ -35,7 +36,12 @@ def test_every_public_name_has_a_block(page, name):
     assert documented(page).count(f"otel_ha.{name}") == 1
 
 
-@pytest.mark.parametrize("name", [*otel_ha.__all__, *otel_ha.history.__all__])
+@pytest.mark.parametrize("name", sorted(otel_ha.testing.__all__))
+def test_every_name_of_the_test_kit_has_a_block(page, name):
+    assert documented(page).count(f"otel_ha.testing.{name}") == 1
+
+
+@pytest.mark.parametrize("name", [*otel_ha.__all__, *otel_ha.history.__all__, *otel_ha.testing.__all__])
 def test_every_public_name_has_a_heading(page, name):
     assert [line for line in page.splitlines() if line.startswith("### ") and f"`{name}`" in line]
 
