@@ -25,7 +25,7 @@ def check_accounts(snapshot: Snapshot, operation: Operation) -> None:
     if operation.received is None:
         raise AssertionError(f"the operation of {name} has no received=, so nothing says how much work there should be")
     sums = _sums(snapshot, operation)
-    wrong = [_line(values, amounts) for values, amounts in sums.items() if not is_same_number(_missing(amounts), 0)]
+    wrong = [_line(values, amounts) for values, amounts in sums.items() if _verdict(amounts)]
     if wrong:
         problems = problem_lines(snapshot)
         lines = [*sorted(wrong), *(["problems of recording:", *problems] if problems else [])]
@@ -57,13 +57,15 @@ def _sums(snapshot: Snapshot, operation: Operation) -> dict[_Values, dict[str, f
     return sums
 
 
-def _missing(amounts: dict[str, float]) -> float:
-    return 2 * amounts["received"] - sum(amounts.values())
+def _verdict(amounts: dict[str, float]) -> str:
+    """Return why the amounts cannot be right; "" if they can."""
+    missing = 2 * amounts["received"] - sum(amounts.values())
+    if not is_same_number(missing, 0):
+        return f"{number(abs(missing))} {'lost' if missing > 0 else 'too many'}"
+    return "less than nothing is in flight" if amounts.get("in flight", 0) < 0 else ""
 
 
 def _line(values: _Values, amounts: dict[str, float]) -> str:
     where = ", ".join(f"{keyword}={value!r}" for keyword, value in values if value is not None)
     listed = ", ".join(f"{part} {number(amount)}" for part, amount in amounts.items())
-    missing = _missing(amounts)
-    verdict = f"{number(abs(missing))} {'lost' if missing > 0 else 'too many'}"
-    return f"  {where + ': ' if where else ''}{listed}: {verdict}"
+    return f"  {where + ': ' if where else ''}{listed}: {_verdict(amounts)}"

@@ -17,7 +17,7 @@ from otel_ha.telemetry import Telemetry, captured, running_telemetry
 from otel_ha.testing.accounts import check_accounts
 from otel_ha.testing.clock import Clock
 from otel_ha.testing.explain import mismatch
-from otel_ha.testing.points import Snapshot
+from otel_ha.testing.points import Snapshot, State
 from otel_ha.testing.problems import check_problems
 from otel_ha.testing.reader import CapturingReader
 from otel_ha.testing.recorded import Recorded
@@ -146,8 +146,13 @@ class CapturedMetrics:
         return attempt
 
     def _take(self) -> Snapshot:
-        is_shut_down = not self._is_over and running_telemetry() is None
-        return Snapshot(list(self._readers), is_shut_down=is_shut_down)
+        return Snapshot(list(self._readers), self._state())
+
+    def _state(self) -> State:
+        if self._is_over:
+            return "running"
+        telemetry = running_telemetry()
+        return "shut down" if telemetry is None else "running" if telemetry.pipeline is not None else "off"
 
     def _capturing(self) -> Capturing:
         return Capturing(configured=_quiet, reader=self._reader, now=self.clock.now)

@@ -82,7 +82,7 @@ def _reasons(selection: Selection) -> Iterator[str]:
     if problems := problem_lines(snapshot, selection.subject.name):
         yield "problems of recording it:"
         yield from problems
-    if snapshot.is_shut_down:
+    if snapshot.state == "shut down":
         yield "the code under test has shut telemetry down; nothing is recorded since"
 
 

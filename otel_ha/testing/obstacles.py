@@ -9,7 +9,7 @@ from otel_ha.testing.points import Snapshot
 def obstacle(instrument: Instrument, snapshot: Snapshot) -> str:
     """Return why the newest telemetry does not record an instrument, and the remedy; "" if it does."""
     pipeline = snapshot.pipeline
-    if pipeline is None:
+    if pipeline is None or snapshot.state == "off":
         return "telemetry is off; remove enabled=False or OTEL_SDK_DISABLED"
     if instrument not in pipeline.catalog:
         has_namesake = any(each.name == instrument.name for each in pipeline.catalog)

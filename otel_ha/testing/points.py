@@ -16,6 +16,8 @@ from otel_ha.version import DISTRO
 
 Kind = Literal["counter", "updowncounter", "gauge", "histogram"]
 
+State = Literal["running", "off", "shut down"]
+
 
 @dataclass(slots=True)
 class CapturedSeries:
@@ -80,11 +82,11 @@ class CapturedMetric:
 class Snapshot:
     """A collection of every pipeline that was captured; each one shows whole batches.
 
-    `is_shut_down` is whether the code under test has shut telemetry down.
+    `state` is that of telemetry: the code under test may have shut it down, or set up one that is off.
     """
 
-    def __init__(self, readers: Sequence[CapturingReader], *, is_shut_down: bool = False) -> None:
-        self.is_shut_down = is_shut_down
+    def __init__(self, readers: Sequence[CapturingReader], state: State) -> None:
+        self.state = state
         self._collections = [(reader, reader.data()) for reader in readers]
         described = [reader.pipeline for reader in readers if reader.pipeline is not None]
         self.pipeline = described[-1] if described else None

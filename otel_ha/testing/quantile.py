@@ -44,7 +44,7 @@ def _distribution(reader: CapturingReader, selection: Selection, points: Sequenc
     """Return the values of one pipeline: the history's if it has all of them, else the exported buckets."""
     history = None if reader.pipeline is None else reader.pipeline.history
     number = sum(point.count for point in points)
-    if history is not None and selection.instrument is not None and selection.subject.is_declared:
+    if history is not None and selection.instrument is not None:
         fine = _fine(history, selection, selection.instrument, number)
         if fine is not None:
             return fine

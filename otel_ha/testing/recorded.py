@@ -43,14 +43,14 @@ class Recorded:
         self._take = take
         self._before = before
 
-    def total(self, **attributes: Wanted) -> int | float:
+    def total(self, /, **attributes: Wanted) -> int | float:
         """Return the sum of the values, 0 before the first one; of a histogram too: seconds, bytes, points.
 
         The values of a gauge cannot be added up, so the attributes have to select one series.
         """
         return self._selection(attributes).total
 
-    def count(self, **attributes: Wanted) -> int:
+    def count(self, /, **attributes: Wanted) -> int:
         """Return the number of values of a histogram."""
         found = self._histogram(attributes, "count()", "total()")
         return int(found.amount)
@@ -68,7 +68,7 @@ class Recorded:
             raise AssertionError(f"{found.subject.name} has no values{found.text}, so it has no quantile")
         return quantile(found, share)
 
-    def series(self, **attributes: Wanted) -> list[Series]:
+    def series(self, /, **attributes: Wanted) -> list[Series]:
         """Return the series, the largest first."""
         found = self._selection(attributes)
         every = [
@@ -76,7 +76,7 @@ class Recorded:
         ]
         return sorted(every, key=lambda each: -each.value)
 
-    def increase(self, **attributes: Wanted) -> int | float:
+    def increase(self, /, **attributes: Wanted) -> int | float:
         """Return the growth since metrics.mark(), or since capturing began; a histogram's is that of count()."""
         found = self._selection(attributes)
         if found.kind == "gauge":

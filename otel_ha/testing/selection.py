@@ -116,9 +116,7 @@ def _growth(series: CapturedSeries, before: CapturedSeries | None) -> int | floa
 
 def is_same_number(one: float, other: float) -> bool:
     """Whether two numbers are equal: whole numbers exactly, others to 9 digits."""
-    if isinstance(one, int) and isinstance(other, int):
-        return one == other
-    if float(one).is_integer() and float(other).is_integer():
+    if all(isinstance(each, int) or each.is_integer() for each in (one, other)):
         return one == other
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 

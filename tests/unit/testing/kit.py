@@ -19,7 +19,17 @@ HEAT = Gauge("test.heat", unit="Cel", description="Temperature.", attributes=(RO
 WIDTH = Histogram("test.width", unit="m", description="Widths.", attributes=(ROOM,), buckets=(1.0, 10.0))
 SECRET = Counter("test.secret", unit="{secret}", description="An instrument of a group that is off.", group="entity")
 WORK = Histogram("test.work.duration", unit="s", description="Work.", attributes=(ROOM,))
-CATALOG = Catalog(OPENINGS, PEOPLE, HEAT, WIDTH, SECRET, WORK)
+PRINTING = Operation(
+    duration=Histogram("test.print.duration", unit="s", description="Printing."),
+    received=Counter("test.print.received", unit="{job}", description="Jobs."),
+    in_flight=UpDownCounter(
+        "test.print.in_flight",
+        unit="{job}",
+        description="Jobs in flight.",
+        attributes=(Attribute("test.print.state", "The state."),),
+    ),
+)
+CATALOG = Catalog(OPENINGS, PEOPLE, HEAT, WIDTH, SECRET, WORK, *PRINTING.instruments)
 
 UNKNOWN = Counter("test.unknown", unit="{thing}", description="An instrument that is in no catalog.")
 UNACCOUNTED = Operation(duration=WORK)

@@ -6,10 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from otel_ha import setup_telemetry
+from otel_ha import TelemetryConfig, setup_telemetry
 from otel_ha.testing import CapturedMetrics, captured_metrics
 from otel_ha.vocabulary import ingest
-from tests.unit.testing.kit import CATALOG, HEAT, OPENINGS, PEOPLE, SECRET, UNACCOUNTED, UNKNOWN, WIDTH, failure, lines
+from tests.unit.testing.kit import (
+    CATALOG,
+    HEAT,
+    OPENINGS,
+    PEOPLE,
+    PRINTING,
+    SECRET,
+    UNACCOUNTED,
+    UNKNOWN,
+    WIDTH,
+    failure,
+    lines,
+)
 
 
 @pytest.fixture
@@ -261,6 +273,13 @@ def test_telemetry_that_is_off_is_named():
         )
 
 
+def test_telemetry_that_the_code_sets_up_without_recording_is_named(metrics):
+    setup_telemetry("code", config=TelemetryConfig(environ={"OTEL_SDK_DISABLED": "true"}))
+    assert failure(metrics[OPENINGS].total) == (
+        "test.openings cannot be recorded: telemetry is off; remove enabled=False or OTEL_SDK_DISABLED"
+    )
+
+
 def test_telemetry_that_the_code_has_shut_down_is_named(metrics):
     setup_telemetry("code", catalog=CATALOG).shutdown()
     OPENINGS.add(1)
@@ -355,6 +374,17 @@ def test_accounts_that_do_not_add_up_are_listed_by_source(metrics):
           source='websocket': received 0, processed 0, discarded 1, in flight 0: 1 too many
         problems of recording:
           1 undeclared_attribute 'colour' of homeassistant.event.discarded
+    """)
+
+
+def test_less_than_nothing_in_flight_is_wrong(metrics):
+    PRINTING.received.add(1)
+    PRINTING.in_flight.add(-1, state="active")
+    PRINTING.duration.record(2)
+    PRINTING.duration.record(3)
+    assert failure(metrics.assert_accounts, PRINTING) == lines("""
+        the accounts of test.print.duration differ from received = processed + discarded + in flight:
+          received 1, processed 2, in flight -1: less than nothing is in flight
     """)
 
 

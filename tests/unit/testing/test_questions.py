@@ -257,6 +257,7 @@ def test_a_name_answers_for_every_meter(metrics):
 
 def test_the_name_of_a_declared_metric_has_its_keywords(metrics):
     record()
+    assert metrics["test.width"].quantile(0.5) == metrics[WIDTH].quantile(0.5)
     assert metrics["test.openings"].total(room="hall") == 2
     assert failure(metrics["test.openings"].total, rooms="hall") == (
         "test.openings has no attribute 'rooms' (declared: room, state, flag, few); did you mean 'room'?"
