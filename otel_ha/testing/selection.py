@@ -29,9 +29,10 @@ class Selection:
     def __init__(self, snapshot: Snapshot, asked: Asked, attributes: Mapping[str, object]) -> None:
         self.snapshot = snapshot
         self.subject = Subject(asked, snapshot.catalog)
-        self.where = self.subject.where(attributes)
         metric = snapshot.metric(self.subject)
         every = {} if metric is None else metric.series
+        recorded = set() if self.subject.is_declared else {name for each in every.values() for name in each.attributes}
+        self.where = self.subject.where(attributes, recorded)
         self.chosen = {same: series for same, series in every.items() if series.has(self.where)}
         self.others = [series for same, series in every.items() if same not in self.chosen]
         self.obstacle = "" if metric is not None else self._obstacle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -44,12 +44,15 @@ class Subject:
         self._by_keyword = {each.keyword: each for each in declared}
         self._by_name = {each.name: each for each in declared}
 
-    def where(self, attributes: Mapping[str, object]) -> Where:
-        """Return attributes by full name; AssertionError for one that the instrument cannot have."""
-        return dict(self._condition(name, value) for name, value in attributes.items())
+    def where(self, attributes: Mapping[str, object], recorded: Collection[str] = ()) -> Where:
+        """Return attributes by full name; AssertionError for one that the instrument cannot have.
 
-    def _condition(self, given: str, value: object) -> tuple[str, Any]:
-        if self.instrument is None:
+        `recorded` are the attributes that a name has, perhaps by another library than ours.
+        """
+        return dict(self._condition(name, value, recorded) for name, value in attributes.items())
+
+    def _condition(self, given: str, value: object, recorded: Collection[str]) -> tuple[str, Any]:
+        if self.instrument is None or given in recorded:
             return given, _plain(value)
         attribute = self._by_keyword.get(given) or self._by_name.get(given)
         if attribute is None:
@@ -60,7 +63,7 @@ class Subject:
                 f"{self.name} has no attribute {given!r} (declared: {', '.join(declared) or 'none'}){suggestion}"
             )
         plain = _plain(value)
-        if attribute.values and plain not in {*attribute.values, OTHER, None}:
+        if self.is_declared and attribute.values and plain not in {*attribute.values, OTHER, None}:
             allowed = ", ".join(attribute.values)
             raise AssertionError(
                 f"{self.name}: {given} cannot be {shown(plain)}; allowed: {allowed}; others are recorded as {OTHER!r}"

@@ -19,6 +19,10 @@ Condition = Callable[[], object]
 """A function of the test, which waits until the result is true; in async code, perhaps an awaitable."""
 
 _FALSE = "the condition is not true"
+_NO_ANSWER = "the condition does not come to an end"
+
+_LAST = 5.0
+"""Seconds for an attempt that begins in time."""
 
 _FIRST, _LONGEST = 0.002, 0.05
 """Seconds of the first and of the longest pauses: a collection takes a millisecond."""
@@ -44,9 +48,13 @@ def checked_condition(condition: object, attributes: Mapping[str, object]) -> Co
 def tried(condition: Condition) -> str:
     """Return why a condition does not hold, or ""; an assertion that fails in it does not hold yet."""
     try:
-        return "" if condition() else _FALSE
+        result = condition()
     except AssertionError as error:
         return str(error) or _FALSE
+    if inspect.iscoroutine(result):
+        result.close()
+        raise AssertionError("the condition is a coroutine function; write `await metrics.wait_for_async(…)`")
+    return "" if result else _FALSE
 
 
 async def tried_async(condition: Condition) -> str:
@@ -81,12 +89,19 @@ async def wait_in_thread(attempt: Attempt, within: float) -> None:
 
 async def wait_async(attempt: Callable[[], Awaitable[str]], within: float) -> None:
     """Try until an attempt succeeds, while the event loop goes on; AssertionError if none does in time."""
-    failure = await attempt()
-    for pause in _pauses(within):
-        if not failure:
-            return
-        await asyncio.sleep(pause)
-        failure = await attempt()
+    failure, limit = _NO_ANSWER, asyncio.timeout(within + _LAST)
+    try:
+        async with limit:
+            failure = await attempt()
+            for pause in _pauses(within):
+                if not failure:
+                    return
+                await asyncio.sleep(pause)
+                failure = await attempt()
+    except TimeoutError:
+        if not limit.expired():  # the condition's own
+            raise
+        failure = failure or _NO_ANSWER
     if failure:
         raise AssertionError(f"{failure}\nwaited {within:g} s")
 

@@ -264,6 +264,13 @@ def test_the_name_of_a_declared_metric_has_its_keywords(metrics):
     )
 
 
+def test_a_name_has_the_attributes_of_every_library_that_records_it(metrics):
+    api.get_meter("library").create_counter(OPENINGS.name).add(5, {"test.room": "hall", "shape": "round"})
+    OPENINGS.add(2, room="hall")
+    assert metrics[OPENINGS.name].total(room="hall") == 7
+    assert metrics[OPENINGS.name].total(shape="round") == 5
+
+
 def test_a_declaration_answers_only_for_what_it_recorded(metrics):
     api.get_meter("library").create_counter(OPENINGS.name).add(5)
     OPENINGS.add(1)

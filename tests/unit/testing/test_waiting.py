@@ -219,6 +219,30 @@ async def test_async_it_fails_with_what_is_recorded_instead(metrics):
     assert await failure_async(metrics, lambda: 0, within=0) == "the condition is not true\nwaited 0 s"
 
 
+async def test_async_a_condition_that_does_not_end_is_given_up(metrics, monkeypatch):
+    monkeypatch.setattr("otel_ha.testing.waiting._LAST", 0.05)
+    assert await failure_async(metrics, asyncio.Event().wait, within=0) == (
+        "the condition does not come to an end\nwaited 0 s"
+    )
+
+
+async def test_async_a_time_out_of_the_condition_is_raised(metrics):
+    async def condition() -> None:
+        raise TimeoutError("the condition's own")
+
+    with pytest.raises(TimeoutError, match="own"):
+        await metrics.wait_for_async(condition, within=PLENTY)
+
+
+def test_a_coroutine_function_is_no_condition_of_a_thread(metrics):
+    async def condition() -> bool:
+        return True
+
+    assert failure(metrics.wait_for, condition, within=PLENTY) == (
+        "the condition is a coroutine function; write `await metrics.wait_for_async(…)`"
+    )
+
+
 async def test_in_an_event_loop_the_failure_names_the_async_way(metrics):
     assert failure(metrics.wait_for, lambda: 0, within=0) == (
         "the condition is not true\n"
