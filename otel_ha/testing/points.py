@@ -112,9 +112,9 @@ class Snapshot:
                 found.add(reader, metric.data.data_points)
         return found
 
-    def names(self) -> list[str]:
-        """Return the names of the metrics that were recorded, sorted."""
-        return sorted({metric.name for _, _, metric in self._metrics()})
+    def names(self, *, declared: bool = False) -> list[str]:
+        """Return the names of the metrics that were recorded, sorted; with `declared`, those by declarations."""
+        return sorted({metric.name for _, scope, metric in self._metrics() if not declared or scope.name == DISTRO})
 
     def _metrics(self) -> Iterator[tuple[CapturingReader, Any, Any]]:
         for reader, data in self._collections:

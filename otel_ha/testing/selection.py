@@ -48,8 +48,8 @@ class Selection:
         return f"no metric of this name is recorded; {suggestion}"
 
     def recorded_names(self) -> str:
-        """Return the names of the metrics that are recorded, as a text."""
-        names = self.snapshot.names()
+        """Return the names of the metrics that are recorded in the way of the subject, as a text."""
+        names = self.snapshot.names(declared=self.subject.is_declared)
         more = f" and {len(names) - _MOST} others" if len(names) > _MOST else ""
         return f"recorded metrics: {', '.join(names[:_MOST]) or 'none'}{more}"
 
