@@ -72,7 +72,7 @@ class CapturedMetric:
     def add(self, reader: CapturingReader, points: Sequence[Any]) -> None:
         """Add the points that a pipeline has."""
         for point in points:
-            attributes = dict(point.attributes or {})
+            attributes = dict(sorted((point.attributes or {}).items()))
             same = identity(attributes)
             if same not in self.series:
                 self.series[same] = CapturedSeries(self.kind, attributes)

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import otel_ha.export.pipeline
 from otel_ha import Catalog, setup_telemetry
 from otel_ha.testing import Series, captured_metrics
 from otel_ha.vocabulary import ingest
@@ -147,14 +148,17 @@ def test_a_series_that_expired_and_came_back_has_increased_from_0():
 # ---- several threads
 
 
-def test_accounts_add_up_while_threads_record():
+@pytest.mark.parametrize("is_supported", [True, False])
+def test_accounts_add_up_while_threads_record(monkeypatch, is_supported):
+    monkeypatch.setattr(otel_ha.export.pipeline, "is_supported", lambda: is_supported)
     stop = threading.Event()
 
     def work() -> None:
-        while not stop.is_set():
-            ingest.EVENT.receive(source="mqtt")
-            ingest.EVENT.discard("filtered", source="mqtt")
-            ingest.EVENT.record(0.1, source="mqtt", domain="light")
+        while not stop.wait(0.001):
+            for _ in range(5):
+                ingest.EVENT.receive(source="mqtt")
+                ingest.EVENT.discard("filtered", source="mqtt")
+                ingest.EVENT.record(0.1, source="mqtt", domain="light")
 
     with captured_metrics() as metrics:
         threads = [threading.Thread(target=work) for _ in range(3)]
