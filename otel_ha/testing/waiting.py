@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, sleep
 
 from otel_ha.declare.ports import shown
 
@@ -21,7 +21,7 @@ Condition = Callable[[], object]
 _FALSE = "the condition is not true"
 _NO_ANSWER = "the condition does not come to an end"
 
-_LAST = 5.0
+_LAST = 10.0
 """Seconds for an attempt that begins in time."""
 
 _FIRST, _LONGEST = 0.002, 0.05
@@ -72,7 +72,7 @@ def wait(attempt: Attempt, within: float) -> None:
     for pause in _pauses(within):
         if not failure:
             return
-        time.sleep(pause)
+        sleep(pause)
         failure = attempt()
     if failure:
         raise AssertionError(f"{failure}\nwaited {within:g} s{_hint()}")
@@ -108,8 +108,8 @@ async def wait_async(attempt: Callable[[], Awaitable[str]], within: float) -> No
 
 def _pauses(within: float) -> Iterator[float]:
     """Yield the seconds until each next attempt; the last one is at the end of the time."""
-    end, pause = time.monotonic() + within, _FIRST
-    while (left := end - time.monotonic()) > 0:
+    end, pause = monotonic() + within, _FIRST
+    while (left := end - monotonic()) > 0:
         yield min(pause, left)
         pause = min(2 * pause, _LONGEST)
 

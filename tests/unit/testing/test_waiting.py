@@ -156,13 +156,13 @@ def test_it_does_not_collect_all_the_time(metrics):
 
     with pytest.MonkeyPatch.context() as patch:
         now = 0.0
-        patch.setattr("otel_ha.testing.waiting.time.monotonic", lambda: now)
+        patch.setattr("otel_ha.testing.waiting.monotonic", lambda: now)
 
         def sleep(seconds: float) -> None:
             nonlocal now
             now += seconds
 
-        patch.setattr("otel_ha.testing.waiting.time.sleep", sleep)
+        patch.setattr("otel_ha.testing.waiting.sleep", sleep)
         ingest.QUEUE_SIZE.observe(source, queue="ingest")
         failure(metrics.wait_for, OPENINGS, within=5)
     assert 20 <= collections <= 120
