@@ -290,7 +290,7 @@ def test_a_metric_of_the_plain_api_is_asserted_by_name(metrics):
 # ---- questions without an answer
 
 
-def test_a_name_that_nobody_recorded_is_no_silent_0(metrics):
+def test_a_name_that_nobody_recorded_is_not_a_silent_0(metrics):
     OPENINGS.add(1)
     found = failure(metrics["calls"].total)  # other tests' modules may have observed metrics
     assert re.fullmatch(
@@ -301,7 +301,7 @@ def test_a_name_that_nobody_recorded_is_no_silent_0(metrics):
     )
 
 
-def test_an_instrument_that_cannot_be_recorded_is_no_silent_0(metrics):
+def test_an_instrument_that_cannot_be_recorded_is_not_a_silent_0(metrics):
     assert failure(metrics[SECRET].total) == (
         "test.secret cannot be recorded: its metric group entity is off; "
         "set entity_metrics=True, or OTEL_HA_ENTITY_METRICS=true"
@@ -313,13 +313,13 @@ def test_an_instrument_that_cannot_be_recorded_is_no_silent_0(metrics):
 
 
 @pytest.mark.parametrize("question", ["total", "series", "increase"])
-def test_an_undeclared_attribute_is_no_silent_0(metrics, question):
+def test_an_undeclared_attribute_is_not_a_silent_0(metrics, question):
     assert failure(getattr(metrics[OPENINGS], question), source="mqtt") == (
         "test.openings has no attribute 'source' (declared: room, state, flag, few)"
     )
 
 
-def test_a_value_that_cannot_be_recorded_is_no_silent_0(metrics):
+def test_a_value_that_cannot_be_recorded_is_not_a_silent_0(metrics):
     assert failure(metrics[OPENINGS].total, state="ajar") == (
         "test.openings: state cannot be 'ajar'; allowed: open, closed; others are recorded as '_OTHER'"
     )
@@ -346,7 +346,7 @@ def test_several_values_of_a_gauge_have_no_total(metrics):
     )
 
 
-def test_an_attribute_is_no_metric(metrics):
+def test_an_attribute_is_not_a_metric(metrics):
     assert failure(metrics.__getitem__, ROOM) == (
         "metrics cannot answer for Attribute(name='test.room', description='The room.', keyword='room', values=(), "
         "budget=None); allowed: an instrument, an Operation, or the name of a metric"

@@ -234,7 +234,7 @@ async def test_async_a_time_out_of_the_condition_is_raised(metrics):
         await metrics.wait_for_async(condition, within=PLENTY)
 
 
-def test_a_coroutine_function_is_no_condition_of_a_thread(metrics):
+def test_a_coroutine_function_needs_the_async_way(metrics):
     async def condition() -> bool:
         return True
 
