@@ -53,7 +53,7 @@ class Subject:
 
     def _condition(self, given: str, value: object, recorded: Collection[str]) -> tuple[str, Any]:
         if self.instrument is None or given in recorded:
-            return given, _plain(value)
+            return given, _plain_or_tuple(value)
         attribute = self._by_keyword.get(given) or self._by_name.get(given)
         if attribute is None:
             declared = list(self._by_keyword)
@@ -93,10 +93,13 @@ def is_equal(one: object, other: object) -> bool:
     return type(one) is type(other) and one == other
 
 
+def _plain_or_tuple(value: object) -> Any:
+    """Return the value of an attribute as the plain API records it, which accepts sequences."""
+    return tuple(_plain(each) for each in value) if isinstance(value, list | tuple) else _plain(value)
+
+
 def _plain(value: object) -> Any:
-    """Return the value of an attribute as it is recorded: Python's own types, sequences as tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(_plain(each) for each in value)
+    """Return the value of an attribute as a declaration records it."""
     if value is None:
         return None
     plain = sendable(value)

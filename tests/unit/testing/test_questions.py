@@ -90,7 +90,9 @@ class Room(StrEnum):
     HALL = "hall"
 
 
-@pytest.mark.parametrize(("given", "plain"), [(Room.HALL, "hall"), (Decimal("1.5"), 1.5), (float("nan"), "_OTHER")])
+@pytest.mark.parametrize(
+    ("given", "plain"), [(Room.HALL, "hall"), (Decimal("1.5"), 1.5), (float("nan"), "_OTHER"), ([1], "_OTHER")]
+)
 def test_a_value_is_asked_for_as_it_was_given_or_as_it_is_recorded(metrics, given, plain):
     OPENINGS.add(1, flag=given)
     assert metrics[OPENINGS].total(flag=given) == metrics[OPENINGS].total(flag=plain) == 1
