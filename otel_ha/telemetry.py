@@ -482,9 +482,10 @@ class Telemetry:
         self._started = now().timestamp
         self._history = history if pipeline.history is not None else None
         self._pipeline = pipeline
-        CURRENT.pipeline = pipeline
+        # First, as instruments that other code has made so far are made by this, and an invalid one would raise.
         if foreign is None and foreign_provider() is None and metrics.get_meter_provider() is not CURRENT:
             metrics.set_meter_provider(CURRENT)
+        CURRENT.pipeline = pipeline
         pipeline.connect()
         if forked_from is None:
             self._sources.start()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from opentelemetry import metrics
 
+from otel_ha.export.meters import FollowingMeter, Instruments
 from otel_ha.version import DISTRO
 
 
@@ -19,24 +21,50 @@ class Running(Protocol):
 
 
 class CurrentProvider(metrics.MeterProvider):
-    """The process's global MeterProvider, which delegates to the provider of the running pipeline.
+    """The process's global MeterProvider, whose instruments record on the provider of the running pipeline.
 
     OpenTelemetry accepts a global provider once per process; telemetry can be shut down, set up again, and forked.
     """
 
-    pipeline: Running | None = None
+    def __init__(self) -> None:
+        self.provider: metrics.MeterProvider | None = None
+        """The MeterProvider of the running pipeline; None while none runs, or its instruments would do nothing."""
+        self.generation = 0
+        """The number of pipelines that have ended."""
+        self._pipeline: Running | None = None
+        self._instruments = Instruments(self)
+
+    @property
+    def pipeline(self) -> Running | None:
+        """The running pipeline; the instruments of other code follow it."""
+        return self._pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Running | None) -> None:
+        provider = None if pipeline is None else pipeline.provider
+        # One that stands for "none set" may delegate to this one.
+        is_none = provider is None or _is_placeholder(provider) or isinstance(provider, metrics.NoOpMeterProvider)
+        if self._pipeline is not None:
+            self.generation += 1
+        self._pipeline, self.provider = pipeline, None if is_none else provider
+        self._instruments.follow()
+
+    def remember(self) -> Callable[[], None]:
+        """Return a function that forgets the instruments which other code makes from now on, unless by an import."""
+        return self._instruments.remember()
 
     def get_meter(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Any = None
     ) -> metrics.Meter:
-        """Return a meter of the running pipeline, or one that does nothing.
+        """Return a meter whose instruments follow the running pipeline.
 
         Only a recording that attach() began asks for a meter in our name, and telemetry that runs has taken over from
         it: its instruments must not take the places of the running pipeline's.
         """
-        is_ours = name == DISTRO
-        provider = self.pipeline.provider if self.pipeline and not is_ours else metrics.NoOpMeterProvider()
-        return provider.get_meter(name, version, schema_url, attributes)
+        if name and name != DISTRO:
+            return FollowingMeter(self._instruments, name, version, schema_url, attributes)
+        provider = None if name == DISTRO else self.provider
+        return (provider or metrics.NoOpMeterProvider()).get_meter(name, version, schema_url, attributes)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Push everything now, as instrumentation that flushes the global provider expects."""
