@@ -1,14 +1,14 @@
 """setup_telemetry(): the one call that starts telemetry, and Telemetry, which owns its life.
 
 The state that changes in a process, besides caches and that of otel_ha.compat: here the running Telemetry, the one that
-starts, the turn of setting up, the test kit that captures and the hooks, the functions to call at each start, and the
-observers on foreign MeterProviders; the work under way in each thread (otel_ha.turn), the signals that its fork blocks
-(otel_ha.forks), and the thread that hears of signals (otel_ha.lifecycle); the stand-ins for the global MeterProvider
-(otel_ha.export.global_provider), TracerProvider and LoggerProvider (otel_ha.export.signals.stand_ins); the tracer of
-measured work (otel_ha.declare.spans), and spans that end late (otel_ha.declare.work_span); the hook in logging
-(otel_ha.export.signals.hook); the recorders of connected declarations (otel_ha.declare.instruments) with their
-generation (otel_ha.declare.ports); the secrets that the scrubber masks (otel_ha.scrub); and the cached answer whether
-the SDK is supported (otel_ha.record.journal.trial).
+starts, the turn of setting up, the test kit that captures and the telemetry that it suspends, the hooks, the functions
+to call at each start, and the observers on foreign MeterProviders; the work under way in each thread (otel_ha.turn),
+the signals that its fork blocks (otel_ha.forks), and the thread that hears of signals (otel_ha.lifecycle); the stand-
+ins for the global MeterProvider (otel_ha.export.global_provider), TracerProvider and LoggerProvider
+(otel_ha.export.signals.stand_ins); the tracer of measured work (otel_ha.declare.spans), and spans that end late
+(otel_ha.declare.work_span); the hook in logging (otel_ha.export.signals.hook); the recorders of connected declarations
+(otel_ha.declare.instruments) with their generation (otel_ha.declare.ports); the secrets that the scrubber masks
+(otel_ha.scrub); and the cached answer whether the SDK is supported (otel_ha.record.journal.trial).
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ _starting: Telemetry | None = None
 """Telemetry that is not connected yet, for handlers that interrupt its start."""
 _capturing: Capturing | None = None
 """The test kit that captures."""
+_suspended: list[Telemetry] = []
+"""Telemetry that goes on when a test kit has captured."""
 _hooks_are_set = False
 _GIVING_WAY = 0.5
 """Seconds for the last push of provisional telemetry that is replaced."""
@@ -70,8 +72,8 @@ RECORDING_ONLY: Mapping[str, Any] = MappingProxyType(
     }
 )
 """Arguments of TelemetryConfig for telemetry that records on a MeterProvider of other code and does nothing else."""
-_at_start: dict[object, Callable[[], None]] = {}
-"""Functions that are called when telemetry has started."""
+_at_start: dict[object, tuple[Callable[[], None], Callable[[], Callable[[], None]]]] = {}
+"""Functions that are called when telemetry has started, and when a test kit suspends it."""
 _observed_on: weakref.WeakKeyDictionary[metrics.MeterProvider, ObservedInstruments] = weakref.WeakKeyDictionary()
 
 
@@ -145,12 +147,22 @@ def detach() -> None:
     """End the recording that attach() began, unless telemetry was set up since."""
     if _running is not None and _running.is_attached:
         _running.shutdown()
+    _suspended[:] = [each for each in _suspended if not each.is_attached]
 
 
-def when_started(function: Callable[[], None]) -> Callable[[], None]:
-    """Call `function` now if telemetry runs, and whenever it starts, until the returned function is called."""
+def _nothing() -> None:
+    pass
+
+
+def when_started(
+    function: Callable[[], None], suspended: Callable[[], Callable[[], None]] = lambda: _nothing
+) -> Callable[[], None]:
+    """Call `function` now if telemetry runs, and whenever it starts, until the returned function is called.
+
+    When a test kit suspends telemetry, `suspended` returns the function to call when that telemetry goes on.
+    """
     key = object()
-    _at_start[key] = function
+    _at_start[key] = function, suspended
     if _running is not None:
         function()
 
@@ -164,30 +176,53 @@ def when_started(function: Callable[[], None]) -> Callable[[], None]:
 def captured(capturing: Capturing, config: TelemetryConfig, catalog: Catalog) -> Iterator[None]:
     """Let telemetry record for a test kit alone during the block; what ran before goes on at its end.
 
-    Telemetry starts with `config` and `catalog`, and gives way if the block sets up another one. Telemetry that runs
-    before the block begins again within it, with its own settings and also with `catalog`, as code may hold the object.
+    Telemetry starts with `config` and `catalog`, and gives way if the block sets up another one. Telemetry that was set
+    up before begins again within the block, with its own settings and also with `catalog`, as code may hold the object.
     """
-    global _running, _capturing  # noqa: PLW0603 - this module's purpose
-    outer, present = _capturing, _running
-    state = None if present is None else present._suspend()
-    _capturing = capturing
+    global _capturing  # noqa: PLW0603 - this module's purpose
+    outer, present, forget = _capturing, _running, CURRENT.remember()
+    with _suspending(present) as pipeline:
+        _capturing = capturing
+        try:
+            if present is None or present.is_attached:
+                telemetry = Telemetry(config, catalog)
+            else:
+                telemetry = present
+                telemetry._begin_again(capturing.configured(present.config), present.catalog | catalog)
+            telemetry.is_provisional = True
+            _set_hooks()
+            _start(telemetry)
+            if pipeline is not None and telemetry.pipeline is not None:
+                telemetry.pipeline.adopt(pipeline)
+            yield
+        finally:
+            if _running is not None:
+                _running.shutdown()
+            _capturing = outer
+            forget()
+
+
+@contextmanager
+def _suspending(present: Telemetry | None) -> Iterator[Pipeline | None]:
+    """Suspend telemetry during the block, which is given its pipeline."""
+    global _running  # noqa: PLW0603 - this module's purpose
+    if present is None:
+        yield None
+        return
+    state, _running = present._suspend(), None
+    _suspended.append(present)
+    going_on = {key: suspended() for key, (_, suspended) in list(_at_start.items())}
     try:
-        if present is None:
-            telemetry = Telemetry(config, catalog)
-        else:
-            telemetry = present
-            telemetry._begin(capturing.configured(present.config), present.catalog | catalog, present.views)
-        telemetry.is_provisional = True
-        _set_hooks()
-        _start(telemetry)
-        yield
+        yield state["_pipeline"]
     finally:
-        if _running is not None:
-            _running.shutdown()
-        _capturing = outer
-        if present is not None and state is not None:
-            present._resume(state)
-            _running = present
+        present._resume(state)
+        _running = present
+        if present in _suspended:
+            _suspended.remove(present)
+            for key, (start, _) in list(_at_start.items()):
+                going_on.get(key, start)()
+        else:  # the block has detached the libraries for which it recorded
+            present.shutdown()
 
 
 def _start(telemetry: Telemetry) -> None:
@@ -198,7 +233,7 @@ def _start(telemetry: Telemetry) -> None:
         _running = telemetry
     finally:
         _starting = None
-    for function in list(_at_start.values()):
+    for function, _ in list(_at_start.values()):
         function()
 
 
@@ -266,6 +301,11 @@ class Telemetry:
         if self._pipeline is not None:
             self._pipeline.pause()
         return vars(self).copy()
+
+    def _begin_again(self, config: TelemetryConfig, catalog: Catalog) -> None:
+        """Forget everything but the Views; the pipeline to come adopts what the suspended one observes."""
+        self._begin(config, catalog, self.views)
+        self._sources = AutomaticSources([group for group in config.groups if group != "system"])
 
     def _resume(self, state: dict[str, Any]) -> None:
         """Go on with the state of _suspend()."""

@@ -142,7 +142,7 @@ class Observable(Following):
         """The number of pipelines that had ended when code last made this instrument."""
 
     def renew(self, other: Observable) -> None:
-        """Read the callbacks of an equal one if telemetry has ended since: the code begins again, and others are old."""
+        """Read the callbacks of an equal one if telemetry has ended since: the code has begun again as well."""
         if self.generation != other.generation:
             self.callbacks, self.generation = other.callbacks, other.generation
 

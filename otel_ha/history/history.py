@@ -53,7 +53,7 @@ class History:
     ) -> None:
         self.length = length
         self.interval = interval
-        self._now = now
+        self.now = now
         self._names = {instrument.name for instrument in instruments}
         self.store = Store(instruments, length, now())
         self._turn = Turn()
@@ -69,7 +69,7 @@ class History:
         with self._turn.taken():
             self._is_storing = True
             try:
-                self.store.take(self._now(), metrics, increases, provisional=provisional)
+                self.store.take(self.now(), metrics, increases, provisional=provisional)
             finally:
                 self._is_storing = False
 

@@ -29,7 +29,7 @@ def observe(instrument: Observable, source: Source, /, **attributes: AttributeVa
         observing[0].stop()
         observing[0] = instrument.observe(source, **attributes)
 
-    forget = when_started(begin)
+    forget = when_started(begin, lambda: begin)
 
     def stop() -> None:
         forget()
@@ -165,10 +165,15 @@ class Connections:
     def _begin(self) -> None:
         """Report the number of connections to each telemetry, 0 included, from the first attempt on."""
         if self._once.taken():
-            self._forget = when_started(self._report)
+            self._forget = when_started(self._report, self._suspended)
 
     def _report(self) -> None:
         ingest.CONNECTIONS.add(len(self._up), kind=self._kind)
+
+    def _suspended(self) -> Callable[[], None]:
+        """Return a function that reports the change since now, to the telemetry that knows those of now."""
+        before = len(self._up)
+        return lambda: ingest.CONNECTIONS.add(len(self._up) - before, kind=self._kind)
 
     def _remember(self, address: object, connection: object) -> None:
         if len(self._lost) < MOST_LOST:

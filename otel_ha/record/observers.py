@@ -45,6 +45,8 @@ class Observers:
         self._intake = Intake(instrument, shared)
         self.report = self._intake.report
         self._sources: dict[object, _Watched] = {}
+        self._adopted: tuple[dict[object, _Watched], ...] = ()
+        """Those of other observers, which may still stop."""
         self._resolved: dict[Key, dict[str, AttributeValue]] = {}
 
     def observe(self, source: Source, attributes: Attributes) -> Observing:
@@ -60,15 +62,16 @@ class Observers:
     @property
     def number(self) -> int:
         """The number of sources."""
-        return len(self._sources)
+        return sum(map(len, (self._sources, *self._adopted)))
 
     def adopt(self, other: Observers) -> None:
-        """Continue with the sources of another one: in a forked child, the parent's."""
-        self._sources = other._sources
+        """Read the sources of another one as well: in a forked child, the parent's."""
+        self._adopted = (other._sources, *other._adopted)
 
     def clear(self) -> None:
         """Give up every source."""
         self._sources.clear()
+        self._adopted = ()
 
     def callback(self, _: CallbackOptions) -> Iterable[Observation]:
         """Read every source; one that raises is left out and reported."""
@@ -77,8 +80,9 @@ class Observers:
 
     def _values(self) -> Iterator[Observed]:
         """Read the sources in turn, each one after the values of the one before it were taken."""
-        for key in list(self._sources):
-            yield from self._read(self._sources.get(key, _STOPPED))
+        for sources in (self._sources, *self._adopted):
+            for key in list(sources):
+                yield from self._read(sources.get(key, _STOPPED))
 
     def _read(self, watched: _Watched) -> Iterable[Observed]:
         source, attributes, key = watched

@@ -13,12 +13,11 @@ from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.operation import Operation
 from otel_ha.export.captured import Captured, Capturing
+from otel_ha.history.reader import HistoryReader
 from otel_ha.telemetry import Telemetry, captured, running_telemetry
 from otel_ha.testing.accounts import check_accounts
 from otel_ha.testing.clock import Clock
-from otel_ha.testing.explain import mismatch
-from otel_ha.testing.points import Snapshot, State
-from otel_ha.testing.problems import check_problems
+from otel_ha.testing.other_code import read_from_other_provider
 from otel_ha.testing.reader import CapturingReader
 from otel_ha.testing.recorded import Recorded
 from otel_ha.testing.selection import Selection, checked_number
@@ -49,6 +48,7 @@ class CapturedMetrics:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.clock.reader = _history_reader
         self._readers: list[CapturingReader] = []
         self._marked: Snapshot | None = None
         self._is_over = False
@@ -172,11 +172,14 @@ def captured_metrics(catalog: Catalog = ingest.CATALOG, **settings: Any) -> Iter
     """
     found = CapturedMetrics()
     config = _quiet(TelemetryConfig(**{"environ": {}, "service_name": "test", **settings}))
-    with captured(found._capturing(), config, catalog):
-        try:
-            yield found
-        finally:
-            found._is_over = True
+    with captured(found._capturing(), config, catalog), read_from_other_provider(found._readers.append):
+        yield found
+
+
+def _history_reader() -> HistoryReader | None:
+    telemetry = running_telemetry()
+    pipeline = None if telemetry is None else telemetry.pipeline
+    return None if pipeline is None else pipeline.history
 
 
 def _quiet(config: TelemetryConfig) -> TelemetryConfig:

@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
+import math
 import time
+import weakref
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+from otel_ha.errors import TelemetryError
+from otel_ha.history.reader import HistoryReader
 from otel_ha.history.store import Moment
 
 
 class Clock:
-    """The time by which series expire and the history dates its collections; it stands still until a test moves it."""
+    """The time by which series expire and the history dates its collections; it stands still until a test moves it.
 
-    def __init__(self) -> None:
-        self._timestamp = time.time()
+    It begins at `start`, a date with its time zone or seconds since the epoch; by default, now. While it moves, the
+    history collects whenever its interval ends. The program under test does not see it: durations remain real.
+    """
+
+    def __init__(self, start: datetime | float | None = None) -> None:
+        self._timestamp = time.time() if start is None else _timestamp(start)
         self._seconds = 0.0
-        self._moved: Callable[[], object] = lambda: None
+        self._due: weakref.WeakKeyDictionary[HistoryReader, float] = weakref.WeakKeyDictionary()
+        self.reader: Callable[[], HistoryReader | None] = lambda: None
+        """Returns the reader of the running history, or None."""
 
     def now(self) -> Moment:
-        """Return the current moment."""
+        """Return the current moment: seconds since the epoch, and seconds of a monotonic clock."""
         return Moment(self._timestamp + self._seconds, self._seconds)
 
+    def set(self, moment: datetime | float) -> None:
+        """Move the time forward to a date with its time zone, or to seconds since the epoch."""
+        self._move(_timestamp(moment) - self._timestamp, f"to {moment}")
+
     def advance(self, seconds: float) -> None:
-        """Move the time forward."""
-        self._seconds += seconds
+        """Move the time forward by this many seconds."""
+        self._move(self._seconds + seconds, f"by {seconds} seconds")
+
+    def _move(self, seconds: float, how: str) -> None:
+        """Move to `seconds` since the clock was made, and collect on the way."""
+        if not self._seconds <= seconds < math.inf:
+            now = datetime.fromtimestamp(self.now().timestamp, UTC)
+            raise TelemetryError(f"the clock is at {now}; it cannot move {how}, only forward")
+        while (reader := self.reader()) is not None and (due := self._next(reader, seconds)) <= seconds:
+            self._seconds = due
+            self._due[reader] = due + reader.history.interval
+            reader.collect_and_store()
+        self._seconds = seconds
+
+    def _next(self, reader: HistoryReader, seconds: float) -> float:
+        """Return when a history collects next; it leaves out collections that it would forget before `seconds`."""
+        length, interval = reader.history.length, reader.history.interval
+        due = self._due.setdefault(reader, self._seconds + interval)
+        due += max(int((seconds - due) / interval) - length, 0) * interval
+        # Intervals such as 0.1 do not add up exactly.
+        return seconds if math.isclose(due, seconds, rel_tol=1e-12, abs_tol=interval * 1e-6) else due
+
+
+def _timestamp(moment: datetime | float) -> float:
+    if not isinstance(moment, datetime):
+        return float(moment)
+    if moment.tzinfo is None:
+        raise TelemetryError(f"the date {moment} has no time zone; add one, such as tzinfo=UTC")
+    return moment.timestamp()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from otel_ha.instrumentation.topics.announcements import LONGEST, is_announcement
@@ -112,7 +112,8 @@ def topic_parser() -> TopicParser:
     """Return the parser of this process."""
     parser = TopicParser()
     os.register_at_fork(after_in_child=parser.renew)
-    when_started(lambda: _follow_settings(parser))
+    follow = partial(_follow_settings, parser)
+    when_started(follow, lambda: follow)
     return parser
 
 

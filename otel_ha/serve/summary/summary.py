@@ -66,7 +66,7 @@ def summary(
             from_history = _from_history(history, on, metrics)
     return {
         "schema_version": SCHEMA_VERSION,
-        "timestamp": time.time(),
+        "timestamp": time.time() if history is None else history.now().timestamp,
         "started": started,
         "service": service,
         "service_version": version,
