@@ -31,13 +31,14 @@ from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
 from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.export.captured import Capturing
-from otel_ha.export.global_provider import CURRENT, foreign_provider
+from otel_ha.export.global_provider import CURRENT, become_global, foreign_provider
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.export.recorders import ObservedInstruments
 from otel_ha.forks import block_at_fork, in_multiprocessing_child, unblock_after_fork
 from otel_ha.history.history import History
 from otel_ha.history.store import Moment
 from otel_ha.lifecycle import Sigterm
+from otel_ha.record.journal.sdk import OwnProvider
 from otel_ha.serve.health import health
 from otel_ha.serve.notes import notes
 from otel_ha.serve.service import EndpointService
@@ -180,6 +181,7 @@ def captured(capturing: Capturing, config: TelemetryConfig, catalog: Catalog) ->
     up before begins again within the block, with its own settings and also with `catalog`, as code may hold the object.
     """
     global _capturing  # noqa: PLW0603 - this module's purpose
+    become_global()  # which makes the instruments of modules that were imported
     outer, present, forget = _capturing, _running, CURRENT.remember()
     with _suspending(present) as pipeline:
         _capturing = capturing
@@ -311,7 +313,8 @@ class Telemetry:
         """Go on with the state of _suspend()."""
         vars(self).update(state)
         if self._pipeline is not None:
-            CURRENT.pipeline = self._pipeline
+            if isinstance(self._pipeline.provider, OwnProvider):
+                CURRENT.pipeline = self._pipeline
             self._pipeline.resume()
 
     def gives_way_to(self, config: TelemetryConfig, catalog: Catalog, views: Sequence[View]) -> bool:
@@ -522,10 +525,9 @@ class Telemetry:
         self._started = now().timestamp
         self._history = history if pipeline.history is not None else None
         self._pipeline = pipeline
-        # First, as instruments that other code has made so far are made by this, and an invalid one would raise.
-        if foreign is None and foreign_provider() is None and metrics.get_meter_provider() is not CURRENT:
-            metrics.set_meter_provider(CURRENT)
-        CURRENT.pipeline = pipeline
+        if foreign is None:
+            become_global()
+            CURRENT.pipeline = pipeline
         pipeline.connect()
         if forked_from is None:
             self._sources.start()

@@ -28,7 +28,7 @@ class CurrentProvider(metrics.MeterProvider):
 
     def __init__(self) -> None:
         self.provider: metrics.MeterProvider | None = None
-        """The MeterProvider of the running pipeline; None while none runs, or its instruments would do nothing."""
+        """The MeterProvider of the running pipeline; None while none runs, or one on a provider of other code."""
         self.generation = 0
         """The number of pipelines that have ended."""
         self._pipeline: Running | None = None
@@ -36,17 +36,14 @@ class CurrentProvider(metrics.MeterProvider):
 
     @property
     def pipeline(self) -> Running | None:
-        """The running pipeline; the instruments of other code follow it."""
+        """The running pipeline, if its provider is ours; the instruments of other code follow it."""
         return self._pipeline
 
     @pipeline.setter
     def pipeline(self, pipeline: Running | None) -> None:
-        provider = None if pipeline is None else pipeline.provider
-        # One that stands for "none set" may delegate to this one.
-        is_none = provider is None or _is_placeholder(provider) or isinstance(provider, metrics.NoOpMeterProvider)
         if self._pipeline is not None:
             self.generation += 1
-        self._pipeline, self.provider = pipeline, None if is_none else provider
+        self._pipeline, self.provider = pipeline, None if pipeline is None else pipeline.provider
         self._instruments.follow()
 
     def remember(self) -> Callable[[], None]:
@@ -73,6 +70,15 @@ class CurrentProvider(metrics.MeterProvider):
 
 CURRENT = CurrentProvider()
 """The one stand-in of this process."""
+
+
+def become_global() -> None:
+    """Make the stand-in the global MeterProvider, unless other code has set one; before a pipeline runs.
+
+    OpenTelemetry then makes by it the instruments that other code has made, of which an invalid one would raise.
+    """
+    if foreign_provider() is None and metrics.get_meter_provider() is not CURRENT:
+        metrics.set_meter_provider(CURRENT)
 
 
 def foreign_provider() -> metrics.MeterProvider | None:
