@@ -9,6 +9,7 @@ import pytest
 
 from otel_ha import Telemetry, TelemetryConfig, setup_telemetry
 from otel_ha import telemetry as running
+from otel_ha.testing import captured_metrics
 
 
 @pytest.fixture(autouse=True)
@@ -45,9 +46,18 @@ def config(**settings: object) -> TelemetryConfig:
 
 
 @pytest.fixture
-def telemetry(quiet_config: TelemetryConfig) -> Iterator[Telemetry]:
-    with setup_telemetry("test", config=quiet_config) as running_telemetry:
-        yield running_telemetry
+def telemetry() -> Iterator[Telemetry]:
+    """Telemetry of the test kit: without a port and threads."""
+    with captured_metrics() as metrics:
+        assert metrics.telemetry is not None
+        yield metrics.telemetry
+
+
+@pytest.fixture
+def served(quiet_config: TelemetryConfig) -> Iterator[Telemetry]:
+    """Telemetry with its endpoint on a free port."""
+    with setup_telemetry("test", config=quiet_config) as telemetry:
+        yield telemetry
 
 
 @pytest.fixture

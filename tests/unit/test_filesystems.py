@@ -19,8 +19,8 @@ from otel_ha.sources.filesystems import (
     observe_filesystems,
     space_of,
 )
+from otel_ha.testing import captured_metrics
 from otel_ha.vocabulary import runtime
-from tests.recorded import Recorded
 
 
 def partition(device: str, mountpoint: str, fstype: str = "ext4") -> SimpleNamespace:
@@ -108,16 +108,14 @@ def test_the_states_of_a_file_system_add_up_to_its_size(tmp_path):
 
 
 def test_utilization_is_the_share_of_the_space_for_all_users():
-    mount = Mount("/dev/sda1", "ext4", ("/",))
+    mount = Mount("/dev/of-a-test", "ext4", ("/",))
     readings = Readings(lambda: [mount], lambda _: Space(mount, "/", 60, 20, 20))
-    device = {"system.device": "/dev/sda1", "system.filesystem.mountpoint": "/", "system.filesystem.type": "ext4"}
-    with Recorded(catalog=runtime.CATALOG) as recorded, ExitStack() as stack:
+    with captured_metrics(system_metrics=True) as metrics, ExitStack() as stack:
         stack.callback(observe_filesystems(readings))
-        assert recorded.series(runtime.SYSTEM_FILESYSTEM_UTILIZATION) == {frozenset(device.items()): 0.75}
-        assert recorded.series(runtime.SYSTEM_FILESYSTEM_USAGE) == {
-            frozenset({**device, "system.filesystem.state": state}.items()): amount
-            for state, amount in (("used", 60), ("free", 20), ("reserved", 20))
-        }
+        place = {"device": "/dev/of-a-test", "mountpoint": "/", "type": "ext4"}
+        metrics.assert_recorded(runtime.SYSTEM_FILESYSTEM_UTILIZATION, 0.75, **place)
+        for state, amount in (("used", 60), ("free", 20), ("reserved", 20)):
+            metrics.assert_recorded(runtime.SYSTEM_FILESYSTEM_USAGE, amount, state=state, **place)
 
 
 # Readings

@@ -25,10 +25,10 @@ def failing() -> Delivery:
     return delivery
 
 
-def test_the_status_is_ok_if_nothing_fails(telemetry):
-    state = telemetry.health()
+def test_the_status_is_ok_if_nothing_fails(served):
+    state = served.health()
     assert (state["status"], state["reasons"], state["service"]) == ("ok", [], "test")
-    assert state["endpoint"] == {"status": "listening", "url": telemetry.metrics_url, "problem": None}
+    assert state["endpoint"] == {"status": "listening", "url": served.metrics_url, "problem": None}
 
 
 def test_every_reader_is_listed(telemetry):
@@ -40,12 +40,12 @@ def test_a_reader_without_an_attempt_is_waiting(telemetry):
     assert readers(telemetry)["prometheus"]["last_success"] is None
 
 
-def test_a_scrape_is_a_success_of_its_reader(telemetry):
+def test_a_scrape_is_a_success_of_its_reader(served):
     ingest.RECEIVED.add(1, source="mqtt")
-    with urllib.request.urlopen(telemetry.metrics_url) as response:
+    with urllib.request.urlopen(served.metrics_url) as response:
         response.read()
-    assert readers(telemetry)["prometheus"]["status"] == "ok"
-    assert readers(telemetry)["prometheus"]["last_success"] > 1e9
+    assert readers(served)["prometheus"]["status"] == "ok"
+    assert readers(served)["prometheus"]["last_success"] > 1e9
 
 
 def test_a_failing_reader_degrades_the_status_and_gives_the_reason():

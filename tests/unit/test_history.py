@@ -411,9 +411,9 @@ def test_no_reader_gets_ignored_measurements_from_a_reader_that_joins(recorded):
     assert first.collected()["test.syncs"] == {frozenset(): 101}
 
 
-def test_the_summary_is_served_over_http(telemetry):
+def test_the_summary_is_served_over_http(served):
     ingest.RECEIVED.add(1, source="mqtt")
-    with urllib.request.urlopen(telemetry.metrics_url.replace("/metrics", "/summary")) as response:
+    with urllib.request.urlopen(served.metrics_url.replace("/metrics", "/summary")) as response:
         assert response.headers["Content-Type"] == "application/json"
         summary = json.load(response)
     assert summary["service"] == "test"

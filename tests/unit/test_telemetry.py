@@ -112,16 +112,16 @@ def test_telemetry_counts_from_zero_when_it_is_set_up_again():
         assert line(telemetry, "test_jobs_total") == 1
 
 
-def test_the_same_call_returns_the_running_telemetry(telemetry, quiet_config):
-    assert setup_telemetry("test", config=quiet_config) is telemetry
+def test_the_same_call_returns_the_running_telemetry(served, quiet_config):
+    assert setup_telemetry("test", config=quiet_config) is served
 
 
-def test_a_call_with_other_settings_names_the_difference(telemetry):
+def test_a_call_with_other_settings_names_the_difference(served):
     with pytest.raises(ConfigError, match=r"export_interval: 30\.0 and 5\.0"):
         setup_telemetry("test", config=config(export_interval=5))
 
 
-def test_a_call_with_another_catalog_names_the_difference(telemetry, quiet_config):
+def test_a_call_with_another_catalog_names_the_difference(served, quiet_config):
     with pytest.raises(ConfigError, match=r"catalog: .*test\.jobs"):
         setup_telemetry("test", config=quiet_config, catalog=ingest.CATALOG | OURS)
 
