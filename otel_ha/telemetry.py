@@ -27,7 +27,9 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import View
 
 from otel_ha import turn
+from otel_ha.config.settings import DEFAULT
 from otel_ha.config.telemetry_config import TelemetryConfig
+from otel_ha.config.under_test import DEFAULTS
 from otel_ha.declare.catalog import Catalog
 from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.export.captured import Capturing
@@ -96,6 +98,8 @@ def setup_telemetry(
     unknown = config.unknown_variables()
     if service_name is not None:
         config = config.named(service_name)
+    if config.sources["metrics_exporters"] == DEFAULT and not DEFAULTS.exports_metrics:
+        config = config.replaced(metrics_exporters=())
     if _capturing is not None:
         config = _capturing.configured(config)
     _set_hooks()  # before the turn: a child that is forked meanwhile must not wait for this thread

@@ -40,7 +40,6 @@ from otel_ha.config.parsing import (
 )
 from otel_ha.config.secrets import Secret
 from otel_ha.config.settings import ARGUMENT, DEFAULT, setting, settings
-from otel_ha.config.under_test import DEFAULTS
 from otel_ha.errors import ConfigError
 
 __all__ = ["TelemetryConfig"]
@@ -250,8 +249,6 @@ class TelemetryConfig(OtlpConfig):
         super()._derive()
         if self.service_name is None and (name := self.resource_attributes.get("service.name")):
             self._put("service_name", str(name))
-        if self.sources["metrics_exporters"] == DEFAULT and not DEFAULTS.exports_metrics:
-            self._put("metrics_exporters", ())
         if self.sources["export_timeout"] == DEFAULT:
             self._put("export_timeout", min(self.export_timeout, self.export_interval))
 
