@@ -261,7 +261,7 @@ FULL = "\n".join(
 
 
 def test_the_quantiles_are_those_of_the_status_page_where_the_history_is_on():
-    settings = TelemetryConfig(prometheus_port=0, environ={})
+    settings = TelemetryConfig(metrics_exporters=("prometheus",), prometheus_port=0, environ={})
     with setup_telemetry(config=settings) as telemetry:
         for seconds in (0.03, 0.03, 0.06):
             ingest.EVENT_DURATION.record(seconds, source="mqtt", outcome="ok")
@@ -274,7 +274,9 @@ def test_the_quantiles_are_those_of_the_status_page_where_the_history_is_on():
 
 
 def test_without_a_history_the_quantiles_are_those_of_prometheus():
-    with setup_telemetry(config=TelemetryConfig(environ={}, prometheus_port=0, history_length=0)) as telemetry:
+    with setup_telemetry(
+        config=TelemetryConfig(metrics_exporters=("prometheus",), environ={}, prometheus_port=0, history_length=0)
+    ) as telemetry:
         ingest.EVENT_DURATION.record(0.03, source="mqtt", outcome="ok")
         text = telemetry.prometheus_text()
         assert asyncio.run(read(telemetry)).quantiles["process"] == reading(text).quantiles["process"]
