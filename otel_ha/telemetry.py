@@ -181,8 +181,8 @@ def when_started(
 def captured(capturing: Capturing, config: TelemetryConfig, catalog: Catalog) -> Iterator[None]:
     """Let telemetry record for a test kit alone during the block; what ran before goes on at its end.
 
-    Telemetry starts with `config` and `catalog`, and gives way if the block sets up another one. Telemetry that was set
-    up before begins again within the block, with its own settings and also with `catalog`, as code may hold the object.
+    Telemetry starts with `config` and `catalog`, and gives way if the block sets up another one. If code set telemetry
+    up before, that begins again within the block, with its own settings and also with `catalog`: code may hold it.
     """
     global _capturing  # noqa: PLW0603 - this module's purpose
     become_global()  # which makes the instruments of modules that were imported
@@ -190,11 +190,7 @@ def captured(capturing: Capturing, config: TelemetryConfig, catalog: Catalog) ->
     with _suspending(present) as pipeline:
         _capturing = capturing
         try:
-            if present is None or present.is_attached:
-                telemetry = Telemetry(config, catalog)
-            else:
-                telemetry = present
-                telemetry._begin_again(capturing.configured(present.config), present.catalog | catalog)
+            telemetry = _telemetry_to_capture(present, capturing, config, catalog)
             telemetry.is_provisional = True
             _set_hooks()
             _start(telemetry)
@@ -206,6 +202,23 @@ def captured(capturing: Capturing, config: TelemetryConfig, catalog: Catalog) ->
                 _running.shutdown()
             _capturing = outer
             forget()
+
+
+def _telemetry_to_capture(
+    present: Telemetry | None, capturing: Capturing, config: TelemetryConfig, catalog: Catalog
+) -> Telemetry:
+    """Return the telemetry that starts for a test kit; `present` is suspended."""
+    if present is None:
+        return Telemetry(config, catalog)
+    adopted = {"system"} & present.config.groups
+    if present.is_provisional:
+        telemetry = Telemetry(config, catalog)
+    else:
+        telemetry = present
+        telemetry._begin(capturing.configured(present.config), present.catalog | catalog, present.views)
+    # The pipeline adopts the sources of the suspended one: what those read must not be read twice.
+    telemetry._sources = AutomaticSources(telemetry.config.groups - adopted)
+    return telemetry
 
 
 @contextmanager
@@ -307,11 +320,6 @@ class Telemetry:
         if self._pipeline is not None:
             self._pipeline.pause()
         return vars(self).copy()
-
-    def _begin_again(self, config: TelemetryConfig, catalog: Catalog) -> None:
-        """Forget everything but the Views; the pipeline to come adopts what the suspended one observes."""
-        self._begin(config, catalog, self.views)
-        self._sources = AutomaticSources([group for group in config.groups if group != "system"])
 
     def _resume(self, state: dict[str, Any]) -> None:
         """Go on with the state of _suspend()."""

@@ -1,15 +1,14 @@
 """Metrics of OpenTelemetry's own API in the test kit."""
 
-import importlib
 import subprocess
 import sys
-import textwrap
 
 import pytest
 from opentelemetry import metrics as api
 from opentelemetry.metrics import Observation
 
 from otel_ha import TelemetryConfig, setup_telemetry
+from otel_ha.export.global_provider import CURRENT
 from otel_ha.testing import captured_metrics
 from tests.unit.conftest import config
 
@@ -17,7 +16,17 @@ METER = api.get_meter("app")
 REQUESTS = METER.create_counter("app.requests")
 DURATION = METER.create_histogram("app.duration", explicit_bucket_boundaries_advisory=[0.5, 1.5])
 LEVEL = METER.create_up_down_counter("app.level")
-WORKERS = METER.create_observable_gauge("app.workers", [lambda _: [Observation(4, {"kind": "io"})]])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers():
+    """Make an observable as a module does, but for the tests of this module only."""
+    with captured_metrics():
+        pass  # makes the global provider ours
+    forget = CURRENT.remember()
+    METER.create_observable_gauge("app.workers", [lambda _: [Observation(4, {"kind": "io"})]])
+    yield
+    forget()
 
 
 @pytest.mark.parametrize("_", [1, 2])
@@ -71,26 +80,53 @@ def test_callbacks_that_a_test_replaces_are_back_after_it():
                 assert metrics["app.workers"].total(kind=None) == 9
 
 
-def test_a_module_that_a_test_imports_is_captured_by_the_next_one(tmp_path, monkeypatch):
-    (tmp_path / "imported_late.py").write_text(
-        textwrap.dedent("""
-        from opentelemetry import metrics
-        from opentelemetry.metrics import Observation
-        METER = metrics.get_meter("late")
-        def make():
-            METER.create_observable_gauge("late.level", [lambda _: [Observation(7)]])
-        make()
-        CALLS = METER.create_counter("late.calls")
-        """)
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    try:
-        for _ in range(2):
-            with captured_metrics() as metrics:
-                importlib.import_module("imported_late").CALLS.add(1)
-                assert (metrics["late.level"].total(), metrics["late.calls"].total()) == (7, 1)
-    finally:
-        sys.modules.pop("imported_late")
+LATE = """
+from opentelemetry import metrics
+from opentelemetry.metrics import Observation
+METER = metrics.get_meter("late")
+def make():
+    METER.create_observable_gauge("late.level", [lambda _: [Observation(7)]])
+make()
+CALLS = METER.create_counter("late.calls")
+"""
+IMPORTING = """
+import warnings
+warnings.simplefilter("error")
+from otel_ha.testing import captured_metrics
+
+for _ in range(2):
+    with captured_metrics() as metrics:
+        import imported_late
+        imported_late.CALLS.add(1)
+        print(metrics["late.level"].total(), metrics["late.calls"].total())
+"""
+
+
+def test_a_module_that_a_test_imports_is_captured_by_the_next_one(tmp_path):
+    (tmp_path / "imported_late.py").write_text(LATE)
+    (tmp_path / "importing.py").write_text(IMPORTING)
+    program = [sys.executable, tmp_path / "importing.py"]
+    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=50)
+    assert (done.stdout, done.stderr) == ("7 1\n7 1\n", "")
+
+
+EARLY = """
+import warnings
+warnings.simplefilter("error")
+from opentelemetry import metrics as api
+from opentelemetry.metrics import Observation
+from otel_ha.testing import captured_metrics
+
+api.get_meter("early").create_observable_gauge("early.level", [lambda _: [Observation(7)]])
+for _ in range(2):
+    with captured_metrics() as metrics:
+        print(metrics["early.level"].total())
+"""
+
+
+def test_an_observable_that_is_made_before_the_first_capture_is_in_each():
+    done = subprocess.run([sys.executable, "-c", EARLY], check=False, capture_output=True, text=True, timeout=50)
+    assert (done.stdout, done.stderr) == ("7\n7\n", "")
 
 
 def test_telemetry_that_runs_before_sees_nothing_of_the_block():

@@ -210,6 +210,17 @@ def test_the_process_is_read_once_if_telemetry_outside_reads_it_too():
         assert series.value < 1.5 * psutil.Process().num_threads()
 
 
+def test_a_capture_within_another_has_its_own_settings_and_counts():
+    with captured_metrics() as outer:
+        ingest.RECEIVED.add(1, source="mqtt")
+        with captured_metrics(entity_metrics=True) as inner:
+            ingest.RECEIVED.add(2, source="mqtt")
+            ingest.ENTITY_EVENTS.add(1, entity="light.a", domain="light")
+            inner.assert_recorded(ingest.RECEIVED, 2)
+            inner.assert_recorded(ingest.ENTITY_EVENTS, 1)
+        outer.assert_recorded(ingest.RECEIVED, 1)
+
+
 def test_the_process_is_read_if_the_kit_is_asked_to():
     with captured_metrics(system_metrics=True) as metrics:
         assert metrics[runtime.PROCESS_THREADS].total() > 0
