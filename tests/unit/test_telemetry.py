@@ -22,10 +22,12 @@ from otel_ha import (
     Histogram,
     ObservableGauge,
     Telemetry,
+    TelemetryConfig,
     TelemetryError,
     UpDownCounter,
     setup_telemetry,
 )
+from otel_ha.config.under_test import DEFAULTS
 from otel_ha.vocabulary import ingest
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
 from tests.servers.running import free_ports
@@ -178,6 +180,23 @@ def test_concurrent_scrapes_are_each_whole(ours):
 def test_other_instrumentation_reaches_the_pipeline_through_the_global_provider(ours):
     metrics.get_meter("other").create_counter("other.calls").add(7)
     assert line(ours, "other_calls_total") == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "expected"),
+    [
+        ({}, {}, ()),
+        ({}, {"OTEL_METRICS_EXPORTER": "prometheus"}, ("prometheus",)),
+        ({"metrics_exporters": ("prometheus",)}, {}, ("prometheus",)),
+    ],
+)
+def test_in_a_run_of_tests_metrics_are_exported_only_if_somebody_asks(monkeypatch, given, environ, expected):
+    monkeypatch.setattr(DEFAULTS, "exports_metrics", False)
+    settings = TelemetryConfig(system_metrics=False, prometheus_port=0, environ=environ, **given)
+    with setup_telemetry(config=settings) as telemetry:
+        assert telemetry.config.metrics_exporters == expected
+        assert (telemetry.metrics_url is not None) == bool(expected)
+        assert setup_telemetry(config=settings) is telemetry
 
 
 def test_the_global_provider_follows_the_telemetry_that_runs():
