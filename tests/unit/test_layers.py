@@ -43,24 +43,38 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_importing_the_package_imports_neither_the_sdk_nor_an_exporter():
-    unwanted = ("opentelemetry.sdk", "opentelemetry.exporter", "prometheus_client")
-    assert run(f"import otel_ha, sys; print([m for m in sys.modules if m.startswith({unwanted})])") == "[]"
+LIGHT = f"from otel_ha import {', '.join(sorted({*otel_ha.__all__} - {'Telemetry', 'setup_telemetry'}))}"
+"""The names by which a module declares and measures."""
 
 
-def test_importing_the_package_starts_no_thread():
-    assert run("import otel_ha, threading; print(threading.active_count())") == "1"
-
-
-def test_importing_the_package_reads_no_environment():
+def test_importing_the_package_imports_none_of_its_modules_and_no_library():
     code = """
+import __future__, importlib, sys, typing
+before = {*sys.modules}
+import otel_ha
+print(sorted({*sys.modules} - before))
+"""
+    assert run(code) == "['otel_ha', 'otel_ha.version']"
+
+
+def test_declaring_and_measuring_import_neither_the_sdk_nor_an_exporter():
+    unwanted = ("opentelemetry.sdk", "opentelemetry.exporter", "prometheus_client")
+    assert run(f"import sys\n{LIGHT}\nprint([m for m in sys.modules if m.startswith({unwanted})])") == "[]"
+
+
+def test_importing_every_public_name_starts_no_thread():
+    assert run("from otel_ha import *; import threading; print(threading.active_count())") == "1"
+
+
+def test_declaring_and_measuring_read_no_environment():
+    code = f"""
 import os, opentelemetry.metrics
 class Watched(dict):
-    def __getitem__(self, key): raise SystemExit(f"read {key}")
+    def __getitem__(self, key): raise SystemExit("read " + key)
     get = __contains__ = __getitem__
 import dataclasses, asyncio, logging, inspect, base64, urllib.parse
 os.environ = Watched()
-import otel_ha
+{LIGHT}
 print("read nothing")
 """
     assert run(code) == "read nothing"
@@ -81,6 +95,29 @@ telemetry.shutdown(0)
 @pytest.mark.parametrize("name", otel_ha.__all__)
 def test_every_public_name_exists(name):
     assert getattr(otel_ha, name) is not None
+
+
+def test_each_public_name_is_imported_from_the_module_that_type_checkers_see():
+    (typed,) = [node for node in ast.parse((PACKAGE / "__init__.py").read_text()).body if isinstance(node, ast.If)][:1]
+    seen = {alias.name: node.module for node in typed.body for alias in node.names}
+    assert seen == otel_ha._HOMES
+    assert {*seen, "__version__"} == {*otel_ha.__all__}
+
+
+def test_public_names_are_listed_before_they_are_imported():
+    code = "import otel_ha; print({*otel_ha.__all__} <= {*dir(otel_ha)}, 'measured' in vars(otel_ha))"
+    assert run(code) == "True False"
+
+
+def test_a_star_imports_every_public_name():
+    assert run("import otel_ha; from otel_ha import *; print({*otel_ha.__all__} - {*globals()})") == "set()"
+
+
+def test_a_name_that_does_not_exist_is_an_error():
+    with pytest.raises(ImportError, match="cannot import name 'nonsense' from 'otel_ha'"):
+        exec("from otel_ha import nonsense")
+    with pytest.raises(AttributeError, match="module 'otel_ha' has no attribute 'nonsense'"):
+        otel_ha.nonsense  # noqa: B018
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.name == "__init__.py"], ids=str)
