@@ -2,6 +2,8 @@
 
 The names listed here are the public interface. Importing them opens nothing, starts nothing and reads no environment.
 Each is imported on first use: a program need not load code that it does not use.
+
+PYTEST_DONT_REWRITE (where `otel-ha run` starts pytest, it would warn that this module is imported already).
 """
 
 from __future__ import annotations

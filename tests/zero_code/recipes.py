@@ -16,13 +16,16 @@ from tests.servers.locate import ROOT
 
 NEWEST, OLDEST = "newest", "oldest"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PLUGINS = ("anyio>=4", "pytest-asyncio>=1.0", "pytest-randomly>=3.15", "pytest-xdist>=3.6")
 BESIDE = {
-    "distro": "opentelemetry-distro>=0.66b0,<1",
-    "configuration": "opentelemetry-configuration>=0.66b0,<1",
-    "gunicorn": "gunicorn>=23",
-    "paho-mqtt==2.0.0": "paho-mqtt==2.0.0",  # aiomqtt's oldest version needs a later one than we do
+    "distro": ("opentelemetry-distro>=0.66b0,<1",),
+    "configuration": ("opentelemetry-configuration>=0.66b0,<1",),
+    "gunicorn": ("gunicorn>=23",),
+    "paho-mqtt==2.0.0": ("paho-mqtt==2.0.0",),  # aiomqtt's oldest version needs a later one than we do
+    "pytest-8": ("pytest>=8.3,<8.4", *PLUGINS),
+    "pytest-9": ("pytest>=9,<10", *PLUGINS),
 }
-"""Environments with one package beside ours."""
+"""Environments with other packages beside ours."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def recipe(name: str) -> Recipe:
     base = Recipe("base", ours(), pins)
     if name == "appdaemon":  # it pins many packages itself
         return Recipe(name, (*ours(), "appdaemon>=4.5,<5"), upon=base)
-    added = tuple(str(each) for each in instrumented()) if name == NEWEST else (BESIDE[name],)
+    added = tuple(str(each) for each in instrumented()) if name == NEWEST else BESIDE[name]
     return Recipe(name, (*ours(), *added), _free(pins, added), upon=base)
 
 
