@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import ROOT
+from otel_ha.testing import CapturedMetrics, Recorded
+from tests.pages import ROOT, appears, blocks
 
+PAGE = ROOT / "docs" / "how-to" / "test-your-metrics.md"
 OURS = ("-p", "no:otel_ha", "-p", "otel_ha.testing.plugin")  # this checkout's, whatever is installed
 OTHERS = ("-p", "no:randomly", "-p", "no:asyncio", "-p", "no:anyio", "-p", "no:xdist")
 SERVICE = """
@@ -82,8 +84,15 @@ class Run:
 def run(tmp_path: Path):
     """Run pytest on a test file beside a service, with no other plugins than those that are named."""
 
-    def run(tests: str, *arguments: str, conftest: str = CONFTEST, plugins: tuple[str, ...] = (), **variables: str):
-        files = {"service.py": SERVICE, "conftest.py": conftest, "test_service.py": tests, "pytest.ini": INI}
+    def run(
+        tests: str,
+        *arguments: str,
+        conftest: str = CONFTEST,
+        plugins: tuple[str, ...] = (),
+        service: str = SERVICE,
+        **variables: str,
+    ):
+        files = {"service.py": service, "conftest.py": conftest, "test_service.py": tests, "pytest.ini": INI}
         for name, text in files.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
         without = [
@@ -318,6 +327,28 @@ def test_a_metric_of_ones_own(metrics):
     assert ended.outcomes == {"passed": 1}, ended.output
 
 
+def test_a_fixture_of_wider_scope_may_capture_around_a_test(run):
+    tests = """
+import pytest
+from otel_ha.testing import captured_metrics
+from service import *
+
+@pytest.fixture(scope="session")
+def of_all_tests():
+    with captured_metrics() as captured:
+        handle()
+        yield captured
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_each(of_all_tests, metrics, number):
+    handle()
+    metrics.assert_recorded(ingest.RECEIVED, 1)
+    of_all_tests.assert_recorded(ingest.RECEIVED, 1)
+"""
+    ended = run(tests, conftest="")
+    assert ended.outcomes == {"passed": 2}, ended.output
+
+
 def test_a_fixture_of_wider_scope_cannot_use_it(run):
     tests = """
 import pytest
@@ -418,3 +449,27 @@ assert DEFAULTS.exports_metrics
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_blocks_of_the_page_are_tests_that_pass(run, tmp_path):
+    found = {re.match(r"# (\w+\.py)\n", block)[1]: block for block in blocks(PAGE)}
+    assert len(found) == len(blocks(PAGE)) >= 10
+    service, mqtt = found.pop("service.py"), found.pop("test_mqtt.py")  # tests.zero_code has a broker
+    for name, text in found.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    ended = run(found["test_service.py"], conftest="", service=service)
+    assert ended.outcomes == {"passed": "".join(found.values()).count("def test_")}, ended.output
+    assert mqtt.count("def test_") == 1
+
+
+def test_the_page_shows_the_failure_that_pytest_shows(run):
+    (service, test), (shown,) = blocks(PAGE)[:2], blocks(PAGE, "text")
+    ended = run(test.replace("duplicate", "filtered"), conftest="", service=service)
+    assert ended.outcomes == {"failed": 1}
+    assert appears(ended.output, shown)
+
+
+def test_the_page_names_every_question_and_assertion():
+    text = PAGE.read_text(encoding="utf-8")
+    names = [name for of in (CapturedMetrics, Recorded) for name in vars(of) if not name.startswith("_")]
+    assert [name for name in names if f".{name}" not in text and f"{name}()" not in text] == []

@@ -16,14 +16,14 @@ from tests.servers.locate import ROOT
 
 NEWEST, OLDEST = "newest", "oldest"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PLUGINS = ("anyio>=4", "pytest-asyncio>=1.0", "pytest-randomly>=3.15", "pytest-xdist>=3.6")
+PYTEST = ("anyio>=4", "paho-mqtt>=2", "pytest-asyncio>=1.0", "pytest-randomly>=3.15", "pytest-xdist>=3.6")
 BESIDE = {
     "distro": ("opentelemetry-distro>=0.66b0,<1",),
     "configuration": ("opentelemetry-configuration>=0.66b0,<1",),
     "gunicorn": ("gunicorn>=23",),
     "paho-mqtt==2.0.0": ("paho-mqtt==2.0.0",),  # aiomqtt's oldest version needs a later one than we do
-    "pytest-8": ("pytest>=8.3,<8.4", *PLUGINS),
-    "pytest-9": ("pytest>=9,<10", *PLUGINS),
+    "pytest-8": ("pytest>=8.3,<8.4", *PYTEST),
+    "pytest-9": ("pytest>=9,<10", *PYTEST),
 }
 """Environments with other packages beside ours."""
 
