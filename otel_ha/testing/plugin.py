@@ -39,8 +39,8 @@ def _export_nothing(config: pytest.Config) -> None:
 def _leave_our_modules(config: pytest.Config) -> None:
     """Let pytest import our other modules as they are.
 
-    It rewrites the assertions in all modules of an installed plugin, and we have none. It would compile each module once
-    more for that: a second at the first run, or at every run if it can write no bytecode.
+    It rewrites the assertions in all modules of an installed plugin; ours have none. It would compile each module again
+    for that: a second at the first run, or at every run if it can write no bytecode.
     """
     marked = getattr(getattr(config.pluginmanager, "rewrite_hook", None), "_must_rewrite", None)
     if isinstance(marked, set):
