@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from otel_ha.testing import CapturedMetrics, Recorded
+from tests.e2e.instrumented import PATIENT
 from tests.pages import ROOT, appears, blocks
 
+pytestmark = PATIENT
 PAGE = ROOT / "docs" / "how-to" / "test-your-metrics.md"
 OURS = ("-p", "no:otel_ha", "-p", "otel_ha.testing.plugin")  # this checkout's, whatever is installed
 OTHERS = ("-p", "no:randomly", "-p", "no:asyncio", "-p", "no:anyio", "-p", "no:xdist")
@@ -104,7 +106,7 @@ def run(tmp_path: Path):
         environment = {**clean, "PYTHONPATH": str(ROOT), **variables}
         return Run(
             subprocess.run(
-                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=250
             )
         )
 
@@ -448,7 +450,7 @@ assert DEFAULTS.exports_metrics
     command = [sys.executable, "-c", code]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=250
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
