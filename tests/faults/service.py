@@ -1,0 +1,114 @@
+"""The measured program: an asyncio service that handles events at a rate, and counts them for itself.
+
+Run as `python -m tests.faults.service DIRECTORY`; the environment configures telemetry. DIRECTORY gets `tally`, the
+counts (tests.faults.tally), and at the end `account.json`. Of ten events one is discarded and one raises.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from otel_ha import measured, setup_telemetry
+from otel_ha.vocabulary import ingest
+from tests.faults.tally import DISCARDED, ERROR, OK, Tally
+
+SLICE = 0.01
+"""Seconds between two handfuls of events."""
+SAMPLE = 0.005
+"""Seconds between two looks at the delay of the loop."""
+
+
+class Refused(Exception):  # noqa: N818  it is the name of an error.type, which reads like this
+    """An event that the service cannot process."""
+
+
+class Service:
+    """Handles events until it is stopped, or until it has handled as many as it was given."""
+
+    def __init__(self, tally: Tally, rate: int, events: int | None) -> None:
+        self.tally = tally
+        self.rate = rate
+        self.events = events
+        self.stopping = asyncio.Event()
+        self.handled = 0
+        self.loop_delay = 0.0
+
+    async def run(self) -> None:
+        """Handle the events that are due, again and again; events that fell behind are caught up with."""
+        begin = time.perf_counter()
+        while not self.stopping.is_set():
+            due = int((time.perf_counter() - begin) * self.rate)
+            if self.events is not None:
+                due = min(due, self.events)
+            for _ in range(min(due - self.handled, 200)):
+                await self.handle_next()
+            if self.handled == self.events:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), SLICE)
+
+    async def handle_next(self) -> None:
+        """Handle one event, and count it before and after."""
+        outcome = {3: ERROR, 7: DISCARDED}.get(self.handled % 10, OK)
+        self.handled += 1
+        self.tally.begin(outcome)
+        with suppress(Refused):
+            await handle(outcome)
+        self.tally.end(outcome)
+
+    async def sample(self) -> None:
+        """Keep the longest time by which the loop was late."""
+        while True:
+            due = time.perf_counter() + SAMPLE
+            await asyncio.sleep(SAMPLE)
+            self.loop_delay = max(self.loop_delay, time.perf_counter() - due)
+
+
+async def handle(outcome: str) -> None:
+    """Process one event; every event lets the others run while it is in flight."""
+    with measured(ingest.EVENT, source="mqtt", domain="sensor") as event:
+        await asyncio.sleep(0)
+        if outcome == DISCARDED:
+            event.discard("duplicate")
+        if outcome == ERROR:
+            raise Refused
+
+
+async def serve(arguments: argparse.Namespace) -> None:
+    """Serve, and write the account when telemetry has ended."""
+    service = Service(Tally(arguments.directory / "tally"), arguments.rate, arguments.events)
+    if not arguments.default_action:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, service.stopping.set)
+    sampler = asyncio.create_task(service.sample())
+    async with setup_telemetry("faults") as telemetry:
+        print("ready", telemetry.metrics_url, flush=True)
+        await service.run()
+        end = time.perf_counter()
+    account = {"shutdown": time.perf_counter() - end, "loop_delay": service.loop_delay}
+    sampler.cancel()
+    (arguments.directory / "account.json").write_text(json.dumps(account), encoding="utf-8")
+
+
+def main() -> None:
+    """Log as a service does, to standard error, and serve."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--events", type=int)
+    parser.add_argument("--default-action", action="store_true", help="leave SIGTERM its default action")
+    arguments = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    asyncio.run(serve(arguments))
+
+
+if __name__ == "__main__":
+    main()
