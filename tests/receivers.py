@@ -61,7 +61,7 @@ class Receiver:
 
     def spans(self) -> list[Sent]:
         """The spans that arrived by HTTP."""
-        pushed = [TraceRequest.FromString(each) for each in self._bodies("/v1/traces")]
+        pushed = [TraceRequest.FromString(each) for each in self.bodies("/v1/traces")]
         return [
             Sent(_plain(group.resource.attributes), scope.scope.name, span)
             for request in pushed
@@ -72,7 +72,7 @@ class Receiver:
 
     def records(self) -> list[Sent]:
         """The log records that arrived by HTTP."""
-        pushed = [LogsRequest.FromString(each) for each in self._bodies("/v1/logs")]
+        pushed = [LogsRequest.FromString(each) for each in self.bodies("/v1/logs")]
         return [
             Sent(_plain(group.resource.attributes), scope.scope.name, record)
             for request in pushed
@@ -81,7 +81,8 @@ class Receiver:
             for record in scope.log_records
         ]
 
-    def _bodies(self, target: str) -> list[bytes]:
+    def bodies(self, target: str) -> list[bytes]:
+        """The uncompressed bodies of the requests with this target."""
         found = [each for each in list(self.requests) if each.target == target]
         return [gzip.decompress(each.body) if "content-encoding" in each.headers else each.body for each in found]
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults.outcome import Outcome
@@ -129,28 +129,33 @@ class Service:
         """Send a signal."""
         self.process.send_signal(number)
 
+    def pause(self) -> None:
+        """Let the program handle no more events; it still pushes and is scraped."""
+        self.send(signal.SIGUSR1)
+        self.wait_for((self.directory / "paused").exists)
+
     def stop(self, *numbers: signal.Signals) -> Account:
-        """Send the signals, SIGTERM by default, one at once after the other; return the account at the end."""
-        sent = time.perf_counter()
+        """Send the signals, SIGTERM by default, one at once after the other; return the account at the end.
+
+        A signal's default action ends a program in the middle of its work, and without telemetry it would do so at
+        once. Then the events until the signal count as recorded, those that follow during the last push may be stored
+        as well, and the shutdown is the time from the signal to the end.
+        """
+        until_signal, sent = self._tally.ended(), time.perf_counter()
         for number in numbers or (signal.SIGTERM,):
             self.send(number)
-        return self.end(sent)
+        account = self.end()
+        if account.returncode >= 0:
+            return account
+        return replace(account, ended=until_signal, shutdown=time.perf_counter() - sent)
 
-    def end(self, since: float | None = None) -> Account:
-        """Wait for the end of the program, and return its account.
-
-        One that its signal ended wrote none: then the shutdown is the time since the signal.
-        """
+    def end(self) -> Account:
+        """Wait for the end of the program, and return its account."""
         returncode = self.process.wait(ENDS_WITHIN)
         path = self.directory / "account.json"
         said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        until_end = None if since is None else time.perf_counter() - since
         return Account(
-            self._tally.begun(),
-            self._tally.ended(),
-            returncode,
-            said.get("shutdown", until_end),
-            said.get("loop_delay"),
+            self._tally.begun(), self._tally.ended(), returncode, said.get("shutdown"), said.get("loop_delay")
         )
 
     def _must_run(self) -> bool:
@@ -168,7 +173,9 @@ def running(
         "PATH": os.environ["PATH"],
         "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
         "OTEL_HA_SYSTEM_METRICS": "false",
+        # Often, but with the time limit that a push has by default; else that would be as short as the interval.
         "OTEL_METRIC_EXPORT_INTERVAL": "200",
+        "OTEL_METRIC_EXPORT_TIMEOUT": "30000",
         **environment,
     }
     if "PYTHONPATH" in os.environ:

@@ -38,6 +38,7 @@ class Service:
         self.rate = rate
         self.events = events
         self.stopping = asyncio.Event()
+        self.paused: Path | None = None
         self.handled = 0
         self.loop_delay = 0.0
 
@@ -45,6 +46,10 @@ class Service:
         """Handle the events that are due, again and again; events that fell behind are caught up with."""
         begin = time.perf_counter()
         while not self.stopping.is_set():
+            if self.paused:
+                self.paused.touch()
+                await self.stopping.wait()
+                return
             due = int((time.perf_counter() - begin) * self.rate)
             if self.events is not None:
                 due = min(due, self.events)
@@ -63,6 +68,10 @@ class Service:
         with suppress(Refused):
             await handle(outcome)
         self.tally.end(outcome)
+
+    def pause(self, sign: Path) -> None:
+        """Handle no more events, and make this file when the last one is over."""
+        self.paused = sign
 
     async def sample(self) -> None:
         """Keep the longest time by which the loop was late."""
@@ -85,17 +94,29 @@ async def handle(outcome: str) -> None:
 async def serve(arguments: argparse.Namespace) -> None:
     """Serve, and write the account when telemetry has ended."""
     service = Service(Tally(arguments.directory / "tally"), arguments.rate, arguments.events)
+    listen(service, arguments)
+    sampler = asyncio.create_task(service.sample())
+    end = time.perf_counter()
+    try:
+        async with setup_telemetry("faults") as telemetry:
+            print("ready", telemetry.metrics_url, flush=True)
+            try:
+                await service.run()
+            finally:
+                end = time.perf_counter()
+    finally:
+        account = {"shutdown": time.perf_counter() - end, "loop_delay": service.loop_delay}
+        sampler.cancel()
+        (arguments.directory / "account.json").write_text(json.dumps(account), encoding="utf-8")
+
+
+def listen(service: Service, arguments: argparse.Namespace) -> None:
+    """Stop at SIGTERM and SIGINT, unless they keep their default action; handle no more events after SIGUSR1."""
+    loop = asyncio.get_running_loop()
     if not arguments.default_action:
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, service.stopping.set)
-    sampler = asyncio.create_task(service.sample())
-    async with setup_telemetry("faults") as telemetry:
-        print("ready", telemetry.metrics_url, flush=True)
-        await service.run()
-        end = time.perf_counter()
-    account = {"shutdown": time.perf_counter() - end, "loop_delay": service.loop_delay}
-    sampler.cancel()
-    (arguments.directory / "account.json").write_text(json.dumps(account), encoding="utf-8")
+            loop.add_signal_handler(number, service.stopping.set)
+    loop.add_signal_handler(signal.SIGUSR1, service.pause, arguments.directory / "paused")
 
 
 def main() -> None:
@@ -103,11 +124,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--rate", type=int, default=1000)
-    parser.add_argument("--events", type=int)
-    parser.add_argument("--default-action", action="store_true", help="leave SIGTERM its default action")
+    parser.add_argument("--events", type=int, help="end after so many events")
+    parser.add_argument("--default-action", action="store_true", help="leave SIGTERM and SIGINT their default action")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve(arguments))
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(arguments))
 
 
 if __name__ == "__main__":
