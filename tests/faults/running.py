@@ -100,10 +100,10 @@ class Service:
         """Wait until the condition holds. Fails if it does not in time, or if the program ends meanwhile."""
         eventually(lambda: self._must_run() and condition(), timeout=timeout)
 
-    def wait_for_events(self, count: int) -> None:
+    def wait_for_events(self, count: int, timeout: float = 60.0) -> None:
         """Wait until so many more events have been recorded."""
         goal = self.recorded() + count
-        self.wait_for(lambda: self.recorded() >= goal)
+        self.wait_for(lambda: self.recorded() >= goal, timeout)
 
     def check_now(self, read: Callable[[], Stored]) -> Stored:
         """Return the stored events. Fails if more are stored than were recorded until now."""

@@ -91,7 +91,7 @@ def test_an_outage_of_a_minute_costs_two_log_lines_and_no_memory(otelcol, start,
     otelcol.kill()
     service.wait_for_log("failed")
     before = psutil.Process(service.pid).memory_info().rss
-    service.wait_for_events(60_000)
+    service.wait_for_events(60_000, timeout=180)  # a thousand in a second
     grown = psutil.Process(service.pid).memory_info().rss - before
     assert grown < 4 * MIB, f"the outage made the service grow by {grown / MIB:.1f} MiB"
     assert len(service.log_lines()) == 1
