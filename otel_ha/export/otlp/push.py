@@ -42,13 +42,20 @@ class WatchedExporter(MetricExporter):
         self.watch = watch
         self.abandoned = False
         self.pushes = 0
+        self.cut_off = False
+        """Whether shutdown() found a push that had not ended, and cut it off."""
+        self._is_pushing = False
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:  # noqa: ARG002 - the pusher has its own limit: a push continues after a short flush
         """Push, and note whether it arrived."""
         self.pushes += 1
         if self.abandoned:
             return MetricExportResult.SUCCESS
-        answer = self.watch.push(self._pusher, metrics_data)
+        self._is_pushing = True
+        try:
+            answer = self.watch.push(self._pusher, metrics_data)
+        finally:
+            self._is_pushing = False
         return MetricExportResult.FAILURE if answer.error else MetricExportResult.SUCCESS
 
     def load(self) -> None:
@@ -68,6 +75,7 @@ class WatchedExporter(MetricExporter):
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: ARG002 - as in MetricExporter
         """Stop; an attempt that waits gives up."""
         if not self.abandoned:  # in a forked child, cutting off connections would cut off the parent's
+            self.cut_off = self.watch.is_over = self._is_pushing
             self._pusher.shutdown()
 
 
@@ -78,6 +86,10 @@ class PushReader(GatedReader, OwnPeriodicReader):
         self.gate = gate
         self.delivery = exporter.watch.delivery
         self._watched = exporter
+        # A thread that cannot start another one flushes in itself, where a signal handler may flush as well.
+        self._one_by_one = threading.RLock()
+        self._is_closing = False
+        self._has_ended = False
         super().__init__(
             exporter,
             export_interval_millis=config.export_interval * 1e3,
@@ -89,18 +101,29 @@ class PushReader(GatedReader, OwnPeriodicReader):
         self._watched.load()
 
     def collect(self, timeout_millis: float = 10_000) -> None:  # type: ignore[misc]  # final: as in GatedReader
-        """Collect and push; a collection without measurements is not pushed."""
-        before = self._watched.pushes
-        super().collect(timeout_millis=timeout_millis)
-        if self._watched.pushes == before:
-            self.delivery.had_nothing()
+        """Collect and push; a collection without measurements is not pushed.
+
+        One collection after the other, each with its push: two threads would otherwise push older values after newer
+        ones. The first collection after the beginning of the end has everything; a flush that comes later has nothing
+        to add, and its push would be cut off.
+        """
+        with self._one_by_one:
+            if self._has_ended:
+                return
+            is_last, before = self._is_closing, self._watched.pushes
+            super().collect(timeout_millis=timeout_millis)
+            if self._watched.pushes == before:
+                self.delivery.had_nothing()
+            self._has_ended = is_last
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         """Push a last time and stop, within the time given; a receiver that refuses is tried at most twice."""
         self._watched.close_soon()
+        self._is_closing = True
         super().shutdown(timeout_millis=timeout_millis, **kwargs)
         thread = thread_of(self)
-        if thread is not None and thread.is_alive() and not self._watched.abandoned:
+        is_late = self._watched.cut_off or (thread is not None and thread.is_alive())
+        if is_late and not self._watched.abandoned:
             _logger.warning("the last push to %s did not end in time; its interval may be lost", self.delivery.target)
 
     def flush(self, timeout: float) -> bool:
