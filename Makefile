@@ -21,7 +21,9 @@ $(BIN)/python -m otel_ha.render dashboards --format grafana --out $(1)collector-
 $(BIN)/python -m otel_ha.render dashboards --format vmui --out $(1)collector-config/victoriametrics/dashboards
 endef
 
-.PHONY: help demo stack test floor newest pythons package check bench docs picture servers clean
+FAULTS := tests/faults/results.json
+
+.PHONY: help demo stack test floor newest pythons package check bench reliability docs picture servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,6 +34,7 @@ help:
 	@echo "make newest   run the tests that depend on OpenTelemetry's internals on its newest supported version"
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
 	@echo "make package  build wheel and sdist, check their contents, install and run them in new environments"
+	@echo "make reliability  stage every fault of the fault suite in about six minutes, and render docs/reliability.md (ARGS='-k minute')"
 	@echo "make check    linters, types, import contracts, generated pages"
 	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Jaeger, VictoriaLogs, Chromium, Home Assistant)"
 	@echo "make docs     render the reference pages again"
@@ -89,6 +92,10 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
 
+reliability: $(VENV)/dev.stamp servers
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults --faults-results $(FAULTS) $(ARGS)
+	@$(BIN)/python -m tests.faults.report < $(FAULTS) > docs/reliability.md
+
 servers:
 	@$(PYTHON) tests/servers/install.py $(if $(ALL),--all)
 
@@ -108,6 +115,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) | diff - $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference | diff - docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
+	$(BIN)/python -m tests.faults.report < $(FAULTS) | diff - docs/reliability.md
 
 docs: $(VENV)/dev.stamp
 	$(call render,)
@@ -119,6 +127,7 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema > docs/reference/summary.schema.json
 	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
+	$(BIN)/python -m tests.faults.report < $(FAULTS) > docs/reliability.md
 
 picture: $(VENV)/dev.stamp
 	@$(BIN)/python -m docs.picture

@@ -41,14 +41,15 @@ def render(document: Mapping[str, Any]) -> str:
     parts = [_OPENING + (_QUICK if document["quick"] else "")]
     parts.append(f"{story(tables)}\n")
     parts.append(_HOW)
-    parts.append("\n\n".join(filter(None, ["## Targets", pace(tables), _markdown(judged(tables))])))
-    parts += [f"## {table.title}\n\n{table.about}\n\n{_markdown(table.cells(), numbers=True)}" for table in tables]
+    parts.append("\n\n".join(filter(None, ["## Targets", pace(tables), markdown(judged(tables))])))
+    parts += [f"## {table.title}\n\n{table.about}\n\n{markdown(table.cells(), numbers=True)}" for table in tables]
     known = [["", ""], *(list(pair) for pair in {**document["machine"], **document["versions"]}.items())]
-    parts.append(f"## Machine and versions\n\n{_markdown(known)}")
+    parts.append(f"## Machine and versions\n\n{markdown(known)}")
     return "\n".join(parts)
 
 
-def _markdown(lines: Iterable[list[str]], *, numbers: bool = False) -> str:
+def markdown(lines: Iterable[list[str]], *, numbers: bool = False) -> str:
+    """Return a table whose first line is its head; numbers stand at the right."""
     head, *rows = lines
     rule = ["-", *(["-:" if numbers else "-"] * (len(head) - 1))]
     return _row(head) + f"|{'|'.join(rule)}|\n" + "".join(map(_row, rows))
