@@ -18,7 +18,7 @@ from pathlib import Path
 
 from otel_ha import measured, setup_telemetry
 from otel_ha.vocabulary import ingest
-from tests.faults.tally import DISCARDED, ERROR, OK, Tally
+from tests.faults.tally import CANCELLED, DISCARDED, ERROR, OK, Tally
 
 SLICE = 0.01
 """Seconds between two handfuls of events."""
@@ -65,9 +65,16 @@ class Service:
         outcome = {3: ERROR, 7: DISCARDED}.get(self.handled % 10, OK)
         self.handled += 1
         self.tally.begin(outcome)
-        with suppress(Refused):
+        try:
             await handle(outcome)
-        self.tally.end(outcome)
+        except Refused:
+            pass
+        except asyncio.CancelledError:  # Ctrl-C without a handler
+            outcome = CANCELLED
+            self.tally.begin(outcome)
+            raise
+        finally:
+            self.tally.end(outcome)
 
     def pause(self, sign: Path) -> None:
         """Handle no more events, and make this file when the last one is over."""

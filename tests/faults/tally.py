@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-OK, ERROR, DISCARDED = OUTCOMES = ("ok", "error", "discarded")
+OK, ERROR, DISCARDED, CANCELLED = OUTCOMES = ("ok", "error", "discarded", "cancelled")
 """The ends of an event, under the names that tests.faults.stored gives them as well."""
 
 _NUMBER = struct.Struct("=q")

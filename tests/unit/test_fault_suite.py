@@ -124,5 +124,5 @@ def test_a_tally_is_read_from_its_file_while_another_one_counts(tmp_path):
     counting.begin("ok")
     counting.begin("error")
     counting.end("ok")
-    assert reading.begun() == {"ok": 1, "error": 1, "discarded": 0}
-    assert reading.ended() == {"ok": 1, "error": 0, "discarded": 0}
+    assert reading.begun() == {"ok": 1, "error": 1, "discarded": 0, "cancelled": 0}
+    assert reading.ended() == {"ok": 1, "error": 0, "discarded": 0, "cancelled": 0}
