@@ -93,6 +93,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
 
 reliability: $(VENV)/dev.stamp servers
+	@$(if $(ARGS),,rm -f $(FAULTS))
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults --faults-results $(FAULTS) $(ARGS)
 	@$(BIN)/python -m tests.faults.report < $(FAULTS) > docs/reliability.md
 

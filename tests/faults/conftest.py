@@ -59,7 +59,7 @@ class _Results:
 @pytest.fixture
 def table(request: pytest.FixtureRequest) -> Table:
     """Checks the outcomes of the test's faults, and makes rows of docs/reliability.md of them."""
-    test = f"{request.path.relative_to(request.config.rootpath).as_posix()}::{request.node.originalname}"
+    test = f"{request.path.relative_to(request.config.rootpath).as_posix()}::{request.node.name}"
     return Table(test, request.node.user_properties.append)
 
 

@@ -41,9 +41,14 @@ def fault_tests() -> set[str]:
 
 
 def test_every_fault_has_a_row_and_every_row_has_a_test(document):
-    rows = {row["test"] for row in document["rows"]}
+    rows = {row["test"].partition("[")[0] for row in document["rows"]}
     assert fault_tests() - rows == set(), "run `make reliability`"
     assert rows - fault_tests() == set(), "delete these rows"
+
+
+def test_no_two_rows_have_the_same_name(document):
+    names = [row["fault"] for row in document["rows"]]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_committed_run_keeps_every_promise(document):
