@@ -15,8 +15,8 @@ from tests.servers.running import HOST, eventually
 RATE = "--rate=3000"
 TERM, INT = signal.SIGTERM, signal.SIGINT
 CHOPPED = (
-    "the events that were recorded until the signal are stored; those that the program still handles during the last push "
-    "are not counted, and without telemetry the signal would have ended it before them"
+    "the events that were recorded until the signal are stored; those that the program still handles during the last "
+    "push are not counted, and without telemetry the signal would have ended it before them"
 )
 AWAY = "no receiver takes the last push: the events since the one before are gone, which the log says"
 
