@@ -36,6 +36,11 @@ def is_pushing() -> bool:
     return _is_pushing.get()
 
 
+def _is_not_of_a_push(record: logging.LogRecord) -> bool:
+    """Whether a record of a transport is to be logged: of a push that fails, the line about the outage says enough."""
+    return record.levelno < logging.WARNING or not is_pushing()
+
+
 def tell(message: str, *arguments: object) -> None:
     """Log a warning; a handler of the program that raises must not end the thread that pushes."""
     with suppress(Exception):
@@ -161,7 +166,9 @@ class Watch:
         self._proxies = proxies
         self._remark = ""
         for name in _TRANSPORTS:
-            logging.getLogger(name).addFilter(KNOWN_ONLY)  # the same filter is added once only
+            transport = logging.getLogger(name)
+            transport.addFilter(_is_not_of_a_push)  # the same filter is added once only
+            transport.addFilter(KNOWN_ONLY)
 
     def push(self, pusher: Pusher, data: Any) -> Answer:
         """Push, note whether it arrived, and return the answer; never raises."""
