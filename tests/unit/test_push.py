@@ -271,6 +271,18 @@ def test_a_push_ends_within_its_time_limit_however_slow_the_answer(pushing, name
     assert [thread for thread in threading.enumerate() if thread.name == "otel-ha-push"] == []
 
 
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Ty"], ids=["no answer", "half of the headers"])
+def test_a_last_push_that_is_cut_off_is_one_line(pushing, caplog, head):
+    telemetry, receiver = pushing(dripping(head, drop=b""), otlp_timeout=30.0)
+    pushes = [each for each in threading.enumerate() if each.name.startswith("OtelPeriodic")]
+    telemetry.shutdown(timeout=0.5)
+    for each in pushes:
+        each.join(30)
+    assert len(receiver.requests) == 1
+    [record] = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert "did not end in time" in record.getMessage()
+
+
 def test_a_push_after_one_that_was_cut_off_arrives(pushing):
     telemetry, _ = pushing(DRIPPING["a dripping header"], answer(), otlp_timeout=0.5)
     assert not telemetry.flush(20)
@@ -303,6 +315,15 @@ def test_a_truncated_answer_is_tried_again(pushing):
         lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
         answer(),
         otlp_timeout=5.0,
+    )
+    assert telemetry.flush(), error(telemetry)
+    assert len(receiver.requests) == 2
+
+
+@pytest.mark.parametrize("end", [b"", b"Conte", b"Content-Type: text/plain\r\n"], ids=["status", "name", "header"])
+def test_an_answer_that_ends_in_its_headers_is_tried_again(pushing, end):
+    telemetry, receiver = pushing(
+        lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\n" + end), answer(), otlp_timeout=5.0
     )
     assert telemetry.flush(), error(telemetry)
     assert len(receiver.requests) == 2

@@ -26,6 +26,7 @@ _PIECE = 1 << 16
 _GRACE = 0.1
 """Seconds by which a connection's own time limit is shorter, as it knows the cause; and to end when cut off."""
 _SUCCESS, _REDIRECT = 2, 3
+_HTTP_1_1 = 11
 _UNAVAILABLE = "UNAVAILABLE"
 _RETRYABLE = {429, 502, 503, 504}
 _ADVICE: dict[int, str] = {
@@ -189,6 +190,17 @@ def _receive(response: BaseHTTPResponse, received: bytearray, deadline: float) -
             raise _ResponseError(_too_large(response))
         if time.monotonic() > deadline:
             raise TimeoutError("the response did not end in time")
+    if not received and not _has_an_end(response):
+        raise ConnectionResetError(f"{response.status}, but the connection ended before the headers did")
+
+
+def _has_an_end(response: BaseHTTPResponse) -> bool:
+    """Whether an empty response is known to be whole: http.client takes the end of a connection for that of headers."""
+    return (
+        response.version != _HTTP_1_1
+        or response.status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+        or any(name in response.headers for name in ("content-length", "transfer-encoding", "connection"))
+    )
 
 
 def _decoded(response: BaseHTTPResponse, received: bytearray) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from contextlib import suppress
 from typing import Any
@@ -20,8 +19,6 @@ from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.export.otlp.watch import Pusher, Watch
 from otel_ha.record.gate import CollectionGate, GatedReader
 from otel_ha.record.journal.sdk import OwnPeriodicReader, thread_of
-
-_logger = logging.getLogger("otel_ha")
 
 # The least time in seconds that a collection has for its callbacks.
 _LEAST = 0.1
@@ -124,7 +121,7 @@ class PushReader(GatedReader, OwnPeriodicReader):
         thread = thread_of(self)
         is_late = self._watched.cut_off or (thread is not None and thread.is_alive())
         if is_late and not self._watched.abandoned:
-            _logger.warning("the last push to %s did not end in time; its interval may be lost", self.delivery.target)
+            self._watched.watch.cut_off()
 
     def flush(self, timeout: float) -> bool:
         """Push now; return whether it arrived within `timeout` seconds. After that, it continues in the background."""

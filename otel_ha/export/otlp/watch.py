@@ -26,6 +26,7 @@ _TURNED_OFF_BY = {
     "traces": "OTEL_TRACES_EXPORTER=none",
     "logs": "OTEL_LOGS_EXPORTER=none",
 }
+_QUEUES = {"traces": "OTEL_BSP_MAX_QUEUE_SIZE", "logs": "OTEL_BLRP_MAX_QUEUE_SIZE"}
 
 
 _is_pushing: ContextVar[bool] = ContextVar("otel_ha_is_pushing", default=False)
@@ -92,7 +93,9 @@ class Outage:
     """
 
     def __init__(self) -> None:
-        self._signals: set[str] = set()
+        self._deliveries: dict[str, Delivery] = {}
+        self._dropped: dict[str, int] = {}
+        """How many items of each signal had been dropped before."""
         self._failing: dict[str, str] = {}
         """The kind of failure of each signal, of those that fail."""
         self._over_at = 0.0
@@ -101,17 +104,25 @@ class Outage:
     @property
     def signals(self) -> list[str]:
         """The signals that are pushed there."""
-        return [signal for signal in NOUNS if signal in self._signals]
+        return [signal for signal in NOUNS if signal in self._deliveries]
 
-    def join(self, signal: str) -> None:
+    @property
+    def dropped(self) -> str:
+        """The numbers of spans and log records that have been dropped since it began, as the log tells them."""
+        found = {each: self._deliveries[each].dropped - self._dropped.get(each, 0) for each in self.signals}
+        return ", ".join(f"{number} {NOUNS[signal]}" for signal, number in found.items() if number)
+
+    def join(self, signal: str, delivery: Delivery) -> None:
         """Note that a signal is pushed there."""
-        self._signals.add(signal)
+        self._deliveries[signal] = delivery
 
     def began(self, signal: str, kind: str, started: float) -> bool:
         """Note the failure of a push that `started` then; return whether it is the first one of an outage."""
         with self._lock:
             if started < self._over_at:  # its signal may work again as well
                 return False
+            if not self._failing:
+                self._dropped = {name: each.dropped for name, each in self._deliveries.items()}
             is_first = signal not in self._failing and kind not in self._failing.values()
             self._failing[signal] = kind
             return is_first
@@ -133,10 +144,10 @@ class Outages:
     def __init__(self) -> None:
         self._of: dict[str, Outage] = {}
 
-    def at(self, target: str, signal: str) -> Outage:
-        """Return that of the receiver at `target`, to which a signal is pushed."""
-        outage = self._of.setdefault(receiver_of(target), Outage())
-        outage.join(signal)
+    def at(self, delivery: Delivery, signal: str) -> Outage:
+        """Return that of the receiver to which a signal is pushed."""
+        outage = self._of.setdefault(receiver_of(delivery.target), Outage())
+        outage.join(signal, delivery)
         return outage
 
 
@@ -161,7 +172,7 @@ class Watch:
         self.is_over = False
         """Whether the time for the last push is over: its connection is cut off, and how it ends says nothing."""
         self._signal = signal
-        self._outage = outages.at(delivery.target, signal)
+        self._outage = outages.at(delivery, signal)
         self._hint = hint
         self._proxies = proxies
         self._remark = ""
@@ -188,7 +199,7 @@ class Watch:
             return answer
         if answer.error:
             self._failed(answer, started)
-        else:
+        elif not self.is_over:
             self._succeeded(answer)
         return answer
 
@@ -217,7 +228,9 @@ class Watch:
             answer.rejected, f"{answer.rejected} {self.noun} rejected: {message}" if answer.rejected else ""
         )
         if self._outage.ended(self._signal):
-            tell("push to %s works again (failures: %d)", self._receiver, failures)
+            dropped = self._outage.dropped
+            more = f"; dropped meanwhile: {dropped}" if dropped else ""
+            tell("push to %s works again (failures: %d%s)", self._receiver, failures, more)
         if answer.rejected and not rejected_before:
             tell(
                 "%s rejected %d %s: %s; the others arrived, and the rejected ones are not sent again",
@@ -240,9 +253,16 @@ class Watch:
         if self.is_closing:
             tell("the last push to %s failed: %s (%s)", self._receiver, answer.error, self._remedies)
             return
+        queues = [f"{NOUNS[each]} beyond {_QUEUES[each]}" for each in self._outage.signals if each in _QUEUES]
         tell(
-            "push to %s failed: %s; trying again every interval, and logging when it works (%s)",
+            "push to %s failed: %s; trying again every interval, and logging when it works%s (%s)",
             self._receiver,
             answer.error,
+            f"; {', '.join(queues)} are dropped meanwhile, and counted" if queues and answer.retryable else "",
             self._remedies,
         )
+
+    def cut_off(self) -> None:
+        """Note that the last push did not end in time; it is logged unless the outage is known already."""
+        if self._outage.began(self._signal, "away", time.monotonic()):
+            tell("the last push to %s did not end in time; its interval may be lost", self.delivery.target)

@@ -55,11 +55,18 @@ class Batches:
         self._counting = threading.RLock()
         self._refused = 0
         """How many items found the queue full since the last push."""
+        self._is_told_full = False
+        """Whether the log has told that items are dropped, and not yet that this is over."""
         self._rung = False
         self._is_away = False
         """Whether the receiver did not take the last push, and may take the next one."""
         self._is_closing = False
         self._is_over = False
+        self.noun = watch.noun
+        self.lost = 0
+        """How many items waited when it ended."""
+        self.is_late = False
+        """Whether the last push did not end in time."""
         self._thread = threading.Thread(target=self._work, name=f"otel-ha-{watch.noun.replace(' ', '-')}", daemon=True)
 
     def start(self) -> None:
@@ -113,14 +120,12 @@ class Batches:
             if self._thread.is_alive():
                 self._thread.join(max(timeout, 0))
         finally:  # Ctrl-C ends the last push
-            is_late = self._thread.is_alive()
+            self.is_late = self._thread.is_alive()
             self._is_over = self._watch.is_over = True
             self._pusher.shutdown()
-            if lost := len(self._waiting):
-                self._waiting.clear()
-                self.delivery.dropped += lost
-                why = "did not end in time" if is_late else "failed"
-                tell("%d %s are lost: the last push %s", lost, self._watch.noun, why)
+            self.lost = len(self._waiting)
+            self._waiting.clear()
+            self.delivery.dropped += self.lost
 
     def abandon(self) -> None:
         """Forget everything, without waiting: in a forked child, it is the parent's."""
@@ -165,30 +170,37 @@ class Batches:
                 one_by_one = len(batch)  # nothing was sent: one of them cannot be encoded
                 continue
             one_by_one = max(one_by_one - 1, 0)
-            self._is_away = answer.skipped or (bool(answer.error) and answer.retryable)
+            was_away, self._is_away = self._is_away, answer.skipped or (bool(answer.error) and answer.retryable)
             if self._is_away or self._is_over:
                 return
             with suppress(IndexError):  # it ends just now, and they count as lost
                 for _ in batch:
                     self._waiting.popleft()
             with self._counting:
+                if was_away:
+                    self._refused = 0
                 self.delivery.dropped += len(batch) if answer.error else answer.rejected
 
     def _note_refused(self) -> None:
-        """Note whether the queue was full since the last push; the first and the last time are logged."""
+        """Note whether the queue was full since the last push; the first and the last time are logged.
+
+        While the receiver is away, the lines about its outage tell of that.
+        """
         with self._counting:
             refused, self._refused = self._refused, 0
-        was_full, self.delivery.is_full = self.delivery.is_full, refused > 0
-        noun, limits = self._watch.noun, self._limits
-        if refused and not was_full:
+        self.delivery.is_full = refused > 0
+        if self._is_away or bool(refused) == self._is_told_full:
+            return
+        self._is_told_full = bool(refused)
+        if refused:
             tell(
                 "%d %s are dropped, and more may follow: %d wait already for a push to %s; %s_MAX_QUEUE_SIZE lets more "
                 "wait, and /healthz has the count",
                 refused,
-                noun,
-                limits.most_waiting,
+                self.noun,
+                self._limits.most_waiting,
                 self.delivery.target,
-                limits.prefix,
+                self._limits.prefix,
             )
-        elif was_full and not refused:
-            tell("no more %s are dropped (%d in all)", noun, self.delivery.dropped)
+        else:
+            tell("no more %s are dropped (%d in all)", self.noun, self.delivery.dropped)

@@ -21,7 +21,7 @@ from otel_ha.delivery import Delivery
 from otel_ha.export.otlp.attempts import Encode
 from otel_ha.export.otlp.encoding import encoded_spans
 from otel_ha.export.otlp.senders import attempts_of, hint_of
-from otel_ha.export.otlp.watch import Console, Outages, Watch
+from otel_ha.export.otlp.watch import Console, Outages, Watch, tell
 from otel_ha.export.signals.batches import Batches
 from otel_ha.version import DISTRO, SCHEMA_URL, __version__
 
@@ -97,6 +97,14 @@ class Signals:
         finally:  # Ctrl-C ends all of them
             for each in left:
                 each.close(0)
+            self._tell_of_lost()
+
+    def _tell_of_lost(self) -> None:
+        """Log, in one line, how many spans and log records waited at the end."""
+        lost = [each for each in self.batches if each.lost]
+        if lost:
+            why = "did not end in time" if any(each.is_late for each in lost) else "failed"
+            tell("%s are lost: the last push %s", " and ".join(f"{each.lost} {each.noun}" for each in lost), why)
 
     def abandon(self) -> None:
         """Forget everything, without waiting: in a forked child, it is the parent's."""

@@ -192,7 +192,7 @@ def test_spans_that_the_receiver_rejects_are_counted_and_told_once(start, caplog
     assert len(lines(caplog, "rejected 1 spans: too old")) == 1
 
 
-def test_a_full_queue_drops_new_spans_counts_them_and_tells_once(start, caplog, monkeypatch):
+def test_a_full_queue_drops_new_spans_and_the_lines_about_the_outage_count_them(start, caplog, monkeypatch):
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "3")
     is_back = threading.Event()
     telemetry, receiver = start(away_until(is_back), otlp_timeout=0.9, logs_exporters=())
@@ -204,11 +204,36 @@ def test_a_full_queue_drops_new_spans_counts_them_and_tells_once(start, caplog, 
     assert not telemetry.flush(30)
     assert reader(telemetry, "otlp traces")["dropped"] == 4
     assert reader(telemetry, "otlp traces")["status"] in {"dropping", "failing"}
-    assert "OTEL_BSP_MAX_QUEUE_SIZE" in lines(caplog, "spans are dropped")[0]
+    assert "spans beyond OTEL_BSP_MAX_QUEUE_SIZE are dropped meanwhile" in lines(caplog, "failed")[0]
     is_back.set()
     wait_for(lambda: telemetry.flush(30))
     assert set(names(receiver)) == {"kept 0", "kept 1", "kept 2"}
-    assert len(lines(caplog, "spans are dropped, and more")) == 1
+    assert len(lines(caplog, "")) == 2
+    assert "dropped meanwhile: 4 spans" in lines(caplog, "works again")[0]
+
+
+def test_a_queue_that_is_full_without_an_outage_is_told_when_it_starts_and_when_it_ends(start, caplog, monkeypatch):
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "3")
+    arrived, may_answer = threading.Event(), threading.Event()
+
+    def slow(connection, ended):
+        arrived.set()
+        may_answer.wait(30)
+        answer()(connection, ended)
+
+    telemetry, _ = start(slow, answer(), logs_exporters=())
+    span()
+    flushing = threading.Thread(target=telemetry.flush, args=(30,))
+    flushing.start()
+    assert arrived.wait(30)
+    for _ in range(5):
+        span()
+    may_answer.set()
+    flushing.join()
+    assert telemetry.flush(30)
+    assert telemetry.flush(30)
+    assert lines(caplog, "")[0].startswith("3 spans are dropped, and more may follow: 3 wait already")
+    assert lines(caplog, "")[1:] == ["no more spans are dropped (3 in all)"]
 
 
 def test_every_span_of_many_threads_arrives_once_or_is_counted(start, monkeypatch):
