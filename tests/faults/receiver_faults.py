@@ -159,9 +159,15 @@ CLOSED = {
     "reset after the headers": _at(
         "request", after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", reset), _CLOSED, "failed: "
     ),
+    "closed in the headers": _at("request", after(b"HTTP/1.1 200 OK\r\nConte", hanging_up), _CLOSED, "failed: "),
     "reset in the headers": _at("request", after(b"HTTP/1.1 200 OK\r\nConte", reset), _CLOSED, "failed: "),
     "refused": _at("never", reset, "Connection refused", "Connection refused"),
-    "black hole": _at("full", silent, "Black hole: no connection comes about", "no connection within"),
+    "black hole": _at(
+        "full",
+        silent,
+        "Black hole: no connection comes about",
+        "failed: (no connection|the response did not end) within",
+    ),
 }
 
 _LARGE = "Endless answer (body, header, chunks, provisional answers), gzip bomb"

@@ -27,8 +27,8 @@ MOST_MEMORY = 250 * MIB
 OPTIONS = ["--rate=200"]
 IN_FAULT = 60
 """Events that are recorded while a fault lasts: there are more pushes than the first that fails."""
-TIME_LIMIT = "5000"
-"""Milliseconds for a push to a receiver that recovers; with the default, the first failure takes ten seconds."""
+PATIENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "5000", "OTEL_HA_SHUTDOWN_TIMEOUT": "60"}
+"""For a program whose receiver recovers: the first failure takes five seconds, not ten, and the last push arrives."""
 
 Server = ScriptedServer | ScriptedGrpcServer
 Start = Callable[[], AbstractContextManager[Service]]
@@ -68,7 +68,7 @@ def staged(fault: Fault, directory: Path, **environment: str) -> Iterator[tuple[
 
 def recovered(fault: Fault, directory: Path) -> End:
     """Let a receiver fail and recover while a program records and pushes, and then end the program."""
-    with staged(fault, directory, OTEL_EXPORTER_OTLP_TIMEOUT=TIME_LIMIT) as (server, start), start() as service:
+    with staged(fault, directory, **PATIENT) as (server, start), start() as service:
         service.wait_for(lambda: stored_in(server).received > 0 and all(map(is_over, service.log_lines()[-1:])))
         before = len(service.log_lines())
         server.fail(*fault.behaviours)
@@ -129,8 +129,8 @@ def ends(
 def test_a_receiver(name, ends, table):
     fault = FAULTS[name]
     after, early = (future.result() for future in ends[name])
-    assert early.log_lines <= 2, early.lines
-    assert bool(early.lines) == bool(fault.says), early.lines
+    assert max(after.log_lines, early.log_lines) <= 2, f"{after.lines}, {after.account}\n{early.lines}, {early.account}"
+    assert early.lines or not fault.says
     outcome = after.account.outcome(fault.row, "Receivers", after.stored, log_lines=after.log_lines)
     table.add(with_worse(outcome, early))
 
