@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import grpc
 
+from tests.faults.resolving import NAME, WORKS
 from tests.receivers import HOST, Receiver, Reply, Request, answer
 from tests.servers.running import free_ports
 
@@ -172,6 +174,40 @@ def scripted(context: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     """A server by HTTP on a port that it keeps when it stops listening."""
     [port] = free_ports(1)
     server = ScriptedServer(port, tls=context is not None, context=context)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@dataclass
+class NamedServer(ScriptedServer):
+    """A server by HTTP under a name, which a resolver (see resolving) looks up as the file `resolver` says."""
+
+    resolver: Path = field(kw_only=True)
+
+    @property
+    def url(self) -> str:
+        """The URL, with the name."""
+        return f"http://{NAME}:{self.port}"
+
+    def fail(self, *states: str) -> None:  # type: ignore[override]  # the resolver fails, not the server
+        """Let the resolver be in this state, and close the connections."""
+        self.resolver.write_text(states[0], encoding="utf-8")
+        self._close_all(self._open)
+
+    def recover(self) -> None:
+        """Let the resolver find the server."""
+        self.resolver.write_text(WORKS, encoding="utf-8")
+
+
+@contextmanager
+def named(resolver: Path) -> Iterator[NamedServer]:
+    """A server by HTTP under a name."""
+    [port] = free_ports(1)
+    server = NamedServer(port, resolver=resolver)
+    server.recover()
     server.start()
     try:
         yield server

@@ -15,6 +15,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from tests.faults.otlp_server import Behaviour, Refusal, after, over, reset
+from tests.faults.resolving import FAILS, HANGS
 from tests.receivers import DRIPPING, ENDLESS, HOST, OK_CHUNKED, Reply, answer, hanging_up, silent
 
 AUTHORITY = trustme.CA()
@@ -25,16 +26,18 @@ AUTHORITY = trustme.CA()
 class Fault:
     """A fault: its row in the table, the behaviour of the receiver, and words of the log (a regular expression).
 
-    If it `pauses`, the receiver asks for a pause that is longer than the
-    test, so that only the last push comes in time. Without words, nothing is logged: the receiver stores everything.
+    If it `pauses`, the receiver asks for a pause that is longer than the test, so that only the last push comes in
+    time. Without words, nothing is logged: the receiver stores everything. If it is found `by_name`, the behaviour is
+    that of the resolver.
     """
 
     row: str
-    behaviours: Sequence[Behaviour | Refusal]
+    behaviours: Sequence[Behaviour | Refusal | str]
     says: str
     pauses: bool = False
     by_grpc: bool = False
     tls: bool = False
+    by_name: bool = False
 
 
 def _refused(status: str, row: str, **headers: str) -> Fault:
@@ -331,6 +334,11 @@ GRPC = {
     "gRPC no gRPC": _by_grpc(_BROKEN, Behaviour(answer(), "connection"), "UNAVAILABLE"),
 }
 
+NAMES = {
+    "a name that is unknown": Fault("DNS failure", [FAILS], r"failed: \[Errno -\d\]|failed: .*resolve", by_name=True),
+    "a resolver that hangs": Fault("Resolver that hangs", [HANGS], "failed: the response did not end", by_name=True),
+}
+
 FAULTS: dict[str, Fault] = {
     **STATUSES,
     **PAUSES,
@@ -343,4 +351,5 @@ FAULTS: dict[str, Fault] = {
     **CHANGING,
     **PEERS,
     **GRPC,
+    **NAMES,
 }
