@@ -114,7 +114,7 @@ def per_outage(lines: list[str]) -> int:
 
 
 def _ends_outage(line: str) -> bool:
-    return "works again" in line or "accepts all" in line
+    return any(words in line for words in ("works again", "accepts all", "accepted a push"))
 
 
 def memory(service: Service) -> int:
