@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.faults.outcome import Outcome
 from tests.faults.stored import Stored
-from tests.faults.tally import Tally
+from tests.faults.tally import Tallies
 from tests.servers.running import ServerError, eventually
 
 ENDS_WITHIN = 60.0
@@ -80,7 +80,7 @@ class Service:
         self.process = process
         self.directory = directory
         self.metrics_url = ""
-        self._tally = Tally(directory / "tally")
+        self._tally = Tallies(directory)
 
     @property
     def pid(self) -> int:

@@ -53,3 +53,26 @@ class Tally:
     def _read(self, place: int) -> int:
         number: int = _NUMBER.unpack_from(self._memory, place)[0]
         return number
+
+
+class Tallies:
+    """The counts of all processes of a program, added up: every file `tally…` of its directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def begun(self) -> Mapping[str, int]:
+        """The events whose recording began, by outcome."""
+        return self._sum([each.begun() for each in self._all()])
+
+    def ended(self) -> Mapping[str, int]:
+        """The events that were recorded, by outcome."""
+        return self._sum([each.ended() for each in self._all()])
+
+    def _all(self) -> list[Tally]:
+        # A process may have created its file and not filled it yet.
+        return [Tally(path) for path in self._directory.glob("tally*") if path.stat().st_size == _SIZE]
+
+    @staticmethod
+    def _sum(counts: list[Mapping[str, int]]) -> Mapping[str, int]:
+        return {outcome: sum(each[outcome] for each in counts) for outcome in OUTCOMES}
