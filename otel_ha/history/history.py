@@ -211,9 +211,12 @@ class History:
     def _interval(self, start: int, end: int, *, totals: bool) -> Interval:
         moments = self.store.moments
         whole = None if totals else start
+        first, last = moments[start], moments[end]
+        # If the clock was set back meanwhile, its time at the beginning is later than that at the end.
+        is_in_order = first.timestamp <= last.timestamp
         return Interval(
-            moments[start].timestamp,
-            moments[end].timestamp,
+            first.timestamp if is_in_order else last.timestamp - (last.clock - first.clock),
+            last.timestamp,
             self._system(whole, end, start),
             derive.performance(Span(self.store, start, end)),
             derive.business(Span(self.store, whole, end), entities=False),

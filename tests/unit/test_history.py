@@ -131,6 +131,13 @@ def test_no_period_occurs_twice_if_the_clock_is_set_back(recorded):
     assert len(recorded.history.roll_up(60)) == 2
 
 
+def test_an_interval_in_which_the_clock_is_set_back_begins_before_it_ends(recorded):
+    recorded.collect(60)
+    recorded.clock.epoch -= 3600
+    recorded.collect(60)
+    assert [each.end - each.start for each in recorded.history.intervals()] == [60, 60]
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_outside_0_to_1_is_a_clear_error(recorded, share):
     with pytest.raises(TelemetryError, match=rf"share is {share}; allowed: a number from 0 to 1"):
