@@ -27,7 +27,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics.view import View
 
 from otel_ha import turn
-from otel_ha.config.settings import DEFAULT
+from otel_ha.async_end import flush_when_uvicorn_ends, in_thread
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.under_test import DEFAULTS
 from otel_ha.declare.catalog import Catalog
@@ -314,6 +314,7 @@ class Telemetry:
             raise
         if self.config.handle_sigterm:
             self._sigterm.install()
+            flush_when_uvicorn_ends(_flush_last)
 
     def _suspend(self) -> dict[str, Any]:
         """Record nothing until _resume(), and return the whole state for it; pushes and scrapes go on."""
@@ -477,10 +478,8 @@ class Telemetry:
 
     async def __aexit__(self, _: type[BaseException] | None, __: BaseException | None, ___: object) -> None:
         """Shut down, in a thread, so that the loop continues meanwhile."""
-        import asyncio  # noqa: PLC0415 - a service without a loop need not load it
-
         self._sources.unwatch_event_loop()
-        await asyncio.to_thread(self.shutdown)
+        await in_thread(self.shutdown)
         self._sigterm.release()
 
     def __repr__(self) -> str:
@@ -511,6 +510,8 @@ class Telemetry:
             self._endpoint.after_fork_in_child()
             self._build(forked_from=parent)
         self._sigterm.after_fork_in_child(is_running=parent is not None)
+        if self.config.handle_sigterm:
+            flush_when_uvicorn_ends(_flush_last)
         return parent is not None or not self.config.enabled
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
@@ -577,6 +578,11 @@ def _set_hooks() -> None:
 def _listen() -> None:
     if _running is not None:
         _running.listen()
+
+
+def _flush_last() -> None:
+    if _running is not None:
+        _running.flush(_running.config.shutdown_timeout)
 
 
 def _shut_down_at_exit() -> None:

@@ -1,0 +1,54 @@
+"""The end of telemetry in an event loop: in a thread, so that the loop goes on; and that of uvicorn's servers."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_MARK = "_otel_ha_flushes"
+
+
+async def in_thread(function: Callable[[], object]) -> None:
+    """Call `function` in a thread of its own, or in this one if the process can start none.
+
+    The loop's own executor would not do: once it is used, asyncio starts a thread at the end of the loop.
+    """
+    import asyncio  # noqa: PLC0415 - a service without a loop need not load these
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    executor = ThreadPoolExecutor(1, "otel-ha-end")
+    try:
+        ending = executor.submit(function)
+    except RuntimeError:
+        function()
+    else:
+        await asyncio.wrap_future(ending)
+    finally:
+        executor.shutdown(wait=False)
+
+
+def flush_when_uvicorn_ends(flush: Callable[[], object]) -> None:
+    """Let servers of uvicorn, if the program has imported it, call `flush` at their end if a signal ends them.
+
+    A server restores the handlers that it found when it began, and raises the signal again. Where telemetry was set up
+    later, as by an application that a worker imports, or where a worker has taken telemetry's handler away, as
+    gunicorn's do after a fork, the default action ends the process at once. The server's shutdown is the last step
+    before that.
+    """
+    server = getattr(sys.modules.get("uvicorn.server"), "Server", None)
+    shutdown: Any = getattr(server, "shutdown", None)
+    if shutdown is None or hasattr(shutdown, _MARK):
+        return
+
+    @functools.wraps(shutdown)
+    async def flushing(self: Any, *arguments: Any, **named: Any) -> Any:
+        try:
+            return await shutdown(self, *arguments, **named)
+        finally:
+            if getattr(self, "_captured_signals", True):  # private: without it, there is a push too many
+                await in_thread(flush)
+
+    setattr(flushing, _MARK, True)
+    setattr(server, "shutdown", flushing)  # noqa: B010 - the type of the class is not known

@@ -1,0 +1,79 @@
+"""The end in an event loop: in a thread, and before uvicorn raises the signal that ended it."""
+
+import asyncio
+import signal
+import threading
+
+import pytest
+import uvicorn
+
+from otel_ha.async_end import flush_when_uvicorn_ends, in_thread
+from tests.servers.running import HOST
+
+
+@pytest.fixture
+def flushed(monkeypatch):
+    """The threads in which the servers of uvicorn flushed."""
+    monkeypatch.setattr(uvicorn.Server, "shutdown", uvicorn.Server.shutdown)
+    threads = []
+    for _ in range(2):  # it is done once however often telemetry is set up
+        flush_when_uvicorn_ends(lambda: threads.append(threading.current_thread()))
+    return threads
+
+
+async def answer(scope, receive, send):
+    """An application that is never asked."""
+
+
+def served_until(end) -> None:
+    server = uvicorn.Server(uvicorn.Config(answer, host=HOST, port=0, lifespan="off", log_level="error"))
+
+    async def serve() -> None:
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 - it has no event for that
+            await asyncio.sleep(0.01)
+        end(server)
+        await serving
+
+    previous = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn restores it, and raises the signal
+    try:
+        asyncio.run(serve())
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def test_a_server_that_a_signal_ends_flushes_once_in_a_thread(flushed):
+    served_until(lambda _: signal.raise_signal(signal.SIGTERM))
+    [thread] = flushed
+    assert thread is not threading.main_thread()
+
+
+def test_a_server_that_its_program_ends_does_not_flush(flushed):
+    def end(server) -> None:
+        server.should_exit = True
+
+    served_until(end)
+    assert flushed == []
+
+
+async def test_the_loop_goes_on_while_the_end_runs_in_its_thread():
+    goes_on = threading.Event()
+    asyncio.get_running_loop().call_soon(goes_on.set)
+    await in_thread(lambda: goes_on.wait(60))
+    assert goes_on.is_set()
+
+
+async def test_the_end_takes_place_in_this_thread_if_none_can_be_started(monkeypatch):
+    threads = []
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    await in_thread(lambda: threads.append(threading.current_thread()))
+    assert threads == [threading.main_thread()]
+
+
+async def test_an_error_at_the_end_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda: 1 / 0)
