@@ -1,7 +1,7 @@
 """A program with children in every way of Python's, each of which handles events.
 
-Run as `python -m tests.faults.forking DIRECTORY WAY [METHOD]`. Meanwhile its other threads record, scrape, push and log,
-so that children are forked in the middle of that.
+Run as `python -m tests.faults.forking DIRECTORY WAY [METHOD]`. Meanwhile its other threads record, scrape, push and
+log, so that children are forked in the middle of that.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.servers
 PROGRAM = {"module": "tests.faults.forking"}
 SECONDS = {"OTEL_METRIC_EXPORT_INTERVAL": "1000"}
 NEVER = {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"}
-ONLY_AT_THE_END = "os._exit() and kill -9 run nothing at the end: events since the last push are lost; flush() pushes them"
+ONLY_AT_THE_END = "neither runs anything at the end, so the events since the last push are lost; flush() pushes them"
 
 
 def outcome(service, otelcol, fault, *, least=0, **more):

@@ -1,0 +1,110 @@
+"""Web servers with several processes: every worker counts exactly, however it ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+from urllib.request import urlopen
+
+import pytest
+
+from tests.faults.stored import in_text
+from tests.servers.running import HOST, eventually, free_ports
+
+pytestmark = pytest.mark.servers
+
+REQUESTS = 40
+GUNICORN = {"sync": "sync", "gthread": "gthread", "uvicorn": "uvicorn.workers.UvicornWorker"}
+NEVER = "3600000"
+
+
+@pytest.fixture
+def serve(start, otelcol):
+    """Starts a server for which `{host}` and `{port}` stand in its arguments, and waits for its first answer."""
+
+    def serve(*command: str, **environment: str):
+        [port] = free_ports(1)
+        url = f"http://{HOST}:{port}/"
+        arguments = [each.format(host=HOST, port=port) for each in command]
+        settings = {
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": otelcol.otlp_http_endpoint,
+            "OTEL_METRIC_EXPORT_INTERVAL": NEVER,
+            **environment,
+        }
+        service = start(url, *arguments, module="tests.faults.serving", **settings)
+        ask(service)
+        return service
+
+    return serve
+
+
+def ask(service) -> int:
+    """Send requests until one is answered, as a worker may end meanwhile; return the number of the process."""
+    return eventually(lambda: answer(service), timeout=60)
+
+
+def answer(service) -> int:
+    """Send a request, and return the number of the process that answered."""
+    try:
+        with urlopen(service.metrics_url, timeout=20) as answer:
+            return int(answer.read())
+    except http.client.HTTPException as error:  # the worker has ended
+        raise ConnectionError from error
+
+
+def ask_often(service) -> None:
+    for _ in range(REQUESTS):
+        ask(service)
+
+
+def outcome(service, otelcol, fault, **more):
+    """The row of a server that is stopped."""
+    account = service.stop()
+    wanted = account.recorded if "loses" not in more else 0
+    stored = eventually(lambda: in_text(otelcol.prometheus_url), lambda found: found.received >= wanted)
+    lines = [line for line in service.log_lines() if "otel_ha" in line]
+    return account.outcome(fault, "Processes", stored, log_lines=len(lines), **more)
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
+@pytest.mark.parametrize("worker", GUNICORN)
+def test_workers_of_gunicorn_that_are_replaced_reloaded_and_stopped_count_exactly(
+    serve, otelcol, table, worker, preload
+):
+    application = "asgi" if worker == "uvicorn" else "wsgi"
+    options = ("--bind", "{host}:{port}", "--workers", "2", "--worker-class", GUNICORN[worker], *preload)
+    replaced = ("--max-requests", "15")
+    service = serve("gunicorn", *options, *replaced, f"tests.faults.answering:{application}_application")
+    ask_often(service)
+    first = ask(service)
+    service.send(signal.SIGHUP)
+    eventually(lambda: answer(service), lambda pid: pid != first)
+    ask_often(service)
+    how = " ".join(("gunicorn, workers", worker, *preload))
+    table.add(outcome(service, otelcol, f"{how}: max-requests, HUP, SIGTERM"))
+
+
+def test_workers_of_uvicorn_count_exactly(serve, otelcol, table):
+    options = ("--host", "{host}", "--port", "{port}", "--workers", "2", "--no-access-log")
+    service = serve("uvicorn", *options, "tests.faults.answering:asgi_application")
+    ask_often(service)
+    table.add(outcome(service, otelcol, "uvicorn --workers 2, SIGTERM"))
+
+
+def test_a_worker_that_is_killed_loses_the_events_since_its_last_push(serve, otelcol, table):
+    options = ("--bind", "{host}:{port}", "--workers", "1", "tests.faults.answering:wsgi_application")
+    service = serve("gunicorn", *options, OTEL_METRIC_EXPORT_INTERVAL="1000")
+    ask_often(service)
+    recorded = service.recorded()
+    eventually(lambda: in_text(otelcol.prometheus_url), lambda found: found.received == recorded)
+    for _ in range(10):
+        worker = ask(service)
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: answer(service), lambda pid: pid != worker)
+    why = "a killed process runs nothing: the events since its last push are lost, at most those of one interval"
+    found = outcome(service, otelcol, "gunicorn, a worker killed with -9", loses=why)
+    assert found.lost <= 10
+    assert found.duplicated == 0
+    table.add(found)
