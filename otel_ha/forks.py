@@ -1,13 +1,52 @@
-"""Forks: what surrounds one, and the beginning and the end of a child of multiprocessing."""
+"""Forks: the steps around one, work for which it waits, and the beginning and end of a child of multiprocessing."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 
 _forking = threading.local()
+
+
+_LONGEST = 1.0
+"""Seconds for which a fork waits for work that must not be forked."""
+
+
+class ForkBarrier:
+    """A context for work of libraries that do not survive a fork: a fork waits for its end, a second at the most.
+
+    Its objects are for the life of the process, as Python cannot forget their hooks.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._under_way = 0
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(
+                before=self._hold, after_in_parent=self._changed.release, after_in_child=self._begin_in_child
+            )
+
+    def __enter__(self) -> None:
+        """Begin the work, after a fork that is under way."""
+        with self._changed:
+            self._under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
+
+    def _hold(self) -> None:
+        self._changed.acquire()
+        self._changed.wait_for(lambda: self._under_way <= 0, _LONGEST)
+
+    def _begin_in_child(self) -> None:
+        self._under_way = 0  # whatever took too long is the parent's
+        self._changed.release()
 
 
 def block_at_fork() -> None:

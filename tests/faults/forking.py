@@ -113,11 +113,11 @@ def in_pools(method: str) -> None:
 def in_forks(_: str) -> None:
     """Fork directly, and in a child again; each process ends as a program does, or pushes and ends at once."""
     children = []
-    for depth in range(4):
+    for number in range(8):
         child = os.fork()
         if not child:
             task()
-            if depth % 2:
+            if number % 2:
                 ending_at_once()
             if not os.fork():
                 task()

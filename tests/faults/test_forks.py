@@ -30,8 +30,9 @@ def of_telemetry(service) -> list[str]:
     return [line for line in service.log_lines() if "otel_ha" in line]
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-@pytest.mark.parametrize("way", ["processes", "pools"])
+@pytest.mark.parametrize(
+    ("way", "method"), [("processes", "fork"), ("processes", "spawn"), ("pools", "fork"), ("pools", "forkserver")]
+)
 def test_children_of_multiprocessing_count_exactly(otelcol, start, table, way, method):
     service = start(way, method, **PROGRAM, **SECONDS, OTEL_EXPORTER_OTLP_ENDPOINT=otelcol.otlp_http_endpoint)
     kinds = {
@@ -44,6 +45,17 @@ def test_children_of_multiprocessing_count_exactly(otelcol, start, table, way, m
 def test_children_of_forks_and_their_children_count_exactly(otelcol, start, table):
     service = start("forks", **PROGRAM, **SECONDS, OTEL_EXPORTER_OTLP_ENDPOINT=otelcol.otlp_http_endpoint)
     table.add(outcome(service, otelcol, "os.fork(), and a fork in the child"))
+
+
+def test_children_of_forks_count_exactly_by_grpc_with_its_support_of_forks(otelcol, start, table):
+    settings = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otelcol.otlp_grpc_endpoint,
+        "GRPC_ENABLE_FORK_SUPPORT": "1",
+    }
+    service = start("forks", **PROGRAM, **SECONDS, **settings)
+    why = "gRPC supports forks with GRPC_ENABLE_FORK_SUPPORT=1 only"
+    table.add(outcome(service, otelcol, "os.fork(), and a fork in the child, by gRPC", note=why))
 
 
 def test_a_child_that_ends_without_a_last_word_loses_the_events_since_its_last_push(otelcol, start, table):

@@ -17,6 +17,7 @@ from otel_ha.config.otlp import OtlpSettings
 from otel_ha.config.urls import Url
 from otel_ha.export.otlp.answer import LIMIT, Answer, accepted, excerpt
 from otel_ha.export.otlp.proxy import Proxy
+from otel_ha.forks import ForkBarrier
 
 _METHODS = {
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
@@ -40,6 +41,10 @@ _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 """The variables in which gRPC looks for a proxy, in its order."""
 
 
+_calls = ForkBarrier()
+"""The calls of gRPC: a child that is forked during one may never get an answer."""
+
+
 class GrpcSender:
     """Sends by gRPC. Raises OSError if a certificate cannot be read."""
 
@@ -61,6 +66,10 @@ class GrpcSender:
 
     def send(self, payload: bytes, timeout: float) -> Answer:
         """Return the receiver's answer, or a failure, within `timeout` seconds."""
+        with _calls:
+            return self._sent(payload, timeout)
+
+    def _sent(self, payload: bytes, timeout: float) -> Answer:
         try:
             export: Any = self._opened().unary_unary(self._method)  # without serializers: bytes in, bytes out
             response = export(payload, metadata=self._headers, timeout=timeout)
