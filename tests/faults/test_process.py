@@ -109,7 +109,7 @@ def test_a_process_that_was_stopped_counts_exactly_when_it_continues(receiver, h
 
 
 def test_without_descriptors_telemetry_waits_and_then_everything_arrives(receiver, harmed, table):
-    service = harmed("descriptors", "--rate=100")
+    service = harmed("descriptors", "--rate=100", OTEL_METRIC_EXPORT_TIMEOUT="1000")
     wait_for_pushes(service, receiver, 1)
     service.send(BEGIN)
     service.wait_for_log("Too many open files")
