@@ -26,6 +26,9 @@ CONNECTIONS = 32
 TIMEOUT = 20.0
 """Seconds for a whole request and its response: a scrape may wait 10 s for the previous one."""
 
+_QUIET = 60.0
+"""Seconds from the end of a lack of descriptors to the next log line about one."""
+
 # Connections that the system keeps until there is a place: more than a flood of slow clients opens at once.
 _BACKLOG = 1024
 
@@ -158,6 +161,7 @@ class _Listener:
         self._connections = Connections(connections, exchange.serve)
         self._process = os.getpid()
         self._is_stopping = False
+        self._lack = Lack(self.port)
         self._thread = threading.Thread(target=self._accept_all, name="otel-ha-endpoint", daemon=True)
 
     def start(self) -> None:
@@ -199,10 +203,12 @@ class _Listener:
             connected, client = self._socket.accept()
         except (BlockingIOError, ConnectionError):  # the client is gone
             return
-        except OSError:  # for example for lack of file descriptors
+        except OSError as error:  # for example for lack of file descriptors
             if not self._is_stopping:
+                self._lack.began(error)
                 time.sleep(0.1)
             return
+        self._lack.ended()
         try:
             connected.settimeout(None)
             if self._context is not None:
@@ -212,3 +218,33 @@ class _Listener:
             _logger.debug("connection from %s ended early: %r", client, error)
             return
         self._connections.add(Connection(connected, client, self._timeout))
+
+
+class Lack:
+    """One log line when the process lacks what a connection needs, and one when it no longer does."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._is_told = False
+        self._not_before = 0.0
+
+    def began(self, error: OSError) -> None:
+        """Note that a connection could not be accepted."""
+        if self._is_told or time.monotonic() < self._not_before:
+            return
+        self._is_told = True
+        with suppress(Exception):  # a handler of the program that raises must not end the thread that accepts
+            _logger.warning(
+                "the endpoint cannot accept connections at port %s: %s; trying again, and logging when it works "
+                "(find the files that the program leaves open, or raise `ulimit -n`)",
+                self._port,
+                error.strerror or error,
+            )
+
+    def ended(self) -> None:
+        """Note that a connection was accepted."""
+        if self._is_told:
+            self._is_told = False
+            self._not_before = time.monotonic() + _QUIET
+            with suppress(Exception):
+                _logger.warning("the endpoint accepts connections at port %s again", self._port)

@@ -10,10 +10,10 @@ import asyncio
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 HARM = "HARM"
 HOURS = 3600.0
@@ -40,22 +40,23 @@ def steps_of_the_clock() -> tuple[Change, Change]:
 
 
 def lack_of_descriptors() -> tuple[Change, Change]:
-    """Open files until there are no descriptors left."""
+    """Open files until there are no descriptors left, and those that others close."""
     taken: list[int] = []
+    ended = threading.Event()
 
-    def take() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-        try:
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        except OSError:
-            sys.stderr.write("DEBUG service: all descriptors are taken\n")
-
-    def give_back() -> None:
+    def keep_taking() -> None:
+        while not ended.wait(0.01):
+            with suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
         while taken:
             os.close(taken.pop())
 
-    return take, give_back
+    def begin() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        threading.Thread(target=keep_taking, daemon=True).start()
+
+    return begin, ended.set
 
 
 def lack_of_threads() -> tuple[Change, Change]:
