@@ -40,6 +40,7 @@ class Connection:
         self.since = time.monotonic()
         """The time at which the state began."""
         self.is_cut = False
+        """Whether it was cut or had to give way."""
         self._deadline = self.since + seconds
 
     def receive(self) -> bytes:
@@ -65,10 +66,17 @@ class Connection:
 
     def cut(self) -> None:
         """End the connection from another thread, which wakes the thread that serves it."""
+        self._shut(socket.SHUT_RDWR)
+
+    def give_way(self) -> None:
+        """Wait for no more of the client, from another thread; what has arrived can still be read and answered."""
+        self._shut(socket.SHUT_RD)
+
+    def _shut(self, how: int) -> None:
         self.is_cut = True
         # Not SSLSocket.shutdown(), which changes what the other thread is using.
         with suppress(OSError):
-            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+            socket.socket.shutdown(self.socket, how)
 
 
 class Connections:
@@ -110,9 +118,9 @@ class Connections:
             self._changed.notify_all()
 
     def enter(self, connection: Connection, state: int) -> None:
-        """Note the state of a connection. Raises OSError if it had to give way."""
+        """Note the state of a connection. Raises OSError after stop(), unless it has been answered."""
         with self._changed:
-            if connection.is_cut:
+            if self._stopped and state != ANSWERED:
                 raise ConnectionAbortedError
             connection.state, connection.since = state, time.monotonic()
             self._changed.notify_all()
@@ -137,7 +145,10 @@ class Connections:
         return self._idle > len(self._waiting) or self._start_thread()
 
     def _give_way(self) -> float:
-        """Cut the connection that gives way first, if there is one; return the seconds until looking again."""
+        """Let the connection give way that is the first to do so; return the seconds until looking again.
+
+        On a busy machine its request may have arrived before its thread could read it: then it is answered.
+        """
         candidates = [one for one in self._taken if one.state != ANSWERING and not one.is_cut]
         if not candidates:
             return _PAUSE
@@ -148,7 +159,7 @@ class Connections:
         if safe_for > 0:
             return safe_for
         _logger.debug("connection from %s gives way to another", first.client)
-        first.cut()
+        first.give_way()
         return _PAUSE
 
     def _start_thread(self) -> bool:

@@ -33,6 +33,7 @@ _LONGEST_LOGGED = 200
 # Seconds in which a client closes the connection after a response.
 _LINGER = 2.0
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_TOO_LATE = plain(HTTPStatus.REQUEST_TIMEOUT, "The request was not complete in time, and other clients wait.")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -57,6 +58,8 @@ class Exchange:
             connection.socket.do_handshake()
         head = _read_head(connection)
         if not head:
+            if connection.is_cut:
+                connection.send(_encoded(_TOO_LATE.to("GET"), "HTTP/1.1"))
             return
         connections.enter(connection, ANSWERING)
         connection.send(self._answer(connection, head))
@@ -168,5 +171,5 @@ def _finish(connection: Connection) -> None:
                 connection.socket.unwrap()
         socket.socket.shutdown(connection.socket, socket.SHUT_WR)
         connection.limit()
-        while socket.socket.recv(connection.socket, LONGEST_HEAD):
+        while socket.socket.recv(connection.socket, LONGEST_HEAD) and not connection.is_cut:
             connection.limit()

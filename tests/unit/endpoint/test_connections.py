@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from otel_ha.serve import server as server_module
+from otel_ha.serve.connections import Connection
 from otel_ha.serve.server import Server
 from tests.unit.endpoint.conftest import (
     HEALTHY,
@@ -130,9 +131,26 @@ def test_the_connection_that_has_been_incomplete_for_longest_gives_way():
         )
         time.sleep(0.3)
         assert fetch(server, "/healthz")[0] == 200
+        assert first.recv(1000).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert first.recv(1) == b""
         second.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         assert second.recv(1000).startswith(b"HTTP/1.0 200")
+
+
+def test_a_request_that_has_arrived_is_answered_even_if_its_thread_was_too_busy_to_read_it(monkeypatch):
+    reading, receive, give_way, gave_way = threading.Event(), Connection.receive, Connection.give_way, threading.Event()
+    monkeypatch.setattr(Connection, "receive", lambda self: reading.wait(20) and receive(self))
+    monkeypatch.setattr(Connection, "give_way", lambda self: (give_way(self), gave_way.set()))
+    with serving(endpoint(), connections=1) as server, ExitStack() as stack:
+        first, second = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10)) for _ in range(2)
+        )
+        for client in (first, second):
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert gave_way.wait(20)
+        reading.set()
+        for client in (first, second):
+            assert client.recv(1000).startswith(b"HTTP/1.0 200")
 
 
 def test_a_connection_that_is_being_answered_does_not_give_way():
