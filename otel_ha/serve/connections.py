@@ -21,13 +21,16 @@ _logger = logging.getLogger("otel_ha.endpoint")
 GRACE = 0.1
 """Seconds for which a connection is safe from giving way: a client sends its request at once."""
 
+GRACE_TO_READ = 1.0
+"""Seconds for which it is safe while the client reads the response."""
+
 _LEAST_GRACE = 0.01
 _PIECE = 65_536
 # Seconds after which the state is looked at again in any case.
 _PAUSE = 0.5
 
-# The states of a connection, in the order in which they give way; one that is being answered does not.
-ANSWERED, REQUESTING, ANSWERING = range(3)
+# The states of a connection, in the order in which they give way; while the response is made, it does not.
+ANSWERED, REQUESTING, SENDING, ANSWERING = range(4)
 
 
 class Connection:
@@ -40,7 +43,7 @@ class Connection:
         self.since = time.monotonic()
         """The time at which the state began."""
         self.is_cut = False
-        """Whether it was cut or had to give way."""
+        """Whether it was cut or had to give way in this state."""
         self._deadline = self.since + seconds
 
     def receive(self) -> bytes:
@@ -118,11 +121,11 @@ class Connections:
             self._changed.notify_all()
 
     def enter(self, connection: Connection, state: int) -> None:
-        """Note the state of a connection. Raises OSError after stop(), unless it has been answered."""
+        """Note the state of a connection. Raises OSError if it is about to be answered after stop()."""
         with self._changed:
-            if self._stopped and state != ANSWERED:
+            if self._stopped and state == ANSWERING:
                 raise ConnectionAbortedError
-            connection.state, connection.since = state, time.monotonic()
+            connection.state, connection.since, connection.is_cut = state, time.monotonic(), False
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -130,7 +133,7 @@ class Connections:
         with self._changed:
             self._stopped = True
             for connection in self._taken:
-                if connection.state != ANSWERING:
+                if connection.state not in {ANSWERING, SENDING}:
                     connection.cut()
             self._changed.notify_all()
 
@@ -154,12 +157,15 @@ class Connections:
             return _PAUSE
         first = min(candidates, key=lambda one: (one.state, one.since))
         # With few threads instead of `most`, each place changes more often, or a flood would last too long.
-        grace = max(_LEAST_GRACE, GRACE * len(self._taken) / self._most)
-        safe_for = first.since + grace - time.monotonic()
+        grace = GRACE_TO_READ if first.state == SENDING else GRACE
+        safe_for = first.since + max(_LEAST_GRACE, grace * len(self._taken) / self._most) - time.monotonic()
         if safe_for > 0:
             return safe_for
         _logger.debug("connection from %s gives way to another", first.client)
-        first.give_way()
+        if first.state == SENDING:
+            first.cut()
+        else:
+            first.give_way()
         return _PAUSE
 
     def _start_thread(self) -> bool:

@@ -21,7 +21,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from otel_ha.serve.adapters import Response, joined, plain
-from otel_ha.serve.connections import ANSWERED, ANSWERING, Connection, Connections
+from otel_ha.serve.connections import ANSWERED, ANSWERING, SENDING, Connection, Connections
 from otel_ha.serve.hosts import Hosts
 
 _logger = logging.getLogger("otel_ha.endpoint")
@@ -62,7 +62,9 @@ class Exchange:
                 connection.send(_encoded(_TOO_LATE.to("GET"), "HTTP/1.1"))
             return
         connections.enter(connection, ANSWERING)
-        connection.send(self._answer(connection, head))
+        response = self._answer(connection, head)
+        connections.enter(connection, SENDING)
+        connection.send(response)
         connections.enter(connection, ANSWERED)
         _finish(connection)
 

@@ -235,6 +235,19 @@ def test_a_response_that_is_not_read_ends_at_the_deadline(reading: Callable[[soc
         assert fetch(server, "/healthz")[0] == 200
 
 
+def test_clients_that_do_not_read_their_responses_give_way():
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(endpoint(big()), connections=2, timeout=60))
+        clients = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for client in clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(10)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert client.recv(1)
+        assert fetch(server, "/healthz")[0] == 200
+
+
 def test_without_new_threads_the_slow_clients_still_give_way(monkeypatch):
     with serving(endpoint(), timeout=60) as server:
 
