@@ -10,10 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import trustme
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry
@@ -21,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from otel_ha.serve.adapters import Response
 from otel_ha.serve.application import Endpoint
 from otel_ha.serve.server import Server
+from tests.certificates import Certificates, certificates
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 HEALTHY = {"status": "ok", "service": "test"}
@@ -86,25 +85,9 @@ def in_thread(server) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def pem(tmp_path_factory) -> SimpleNamespace:
+def pem(tmp_path_factory) -> Certificates:
     """A certificate authority, a server's certificate for localhost and a client's, as files."""
-    folder: Path = tmp_path_factory.mktemp("tls")
-    ca = trustme.CA()
-    made = SimpleNamespace(ca=folder / "ca.pem", folder=folder)
-    ca.cert_pem.write_to_path(made.ca)
-    for name, identity in (("server", "127.0.0.1"), ("client", "prometheus.example")):
-        issued = ca.issue_cert(identity)
-        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-        issued.cert_chain_pems[0].write_to_path(certificate)
-        issued.private_key_pem.write_to_path(key)
-        issued.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}-both.pem")
-        setattr(made, name, certificate)
-        setattr(made, f"{name}_key", key)
-    return made
-
-
-def trusting(pem: SimpleNamespace) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=pem.ca)
+    return certificates(tmp_path_factory.mktemp("tls"))
 
 
 def descriptors() -> int:

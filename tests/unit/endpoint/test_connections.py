@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from otel_ha.serve import server as server_module
 from otel_ha.serve.connections import Connection
 from otel_ha.serve.server import Server
+from tests.certificates import trusting
 from tests.unit.endpoint.conftest import (
     HEALTHY,
     Calling,
@@ -28,7 +29,6 @@ from tests.unit.endpoint.conftest import (
     fetch,
     fork_and_run,
     serving,
-    trusting,
     wait_for,
 )
 

@@ -9,7 +9,8 @@ import pytest
 import trustme
 
 from otel_ha.serve.server import Server
-from tests.unit.endpoint.conftest import endpoint, fetch, serving, trusting
+from tests.certificates import trusting
+from tests.unit.endpoint.conftest import endpoint, fetch, serving
 
 
 def test_with_a_certificate_it_speaks_tls(registry, pem):
