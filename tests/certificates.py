@@ -14,6 +14,7 @@ class Certificates:
     """A certificate authority, a server's certificate for 127.0.0.1 and a client's, in a folder."""
 
     folder: Path
+    authority: trustme.CA
     ca: Path
     server: Path
     server_key: Path
@@ -32,7 +33,7 @@ def certificates(folder: Path) -> Certificates:
         issued.cert_chain_pems[0].write_to_path(made[name])
         issued.private_key_pem.write_to_path(made[f"{name}_key"])
         issued.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}-both.pem")
-    return Certificates(folder, folder / "ca.pem", **made)
+    return Certificates(folder, ca, folder / "ca.pem", **made)
 
 
 def trusting(pem: Certificates) -> ssl.SSLContext:

@@ -42,6 +42,23 @@ def attacking(port: int, clients: int, *behaviours: Behaviour) -> Iterator[None]
             thread.join()
 
 
+def answer_to(port: int, sent: bytes) -> bytes:
+    """Send this and no more, and return everything until the server ends the connection. Raises TimeoutError."""
+    found = b""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            with suppress(ConnectionError):  # it may refuse before it has read everything
+                client.sendall(sent)
+                client.shutdown(socket.SHUT_WR)
+            while piece := client.recv(65_536):
+                found += piece
+    except TimeoutError:
+        raise
+    except OSError:  # the server has broken the connection
+        pass
+    return found
+
+
 def says_nothing(client: socket.socket, ended: threading.Event) -> None:
     """Connect, and wait."""
     _until_closed(client, ended)
@@ -92,15 +109,15 @@ def half_closes_in_the_middle(client: socket.socket, ended: threading.Event) -> 
     _until_closed(client, ended)
 
 
-def resets_at_once(client: socket.socket, _: threading.Event) -> None:
+def resets_at_once(client: socket.socket, ended: threading.Event) -> None:
     """Connect and break the connection."""
+    ended.wait(0.02)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def resets_in_the_middle_of_the_request(client: socket.socket, ended: threading.Event) -> None:
     """Break the connection when half of the request is sent."""
     client.sendall(SCRAPE[:20])
-    ended.wait(0.01)
     resets_at_once(client, ended)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from benchmarks.machine import machine, versions
+from tests.faults.endpoint import Attacked
 from tests.faults.outcome import PROPERTY, Table
 from tests.faults.running import Service, running
+from tests.receivers import answer, receiving
 
 _FOLDER = Path(__file__).parent
 Start = Callable[..., Service]
@@ -75,3 +77,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return services.enter_context(running(tmp_path / f"service {count}", *options, **arguments))
 
         yield start
+
+
+@pytest.fixture
+def attack_on(start: Start, table: Table) -> Iterator[Callable[..., Attacked]]:
+    """Starts a service at work whose endpoint a test attacks."""
+    with receiving(answer()) as receiver:
+
+        def attack_on(**more: str) -> Attacked:
+            # A push has as long as its interval, and the machine is busy.
+            settings = {"OTEL_METRIC_EXPORT_INTERVAL": "5000", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **more}
+            service = start("--rate=1000", **settings)
+            service.wait_for_events(100)
+            return Attacked(service, receiver, table)
+
+        yield attack_on

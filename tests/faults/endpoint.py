@@ -1,12 +1,14 @@
-"""What the tests of the attacked endpoint share: the costs of the service, and whole and consistent answers."""
+"""Shared by the tests of the attacked endpoint: the service, its costs, and its row in the table."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
 
+from tests.faults.outcome import Table
 from tests.faults.running import Service
 from tests.faults.stored import in_pushes
 from tests.integration.flow import balance, counts_at
@@ -26,22 +28,6 @@ class Costs:
     threads: int
     resident: int
 
-    @classmethod
-    def of(cls, service: Service) -> Costs:
-        process = psutil.Process(service.pid)
-        return cls(process.num_fds(), process.num_threads(), process.memory_info().rss)
-
-    @classmethod
-    def at_rest(cls, service: Service) -> Costs:
-        """The least of the costs for a second: a push takes a descriptor for a moment."""
-        found = []
-        for _ in range(20):
-            found.append(cls.of(service))
-            time.sleep(0.05)
-        return cls(
-            *(min(values) for values in zip(*((c.descriptors, c.threads, c.resident) for c in found), strict=True))
-        )
-
     def within(self, earlier: Costs) -> bool:
         """Whether the costs are those of an earlier moment again."""
         return (
@@ -51,17 +37,49 @@ class Costs:
         )
 
 
-def await_rest(service: Service, earlier: Costs) -> None:
-    """Wait until the costs are those of an earlier moment again."""
-    eventually(lambda: Costs.of(service), lambda costs: costs.within(earlier), timeout=40)
+class Attacked:
+    """A service at work that pushes to a receiver, and whose endpoint is attacked."""
 
+    def __init__(self, service: Service, receiver: Receiver, table: Table) -> None:
+        self.service = service
+        self.url = service.metrics_url.removesuffix("/metrics")
+        self.port = int(service.target.split(":")[1])
+        self._receiver = receiver
+        self._table = table
 
-def scrape(service: Service) -> None:
-    """Scrape until an answer comes. Fails if that takes too long, or if the answer does not balance."""
-    counts = eventually(lambda: counts_at(service.metrics_url), timeout=60)
-    assert balance(counts) == 0, counts
+    def costs(self) -> Costs:
+        """The costs at this moment."""
+        process = psutil.Process(self.service.pid)
+        return Costs(process.num_fds(), process.num_threads(), process.memory_info().rss)
 
+    def costs_at_rest(self) -> Costs:
+        """The least of the costs for a second: a push takes a descriptor for a moment."""
+        found = []
+        for _ in range(20):
+            found.append(self.costs())
+            time.sleep(0.05)
+        least = (min(getattr(each, name) for each in found) for name in ("descriptors", "threads", "resident"))
+        return Costs(*least)
 
-def stored_in(receiver: Receiver):
-    """The events that were pushed."""
-    return in_pushes([each.body for each in list(receiver.requests)])
+    def scrape(self) -> None:
+        """Scrape until an answer comes. Fails if that takes too long, or if the answer does not balance."""
+        counts = eventually(lambda: counts_at(self.service.metrics_url), timeout=60)
+        assert balance(counts) == 0, counts
+
+    def attack_twice(self, attack: Callable[[], object]) -> None:
+        """Attack twice: the first attack loads code and fills caches, the second one must leave nothing behind."""
+        attack()
+        before = self.costs_at_rest()
+        attack()
+        self.await_rest(before)
+
+    def await_rest(self, before: Costs) -> None:
+        """Wait until the costs are those of an earlier moment again."""
+        eventually(self.costs, lambda costs: costs.within(before), timeout=40)
+
+    def add_row(self, fault: str, note: str = "") -> None:
+        """Stop the service, and add the row of the attack to the table."""
+        account = self.service.stop()
+        stored = in_pushes([each.body for each in list(self._receiver.requests)])
+        lines = len(self.service.log_lines())
+        self._table.add(account.outcome(fault, "Endpoint", stored, log_lines=lines, note=note))
