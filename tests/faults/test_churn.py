@@ -1,0 +1,173 @@
+"""Long runs in which things come and go without end: memory, descriptors and threads stay flat.
+
+Entities come and go for two minutes if CI=true, else for 20 seconds. `make soak` (--soak SECONDS) takes ten minutes and
+shows its progress.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.faults.flatness import MIB, Size, assert_flat
+from tests.faults.outcome import Outcome
+from tests.faults.stored import Stored, in_pushes, in_text
+from tests.receivers import answer, receiving
+from tests.servers.locate import in_ci
+from tests.servers.running import UNREACHABLE, eventually, get
+
+pytestmark = pytest.mark.timeout(1500)
+
+# Telemetry that is busy: it collects often, and entities expire as soon as they may.
+BUSY = {
+    "OTEL_HA_ENTITY_METRICS": "true",
+    "OTEL_HA_ENTITY_EXPIRY": "1",
+    "OTEL_HA_HISTORY_LENGTH": "10",
+    "OTEL_HA_HISTORY_INTERVAL": "0.2",
+    "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+}
+PAGES = ("/metrics", "/", "/?search=entity&range=5min", "/summary", "/healthz", "/metrics?name[]=up")
+IS_COUNTED = "(later ones are counted, not logged)"
+"""The end of the warnings of which there is one for each attribute beyond its budget."""
+
+
+@dataclass
+class Run:
+    """A program, and the sizes that it has reported."""
+
+    kind: str
+    process: subprocess.Popen[str]
+    url: str | None
+    log: Path
+    shown: Callable[[str], object]
+    begin: float = field(default_factory=time.monotonic)
+    sizes: list[Size] = field(default_factory=list)
+
+    @property
+    def came(self) -> int:
+        return self.sizes[-1].came
+
+    def finish(self) -> None:
+        """Take the sizes until the program ends."""
+        for line in self.process.stdout:
+            self.sizes.append(Size(**json.loads(line)))
+            self.shown(f"{self.kind}, {time.monotonic() - self.begin:.0f} s: {self.sizes[-1]}\n")
+        assert self.process.wait(60) == 0, self.log.read_text()
+
+    def row(self, fault: str, stored: Stored, events: int) -> Outcome:
+        """Fail if the program has grown; return the row of the table."""
+        grown = assert_flat(self.sizes)
+        ends = sum(stored.ends.values())
+        lines = [line for line in self.log.read_text().splitlines() if not line.endswith(IS_COUNTED)]
+        half = self.came - self.sizes[len(self.sizes) // 2].came
+        note = f"while the last {half} came, {grown['resident'] / MIB:+.1f} MiB, {grown['blocks']:+.0f} objects"
+        return Outcome(
+            fault=f"{self.came} {fault}",
+            topic="Long runs",
+            recorded=events,
+            lost=max(0, events - stored.received, events - ends),
+            duplicated=max(0, stored.received - events, ends - events),
+            log_lines=len(lines),
+            note=note,
+        )
+
+
+@pytest.fixture
+def show(request: pytest.FixtureRequest) -> Callable[[str], object]:
+    """Writes progress to the terminal in a soak test."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    if request.config.getoption("--soak") is None or reporter is None:
+        return lambda _: None
+    return lambda text: reporter.write(text, flush=True)
+
+
+@pytest.fixture
+def churn(tmp_path: Path, show: Callable[[str], object]):
+    """Starts a program of tests.faults.churning."""
+
+    @contextmanager
+    def churn(kind: str, seconds: float, cycles: int, **more: str) -> Iterator[Run]:
+        passed_on = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        command = [sys.executable, "-m", "tests.faults.churning", kind, str(seconds), str(cycles)]
+        log = tmp_path / "log"
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(
+                command, env={**passed_on, **BUSY, **more}, stdout=subprocess.PIPE, stderr=errors, text=True
+            ) as process,
+        ):
+            try:
+                line = process.stdout.readline()
+                assert line, log.read_text()
+                yield Run(kind, process, json.loads(line), log, show)
+            finally:
+                process.kill()
+
+    return churn
+
+
+@contextmanager
+def looked_at(metrics_url: str) -> Iterator[Mapping[str, int]]:
+    """Ask for the pages of the service in turn; gives the number of answers of each."""
+    ended, answers = threading.Event(), dict.fromkeys(PAGES, 0)
+
+    def look() -> None:
+        for page in itertools.cycle(PAGES):
+            with suppress(*UNREACHABLE):
+                get(metrics_url.removesuffix("/metrics") + page)
+                answers[page] += 1
+            if ended.wait(0.1):
+                return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.servers
+def test_entities_that_come_and_go_leave_nothing_behind(request, churn, otelcol, table):
+    seconds = request.config.getoption("--soak") or (120 if in_ci() else 20)
+    with churn("entities", seconds, 12, OTEL_EXPORTER_OTLP_ENDPOINT=otelcol.otlp_http_endpoint) as run:
+        with looked_at(run.url) as answers:
+            run.finish()
+        assert min(answers.values()) > 0, answers
+        events = 3 * run.came
+        stored = eventually(lambda: in_text(otelcol.prometheus_url), lambda found: found.received >= events, timeout=60)
+    table.add(run.row("entities that come and go, with new values of all attributes", stored, events))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cycles", "events", "fault"),
+    [
+        ("connections", 12, 1, "connections of instrumented MQTT clients"),
+        ("setups", 20, 8, "times telemetry set up and shut down"),
+        ("forks", 40, 2, "forked children"),
+    ],
+)
+def test_other_things_that_come_and_go_leave_nothing_behind(request, churn, table, kind, cycles, events, fault):
+    broker = {}
+    if kind == "connections":
+        mosquitto = request.getfixturevalue("mosquitto")
+        broker = {"BROKER": f"{mosquitto.host}:{mosquitto.port}"}
+    seconds = (request.config.getoption("--soak") or 0) / 10
+    with receiving(answer()) as receiver:
+        with churn(kind, seconds, cycles, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **broker) as run:
+            run.finish()
+        stored = in_pushes([each.body for each in receiver.requests])
+    table.add(run.row(fault, stored, events * run.came))

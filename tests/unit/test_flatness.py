@@ -1,0 +1,48 @@
+"""The judgement of the long runs: a leak is found, noise and warm-up are not taken for one."""
+
+import random
+
+import pytest
+
+from tests.faults.flatness import ALLOWED, MIB, Size, assert_flat, growth
+
+
+def sizes(number: int = 40, **more) -> list[Size]:
+    """Return the sizes of a program that grows while it warms up, and whose memory is noisy."""
+    noise = random.Random(1)
+    flat = {
+        "blocks": lambda n: 200_000 + 5_000 * (n < 5) * n + noise.randrange(300),
+        "resident": lambda n: 50 * MIB + noise.randrange(2 * MIB) + (n == 30) * 40 * MIB,
+        "descriptors": lambda _: 10 + noise.randrange(2),
+        "threads": lambda n: 5 + (n % 7 == 0),
+    } | more
+    return [Size(came=1000 * n, **{name: int(value(n)) for name, value in flat.items()}) for n in range(number)]
+
+
+def test_noise_and_warm_up_are_flat():
+    assert_flat(sizes())
+
+
+@pytest.mark.parametrize(
+    ("measure", "value"),
+    [
+        ("blocks", lambda n: 200_000 + 60 * n),
+        ("resident", lambda n: 50 * MIB + n * MIB // 2),
+        ("descriptors", lambda n: 10 + n // 5),
+        ("threads", lambda n: 5 + n // 5),
+    ],
+)
+def test_a_leak_is_found_and_named(measure, value):
+    with pytest.raises(AssertionError, match=f"these grew: {{'{measure}': "):
+        assert_flat(sizes(**{measure: value}))
+
+
+def test_too_few_readings_are_no_proof():
+    with pytest.raises(AssertionError, match="only 4 readings, 8 are needed"):
+        assert_flat(sizes(4))
+
+
+def test_the_growth_is_that_of_the_second_half():
+    grown = growth(sizes(blocks=lambda n: 1000 * min(n, 20)))
+    assert grown["blocks"] == 0
+    assert set(grown) == set(ALLOWED)
