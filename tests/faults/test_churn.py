@@ -66,9 +66,9 @@ class Run:
             self.shown(f"{self.kind}, {time.monotonic() - self.begin:.0f} s: {self.sizes[-1]}\n")
         assert self.process.wait(60) == 0, self.log.read_text()
 
-    def row(self, fault: str, stored: Stored, events: int) -> Outcome:
+    def row(self, fault: str, stored: Stored, events: int, *, busy: int = 0) -> Outcome:
         """Fail if the program has grown; return the row of the table."""
-        grown = assert_flat(self.sizes)
+        grown = assert_flat(self.sizes, busy=busy)
         ends = sum(stored.ends.values())
         lines = [line for line in self.log.read_text().splitlines() if not line.endswith(IS_COUNTED)]
         half = self.came - self.sizes[len(self.sizes) // 2].came
@@ -149,7 +149,8 @@ def test_entities_that_come_and_go_leave_nothing_behind(request, churn, otelcol,
         assert min(answers.values()) > 0, answers
         events = 3 * run.came
         stored = eventually(lambda: in_text(otelcol.prometheus_url), lambda found: found.received >= events, timeout=60)
-    table.add(run.row("entities that come and go, with new values of all attributes", stored, events))
+    # Pages are under way at some of the readings.
+    table.add(run.row("entities that come and go, with new values of all attributes", stored, events, busy=1_000))
 
 
 @pytest.mark.parametrize(
