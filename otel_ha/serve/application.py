@@ -67,6 +67,8 @@ class Endpoint:
             "/summary": self._summarize,
         }
         self._files: dict[str, Page] = {f"/{name}": site.file(name) for name in FILES}
+        self._failing: dict[str, object] = {}
+        """The pages that raised when they were asked for last."""
         names = tuple(allowed_hosts)
         # Without names, the user's server alone judges a Host.
         self._hosts = Hosts(names) if names else None
@@ -124,17 +126,26 @@ class Endpoint:
             challenge = ("WWW-Authenticate", 'Basic realm="otel-ha", charset="UTF-8"')
             return plain(HTTPStatus.UNAUTHORIZED, "A username and a password are required.", challenge)
         pages = {path: page for path, page in self._pages.items() if path != "/metrics" or self.registry is not None}
-        page = (pages | self._files).get(f"/{path.strip('/')}")
+        name = f"/{path.strip('/')}"
+        page = (pages | self._files).get(name)
         if page is None:
             return plain(HTTPStatus.NOT_FOUND, f"Not found; try {', '.join(pages)}.")
         if method not in {"GET", "HEAD"}:
             return plain(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.", ("Allow", "GET, HEAD"))
         lacks_slash = not path and mounted_at and not mounted_at.endswith("/")
+        if lacks_slash:
+            return _with_slash(mounted_at, query)
         try:
-            return _with_slash(mounted_at, query) if lacks_slash else page(headers, query)
+            response = page(headers, query)
         except Exception as error:  # noqa: BLE001 - exceptions of a health function must not reach the client
-            _logger.error("cannot answer %s: %r", path, error)  # noqa: TRY400 - one line
+            # Once: clients, who may ask at any rate, must not fill the log.
+            mine = object()
+            if self._failing.setdefault(name, mine) is mine:
+                _logger.error("cannot answer %s: %r", name, error)  # noqa: TRY400 - one line
             return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; see the service's log.")
+        if self._failing.pop(name, None):
+            _logger.warning("%s can be answered again", name)
+        return response
 
     def _is_authorized(self, header: str) -> bool:
         if self._credentials is None:

@@ -188,6 +188,26 @@ def test_a_health_function_that_raises_is_a_server_error(caplog):
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
+def test_a_page_that_fails_is_logged_once_and_once_more_when_it_works_again(caplog):
+    failing = [True]
+
+    def health():
+        if failing:
+            raise ValueError("no health")
+        return HEALTHY
+
+    served = endpoint(health=health)
+    for _ in range(5):
+        served.respond("GET", "/healthz/", {})
+    failing.clear()
+    for _ in range(5):
+        served.respond("GET", "/healthz", {})
+    assert [(each.levelname, each.message) for each in caplog.records] == [
+        ("ERROR", "cannot answer /healthz: ValueError('no health')"),
+        ("WARNING", "/healthz can be answered again"),
+    ]
+
+
 def test_the_root_lists_the_paths():
     response = endpoint().respond("GET", "/", {})
     assert response.status == 200
