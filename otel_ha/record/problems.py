@@ -22,14 +22,15 @@ class _Counts(Protocol):
 class Problems:
     """Counts problems with measurements, and logs the first one of each kind."""
 
-    MOST_WARNINGS = 1000
-    """Kinds that are logged: an undeclared attribute can have any name."""
+    MOST_WARNINGS = 10
+    """Attributes for which an instrument's problem is logged: undeclared ones can have any name, without end."""
 
     def __init__(self) -> None:
         self.recorder: _Counts | None = None
         """The recorder that counts; not the declaration, which has none at the last collection."""
         self._counts = threading.local()
-        self._warned: dict[tuple[str, str, str], object] = {}
+        self._warned: dict[tuple[str, str], dict[str, object]] = {}
+        """The attributes and subjects that were logged, by instrument and reason."""
 
     def report(
         self,
@@ -44,14 +45,14 @@ class Problems:
     ) -> None:
         """Count a problem that occurred `times` times; the first one of its kind is logged with `message`.
 
-        A kind is an instrument, a reason, and an attribute or another subject. With a context, it is counted at once,
-        even during a collection.
+        A kind is an instrument, a reason, and one of the first MOST_WARNINGS attributes or other subjects. With a
+        context, it is counted at once, even during a collection.
         """
         counted: Attributes = {"instrument": instrument.name, "reason": reason, "attribute": attribute or None}
         self._count_once(times, counted, context)
-        kind, mine = (instrument.name, attribute or subject, reason), object()
+        warned, mine = self._warned.setdefault((instrument.name, reason), {}), object()
         # One step, so that of several threads only one logs.
-        if len(self._warned) < self.MOST_WARNINGS and self._warned.setdefault(kind, mine) is mine:
+        if len(warned) < self.MOST_WARNINGS and warned.setdefault(attribute or subject, mine) is mine:
             with suppress(Exception):  # a filter of the service's logging may raise
                 _logger.warning("%s: %s (later ones are counted, not logged)", instrument.name, message)
 

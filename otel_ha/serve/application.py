@@ -133,10 +133,8 @@ class Endpoint:
         if method not in {"GET", "HEAD"}:
             return plain(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.", ("Allow", "GET, HEAD"))
         lacks_slash = not path and mounted_at and not mounted_at.endswith("/")
-        if lacks_slash:
-            return _with_slash(mounted_at, query)
         try:
-            response = page(headers, query)
+            response = _with_slash(mounted_at, query) if lacks_slash else page(headers, query)
         except Exception as error:  # noqa: BLE001 - exceptions of a health function must not reach the client
             # Once: clients, who may ask at any rate, must not fill the log.
             mine = object()

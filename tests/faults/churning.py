@@ -69,6 +69,7 @@ async def handle(number: int) -> Discarded | None:
 def record_values_without_end(number: int) -> None:
     """Record values that come once, for attributes of all kinds of instruments; budgets limit them. Two are events."""
     text = f"value {number}"
+    ingest.RETRIES.add(1, component="mqtt", **{f"undeclared_{number}": text})
     ingest.ERRORS.add(1, component=text, error_type=text, severity=text)
     ingest.POINTS_WRITTEN.bind(sink="influxdb", measurement=text, outcome="ok").add(1)
     ingest.CONNECTIONS.add(0, kind=text * 30)
