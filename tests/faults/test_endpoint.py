@@ -18,6 +18,9 @@ from tests.hostile_clients import Behaviour, attacking
 from tests.integration.flow import balance, counts_of
 from tests.servers.running import eventually
 
+# On a busy machine, clients that do not read take a minute and a half.
+pytestmark = pytest.mark.timeout(400)
+
 CLIENTS = 48
 """More than the places, of which there are 32."""
 CROWD = 400
@@ -43,7 +46,7 @@ ATTACKS_ON_LARGE_ANSWERS = {
 def attack(attacked: Attacked, behaviours: list[Behaviour]) -> None:
     """Attack while the service handles events and is scraped."""
     with attacking(attacked.port, CLIENTS, *behaviours):
-        for _ in range(3):
+        for _ in range(2):
             attacked.service.wait_for_events(200)
             attacked.scrape()
 
@@ -118,4 +121,5 @@ def test_each_of_400_clients_at_once_gets_a_whole_answer_or_a_refusal(attack_on)
 
     attacked.attack_twice(crowd)
     assert set(answered) == set(paths)
-    attacked.add_row(f"{CROWD} requests at once, twice", f"{answered.total()} answered, the others refused")
+    refused = 2 * CROWD - answered.total()
+    attacked.add_row(f"{CROWD} requests at once, twice", f"{answered.total()} were answered, {refused} refused")
