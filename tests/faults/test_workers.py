@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import time
+from dataclasses import replace
 from urllib.request import urlopen
 
 import pytest
@@ -64,7 +66,8 @@ def ask_often(service) -> None:
 
 def outcome(service, otelcol, fault, *, least=0, **more):
     """The row of a server that is stopped, when at most `least` events are missing."""
-    account = service.stop()
+    sent = time.perf_counter()
+    account = replace(service.stop(), shutdown=time.perf_counter() - sent)
     assert account.returncode == 0, service.log()
     wanted = account.recorded - least
     stored = eventually(lambda: in_text(otelcol.prometheus_url), lambda found: found.received >= wanted)
