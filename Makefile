@@ -65,7 +65,7 @@ test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
 	$(BIN)/python $(PYTEST) $(ARGS)
 
 soak: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
-	$(BIN)/python -m pytest -n0 tests/faults/test_churn.py --soak 600 $(ARGS)
+	$(BIN)/python -m pytest -n0 -s tests/faults/test_churn.py --soak 600 $(ARGS)
 
 $(VENV)-floor/stamp: pyproject.toml constraints-floor.txt
 	@echo "Setting up $(VENV)-floor with the oldest supported dependencies ..."

@@ -1,7 +1,8 @@
-"""Programs in which things come and go without end; after each cycle they print their size as a line of JSON.
+"""Programs in which things come and go without end, and whose size is measured after each cycle.
 
 Run as `python -m tests.faults.churning KIND SECONDS CYCLES`, which are the least of both; the environment configures
-telemetry. The first line is the URL of the metrics, or null.
+telemetry. It prints lines of JSON: the URL of the metrics, or null; and after each cycle "paused", upon which it waits
+for a line, and then its size.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import psutil
 
 from otel_ha import Discarded, measured, setup_telemetry
 from otel_ha.instrumentation.paho_mqtt import PahoMqttInstrumentor
+from otel_ha.telemetry import Telemetry
 from otel_ha.vocabulary import ingest
 
 Cycle = Callable[[], Awaitable[int]]
@@ -37,12 +39,12 @@ def report(data: object) -> None:
 
 
 async def size(came: int) -> dict[str, int]:
-    """Return the fields of a flatness.Size: the least of several moments, as pages and pushes need memory too."""
+    """Return the fields of a flatness.Size: the least of several moments, as collections need memory too."""
     gc.collect()
     process, found = psutil.Process(), []
-    for _ in range(8):
+    for _ in range(10):
         found.append((sys.getallocatedblocks(), process.memory_info().rss, process.num_fds(), process.num_threads()))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.03)
     least = map(min, zip(*found, strict=True))
     return {"came": came, **dict(zip(("blocks", "resident", "descriptors", "threads"), least, strict=True))}
 
@@ -84,10 +86,11 @@ def record_values_without_end(number: int) -> None:
 class Entities:
     """Entities of which each comes for a moment, in a crowd or one after another; some are forgotten."""
 
-    CROWD, ROW = 1_000, 100
+    CROWD, ROW = 1_000, 50
 
-    def __init__(self) -> None:
+    def __init__(self, telemetry: Telemetry) -> None:
         self.number = 0
+        self._telemetry = telemetry
 
     async def cycle(self) -> int:
         for _ in range(self.CROWD):
@@ -98,9 +101,17 @@ class Entities:
             if self.number % 2:
                 ingest.ENTITY_EVENTS.forget(entity=f"sensor.entity_{self.number}")
         ingest.ENTITY_EVENTS.forget(domain=f"domain_{self.number}")
-        # The others expire after a second, and leave at the next collection.
-        await asyncio.sleep(1)
+        await self._until_gone()
         return self.CROWD + self.ROW
+
+    async def _until_gone(self) -> None:
+        """Wait until the entities have expired, and until every collection with one of them is forgotten."""
+        # Nothing tells when a series is gone, or a collection.
+        while "homeassistant_entity_events_total{" in self._telemetry.prometheus_text():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        gone = time.time()
+        while self._telemetry.history.timestamps[0] < gone:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
     async def _come(self) -> None:
         self.number += 1
@@ -114,7 +125,7 @@ async def entities() -> AsyncIterator[Cycle]:
     """Entities come and go."""
     with setup_telemetry("churn") as telemetry:
         report(telemetry.metrics_url)
-        yield Entities().cycle
+        yield Entities(telemetry).cycle
 
 
 @asynccontextmanager
@@ -194,6 +205,9 @@ async def main(kind: str, seconds: float, cycles: int) -> None:
         while time.monotonic() < ending or number < cycles:
             number += 1
             came += await cycle()
+            # Others, who ask for pages, shall pause as well.
+            report("paused")
+            await asyncio.to_thread(sys.stdin.readline)
             report(await size(came))
 
 

@@ -22,9 +22,7 @@ Start = Callable[..., Service]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-results", metavar="PATH", help="update the rows of the tests that ran in this JSON file")
-    parser.addoption(
-        "--soak", type=float, metavar="SECONDS", help="let entities come and go for so long, with progress"
-    )
+    parser.addoption("--soak", type=float, metavar="SECONDS", help="let entities come and go for so long")
 
 
 def pytest_configure(config: pytest.Config) -> None:

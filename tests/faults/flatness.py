@@ -58,17 +58,12 @@ def growth(sizes: Sequence[Size]) -> dict[str, float]:
     return {measure: _slope([(each.came, getattr(each, measure)) for each in half]) * came for measure in ALLOWED}
 
 
-def assert_flat(sizes: Sequence[Size], *, least: int = 8, busy: int = 0) -> dict[str, float]:
-    """Fail if a measure grows in the second half of a run; return the growth.
-
-    A program that answers requests may have `busy` blocks of memory for them at one moment or the other.
-    """
+def assert_flat(sizes: Sequence[Size], least: int = 8) -> dict[str, float]:
+    """Fail if a measure grows in the second half of a run; return the growth."""
     assert len(sizes) >= least, f"only {len(sizes)} readings, {least} are needed"
     came = sizes[-1].came - sizes[len(sizes) // 2].came
     found = growth(sizes)
-    allowed = {measure: allowance.for_things(came) for measure, allowance in ALLOWED.items()}
-    allowed["blocks"] += busy
-    grown = {measure: by for measure, by in found.items() if by > allowed[measure]}
+    grown = {measure: by for measure, by in found.items() if by > ALLOWED[measure].for_things(came)}
     assert not grown, f"while {came} things came and went, these grew: {grown}; the readings: {list(sizes)}"
     return found
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(1500)
 BUSY = {
     "OTEL_HA_ENTITY_METRICS": "true",
     "OTEL_HA_ENTITY_EXPIRY": "1",
-    "OTEL_HA_HISTORY_LENGTH": "10",
+    "OTEL_HA_HISTORY_LENGTH": "5",
     "OTEL_HA_HISTORY_INTERVAL": "0.2",
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
     "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
@@ -53,7 +53,8 @@ class Run:
     process: subprocess.Popen[str]
     url: str | None
     log: Path
-    shown: Callable[[str], object]
+    pausing: threading.Lock = field(default_factory=threading.Lock)
+    """Is held while the program measures its size, and by a client during a request."""
     begin: float = field(default_factory=time.monotonic)
     sizes: list[Size] = field(default_factory=list)
 
@@ -63,14 +64,17 @@ class Run:
 
     def finish(self) -> None:
         """Take the sizes until the program ends."""
-        for line in self.process.stdout:
-            self.sizes.append(Size(**json.loads(line)))
-            self.shown(f"{self.kind}, {time.monotonic() - self.begin:.0f} s: {self.sizes[-1]}\n")
+        while self.process.stdout.readline():
+            with self.pausing:
+                self.process.stdin.write("\n")
+                self.process.stdin.flush()
+                self.sizes.append(Size(**json.loads(self.process.stdout.readline())))
+            sys.stdout.write(f"{self.kind}, {time.monotonic() - self.begin:.0f} s: {self.sizes[-1]}\n")
         assert self.process.wait(60) == 0, self.log.read_text()
 
-    def row(self, fault: str, stored: Stored, events: int, *, busy: int = 0) -> Outcome:
+    def row(self, fault: str, stored: Stored, events: int) -> Outcome:
         """Fail if the program has grown; return the row of the table."""
-        grown = assert_flat(self.sizes, busy=busy)
+        grown = assert_flat(self.sizes)
         ends = sum(stored.ends.values())
         lines = self.log.read_text().splitlines()
         counted = [line for line in lines if line.endswith(IS_COUNTED)]
@@ -89,16 +93,7 @@ class Run:
 
 
 @pytest.fixture
-def show(request: pytest.FixtureRequest) -> Callable[[str], object]:
-    """Writes progress to the terminal in a soak test."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if request.config.getoption("--soak") is None or reporter is None:
-        return lambda _: None
-    return lambda text: reporter.write(text, flush=True)
-
-
-@pytest.fixture
-def churn(tmp_path: Path, show: Callable[[str], object]):
+def churn(tmp_path: Path):
     """Starts a program of tests.faults.churning."""
 
     @contextmanager
@@ -109,13 +104,18 @@ def churn(tmp_path: Path, show: Callable[[str], object]):
         with (
             log.open("w") as errors,
             subprocess.Popen(
-                command, env={**passed_on, **BUSY, **more}, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                env={**passed_on, **BUSY, **more},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
             ) as process,
         ):
             try:
                 line = process.stdout.readline()
                 assert line, log.read_text()
-                yield Run(kind, process, json.loads(line), log, show)
+                yield Run(kind, process, json.loads(line), log)
             finally:
                 process.kill()
 
@@ -123,14 +123,14 @@ def churn(tmp_path: Path, show: Callable[[str], object]):
 
 
 @contextmanager
-def looked_at(metrics_url: str) -> Iterator[Mapping[str, int]]:
+def looked_at(run: Run) -> Iterator[Mapping[str, int]]:
     """Ask for the pages of the service in turn; gives the number of answers of each."""
     ended, answers = threading.Event(), dict.fromkeys(PAGES, 0)
 
     def look() -> None:
         for page in itertools.cycle(PAGES):
-            with suppress(*UNREACHABLE):
-                get(metrics_url.removesuffix("/metrics") + page)
+            with suppress(*UNREACHABLE), run.pausing:
+                get(run.url.removesuffix("/metrics") + page)
                 answers[page] += 1
             if ended.wait(0.1):
                 return
@@ -147,14 +147,13 @@ def looked_at(metrics_url: str) -> Iterator[Mapping[str, int]]:
 @pytest.mark.servers
 def test_entities_that_come_and_go_leave_nothing_behind(request, churn, otelcol, table):
     seconds = request.config.getoption("--soak") or (120 if in_ci() else 20)
-    with churn("entities", seconds, 12, OTEL_EXPORTER_OTLP_ENDPOINT=otelcol.otlp_http_endpoint) as run:
-        with looked_at(run.url) as answers:
+    with churn("entities", seconds, 10, OTEL_EXPORTER_OTLP_ENDPOINT=otelcol.otlp_http_endpoint) as run:
+        with looked_at(run) as answers:
             run.finish()
         assert min(answers.values()) > 0, answers
         events = 3 * run.came
         stored = eventually(lambda: in_text(otelcol.prometheus_url), lambda found: found.received >= events, timeout=60)
-    # Pages are under way at some of the readings.
-    table.add(run.row("entities that come and go, with new values of all attributes", stored, events, busy=1_000))
+    table.add(run.row("Entities that come and go, with new values of all attributes", stored, events))
 
 
 @pytest.mark.parametrize(
