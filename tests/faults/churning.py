@@ -105,10 +105,11 @@ class Entities:
         return self.CROWD + self.ROW
 
     async def _until_gone(self) -> None:
-        """Wait until the entities have expired, and until every collection with one of them is forgotten."""
+        """Wait until the entities have expired for every reader, and no kept collection has one of them."""
         # Nothing tells when a series is gone, or a collection.
         while "homeassistant_entity_events_total{" in self._telemetry.prometheus_text():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+        await asyncio.to_thread(self._telemetry.flush)
         gone = time.time()
         while self._telemetry.history.timestamps[0] < gone:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
