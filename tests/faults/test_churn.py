@@ -72,9 +72,9 @@ class Run:
             sys.stdout.write(f"{self.kind}, {time.monotonic() - self.begin:.0f} s: {self.sizes[-1]}\n")
         assert self.process.wait(60) == 0, self.log.read_text()
 
-    def row(self, fault: str, stored: Stored, events: int) -> Outcome:
+    def row(self, fault: str, stored: Stored, events: int, *, busy: int = 0) -> Outcome:
         """Fail if the program has grown; return the row of the table."""
-        grown = assert_flat(self.sizes)
+        grown = assert_flat(self.sizes, busy=busy)
         ends = sum(stored.ends.values())
         lines = self.log.read_text().splitlines()
         counted = [line for line in lines if line.endswith(IS_COUNTED)]
@@ -153,7 +153,8 @@ def test_entities_that_come_and_go_leave_nothing_behind(request, churn, otelcol,
         assert min(answers.values()) > 0, answers
         events = 3 * run.came
         stored = eventually(lambda: in_text(otelcol.prometheus_url), lambda found: found.received >= events, timeout=60)
-    table.add(run.row("Entities that come and go, with new values of all attributes", stored, events))
+    # One reader or the other may still have a crowd of a thousand when the size is measured.
+    table.add(run.row("Entities that come and go, with new values of all attributes", stored, events, busy=1_200))
 
 
 @pytest.mark.parametrize(
