@@ -81,7 +81,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def attack_on(start: Start, table: Table) -> Iterator[Callable[..., Attacked]]:
+def attack_on(start: Start) -> Iterator[Callable[..., Attacked]]:
     """Starts a service at work whose endpoint a test attacks."""
     with receiving(answer()) as receiver:
 
@@ -90,6 +90,6 @@ def attack_on(start: Start, table: Table) -> Iterator[Callable[..., Attacked]]:
             settings = {"OTEL_METRIC_EXPORT_INTERVAL": "5000", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **more}
             service = start("--rate=1000", **settings)
             service.wait_for_events(100)
-            return Attacked(service, receiver, table)
+            return Attacked(service, receiver)
 
         yield attack_on

@@ -40,12 +40,11 @@ class Costs:
 class Attacked:
     """A service at work that pushes to a receiver, and whose endpoint is attacked."""
 
-    def __init__(self, service: Service, receiver: Receiver, table: Table) -> None:
+    def __init__(self, service: Service, receiver: Receiver) -> None:
         self.service = service
         self.url = service.metrics_url.removesuffix("/metrics")
         self.port = int(service.target.split(":")[1])
         self._receiver = receiver
-        self._table = table
 
     def costs(self) -> Costs:
         """The costs at this moment."""
@@ -77,9 +76,9 @@ class Attacked:
         """Wait until the costs are those of an earlier moment again."""
         eventually(self.costs, lambda costs: costs.within(before), timeout=40)
 
-    def add_row(self, fault: str, note: str = "") -> None:
+    def add_row(self, table: Table, fault: str, note: str = "") -> None:
         """Stop the service, and add the row of the attack to the table."""
         account = self.service.stop()
         stored = in_pushes([each.body for each in list(self._receiver.requests)])
         lines = len(self.service.log_lines())
-        self._table.add(account.outcome(fault, "Endpoint", stored, log_lines=lines, note=note))
+        table.add(account.outcome(fault, "Endpoint", stored, log_lines=lines, note=note))

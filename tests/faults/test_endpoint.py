@@ -52,21 +52,21 @@ def attack(attacked: Attacked, behaviours: list[Behaviour]) -> None:
 
 
 @pytest.mark.parametrize("fault", ATTACKS)
-def test_an_attack_leaves_nothing_behind_and_scrapes_get_through(attack_on, fault):
+def test_an_attack_leaves_nothing_behind_and_scrapes_get_through(attack_on, fault, table):
     attacked = attack_on()
     attacked.attack_twice(partial(attack, attacked, ATTACKS[fault]))
-    attacked.add_row(f"{CLIENTS} {fault}")
+    attacked.add_row(table, f"{CLIENTS} {fault}")
 
 
 @pytest.mark.parametrize("fault", ATTACKS_ON_LARGE_ANSWERS)
-def test_clients_that_do_not_take_large_answers_leave_places_for_scrapes(attack_on, fault):
+def test_clients_that_do_not_take_large_answers_leave_places_for_scrapes(attack_on, fault, table):
     attacked = attack_on(module="tests.faults.attacked", **SETTINGS)
     attacked.attack_twice(partial(attack, attacked, ATTACKS_ON_LARGE_ANSWERS[fault]))
-    attacked.add_row(f"{CLIENTS} {fault} an answer of 4 MB")
+    attacked.add_row(table, f"{CLIENTS} {fault} answers of 4 MB")
 
 
 @pytest.mark.servers
-def test_prometheus_scrapes_while_slow_clients_take_all_places(attack_on, make_prometheus):
+def test_prometheus_scrapes_while_slow_clients_take_all_places(attack_on, make_prometheus, table):
     attacked = attack_on()
     before = attacked.costs_at_rest()
     prometheus = make_prometheus(rules=[]).start()
@@ -78,7 +78,7 @@ def test_prometheus_scrapes_while_slow_clients_take_all_places(attack_on, make_p
         eventually(lambda: prometheus.query(succeeded), lambda found: found and found[0][1] >= 5, timeout=60)
     prometheus.stop()
     attacked.await_rest(before)
-    attacked.add_row(f"{CLIENTS} clients that send a byte a second, while Prometheus scrapes")
+    attacked.add_row(table, f"{CLIENTS} clients that send a byte a second, while Prometheus scrapes")
 
 
 async def ask(session: aiohttp.ClientSession, path: str) -> tuple[str, int, str]:
@@ -107,7 +107,7 @@ def is_whole(path: str, text: str) -> bool:
     return found["accounts"]["total"]["difference"] == 0 if path == "/summary" else found["status"] == "ok"
 
 
-def test_each_of_400_clients_at_once_gets_a_whole_answer_or_a_refusal(attack_on):
+def test_each_of_400_clients_at_once_gets_a_whole_answer_or_a_refusal(attack_on, table):
     attacked = attack_on()
     paths = ["/metrics", "/", "/summary", "/healthz"]
     answered: Counter[str] = Counter()
@@ -124,4 +124,4 @@ def test_each_of_400_clients_at_once_gets_a_whole_answer_or_a_refusal(attack_on)
     attacked.attack_twice(lambda: crowd(next(sizes)))
     assert set(answered) == set(paths)
     note = f"{answered.total()} were answered, {CROWD - answered.total()} were refused"
-    attacked.add_row(f"{CROWD} requests at once", note)
+    attacked.add_row(table, f"{CROWD} requests at once", note)

@@ -89,7 +89,7 @@ def status_of(answer: bytes) -> int:
     return int(line.split()[1])
 
 
-def test_malformed_requests_are_refused_and_not_logged(attack_on):
+def test_malformed_requests_are_refused_and_not_logged(attack_on, table):
     attacked = attack_on()
 
     def send_all() -> None:
@@ -99,4 +99,4 @@ def test_malformed_requests_are_refused_and_not_logged(attack_on):
 
     attacked.attack_twice(send_all)
     assert attacked.service.log_lines() == []
-    attacked.add_row(f"{len(MALFORMED)} kinds of malformed requests")
+    attacked.add_row(table, f"{len(MALFORMED)} kinds of malformed requests")

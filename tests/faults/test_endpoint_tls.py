@@ -106,7 +106,7 @@ def handshake_that_never_ends(client, ended) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-def test_wrong_peers_are_turned_away_and_not_logged(attack_on, pem):
+def test_wrong_peers_are_turned_away_and_not_logged(attack_on, pem, table):
     attacked = attack_on(
         OTEL_HA_ENDPOINT_CERTIFICATE=str(pem.server),
         OTEL_HA_ENDPOINT_KEY=str(pem.server_key),
@@ -125,4 +125,6 @@ def test_wrong_peers_are_turned_away_and_not_logged(attack_on, pem):
 
     attacked.attack_twice(try_all)
     assert attacked.service.log_lines() == []
-    attacked.add_row(f"{len(PEERS) + len(WORDS) + 1} kinds of wrong peers, at an endpoint with client certificates")
+    attacked.add_row(
+        table, f"{len(PEERS) + len(WORDS) + 1} kinds of wrong peers, at an endpoint with client certificates"
+    )
