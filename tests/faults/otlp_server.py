@@ -1,4 +1,4 @@
-"""OTLP servers that follow a script: each request meets the next behaviour, and later ones are stored."""
+"""An OTLP server by HTTP that follows a script: requests meet its behaviours in turn, until it recovers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ import ssl
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
-import grpc
-
-from tests.faults.resolving import NAME, WORKS
 from tests.receivers import HOST, Receiver, Reply, Request, answer
 from tests.servers.running import free_ports
 
@@ -181,40 +175,6 @@ def scripted(context: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
         server.stop()
 
 
-@dataclass
-class NamedServer(ScriptedServer):
-    """A server by HTTP under a name, which a resolver (see resolving) looks up as the file `resolver` says."""
-
-    resolver: Path = field(kw_only=True)
-
-    @property
-    def url(self) -> str:
-        """The URL, with the name."""
-        return f"http://{NAME}:{self.port}"
-
-    def fail(self, *states: str) -> None:  # type: ignore[override]  # the resolver fails, not the server
-        """Let the resolver be in this state, and close the connections."""
-        self.resolver.write_text(states[0], encoding="utf-8")
-        self._close_all(self._open)
-
-    def recover(self) -> None:
-        """Let the resolver find the server."""
-        self.resolver.write_text(WORKS, encoding="utf-8")
-
-
-@contextmanager
-def named(resolver: Path) -> Iterator[NamedServer]:
-    """A server by HTTP under a name."""
-    [port] = free_ports(1)
-    server = NamedServer(port, resolver=resolver)
-    server.recover()
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
 def reset(connection: socket.socket, _: threading.Event) -> None:
     """Reset the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -239,78 +199,3 @@ def over(context: ssl.SSLContext) -> Reply:
             answer()(encrypted, ended)
 
     return reply
-
-
-Refusal = Callable[[grpc.ServicerContext], bytes]
-_METHODS = {
-    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": "/v1/metrics",
-    "/opentelemetry.proto.collector.trace.v1.TraceService/Export": "/v1/traces",
-    "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "/v1/logs",
-}
-
-
-@dataclass
-class ScriptedGrpcServer(Receiver, grpc.GenericRpcHandler):
-    """A server by gRPC: `requests` are those that it stored, `met` counts those that met a refusal."""
-
-    met: int = 0
-    _refusal: Refusal | None = None
-    _server: Any = None
-    _stand_in: ScriptedServer | None = None
-    """The server that has the port while a Behaviour lasts."""
-
-    def fail(self, fault: Refusal | Behaviour) -> None:
-        """Refuse like this, or let a server that does not speak gRPC behave like this, until recover()."""
-        if not isinstance(fault, Behaviour):
-            self._refusal = fault
-            return
-        self._server.stop(0).wait()
-        self._stand_in = ScriptedServer(self.port)
-        self._stand_in.start()
-        self._stand_in.fail(fault)
-
-    def recover(self) -> None:
-        """Store every request from now on."""
-        self._refusal = None
-        if self._stand_in is not None:
-            self._stand_in.stop()
-            self._stand_in = None
-            self.start()
-
-    def start(self) -> None:
-        """Accept connections."""
-        self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
-        self._server.add_generic_rpc_handlers((self,))
-        self._server.add_insecure_port(f"{HOST}:{self.port}")
-        self._server.start()
-
-    def stop(self) -> None:
-        """End, with all connections."""
-        self.ended.set()
-        if self._stand_in is not None:
-            self._stand_in.stop()
-        self._server.stop(0).wait()
-
-    def service(self, details: grpc.HandlerCallDetails) -> Any:
-        """Return the handler of a request."""
-        target = _METHODS.get(details.method)
-        return grpc.unary_unary_rpc_method_handler(partial(self._export, target)) if target else None
-
-    def _export(self, target: str, body: bytes, context: grpc.ServicerContext) -> bytes:
-        if (refusal := self._refusal) is not None:
-            self.met += 1
-            return refusal(context)
-        self.requests.append(Request(target, {}, body))
-        return b""
-
-
-@contextmanager
-def scripted_by_grpc() -> Iterator[ScriptedGrpcServer]:
-    """A server by gRPC on a port that it keeps when it stops listening."""
-    [port] = free_ports(1)
-    server = ScriptedGrpcServer(port)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 TOPICS = ("Receivers", "Servers", "Processes", "Endpoint", "Long runs")
@@ -49,6 +49,24 @@ class Outcome:
         assert self.loop_delay is None or self.loop_delay < LOOP_DELAY, (
             f"{self.fault}: loop late by {self.loop_delay} s"
         )
+
+    def joined(self, other: Outcome) -> Outcome:
+        """The one row of two outcomes of a fault: all of their events, and the worse figures."""
+        return replace(
+            self,
+            recorded=self.recorded + other.recorded,
+            lost=self.lost + other.lost,
+            duplicated=self.duplicated + other.duplicated,
+            log_lines=max(self.log_lines, other.log_lines),
+            shutdown=_worse(self.shutdown, other.shutdown),
+            loop_delay=_worse(self.loop_delay, other.loop_delay),
+            loses=self.loses or other.loses,
+            note=self.note or other.note,
+        )
+
+
+def _worse(*figures: float | None) -> float | None:
+    return max((each for each in figures if each is not None), default=None)
 
 
 class Table:

@@ -64,9 +64,13 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def outcomes_in(document: Mapping[str, Any]) -> Sequence[Outcome]:
-    """Return the outcomes of a run."""
-    rows = ({name: value for name, value in row.items() if name != "test"} for row in document["rows"])
-    return [Outcome(**row) for row in rows]
+    """Return the outcomes of a run, those of one fault as one."""
+    found: dict[tuple[str, str], Outcome] = {}
+    for row in document["rows"]:
+        outcome = Outcome(**{name: value for name, value in row.items() if name != "test"})
+        key = outcome.topic, outcome.fault
+        found[key] = found[key].joined(outcome) if key in found else outcome
+    return list(found.values())
 
 
 def _cells(outcome: Outcome) -> list[str]:

@@ -10,8 +10,11 @@ from math import ceil
 from pathlib import Path
 
 from tests.faults import resolving
-from tests.faults.otlp_server import NamedServer, ScriptedGrpcServer, ScriptedServer, named, scripted, scripted_by_grpc
-from tests.faults.receiver_faults import AUTHORITY, Fault, trusted
+from tests.faults.connection_faults import trusted
+from tests.faults.fault import AUTHORITY, Fault
+from tests.faults.grpc_server import ScriptedGrpcServer, scripted_by_grpc
+from tests.faults.named_server import NamedServer, named
+from tests.faults.otlp_server import ScriptedServer, scripted
 from tests.faults.running import Account, Service, running
 from tests.faults.stored import Stored, in_pushes
 from tests.receivers import MIB

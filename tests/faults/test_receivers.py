@@ -8,14 +8,17 @@ from dataclasses import replace
 
 import pytest
 
+from tests.faults.answer_faults import ANSWERS
+from tests.faults.connection_faults import CONNECTIONS
+from tests.faults.grpc_faults import GRPC
 from tests.faults.outcome import Outcome
-from tests.faults.receiver_faults import FAULTS
 from tests.faults.staging import End, ended, recovered
 
 # One worker stages all of them, several at once: most of their time is waiting.
 pytestmark = pytest.mark.xdist_group("receivers")
 
 AT_ONCE = 8
+FAULTS = {**ANSWERS, **CONNECTIONS, **GRPC}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,8 @@ def ends(
 ) -> Iterator[dict[str, list[Future[End]]]]:
     """The ends of two programs for each fault that a test of this session asks for: one of them sees the recovery."""
     directory = tmp_path_factory.mktemp("receivers")
-    items = [each for each in request.session.items if getattr(each, "originalname", "") == "test_a_receiver"]
+    test = test_a_receiver_that_fails_costs_no_event_and_two_lines.__name__
+    items = [each for each in request.session.items if getattr(each, "originalname", "") == test]
     names = [each.callspec.params["name"] for each in items]  # type: ignore[attr-defined]  # they have parameters
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {
@@ -35,7 +39,7 @@ def ends(
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_receiver(name, ends, table):
+def test_a_receiver_that_fails_costs_no_event_and_two_lines(name, ends, table):
     fault = FAULTS[name]
     after, early = (future.result() for future in ends[name])
     assert max(after.log_lines, early.log_lines) <= 2, f"{after.lines}, {after.account}\n{early.lines}, {early.account}"

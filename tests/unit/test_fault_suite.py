@@ -6,7 +6,7 @@ import ast
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -131,3 +131,10 @@ def test_a_tally_is_read_from_its_file_while_another_one_counts(tmp_path):
     counting.end("ok")
     assert reading.begun() == {"ok": 1, "error": 1, "discarded": 0, "cancelled": 0}
     assert reading.ended() == {"ok": 1, "error": 0, "discarded": 0, "cancelled": 0}
+
+
+def test_outcomes_of_one_fault_are_one_row_with_all_events_and_the_worse_figures(document):
+    other = replace(GOOD, recorded=5, log_lines=1, shutdown=None, loop_delay=0.2)
+    assert GOOD.joined(other) == replace(GOOD, recorded=15, loop_delay=0.2)
+    rows = [asdict(each) | {"test": "test"} for each in (GOOD, other, replace(GOOD, fault="Another"))]
+    assert [each.fault for each in outcomes_in(document | {"rows": rows})] == ["Broken", "Another"]
