@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -11,14 +12,20 @@ import pytest
 from tests.faults.answer_faults import ANSWERS
 from tests.faults.connection_faults import CONNECTIONS
 from tests.faults.grpc_faults import GRPC
+from tests.faults.otlp_server import Behaviour, scripted
 from tests.faults.outcome import Outcome
-from tests.faults.staging import End, ended, recovered
+from tests.faults.staging import PATIENT, RATE, WITHIN, End, ended, is_up, lines_of, per_outage, recovered
+from tests.faults.stored import Stored, in_pushes
+from tests.receivers import answer
 
 # One worker stages all of them, several at once: most of their time is waiting.
 pytestmark = pytest.mark.xdist_group("receivers")
 
 AT_ONCE = 8
 FAULTS = {**ANSWERS, **CONNECTIONS, **GRPC}
+INCREASES = (
+    "a push that fails takes its increases with it; totals, which are pushed by default (`cumulative`), arrive later"
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +63,22 @@ def with_worse(outcome: Outcome, other: End) -> Outcome:
         shutdown=max(outcome.shutdown or 0, other.account.shutdown or 0),
         loop_delay=max(outcome.loop_delay or 0, other.account.loop_delay or 0),
     )
+
+
+def test_increases_in_a_push_that_fails_are_lost(start, table):
+    delta = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta", "OTEL_METRIC_EXPORT_TIMEOUT": "30000"}
+    with scripted() as server:
+        service = start(RATE, OTEL_EXPORTER_OTLP_ENDPOINT=server.url, **PATIENT, **delta)
+        service.wait_for(lambda: server.requests and is_up(service), WITHIN)
+        server.fail(Behaviour(answer("503 Service Unavailable")))
+        service.wait_for_log("failed: 503")
+        server.recover()
+        service.wait_for(lambda: is_up(service), WITHIN)
+        account, lines = service.stop(), lines_of(service)
+        pushed = [in_pushes([body]) for body in server.bodies("/v1/metrics")]
+    ends = sum((Counter(each.ends) for each in pushed), Counter())
+    stored = Stored(sum(each.received for each in pushed), ends)
+    fault = "503, with delta temporality"
+    outcome = account.outcome(fault, "Receivers", stored, log_lines=per_outage(lines), loses=INCREASES)
+    assert outcome.lost > 0
+    table.add(outcome)
