@@ -33,6 +33,11 @@ class Fault:
     tls: bool = False
     by_name: bool = False
 
+    @property
+    def arrives(self) -> bool:
+        """Whether pushes arrive, at least in part."""
+        return not self.says or "rejected" in self.says or "accepted" in self.says
+
 
 def refused(status: str, row: str, **headers: str) -> Fault:
     """The fault of a receiver that answers every push with a status."""

@@ -69,7 +69,8 @@ def _server(fault: Fault, resolver: Path) -> AbstractContextManager[Server]:
 
 def recovered(fault: Fault, directory: Path) -> End:
     """Let a receiver fail and recover while a program records and pushes, and then end the program."""
-    with staged(fault, directory, **PATIENT) as (server, start), start() as service:
+    limits = PATIENT | ({"OTEL_EXPORTER_OTLP_TIMEOUT": "60000"} if fault.arrives else {})  # no push has to fail
+    with staged(fault, directory, **limits) as (server, start), start() as service:
         service.wait_for(lambda: stored_in(server).received > 0 and is_up(service), WITHIN)
         before = len(lines_of(service))
         server.fail(*fault.behaviours)

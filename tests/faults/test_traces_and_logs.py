@@ -24,7 +24,7 @@ ON = {
     "OTEL_BLRP_SCHEDULE_DELAY": "200",
 }
 LARGE = {"OTEL_BSP_MAX_QUEUE_SIZE": "100000", "OTEL_BLRP_MAX_QUEUE_SIZE": "100000"}
-SMALL = {"OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BLRP_MAX_QUEUE_SIZE": "100"}
+SMALL = {"OTEL_BSP_MAX_QUEUE_SIZE": "500", "OTEL_BLRP_MAX_QUEUE_SIZE": "500"}
 
 FULL = "the queues (OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE) are full; the log and /healthz have the count"
 REFUSED = "a batch that the receiver refuses for good is dropped; /healthz has the count"
@@ -74,6 +74,7 @@ def recovered(service: Service, server: ScriptedServer, behaviour: Behaviour, en
     service.wait_for_events(enough, WITHIN)
     service.wait_for(lambda: re.search("push to .* failed", service.log()), WITHIN)
     assert len(lines_of(service)) == 1
+    service.pause()  # a small queue would be full again at once on a busy machine
     server.recover()
     service.wait_for(lambda: is_up(service), WITHIN)
     return dropped(service)
@@ -106,10 +107,10 @@ def test_a_full_queue_is_bounded_and_the_line_about_the_end_of_the_outage_counts
     service = start(
         RATE, module="tests.faults.telling", OTEL_EXPORTER_OTLP_ENDPOINT=server.url, **ON, **SMALL, **PATIENT
     )
-    counted = recovered(service, server, Behaviour(answer("503 Service Unavailable")), enough=300)
+    counted = recovered(service, server, Behaviour(answer("503 Service Unavailable")), enough=1000)
     account, lines = service.stop(), lines_of(service)
-    assert re.search(r"works again \(failures: \d+; dropped meanwhile: \d+ spans, \d+ log records\)", lines[1])
-    outcome = outcome_of("503 until the queues (of 100 each) are full", account, server, lines, FULL)
+    assert re.search(r"works again \(failures: \d+; dropped meanwhile: \d+ (spans|log records)", lines[1]), lines
+    outcome = outcome_of("503 until the queues (of 500 each) are full", account, server, lines, FULL)
     assert outcome.lost == counted > 0
     assert outcome.duplicated == 0
     table.add(outcome)

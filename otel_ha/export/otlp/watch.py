@@ -127,6 +127,11 @@ class Outage:
             self._failing[signal] = kind
             return is_first
 
+    def was_on(self, since: float) -> bool:
+        """Whether the receiver has been away at some time since then."""
+        with self._lock:
+            return "away" in self._failing.values() or self._over_at > since
+
     def ended(self, signal: str) -> bool:
         """Note a push that arrived; return whether it ends an outage, which is then over for all of its kind."""
         with self._lock:
@@ -261,6 +266,10 @@ class Watch:
             f"; {', '.join(queues)} are dropped meanwhile, and counted" if queues and answer.retryable else "",
             self._remedies,
         )
+
+    def was_away(self, since: float) -> bool:
+        """Whether the receiver has been away at some time since then, as the log tells by the lines of the outage."""
+        return self._outage.was_on(since)
 
     def cut_off(self) -> None:
         """Note that the last push did not end in time; it is logged unless the outage is known already."""

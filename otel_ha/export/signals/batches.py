@@ -55,6 +55,8 @@ class Batches:
         self._counting = threading.RLock()
         self._refused = 0
         """How many items found the queue full since the last push."""
+        self._noted = time.monotonic()
+        """The last time at which it was noted whether the queue is full."""
         self._is_told_full = False
         """Whether the log has told that items are dropped, and not yet that this is over."""
         self._rung = False
@@ -189,7 +191,8 @@ class Batches:
         with self._counting:
             refused, self._refused = self._refused, 0
         self.delivery.is_full = refused > 0
-        if self._is_away or bool(refused) == self._is_told_full:
+        before, self._noted = self._noted, time.monotonic()
+        if self._is_away or self._watch.was_away(before) or bool(refused) == self._is_told_full:
             return
         self._is_told_full = bool(refused)
         if refused:
