@@ -82,6 +82,31 @@ def test_every_ordinary_metric_is_written_from_its_template(reader, meter, cover
     assert covered == ["events_total", "duration_seconds", "level_ratio"]
 
 
+@pytest.mark.parametrize("encode", [generate_latest, openmetrics])
+def test_half_of_a_surrogate_pair_is_written_by_its_code_and_costs_no_scrape(reader, meter, provider, encode):
+    meter.create_counter("files", description="Files \udc80.").add(1, {"path": "a\udc80", "other": ["\ud800"]})
+    meter.create_counter("files.ok").add(1, {"path": "a\udc81"})
+    provider.get_meter("of \ud800").create_counter("others").add(1)
+    written = text(reader, encode)
+    assert r'path="a\\udc80"' in written
+    assert r'otel_scope_name="of \\ud800"' in written
+    written.encode()
+
+
+def test_a_number_too_long_to_be_written_costs_no_scrape(reader, meter):
+    meter.create_counter("files").add(1, {"size": 10**5000})
+    assert 'files_total{otel_scope_name="test",size="<int>"} 1.0' in text(reader)
+
+
+def test_the_exporter_writes_half_of_a_surrogate_pair_in_metrics_that_are_left_to_it(reader, provider, covered):
+    for name in ("one", "two"):
+        provider.get_meter(name).create_histogram(
+            "wait", explicit_bucket_boundaries_advisory=[1.0 if name == "one" else 2.0]
+        ).record(1, {"path": "a\udc80"})
+    assert text(reader).encode().count(rb'path="a\\udc80"') > 2
+    assert covered == []
+
+
 def test_a_new_attribute_is_an_empty_label_of_the_others(reader, meter, covered):
     counter = meter.create_counter("events")
     counter.add(1, {"kind": "a"})

@@ -42,7 +42,28 @@ class Exporter(PrometheusMetricReader):
     def text(self, data: MetricsData, encode: Encode) -> str:
         """Return the text of collected metrics."""
         self._receive_metrics(with_ratios(data))
-        return encode(self._families).decode()
+        families = list(self._families.collect())
+        try:
+            return encode(Families(families)).decode()
+        except UnicodeEncodeError:
+            return encode(Families(map(_encodable_family, families))).decode()
+
+
+def encodable(text: str) -> str:
+    """Return a text in which half of a surrogate pair is replaced by the text of its code.
+
+    Other code may record one through the OpenTelemetry API: it cannot be encoded, and would cost the whole scrape.
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _encodable_family(family: Family) -> Family:
+    family.documentation = encodable(family.documentation)
+    family.samples = [
+        sample._replace(labels={name: encodable(value) for name, value in sample.labels.items()})
+        for sample in family.samples
+    ]
+    return family
 
 
 def with_ratios(data: MetricsData) -> MetricsData:

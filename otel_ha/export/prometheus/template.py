@@ -17,6 +17,7 @@ from typing import Any
 from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, Metric, NumberDataPoint
 from prometheus_client.utils import floatToGoString
 
+from otel_ha.export.prometheus.exporter import encodable
 from otel_ha.export.prometheus.points import Points
 
 Keys = tuple[str, ...]
@@ -110,7 +111,12 @@ def written(points: Points, template: Template) -> Iterator[str]:
 
 def escaped(value: Any) -> str:
     """Return the text of a label value, escaped as prometheus_client does."""
-    text = str(value) if isinstance(value, str) else dumps(value, default=str)
+    try:
+        text = str(value) if isinstance(value, str) else dumps(value, default=str)
+    except ValueError:  # a whole number with more digits than Python is willing to write
+        text = f"<{type(value).__name__}>"
+    if not text.isascii():
+        text = encodable(text)
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
