@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from otel_ha.declare import naming
 from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.declare.ports import shown
 from otel_ha.declare.rename import HISTOGRAM_PARTS, Rename
 from otel_ha.errors import CatalogError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Objective:
 
     def __post_init__(self) -> None:
         """Check that the objective can be computed from the histogram's buckets."""
+        if not isinstance(self.histogram, Histogram):
+            raise CatalogError(f"objective on {shown(self.histogram)}; allowed: a declared Histogram; give that")
         which = f"objective on {self.histogram.name!r}"
         # A Decimal may equal a bound, but no format can write it. Integers get the clearer messages below.
         if not isinstance(self.bound, int | float) or not isinstance(self.target, int | float):
@@ -68,13 +73,13 @@ class Catalog:
             for names, name in ((self._by_name, instrument.name), (exposed, instrument.prometheus_name)):
                 if names.setdefault(name, instrument) is not instrument:
                     raise CatalogError(f"two instruments are named {name!r}; rename one")
-        self.objectives = tuple(dict.fromkeys(objectives))
+        self.objectives = _all_of(Objective, "objectives", objectives)
         for objective in self.objectives:
             if objective.histogram not in self:
                 raise CatalogError(
                     f"objective on {objective.histogram.name!r}: the catalog lacks this histogram; add it"
                 )
-        self.renames = tuple(dict.fromkeys(renames))
+        self.renames = _all_of(Rename, "renames", renames)
         self._check_renames(exposed)
 
     def _check_renames(self, exposed: Iterable[str]) -> None:
@@ -116,3 +121,11 @@ class Catalog:
     def __repr__(self) -> str:
         """Return the names of its instruments."""
         return f"Catalog({', '.join(instrument.name for instrument in self)})"
+
+
+def _all_of(kind: type[T], argument: str, given: Iterable[T]) -> tuple[T, ...]:
+    """Return the distinct declarations of an argument; raise CatalogError if one is of another kind."""
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    if all(isinstance(each, kind) for each in found):
+        return tuple(dict.fromkeys(found))
+    raise CatalogError(f"{argument} is {shown(given)}; allowed: declarations of {kind.__name__}; give a list of them")

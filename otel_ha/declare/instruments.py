@@ -36,6 +36,17 @@ SUB_SECOND = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 spelled the same by a scrape, through a Collector and by OTLP."""
 
 
+_TYPES_OF_ATTRIBUTES = (
+    ("name", str, "a text"),
+    ("keyword", str, "a text"),
+    ("budget", (int, type(None)), "a whole number, or None"),
+)
+_TYPES_OF_INSTRUMENTS = (
+    *(("name", str, "a text"), ("unit", str, "a text in UCUM, such as 's'"), ("group", str, ", ".join(GROUPS))),
+    ("series", int, "a whole number of at least 1"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """One attribute of a measurement.
@@ -55,6 +66,8 @@ class Attribute:
 
     def __post_init__(self) -> None:
         """Check the declaration and fill in the keyword."""
+        for problem in naming.wrong_types(self, *_TYPES_OF_ATTRIBUTES):
+            raise CatalogError(f"attribute {shown(self.name)}: {problem}; correct its type")
         if not naming.is_attribute_key(self.name):
             raise CatalogError(
                 f"attribute {self.name!r}: invalid name; use lower-case words joined by dots or underscores, "
@@ -113,8 +126,8 @@ class Instrument:
 
     def __post_init__(self) -> None:
         """Check the declaration, so that an invalid one fails at import."""
-        for problem in self._problems():
-            raise CatalogError(f"{type(self).__name__} {self.name!r}: {problem}")
+        for problem in self._problems():  # the first one: a check may rely on those before it
+            raise CatalogError(f"{type(self).__name__} {shown(self.name)}: {problem}")
 
     @property
     def prometheus_name(self) -> str:
@@ -132,6 +145,7 @@ class Instrument:
         return self.group in groups
 
     def _problems(self) -> Iterable[str]:
+        yield from naming.wrong_types(self, *_TYPES_OF_INSTRUMENTS)
         if not naming.is_name(self.name):
             yield "invalid name; use up to 255 of a-z, 0-9, '_', '.', '-' and '/', beginning with a letter"
         if word := naming.word_of_kind_or_unit(self.name):
@@ -192,11 +206,17 @@ class Counter(Synchronous):
         """Return this counter with its attributes resolved, for code that adds often."""
         return BoundCounter(self, attributes)
 
-    def forget(self, **attributes: AttributeValue | None) -> None:
+    def forget(self, /, **attributes: AttributeValue | None) -> None:
         """Give up the series that have these attributes, if this counter's series expire; never raises."""
         recorder = self.recorder
         if isinstance(recorder, Forgetting):
             recorder.forget(attributes)
+
+    def _problems(self) -> Iterable[str]:
+        yield from super()._problems()
+        seconds = self.expires
+        if not isinstance(seconds, int | float) or not (isinstance(seconds, bool) or 0 < seconds < math.inf):
+            yield f"expires is {shown(seconds)}; allowed: True, False, or seconds above 0"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -271,11 +291,14 @@ class Histogram(Synchronous):
 
     def _problems(self) -> Iterable[str]:
         yield from super()._problems()
+        yield from naming.wrong_types(self, ("buckets", Iterable, "a tuple of finite floats"))
         others = [group for group in GROUPS if group != self.group]
-        if self.count_group not in {"", *others}:
-            yield f"count_group is {self.count_group!r}; allowed: {', '.join(others)}"
-        if not all(isinstance(bound, float) and math.isfinite(bound) for bound in self.buckets):
-            yield f"buckets is {self.buckets}; allowed: finite floats"
+        if self.count_group not in ("", *others):
+            yield f"count_group is {shown(self.count_group)}; allowed: {', '.join(others)}"
+        if isinstance(self.buckets, str) or not all(
+            isinstance(bound, float) and math.isfinite(bound) for bound in self.buckets
+        ):
+            yield f"buckets is {shown(self.buckets)}; allowed: finite floats"
         elif list(self.buckets) != sorted(set(self.buckets)) or not self.buckets:
             yield f"buckets is {self.buckets}; allowed: at least one bound, in ascending order"
 

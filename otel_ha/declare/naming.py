@@ -7,6 +7,7 @@ OpenTelemetry specification "Prometheus and OpenMetrics Compatibility" (exposed 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from otel_ha.declare.ports import shown
 
@@ -104,6 +105,17 @@ def _is_component(part: str) -> bool:
     if symbol[:2] in _BINARY_PREFIXES and symbol[2:] in {"By", "bit"}:
         return True
     return any(symbol.startswith(prefix) and symbol[len(prefix) :] in _METRIC_ATOMS for prefix in _PREFIXES)
+
+
+def wrong_types(declared: object, *fields: tuple[str, type | tuple[type, ...], str]) -> Iterator[str]:
+    """Yield a sentence for each field of another type, given its name, its type, and the text for what is allowed.
+
+    Checks of its value could only raise.
+    """
+    for name, kind, allowed in fields:
+        value = getattr(declared, name)
+        if not isinstance(value, kind):
+            yield f"{name} is {shown(value)}; allowed: {allowed}"
 
 
 def problem_of_description(description: object) -> str:

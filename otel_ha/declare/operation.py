@@ -10,11 +10,21 @@ from otel_ha.declare.accounts import Accounts
 from otel_ha.declare.amounts import cannot_record, plain_duration
 from otel_ha.declare.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.declare.keys import Key, is_exact, key_of
+from otel_ha.declare.naming import wrong_types
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.plain import is_same
 from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Change, Recorder, Step, shown
 from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_key
 from otel_ha.errors import CatalogError
+
+_MAYBE_COUNTER = ((Counter, type(None)), "a Counter, or None")
+_TYPES = (
+    ("duration", Histogram, "a Histogram"),
+    ("in_flight", (UpDownCounter, type(None)), "an UpDownCounter, or None"),
+    ("received", *_MAYBE_COUNTER),
+    ("discarded", *_MAYBE_COUNTER),
+    ("occurrences", *_MAYBE_COUNTER),
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,6 +55,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         """Check that the instruments can hold the measurements; raises CatalogError."""
+        for problem in wrong_types(self, *_TYPES):
+            raise CatalogError(f"operation on {shown(self.duration)}: {problem}; give a declaration of that kind")
         accounts = Accounts(
             self.duration, self.in_flight, self.received, self.discarded, self.occurrences, queued=self.queued
         )

@@ -35,7 +35,7 @@ class Rename:
     def __post_init__(self) -> None:
         """Check the declaration, so that an invalid one fails at import."""
         for problem in self._problems():
-            raise CatalogError(f"rename of {self.name!r}: {problem}")
+            raise CatalogError(f"rename of {shown(self.name)}: {problem}")
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -43,6 +43,7 @@ class Rename:
         return HISTOGRAM_PARTS if isinstance(self.instrument, Histogram) else ("",)
 
     def _problems(self) -> Iterable[str]:
+        yield from naming.wrong_types(self, ("name", str, "a text"), ("labels", Mapping, "attributes by earlier label"))
         if not _NAME.fullmatch(self.name):
             yield "not a name in Prometheus; use letters, digits and underscores, such as 'acme_calls_total'"
         if not isinstance(self.instrument, Instrument):
@@ -59,7 +60,7 @@ class Rename:
     def _problems_of_labels(self, attributes: Collection[Attribute]) -> Iterable[str]:
         present = {attribute.prometheus_label for attribute in attributes}
         for label, attribute in self.labels.items():
-            if not _LABEL.fullmatch(label) or naming.is_reserved_label(label):
+            if not isinstance(label, str) or not _LABEL.fullmatch(label) or naming.is_reserved_label(label):
                 yield f"label {label!r} cannot be an attribute's; use letters, digits and underscores"
             if label in present:
                 yield f"the instrument has the label {label!r} now; give the earlier one"

@@ -238,3 +238,27 @@ def test_an_objective_needs_a_description():
     fast = Histogram("acme.took", unit="s", description="Took.", buckets=(0.25,))
     with pytest.raises(CatalogError, match=r"objective on 'acme.took': the description is empty; describe it"):
         Objective(fast, bound=0.25, target=0.99, description="")
+
+
+@pytest.mark.parametrize("histogram", [A, None, "test.wait"])
+def test_an_objective_is_on_a_histogram(histogram):
+    with pytest.raises(CatalogError, match=r"objective on .*; allowed: a declared Histogram"):
+        objective(histogram=histogram)
+
+
+@pytest.mark.parametrize("argument", ["objectives", "renames"])
+@pytest.mark.parametrize("given", [None, 5, WAIT, ["x"], [None]])
+def test_a_catalog_has_lists_of_objectives_and_renames(argument, given):
+    with pytest.raises(CatalogError, match=rf"{argument} is .*; allowed: declarations of"):
+        Catalog(WAIT, **{argument: given})
+
+
+@pytest.mark.parametrize(("argument", "value"), [("name", 5), ("labels", None), ("labels", [("x", 1)])])
+def test_a_renames_arguments_have_their_types(argument, value):
+    with pytest.raises(CatalogError, match=rf"{argument} is .*; allowed: "):
+        Rename(**{"name": "old_a", "instrument": A, argument: value})
+
+
+def test_the_earlier_label_of_a_rename_is_a_text():
+    with pytest.raises(CatalogError, match="label 1 cannot be an attribute's"):
+        Rename("old_a", A, labels={1: Attribute("test.colour", "A colour.")})

@@ -47,6 +47,14 @@ def test_attributes_that_are_declared_alike_are_equal():
     assert Attribute("test.colour", "A colour.") == COLOUR
 
 
+@pytest.mark.parametrize("wrong", [{"name": 5}, {"keyword": b"x"}, {"budget": "5"}, {"name": ["x"]}, {"budget": 2.5}])
+def test_an_attributes_arguments_have_their_types(wrong):
+    (name, value) = next(iter(wrong.items()))
+    with pytest.raises(CatalogError) as caught:
+        Attribute(**{"name": "test.colour", "description": "A colour.", **wrong})
+    assert f"{name} is {value!r}; allowed: a" in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["", "Colour", "1st", "test colour", "test."])
 def test_an_attribute_needs_a_key(name):
     with pytest.raises(CatalogError, match="invalid name; use lower-case words"):
@@ -123,6 +131,31 @@ def test_a_closed_set_is_a_tuple_of_different_values(values):
 def test_a_declaration_is_frozen(kind):
     with pytest.raises(dataclasses.FrozenInstanceError):
         declare(kind).name = "other"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "wrong", [{"name": 5}, {"unit": -1}, {"group": ["business"]}, {"series": "5"}, {"series": 2.5}]
+)
+def test_an_instruments_arguments_have_their_types(kind, wrong):
+    (name, value) = next(iter(wrong.items()))
+    with pytest.raises(CatalogError) as caught:
+        declare(kind, **wrong)
+    assert f"{name} is {value!r}; allowed: " in str(caught.value)
+
+
+@pytest.mark.parametrize("expires", ["5", None, 0, -1, float("nan"), float("inf")])
+def test_a_counter_expires_after_seconds(expires):
+    with pytest.raises(CatalogError, match=r"expires is .*; allowed: True, False, or seconds above 0"):
+        declare(expires=expires)
+
+
+@pytest.mark.parametrize("wrong", [{"buckets": None}, {"buckets": 5}, {"buckets": "12"}, {"count_group": ["business"]}])
+def test_a_histograms_arguments_have_their_types(wrong):
+    (name, value) = next(iter(wrong.items()))
+    with pytest.raises(CatalogError) as caught:
+        declare(Histogram, **wrong)
+    assert f"{name} is {value!r}; allowed: " in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -243,6 +276,14 @@ def test_an_attribute_may_be_called_as_a_parameter_is():
     with Recorded(counter) as recorded:
         counter.add(1, self="a", amount="b")
         assert recorded.value(counter, self="a", amount="b") == 1
+
+
+def test_a_series_may_be_given_up_by_an_attribute_that_is_called_self():
+    counter = declare(attributes=(Attribute("test.self", "A name."),), expires=True)
+    with Recorded(counter) as recorded:
+        counter.add(1, self="a")
+        counter.forget(self="a")
+        assert recorded.series(counter) == {}
 
 
 def test_an_attribute_that_is_none_is_left_out():

@@ -168,6 +168,13 @@ def test_an_operation_in_another_unit_than_seconds_is_refused():
         Operation(duration=Histogram("test.slow", unit="ms", description="Slow."))
 
 
+@pytest.mark.parametrize("wrong", ["duration", "in_flight", "received", "discarded", "occurrences"])
+@pytest.mark.parametrize("given", ["test.work", 5, Attribute("test.state", "Where it is.")])
+def test_each_instrument_of_an_operation_has_its_kind(wrong, given):
+    with pytest.raises(CatalogError, match=rf"{wrong} is .*; allowed: an? (Histogram|UpDownCounter|Counter)"):
+        Operation(**{"duration": WORK, wrong: given})
+
+
 def test_a_number_in_flight_without_a_state_is_refused():
     with pytest.raises(CatalogError, match="'state'"):
         Operation(duration=WORK, in_flight=UpDownCounter("test.lost", unit="1", description="Lost."))
