@@ -72,8 +72,11 @@ class Kind:
     in_variable: tuple[Callable[[str], Any], str] | None = None
 
     def for_message(self, value: object) -> str:
-        """Return a value's text for messages."""
-        return MASK if self.secret else self.show(value)
+        """Return a value's text for messages, even if the value raises when it is looked at."""
+        try:
+            return MASK if self.secret else self.show(value)
+        except Exception:  # noqa: BLE001 - an argument may be any object, and the error is about the setting
+            return "of an unusual type"
 
     @property
     def parse_variable(self) -> Callable[[str], Any]:
@@ -220,6 +223,8 @@ def _attributes(value: object) -> FrozenMapping[str | bool | int | float]:
     for key, item in _pairs(value):
         if not isinstance(item, (str, bool, int, float)):
             raise TypeError
+        if isinstance(item, int) and not -(2**63) <= item < 2**63:  # OTLP has 64 bits
+            raise ValueError
         str(item).encode()
         attributes[_readable_text(key)] = item
     return FrozenMapping(attributes)

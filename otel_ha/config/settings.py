@@ -121,7 +121,7 @@ def resolve(name: str, known: Setting, argument: Any, variables: Mapping[str, st
     if argument is not NOT_GIVEN:
         if argument is None and known.default is None:
             return None, ARGUMENT
-        with suppress(*REJECTED):
+        with suppress(Exception):  # an argument may be any object, which may raise anything
             return known.kind.parse(argument), ARGUMENT
         reject(name, known, ARGUMENT, argument)
     for variable in known.variables:

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from otel_ha.config.settings import settings
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.errors import ConfigError, TelemetryError
+from tests.hostile import VALUES
 
 
 def configured(environ: Mapping[str, str] | None = None, /, **arguments: Any) -> TelemetryConfig:
@@ -187,6 +188,20 @@ def test_importing_reads_no_environment_and_no_sdk() -> None:
 
 # Allowed values
 
+
+@pytest.mark.parametrize("index", range(len(VALUES)))
+@pytest.mark.parametrize(
+    "name", ["otlp_timeout", "service_name", "endpoint_server", "otlp_headers", "metrics_exporters"]
+)
+def test_an_argument_that_raises_when_it_is_looked_at_is_accepted_or_refused(name: str, index: int) -> None:
+    refusal = None
+    try:
+        configured(**{name: VALUES[index]()})
+    except ConfigError as error:
+        refusal = error
+    assert refusal is None or str(refusal).startswith(f"{name} is ")
+
+
 WRONG = [
     ("OTEL_SDK_DISABLED", "1"),
     ("OTEL_SERVICE_NAME", "a\nb"),
@@ -264,6 +279,7 @@ def test_every_wrong_setting_is_reported_at_once() -> None:
         ("metrics_exporters", 3),
         ("metrics_exporters", {"otlp": 1}),
         ("resource_attributes", {"a": None}),
+        ("resource_attributes", {"a": 2**63}),
         ("resource_attributes", {"a": "\udcff"}),
         ("otlp_headers", {"a": 1}),
         ("otlp_endpoint", b"http://host"),
