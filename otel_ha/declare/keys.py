@@ -11,6 +11,9 @@ Key = tuple[Any, ...]
 
 Value = TypeVar("Value")
 
+LONGEST = 1000
+"""Characters of a text in a key that is kept."""
+
 
 def key_of(attributes: Attributes, *first: object) -> Key:
     """Return the key of an attribute set: `first`, then the keywords, then the values (cheaper than pairs).
@@ -27,8 +30,11 @@ def typed_key_of(attributes: Attributes) -> Key:
 
 
 def is_exact(key: Key) -> bool:
-    """Whether a key of key_of() stands for one attribute set only: all of its values are text or None."""
-    return all(part is None or issubclass(type(part), str) for part in key)
+    """Whether a key of key_of() stands for one attribute set only, and may be kept: its values are short text or None.
+
+    A long text, such as a payload by mistake, would stay in memory as a whole although only its start is recorded.
+    """
+    return all(part is None or (issubclass(type(part), str) and str.__len__(part) <= LONGEST) for part in key)
 
 
 def look_up(known: Mapping[Any, Value], key: Hashable) -> Value | None:

@@ -8,6 +8,7 @@ import pytest
 
 from otel_ha import CatalogError, measured
 from otel_ha.vocabulary import ingest
+from tests.recorded import Recorded
 from tests.unit.measure.conftest import CANCELLED, OK, VALUE_ERROR, WORK, counts, raising, total
 
 
@@ -110,3 +111,17 @@ def test_measured_without_parentheses_says_how_it_is_used():
         @measured
         def work():
             pass
+
+
+def test_a_long_value_is_cut_and_not_kept_in_memory_as_a_whole():
+    with Recorded(WORK, journalled=True) as recorded:
+        paths = measured(WORK, shape=lambda shape: shape)
+        work = paths(lambda _: None)
+        for number in range(3):
+            for _ in range(2):
+                work(f"{number}{'x' * 10_000}")
+        work("short")
+        assert [path.attributes["shape"] for path in paths.operation.resolved().fast_paths.values()] == ["short"]
+        assert {(("shape", f"{number}{'x' * 254}"), *OK): 2 for number in range(3)}.items() <= {
+            tuple(sorted(key, key=lambda pair: pair[0] == "outcome")): count for key, count in counts(recorded).items()
+        }.items()
