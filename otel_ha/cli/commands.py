@@ -11,6 +11,7 @@ import click
 
 from otel_ha.cli.failures import FailedError, tell
 from otel_ha.errors import TelemetryError
+from otel_ha.scrub import mask_shapes
 from otel_ha.version import __version__
 
 __all__ = ["COMMANDS", "program", "run"]
@@ -97,6 +98,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _in_one_line(error: click.ClickException) -> str:
     """Return a mistake on the command line, and the command whose --help lists what is allowed."""
-    message = " ".join(error.format_message().split())
+    message = mask_shapes(" ".join(error.format_message().split()))  # click quotes a URL with its password
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{message} See {context.command_path} --help." if context else message
