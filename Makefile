@@ -21,14 +21,14 @@ $(BIN)/python -m otel_ha.render dashboards --format grafana --out $(1)collector-
 $(BIN)/python -m otel_ha.render dashboards --format vmui --out $(1)collector-config/victoriametrics/dashboards
 endef
 
-.PHONY: help demo stack test soak floor newest pythons package check bench docs picture servers clean
+.PHONY: help demo stack test fuzz floor newest pythons package check bench docs picture servers clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
 	@echo "make stack    run the home stack (VictoriaMetrics, vmalert, Alertmanager) on the demo, until Ctrl-C (ARGS=--traces-logs: also Jaeger, VictoriaLogs)"
 	@echo "make test     install the tests' dependencies, then run all tests (SERVERS=off: without building servers)"
-	@echo "make soak     let entities, connections, set-ups and forked children come and go for ten minutes, and show the memory (ARGS='--soak 3600')"
+	@echo "make fuzz     try random hostile input for five minutes (ARGS='--minutes 30 --target recording')"
 	@echo "make floor    run the tests on the oldest supported versions of the dependencies"
 	@echo "make newest   run the tests that depend on OpenTelemetry's internals on its newest supported version"
 	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
@@ -64,8 +64,8 @@ stack: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
 	$(BIN)/python $(PYTEST) $(ARGS)
 
-soak: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
-	$(BIN)/python -m pytest -n0 -s tests/faults/test_churn.py --soak 600 $(ARGS)
+fuzz: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 $(VENV)-floor/stamp: pyproject.toml constraints-floor.txt
 	@echo "Setting up $(VENV)-floor with the oldest supported dependencies ..."

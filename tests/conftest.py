@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from otel_ha.record.journal.trial import is_supported
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.fuzz.plugin"]
 
 # On a busy machine, an example may take as long as it takes.
 settings.register_profile("otel_ha", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,0 +1,77 @@
+"""The fixture `fuzz`, its options, and the lines that say how much was tried."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from typing import Any
+
+import pytest
+
+from tests.fuzz.budget import LARGEST_SEED, Fuzz
+
+# Some 30 targets: less than a minute in CI, and a few seconds elsewhere.
+SECONDS_IN_CI = 1.5
+SECONDS = 0.1
+_PROPERTY = "fuzzed"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that `make fuzz` passes on."""
+    options = parser.getgroup("fuzz")
+    options.addoption("--fuzz-minutes", type=float, help="minutes for all targets together")
+    options.addoption("--fuzz-seconds", type=float, help="seconds for each target; 0 repeats one round")
+    options.addoption("--fuzz-seed", type=int, help="the seed of the first round; random if it is not given")
+    options.addoption("--fuzz-target", action="append", default=[], help="a target by its name; may be repeated")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave only the targets that were named."""
+    if not (wanted := config.option.fuzz_target):
+        return
+    targets = {_target(item): item for item in items if "fuzz" in getattr(item, "fixturenames", ())}
+    if unknown := [name for name in wanted if name not in targets]:
+        raise pytest.UsageError(f"--target is {unknown[0]!r}; allowed: {', '.join(sorted(targets))}")
+    items[:] = [targets[name] for name in dict.fromkeys(wanted)]
+
+
+@pytest.fixture
+def fuzz(request: pytest.FixtureRequest, record_property: Any) -> Fuzz:
+    """Return the budget of a target; the name of the target is that of its test."""
+    option = request.config.option
+    seed = secrets.randbelow(LARGEST_SEED) if option.fuzz_seed is None else option.fuzz_seed
+    capturing = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capturing.global_and_fixture_disabled():
+            print(line, file=sys.stderr, flush=True)
+
+    running = Fuzz(_target(request.node), _seconds(request.session), seed, say)
+    record_property(_PROPERTY, running.tally)  # filled in while the test runs
+    return running
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the seed and the number of examples of each target."""
+    reports = [each for group in ("passed", "failed") for each in terminalreporter.stats.get(group, ())]
+    rows = [value for each in reports for name, value in each.user_properties if name == _PROPERTY]
+    if rows:
+        terminalreporter.section("fuzzing")
+    for row in sorted(rows, key=lambda each: each["target"]):
+        tried = f"{row['examples']} examples, {row['findings']} findings"
+        terminalreporter.write_line(f"{row['target']}: {tried}, first seed {row['seed']}")
+
+
+def _target(item: Any) -> str:
+    return str(item.name.removeprefix("test_"))
+
+
+def _seconds(session: pytest.Session) -> float:
+    """Return the seconds for each target."""
+    option = session.config.option
+    if option.fuzz_seconds is not None:
+        return float(option.fuzz_seconds)
+    if option.fuzz_minutes is not None:
+        return float(option.fuzz_minutes) * 60 / len(session.items)
+    return SECONDS_IN_CI if os.environ.get("CI") == "true" else SECONDS
