@@ -23,7 +23,7 @@ def counted(outcomes: Sequence[Outcome]) -> str:
     lost, twice = sum(each.lost for each in exact), sum(each.duplicated for each in exact)
     return (
         f"{len(exact)} of {len(outcomes)} faults cost no count: of {events:,} events, {lost} are lost and {twice} are "
-        f"counted twice. [Below](#lost-and-why) stands what the other {len(outcomes) - len(exact)} lose, and why."
+        f"counted twice. The other {len(outcomes) - len(exact)} are under [Lost, and why](#lost-and-why)."
     )
 
 
@@ -39,7 +39,7 @@ def late(outcomes: Sequence[Outcome]) -> str:
     worst = max(outcomes, key=lambda each: each.loop_delay or 0.0)
     delays = sorted(each.loop_delay * 1e3 for each in outcomes if each.loop_delay is not None)
     return (
-        "No call raised, or its test would fail. In half of the faults, the event loop was late by "
+        "A call that raised would fail its test. In half of the faults, the event loop was late by "
         f"{delays[len(delays) // 2]:.0f} ms at most. The longest delay was {delays[-1]:.0f} ms: {worst.fault}."
     )
 

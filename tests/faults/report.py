@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.report import markdown
@@ -49,7 +50,7 @@ _HEAD = ["Fault", "Events", "Lost", "Twice", "Log lines", "Shutdown", "Loop"]
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the page as Markdown."""
-    outcomes = outcomes_in(document)
+    outcomes = together(outcomes_in(document))
     parts = [_OPENING, f"## The claims\n\n{markdown(lines_of(outcomes))}", "## The faults"]
     for topic in TOPICS:
         found = [each for each in outcomes if each.topic == topic]
@@ -71,6 +72,33 @@ def outcomes_in(document: Mapping[str, Any]) -> Sequence[Outcome]:
         key = outcome.topic, outcome.fault
         found[key] = found[key].joined(outcome) if key in found else outcome
     return list(found.values())
+
+
+def together(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return one outcome for each name: the sums of its events, and its worst figures."""
+    found: dict[tuple[str, str], Outcome] = {}
+    for each in outcomes:
+        other = found.get((each.topic, each.fault))
+        found[each.topic, each.fault] = each if other is None else _sum(other, each)
+    return list(found.values())
+
+
+def _sum(one: Outcome, other: Outcome) -> Outcome:
+    return replace(
+        one,
+        recorded=one.recorded + other.recorded,
+        lost=one.lost + other.lost,
+        duplicated=one.duplicated + other.duplicated,
+        log_lines=max(one.log_lines, other.log_lines),
+        shutdown=_worst(one.shutdown, other.shutdown),
+        loop_delay=_worst(one.loop_delay, other.loop_delay),
+        loses=one.loses or other.loses,
+        note=one.note or other.note,
+    )
+
+
+def _worst(*figures: float | None) -> float | None:
+    return max((each for each in figures if each is not None), default=None)
 
 
 def _cells(outcome: Outcome) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.claims import CLAIMS
 from tests.faults.outcome import Outcome, Table
-from tests.faults.report import outcomes_in, render
+from tests.faults.report import outcomes_in, render, together
 from tests.faults.running import missing, surplus
 from tests.faults.stored import Stored
 from tests.faults.tally import Tally
@@ -46,9 +46,13 @@ def test_every_fault_has_a_row_and_every_row_has_a_test(document):
     assert rows - fault_tests() == set(), "delete these rows"
 
 
-def test_no_two_rows_have_the_same_name(document):
-    names = [row["fault"] for row in document["rows"]]
-    assert sorted(names) == sorted(set(names))
+def test_rows_of_one_name_are_one_line_with_their_sums_and_worst_figures():
+    outcomes = [
+        GOOD,
+        replace(GOOD, recorded=5, log_lines=1, shutdown=None, loop_delay=0.2),
+        replace(GOOD, fault="Other"),
+    ]
+    assert together(outcomes) == [replace(GOOD, recorded=15, loop_delay=0.2), replace(GOOD, fault="Other")]
 
 
 def test_the_committed_run_keeps_every_promise(document):
