@@ -35,7 +35,9 @@ BUSY = {
     "OTEL_HA_ENTITY_EXPIRY": "1",
     "OTEL_HA_HISTORY_LENGTH": "5",
     "OTEL_HA_HISTORY_INTERVAL": "0.2",
-    "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    # A push has as long as its interval, and there is one in each cycle; the machine may be busy with other tests.
+    "OTEL_METRIC_EXPORT_INTERVAL": "10000",
+    "OTEL_HA_SHUTDOWN_TIMEOUT": "30",
     "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
 }
 PAGES = ("/metrics", "/", "/?search=entity&range=5min", "/summary", "/healthz", "/metrics?name[]=up")
