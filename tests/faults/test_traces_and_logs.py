@@ -74,7 +74,8 @@ def recovered(service: Service, server: ScriptedServer, behaviour: Behaviour, en
     service.wait_for_events(enough, WITHIN)
     service.wait_for(lambda: re.search("push to .* failed", service.log()), WITHIN)
     assert len(lines_of(service)) == 1
-    service.pause()  # a small queue would be full again at once on a busy machine
+    if enough > IN_FAULT:
+        service.pause()  # a small queue would be full again at once on a busy machine
     server.recover()
     service.wait_for(lambda: is_up(service), WITHIN)
     return dropped(service)
