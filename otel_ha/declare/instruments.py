@@ -70,21 +70,21 @@ class Attribute:
             raise CatalogError(f"attribute {shown(self.name)}: {problem}; correct its type")
         if not naming.is_attribute_key(self.name):
             raise CatalogError(
-                f"attribute {self.name!r}: invalid name; use lower-case words joined by dots or underscores, "
+                f"attribute {shown(self.name)}: invalid name; use lower-case words joined by dots or underscores, "
                 "beginning with a letter"
             )
         if naming.is_reserved_label(self.prometheus_label):
             raise CatalogError(
-                f"attribute {self.name!r}: Prometheus or a Collector sets the label {self.prometheus_label!r} itself, "
-                "as le, quantile, job, instance, via and otel_scope_…; put a namespace before the name"
+                f"attribute {shown(self.name)}: Prometheus or a Collector sets the label {self.prometheus_label!r} "
+                "itself, as le, quantile, job, instance, via and otel_scope_…; put a namespace before the name"
             )
         if problem := naming.problem_of_description(self.description):
-            raise CatalogError(f"attribute {self.name!r}: {problem}")
+            raise CatalogError(f"attribute {shown(self.name)}: {problem}")
         if self.budget is not None and self.budget < 1:
-            raise CatalogError(f"attribute {self.name!r}: budget is {self.budget}; allowed: at least 1")
+            raise CatalogError(f"attribute {shown(self.name)}: budget is {self.budget}; allowed: at least 1")
         if not _are_distinct_texts(self.values):
             raise CatalogError(
-                f"attribute {self.name!r}: values is {shown(self.values)}; allowed: a tuple of distinct texts"
+                f"attribute {shown(self.name)}: values is {shown(self.values)}; allowed: a tuple of distinct texts"
             )
         # Members of an Enum become plain texts, which every format can write.
         object.__setattr__(self, "values", tuple(map(str.__str__, self.values)))
@@ -92,7 +92,8 @@ class Attribute:
             object.__setattr__(self, "keyword", self.name.rpartition(".")[2])
         if not self.keyword.isidentifier() or iskeyword(self.keyword):
             raise CatalogError(
-                f"attribute {self.name!r}: {self.keyword!r} cannot be a keyword argument; choose another keyword="
+                f"attribute {shown(self.name)}: {shown(self.keyword)} cannot be a keyword argument; choose "
+                "another keyword="
             )
 
     @property
@@ -153,11 +154,11 @@ class Instrument:
         if naming.ends_like_a_histogram(self.name):
             yield "the name ends in 'bucket', 'count' or 'sum', like parts of a Prometheus histogram; choose another"
         if not naming.is_unit(self.unit):
-            yield f"unit {self.unit!r} is not UCUM; use for example 's', 'By', '1' or '{{event}}'"
+            yield f"unit {shown(self.unit)} is not UCUM; use for example 's', 'By', '1' or '{{event}}'"
         if problem := naming.problem_of_description(self.description):
             yield problem
         if self.group not in GROUPS:
-            yield f"group is {self.group!r}; allowed: {', '.join(GROUPS)}"
+            yield f"group is {shown(self.group)}; allowed: {', '.join(GROUPS)}"
         if self.series < 1:
             yield f"series is {self.series}; allowed: at least 1"
         declared = self.attributes
