@@ -229,7 +229,7 @@ class TelemetryConfig(OtlpConfig):
         """Return a copy with these values, which are not checked; all others stay as they are."""
         copied = copy.copy(self)
         for name, value in values.items():
-            copied._put(name, value)
+            object.__setattr__(copied, name, value)  # a frozen instance is set in this way
         return copied
 
     @property
