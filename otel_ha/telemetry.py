@@ -516,7 +516,7 @@ class Telemetry:
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
         foreign = self._provider or (foreign_provider() if _capturing is None else None)
-        if foreign is not None and not self.is_attached:
+        if foreign is not None and not self.is_attached and forked_from is None:
             _logger.warning(
                 "this process already has a MeterProvider (%s): using it, with its own readers, Views and exporters",
                 type(foreign).__qualname__,

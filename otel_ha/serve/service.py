@@ -87,8 +87,8 @@ class EndpointService:
             return
         where = f"{config.prometheus_host}:{config.prometheus_port}"
         if forked and config.prometheus_port:
+            # Not logged: another thread of the parent may have been writing to a stream, which is locked in the child.
             self._problem = f"the parent process listens at {where}; this forked child only pushes"
-            _logger.info("%s", self._problem)
             return
         try:
             server = self._started(config.prometheus_port)

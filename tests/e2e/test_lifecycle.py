@@ -228,3 +228,33 @@ print(statuses)
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=55)
     assert done.stdout.strip() == str([0] * 10)
+
+
+def test_a_child_that_is_forked_while_the_log_is_written_does_not_wait_for_it():
+    code = """
+import logging, os, socket, threading
+from otel_ha import TelemetryConfig, setup_telemetry
+
+class Stream:
+    lock = threading.Lock()
+    def write(self, text):
+        with self.lock:
+            os.write(2, text.encode())
+    def flush(self):
+        pass
+
+logging.basicConfig(stream=Stream(), level=logging.DEBUG)
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+config = TelemetryConfig(metrics_exporters=("prometheus",), prometheus_port=port, system_metrics=False)
+telemetry = setup_telemetry("test", config=config)
+with Stream.lock:  # another thread writes
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    print(os.waitpid(child, 0)[1])
+telemetry.shutdown()
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "0", done.stderr

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from otel_ha import Telemetry, setup_telemetry
 from tests.faults.events import DIRECTORY, handle_events
@@ -30,9 +30,21 @@ LATE = 30
 NEVER = 600.0
 
 
+class _Written(logging.StreamHandler[TextIO]):
+    """Writes each record without Python's buffer of stderr.
+
+    A thread that logs holds its lock, and a child forked meanwhile would wait for it for ever, as soon as it logs or
+    multiprocessing flushes its streams.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        os.write(sys.stderr.fileno(), f"{self.format(record)}\n".encode())
+
+
 def begin() -> None:
     """Set telemetry up, as every process does that is not forked; in a forked child it runs already."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    handlers = [_Written()]
+    logging.basicConfig(handlers=handlers, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     setup_telemetry("faults")
 
 
