@@ -115,7 +115,7 @@ class CapturedMetrics:
         if isinstance(awaited, Instrument | Operation | str):
             wait(self._attempt(awaited, value, attributes), checked_limit(within))
         else:
-            wait(partial(tried, checked_condition(awaited, attributes)), checked_limit(within))
+            wait(partial(tried, checked_condition(awaited, value, attributes)), checked_limit(within))
 
     async def wait_for_async(
         self,
@@ -130,7 +130,7 @@ class CapturedMetrics:
         if isinstance(awaited, Instrument | Operation | str):
             await wait_in_thread(self._attempt(awaited, value, attributes), checked_limit(within))
         else:
-            await wait_async(partial(tried_async, checked_condition(awaited, attributes)), checked_limit(within))
+            await wait_async(partial(tried_async, checked_condition(awaited, value, attributes)), checked_limit(within))
 
     def _attempt(self, asked: Asked, value: float, attributes: Mapping[str, object]) -> Callable[[], str]:
         """Return a function that says why the value is not reached yet; AssertionError for a wrong question."""

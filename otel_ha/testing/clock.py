@@ -12,6 +12,9 @@ from otel_ha.errors import TelemetryError
 from otel_ha.history.reader import HistoryReader
 from otel_ha.history.store import Moment
 
+_LATEST = datetime(3000, 1, 1, tzinfo=UTC).timestamp()
+"""The end of time: a moment in milliseconds or nanoseconds, which a test has mistaken for seconds, is after it."""
+
 
 class Clock:
     """The time by which series expire and the history dates its collections; it stands still until a test moves it.
@@ -22,6 +25,8 @@ class Clock:
 
     def __init__(self, start: datetime | float | None = None) -> None:
         self._timestamp = time.time() if start is None else _timestamp(start)
+        if not 0 <= self._timestamp <= _LATEST:
+            raise TelemetryError(f"the clock cannot begin at {start}; allowed: from 1970 to the year 2999")
         self._seconds = 0.0
         self._due: weakref.WeakKeyDictionary[HistoryReader, float] = weakref.WeakKeyDictionary()
         self.reader: Callable[[], HistoryReader | None] = lambda: None
@@ -41,10 +46,10 @@ class Clock:
 
     def _move(self, seconds: float, how: str) -> None:
         """Move to `seconds` since the clock was made, and collect on the way."""
-        if not self._seconds <= seconds < math.inf:
+        if not self._seconds <= seconds <= _LATEST - self._timestamp:
             now = datetime.fromtimestamp(self.now().timestamp, UTC)
-            raise TelemetryError(f"the clock is at {now}; it cannot move {how}, only forward")
-        while (reader := self.reader()) is not None and (due := self._next(reader, seconds)) <= seconds:
+            raise TelemetryError(f"the clock is at {now}; it cannot move {how}, only forward, until the year 2999")
+        while (reader := _running()) is not None and (due := self._next(reader, seconds)) <= seconds:
             self._seconds = due
             self._due[reader] = due + reader.history.interval
             reader.collect_and_store()
@@ -60,8 +65,6 @@ class Clock:
 
 
 def _timestamp(moment: datetime | float) -> float:
-    if not isinstance(moment, datetime):
-        return float(moment)
-    if moment.tzinfo is None:
+    if isinstance(moment, datetime) and moment.tzinfo is None:
         raise TelemetryError(f"the date {moment} has no time zone; add one, such as tzinfo=UTC")
-    return moment.timestamp()
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 from otel_ha.declare.instruments import OTHER
-from otel_ha.testing.obstacles import obstacle
+from otel_ha.testing.obstacles import ENDED, obstacle
 from otel_ha.testing.points import CapturedSeries
 from otel_ha.testing.problems import problem_lines
 from otel_ha.testing.selection import Selection, number
@@ -20,7 +20,8 @@ def mismatch(selection: Selection, expected: float | None, *, at_least: bool = F
     amount = "nothing" if expected is None else _amount(selection, expected)
     headline = f"expected {'at least ' if at_least else ''}{amount}{selection.text}, {_found(selection)}"
     headline = f"{selection.subject.name}: {headline}"
-    return "\n".join([headline, *_recorded(selection), *_nearest(selection), *_reasons(selection)])
+    reasons = [*([] if expected is None else _ambiguity(selection)), *_reasons(selection)]
+    return "\n".join([headline, *_recorded(selection), *_nearest(selection), *reasons])
 
 
 def _found(selection: Selection) -> str:
@@ -76,14 +77,18 @@ def _reasons(selection: Selection) -> Iterator[str]:
     yield from _absence(selection)
     if instrument is not None and snapshot.pipeline is not None and instrument in snapshot.pipeline.viewed:
         yield "one of the views= of the telemetry matches it, which may drop or rename it, or its attributes"
-    if selection.kind == "gauge" and len(selection.chosen) > 1:
-        yield "the values of a gauge cannot be added up; name more attributes"
     yield from _folded(selection)
     if problems := problem_lines(snapshot, selection.subject.name):
         yield "problems of recording it:"
         yield from problems
     if snapshot.state == "shut down":
-        yield "the code under test has shut telemetry down; nothing is recorded since"
+        yield ENDED
+
+
+def _ambiguity(selection: Selection) -> Iterator[str]:
+    """Yield why several series have no amount."""
+    if selection.kind == "gauge" and len(selection.chosen) > 1:
+        yield "the values of a gauge cannot be added up; name more attributes"
 
 
 def _absence(selection: Selection) -> Iterator[str]:

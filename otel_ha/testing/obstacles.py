@@ -5,12 +5,15 @@ from __future__ import annotations
 from otel_ha.declare.instruments import Instrument
 from otel_ha.testing.points import Snapshot
 
+ENDED = "the code under test has shut telemetry down; nothing is recorded since"
+OFF = "telemetry is off; remove enabled=False or OTEL_SDK_DISABLED"
+
 
 def obstacle(instrument: Instrument, snapshot: Snapshot) -> str:
     """Return why the newest telemetry does not record an instrument, and the remedy; "" if it does."""
     pipeline = snapshot.pipeline
     if pipeline is None or snapshot.state == "off":
-        return "telemetry is off; remove enabled=False or OTEL_SDK_DISABLED"
+        return OFF
     if instrument not in pipeline.catalog:
         has_namesake = any(each.name == instrument.name for each in pipeline.catalog)
         lack = (

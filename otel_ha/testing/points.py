@@ -103,7 +103,8 @@ class Snapshot:
         seen = set()
         for reader, scope, metric in self._metrics():
             stream = (id(reader), scope.name, scope.version, scope.schema_url)
-            if metric.name != subject.name or (subject.is_declared and scope.name != DISTRO) or stream in seen:
+            has_name = metric.name.lower() == subject.name.lower()  # the SDK records names in lower case
+            if not has_name or (subject.is_declared and scope.name != DISTRO) or stream in seen:
                 continue
             seen.add(stream)  # if Views make several metrics of one name, the first one counts
             kind = _kind(metric.data)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otel_ha.declare.ports import AttributeValue, shown
+from otel_ha.testing.obstacles import ENDED
 from otel_ha.testing.points import Snapshot
 from otel_ha.testing.quantile import quantile
 from otel_ha.testing.selection import Selection
@@ -90,7 +91,8 @@ class Recorded:
         found = Selection(self._take(), self._asked, attributes)
         if found.obstacle:
             verb = ":" if found.instrument is None else " cannot be recorded:"
-            raise AssertionError(f"{found.subject.name}{verb} {found.obstacle}")
+            end = f"\n{ENDED}" if found.snapshot.state == "shut down" else ""
+            raise AssertionError(f"{found.subject.name}{verb} {found.obstacle}{end}")
         return found
 
     def _histogram(self, attributes: Mapping[str, object], question: str, other: str) -> Selection:

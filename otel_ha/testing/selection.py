@@ -10,7 +10,7 @@ from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.plain import plain_number
 from otel_ha.declare.ports import shown
 from otel_ha.record.resolver import Identity
-from otel_ha.testing.obstacles import obstacle
+from otel_ha.testing.obstacles import OFF, obstacle
 from otel_ha.testing.points import CapturedSeries, Snapshot
 from otel_ha.testing.subject import Asked, Subject
 
@@ -42,6 +42,8 @@ class Selection:
     def _obstacle(self) -> str:
         if self.instrument is not None:
             return obstacle(self.instrument, self.snapshot)
+        if self.snapshot.state == "off":
+            return f"no metric of this name is recorded: {OFF}"
         known = {*self.snapshot.names(), *(each.name for each in self.snapshot.catalog or ())}
         alike = get_close_matches(self.subject.name, sorted(known), 1, cutoff=0.8)
         suggestion = f"did you mean {alike[0]!r}?" if alike else self.recorded_names()

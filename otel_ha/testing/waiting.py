@@ -35,11 +35,13 @@ def checked_limit(within: object) -> float:
     return within
 
 
-def checked_condition(condition: object, attributes: Mapping[str, object]) -> Condition:
-    """Return a condition; AssertionError for anything but a function, and for attributes beside one."""
+def checked_condition(condition: object, value: object, attributes: Mapping[str, object]) -> Condition:
+    """Return a condition; AssertionError for anything but a function, and for a value or attributes beside one."""
     if not callable(condition):
         allowed = "an instrument, an Operation, the name of a metric, or a function"
         raise AssertionError(f"metrics cannot wait for {shown(condition)}; allowed: {allowed}")  # noqa: TRY004 - a failing test
+    if value != 1:
+        raise AssertionError(f"a condition takes no value such as {shown(value)}; compare with it in the condition")
     if attributes:
         raise AssertionError(f"a condition takes no attributes such as {next(iter(attributes))!r}; ask for them in it")
     return condition

@@ -127,21 +127,31 @@ def test_time_begins_and_is_set_where_the_test_says(begin):
 @pytest.mark.parametrize(
     ("move", "message"),
     [
-        (lambda clock: clock.advance(-1), "it cannot move by -1 seconds, only forward"),
-        (lambda clock: clock.advance(float("nan")), "it cannot move by nan seconds, only forward"),
-        (lambda clock: clock.advance(float("inf")), "it cannot move by inf seconds, only forward"),
+        (lambda clock: clock.advance(-1), "it cannot move by -1 seconds, only forward, until the year 2999"),
+        (lambda clock: clock.advance(float("nan")), "it cannot move by nan seconds, only forward, until the year 2999"),
+        (lambda clock: clock.advance(float("inf")), "it cannot move by inf seconds, only forward, until the year 2999"),
+        (
+            lambda clock: clock.set(1769943600 * 10**9),  # nanoseconds
+            "it cannot move to 1769943600000000000, only forward, until the year 2999",
+        ),
         (
             lambda clock: clock.set(datetime(2026, 1, 31, tzinfo=UTC)),
-            "it cannot move to 2026-01-31 00:00:00+00:00, only forward",
+            "it cannot move to 2026-01-31 00:00:00+00:00, only forward, until the year 2999",
         ),
     ],
 )
-def test_time_never_goes_back(move, message):
+def test_time_never_goes_back_or_too_far(move, message):
     clock = Clock(datetime(2026, 2, 1, 11, tzinfo=UTC))
     with pytest.raises(TelemetryError) as raised:
         move(clock)
     assert str(raised.value) == f"the clock is at 2026-02-01 11:00:00+00:00; {message}"
     assert clock.now().clock == 0
+
+
+@pytest.mark.parametrize("start", [float("nan"), float("inf"), 1769943600 * 10**9, -1])
+def test_time_begins_at_a_moment(start):
+    with pytest.raises(TelemetryError, match=r"^the clock cannot begin at .*; allowed: from 1970 to the year 2999$"):
+        Clock(start)
 
 
 def test_a_date_needs_its_time_zone():

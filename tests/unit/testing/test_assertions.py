@@ -280,6 +280,21 @@ def test_telemetry_that_the_code_sets_up_without_recording_is_named(metrics):
     )
 
 
+def test_telemetry_that_is_off_is_named_for_a_name_too(metrics):
+    setup_telemetry("code", config=TelemetryConfig(environ={"OTEL_SDK_DISABLED": "true"}))
+    reason = "no metric of this name is recorded: telemetry is off; remove enabled=False or OTEL_SDK_DISABLED"
+    assert failure(metrics["calls"].total) == f"calls: {reason}"
+    assert failure(metrics.assert_recorded, "calls") == f"calls: expected 1, nothing is recorded\n{reason}"
+
+
+def test_an_answer_names_telemetry_that_the_code_has_shut_down(metrics):
+    setup_telemetry("code", catalog=CATALOG).shutdown()
+    assert failure(metrics["calls"].total) == lines("""
+        calls: no metric of this name is recorded; recorded metrics: none
+        the code under test has shut telemetry down; nothing is recorded since
+    """)
+
+
 def test_telemetry_that_the_code_has_shut_down_is_named(metrics):
     setup_telemetry("code", catalog=CATALOG).shutdown()
     OPENINGS.add(1)
@@ -323,6 +338,17 @@ def test_something_recorded_is_shown(metrics):
           1 with room='hall', state='closed'
         nearest:
           1 with room='kitchen', state='open': room differs
+    """)
+
+
+def test_several_values_of_a_gauge_are_shown_without_an_advice_to_add_them_up(metrics):
+    HEAT.set(20, room="hall")
+    HEAT.set(18, room="kitchen")
+    assert failure(metrics.assert_nothing_recorded, HEAT) == lines("""
+        test.heat: expected nothing, found 2 series
+        recorded:
+          20 with room='hall'
+          18 with room='kitchen'
     """)
 
 

@@ -249,6 +249,11 @@ def test_a_name_answers_for_the_plain_api(metrics):
     assert recorded.series(**{"http.request.method": "POST"}) == [Series({"http.request.method": "POST"}, 1, 0.4)]
 
 
+def test_a_name_is_found_in_upper_and_lower_case(metrics):
+    api.get_meter("library").create_counter("ClientCalls").add(3)
+    assert metrics["ClientCalls"].total() == metrics["clientcalls"].total() == 3
+
+
 def test_a_name_answers_for_every_meter(metrics):
     for library in ("one", "other"):
         api.get_meter(library).create_counter("calls").add(2)

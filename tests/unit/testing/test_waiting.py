@@ -137,6 +137,7 @@ def test_it_names_an_instrument_that_cannot_be_recorded(metrics):
             {},
             "metrics cannot wait for 5; allowed: an instrument, an Operation, the name of a metric, or a function",
         ),
+        ((len, 3), {}, "a condition takes no value such as 3; compare with it in the condition"),
         ((len,), {"room": "hall"}, "a condition takes no attributes such as 'room'; ask for them in it"),
     ],
 )
