@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from otel_ha.declare import naming
 from otel_ha.declare.instruments import Histogram, Instrument
@@ -96,11 +96,17 @@ class Catalog:
 
     def __or__(self, other: Catalog) -> Catalog:
         """Return a catalog of the instruments, objectives and renames of both."""
+        if not isinstance(other, Catalog):
+            self.__ror__(other)
         return Catalog(
             *{**dict.fromkeys(self), **dict.fromkeys(other)},
             objectives=self.objectives + other.objectives,
             renames=self.renames + other.renames,
         )
+
+    def __ror__(self, other: object) -> NoReturn:
+        """Refuse anything but a catalog, such as an instrument that was given to setup_telemetry() in place of one."""
+        raise CatalogError(f"{shown(other)} is not a catalog; allowed: a Catalog, such as Catalog(counter, gauge)")
 
     def __iter__(self) -> Iterator[Instrument]:
         """Iterate over the instruments in the order in which they were given."""

@@ -4,6 +4,8 @@ from fractions import Fraction
 import pytest
 
 from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective, Rename
+from otel_ha.testing import captured_metrics
+from otel_ha.vocabulary import ingest
 
 A = Counter("test.a", unit="1", description="A.")
 B = Gauge("test.b", unit="1", description="B.")
@@ -12,6 +14,11 @@ WAIT = Histogram("test.wait", unit="s", description="Wait.", buckets=(0.25, 1.0,
 
 def objective(bound=0.25, target=0.99, histogram=WAIT):
     return Objective(histogram, bound=bound, target=target, description="Most are fast.")
+
+
+def capture(catalog):
+    with captured_metrics(catalog):
+        ...
 
 
 def test_a_catalog_holds_its_instruments_in_their_order():
@@ -45,6 +52,16 @@ def test_a_catalog_does_not_contain_a_name():
 
 def test_a_catalog_shows_its_names():
     assert repr(Catalog(A, B)) == "Catalog(test.a, test.b)"
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [lambda other: ingest.CATALOG | other, lambda other: other | ingest.CATALOG, capture],
+)
+@pytest.mark.parametrize("other", [ingest.RECEIVED, [ingest.RECEIVED], None, {}])
+def test_anything_but_a_catalog_is_refused(combine, other):
+    with pytest.raises(CatalogError, match=r"is not a catalog; allowed: a Catalog, such as Catalog\(counter, gauge\)$"):
+        combine(other)
 
 
 def test_two_instruments_of_one_name_are_refused():
