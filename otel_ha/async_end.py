@@ -25,6 +25,7 @@ async def in_thread(function: Callable[[], object]) -> None:
         function()
     else:
         await asyncio.wrap_future(ending)
+        executor.shutdown()  # the thread has nothing left to do: it ends now, before the caller goes on
     finally:
         executor.shutdown(wait=False)
 

@@ -85,6 +85,7 @@ async def wait_in_thread(attempt: Attempt, within: float) -> None:
     loop, own = asyncio.get_running_loop(), ThreadPoolExecutor(1, "otel-ha-waiting")
     try:
         await wait_async(lambda: loop.run_in_executor(own, attempt), within)
+        own.shutdown()  # the thread has nothing left to do: it ends now, before the test goes on
     finally:
         own.shutdown(wait=False, cancel_futures=True)
 

@@ -77,3 +77,10 @@ async def test_the_end_takes_place_in_this_thread_if_none_can_be_started(monkeyp
 async def test_an_error_at_the_end_is_raised():
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda: 1 / 0)
+
+
+async def test_the_thread_has_ended_when_the_end_has_come():
+    before = set(threading.enumerate())
+    for _ in range(100):
+        await in_thread(lambda: None)
+        assert not set(threading.enumerate()) - before
