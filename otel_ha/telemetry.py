@@ -31,7 +31,6 @@ from otel_ha.async_end import flush_when_uvicorn_ends, in_thread
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.under_test import DEFAULTS
 from otel_ha.declare.catalog import Catalog
-from otel_ha.declare.ports import shown
 from otel_ha.errors import ConfigError, TelemetryError
 from otel_ha.export.captured import Capturing
 from otel_ha.export.global_provider import CURRENT, become_global, foreign_provider
@@ -92,8 +91,9 @@ def setup_telemetry(
 
     `service_name` overrides the one in `config`; without `config`, the environment decides (see TelemetryConfig). An
     instrument that one of the SDK's `views` matches gets those instead of the one that follows from its declaration. If
-    telemetry already runs with the same settings, it is returned. Raises ConfigError for a wrong setting or catalog;
-    also if telemetry already runs with other settings, naming the differences, unless it is provisional and gives way.
+    telemetry already runs with the same settings, it is returned. Raises ConfigError for a wrong setting; also if
+    telemetry already runs with other settings, naming the differences, unless it is provisional and gives way. Raises
+    CatalogError for a catalog of another type.
     """
     config = config or TelemetryConfig()
     unknown = config.unknown_variables()
@@ -286,10 +286,6 @@ class Telemetry:
         views: Sequence[View],
         provider: metrics.MeterProvider | None = None,
     ) -> None:
-        if not isinstance(catalog, Catalog):
-            raise ConfigError(
-                f"catalog is {shown(catalog)}; allowed: a Catalog, such as ingest.CATALOG | Catalog(ONE, OTHER)"
-            )
         self.config = config
         self.catalog = catalog
         self.views = tuple(views)

@@ -3,7 +3,7 @@ from fractions import Fraction
 
 import pytest
 
-from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective, Rename
+from otel_ha import Attribute, Catalog, CatalogError, Counter, Gauge, Histogram, Objective, Rename, setup_telemetry
 from otel_ha.testing import captured_metrics
 from otel_ha.vocabulary import ingest
 
@@ -56,7 +56,12 @@ def test_a_catalog_shows_its_names():
 
 @pytest.mark.parametrize(
     "combine",
-    [lambda other: ingest.CATALOG | other, lambda other: other | ingest.CATALOG, capture],
+    [
+        lambda other: ingest.CATALOG | other,
+        lambda other: other | ingest.CATALOG,
+        lambda other: setup_telemetry("test", catalog=other),
+        capture,
+    ],
 )
 @pytest.mark.parametrize("other", [ingest.RECEIVED, [ingest.RECEIVED], None, {}])
 def test_anything_but_a_catalog_is_refused(combine, other):
