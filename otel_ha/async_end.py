@@ -30,15 +30,21 @@ async def in_thread(function: Callable[[], object]) -> None:
         executor.shutdown(wait=False)
 
 
+def is_of_uvicorn(handler: object) -> bool:
+    """Whether a handler of signals is that of a server of uvicorn, which restores the one before at its end."""
+    server = _server()
+    return server is not None and isinstance(getattr(handler, "__self__", None), server)
+
+
 def flush_when_uvicorn_ends(flush: Callable[[], object]) -> None:
     """Let servers of uvicorn, if the program has imported it, call `flush` at their end if a signal ends them.
 
-    A server restores the handlers that it found when it began, and raises the signal again. Where telemetry was set up
-    later, as by an application that a worker imports, or where a worker has taken telemetry's handler away, as
-    gunicorn's do after a fork, the default action ends the process at once. The server's shutdown is the last step
-    before that.
+    A server restores the handlers that it found when it began, and raises the signal again. This is for processes where
+    telemetry's handler is not among these: telemetry was set up later, as by an application that a worker imports, or a
+    worker has taken the handler away, as gunicorn's do after a fork. The default action then ends the process at once,
+    and the server's shutdown is the last step before that.
     """
-    server = getattr(sys.modules.get("uvicorn.server"), "Server", None)
+    server = _server()
     shutdown: Any = getattr(server, "shutdown", None)
     if shutdown is None or hasattr(shutdown, _MARK):
         return
@@ -53,3 +59,8 @@ def flush_when_uvicorn_ends(flush: Callable[[], object]) -> None:
 
     setattr(flushing, _MARK, True)
     setattr(server, "shutdown", flushing)  # noqa: B010 - the type of the class is not known
+
+
+def _server() -> Any:
+    """Return uvicorn's class of servers, or None if the program has not imported it."""
+    return getattr(sys.modules.get("uvicorn.server"), "Server", None)

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Protocol
 
+from otel_ha.async_end import is_of_uvicorn
 from otel_ha.forks import is_multiprocessing_child
 
 _LAST_WORD = 1.0
@@ -83,6 +84,11 @@ class Sigterm:
         """
         if signal.getsignal(signal.SIGTERM) == self._handle:
             _Listener.start()
+
+    @property
+    def stays(self) -> bool:
+        """Whether the signal comes here to the end: no server of uvicorn restores an action that it found before."""
+        return signal.getsignal(signal.SIGTERM) == self._handle and not is_of_uvicorn(self._previous)
 
     def hear(self) -> None:
         """Start the last push, unless it is under way, or a handler of the service decides."""

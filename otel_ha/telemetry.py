@@ -62,6 +62,8 @@ _capturing: Capturing | None = None
 _suspended: list[Telemetry] = []
 """Telemetry that goes on when a test kit has captured."""
 _hooks_are_set = False
+_REST = 0.25
+"""Seconds of a shutdown that the last push leaves for the rest: closing connections and files, on a busy machine."""
 _GIVING_WAY = 0.5
 """Seconds for the last push of provisional telemetry that is replaced."""
 RECORDING_ONLY: Mapping[str, Any] = MappingProxyType(
@@ -315,7 +317,7 @@ class Telemetry:
             raise
         if self.config.handle_sigterm:
             self._sigterm.install()
-            flush_when_uvicorn_ends(_flush_last)
+        self._flush_where_sigterm_is_missed()
 
     def _suspend(self) -> dict[str, Any]:
         """Record nothing until _resume(), and return the whole state for it; pushes and scrapes go on."""
@@ -511,9 +513,12 @@ class Telemetry:
             self._endpoint.after_fork_in_child()
             self._build(forked_from=parent)
         self._sigterm.after_fork_in_child(is_running=parent is not None)
-        if self.config.handle_sigterm:
-            flush_when_uvicorn_ends(_flush_last)
+        self._flush_where_sigterm_is_missed()
         return parent is not None or not self.config.enabled
+
+    def _flush_where_sigterm_is_missed(self) -> None:
+        if self.config.handle_sigterm and not self._sigterm.stays:
+            flush_when_uvicorn_ends(_flush_last)
 
     def _build(self, forked_from: Pipeline | None = None) -> None:
         foreign = self._provider or (foreign_provider() if _capturing is None else None)
@@ -555,7 +560,7 @@ class Telemetry:
         try:
             pipeline.disconnect()
             self._sources.unwatch_event_loop()
-            pipeline.shutdown(timeout)
+            pipeline.shutdown(_within(timeout))
         finally:  # Ctrl-C ends the last push
             self._sources.stop()  # after the last push, which reads them
             if CURRENT.pipeline is pipeline:
@@ -582,8 +587,14 @@ def _listen() -> None:
 
 
 def _flush_last() -> None:
-    if _running is not None:
-        _running.flush(_running.config.shutdown_timeout)
+    telemetry = _running
+    if telemetry is not None:
+        telemetry.flush(_within(telemetry.config.shutdown_timeout))
+
+
+def _within(timeout: float) -> float:
+    """Return the seconds that the last push has, so that everything else also ends within the time limit."""
+    return timeout - min(_REST, timeout / 10)
 
 
 def _shut_down_at_exit() -> None:

@@ -7,8 +7,10 @@ import threading
 import pytest
 import uvicorn
 
+from otel_ha import setup_telemetry
 from otel_ha.async_end import flush_when_uvicorn_ends, in_thread
 from tests.servers.running import HOST
+from tests.unit.conftest import config
 
 
 @pytest.fixture
@@ -54,6 +56,19 @@ def test_a_server_that_its_program_ends_does_not_flush(flushed):
 
     served_until(end)
     assert flushed == []
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before a server", "by the application of a server"])
+def test_uvicorn_is_changed_only_where_telemetry_is_set_up_by_the_application(monkeypatch, is_first):
+    unchanged = uvicorn.Server.shutdown
+    monkeypatch.setattr(uvicorn.Server, "shutdown", unchanged)
+    server = uvicorn.Server(uvicorn.Config(answer))
+    previous = signal.signal(signal.SIGTERM, signal.SIG_DFL if is_first else server.handle_exit)
+    try:
+        with setup_telemetry(config=config(handle_sigterm=True)):
+            assert (uvicorn.Server.shutdown is unchanged) == is_first
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 async def test_the_loop_goes_on_while_the_end_runs_in_its_thread():

@@ -28,6 +28,7 @@ from otel_ha import (
     setup_telemetry,
 )
 from otel_ha.config.under_test import DEFAULTS
+from otel_ha.export.pipeline import Pipeline
 from otel_ha.vocabulary import ingest
 from otel_ha.vocabulary.runtime import EVENT_LOOP_DELAY
 from tests.servers.running import free_ports
@@ -104,6 +105,19 @@ def test_declarations_are_inert_after_shutdown():
     setup_telemetry(config=config(), catalog=OURS).shutdown()
     JOBS.add(1)
     assert JOBS.recorder is None
+
+
+@pytest.mark.parametrize(("limit", "of_the_push"), [(60.0, 59.75), (5.0, 4.75), (1.0, 0.9), (0.0, 0.0)])
+def test_the_last_push_leaves_some_of_the_time_limit_to_the_rest_of_a_shutdown(monkeypatch, limit, of_the_push):
+    shutdown, limits = Pipeline.shutdown, []
+
+    def noted(pipeline: Pipeline, timeout: float) -> None:
+        limits.append(timeout)
+        shutdown(pipeline, timeout)
+
+    monkeypatch.setattr(Pipeline, "shutdown", noted)
+    setup_telemetry(config=config()).shutdown(limit)
+    assert limits == [of_the_push]
 
 
 def test_telemetry_counts_from_zero_when_it_is_set_up_again():
