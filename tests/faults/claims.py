@@ -35,7 +35,8 @@ def ended(outcomes: Sequence[Outcome]) -> str:
     took = {each.fault: each.shutdown for each in outcomes if each.shutdown is not None}
     slowest = max(took, key=lambda fault: took[fault])
     within = sum(seconds <= LIMIT for seconds in took.values())
-    return f"{within} of {len(took)} shutdowns ended within {LIMIT:.0f} s. The slowest took {took[slowest]:.1f} s: {slowest}."
+    kept = f"{within} of {len(took)} shutdowns ended within {LIMIT:.0f} s."
+    return f"{kept} The slowest took {took[slowest]:.1f} s: {slowest}."
 
 
 def late(outcomes: Sequence[Outcome]) -> str:

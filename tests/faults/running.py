@@ -139,12 +139,14 @@ class Service:
 
         A signal's default action ends a program in the middle of its work, and without telemetry it would do so at
         once. Then the events until the signal count as recorded, those that follow during the last push may be stored
-        as well, and the shutdown is the time from the signal to the end.
+        as well, and the shutdown is the time from the signal to the end. Fails if the program ends in another way.
         """
+        numbers = numbers or (signal.SIGTERM,)
         until_signal, sent = self._tally.ended(), time.perf_counter()
-        for number in numbers or (signal.SIGTERM,):
+        for number in numbers:
             self.send(number)
         account = self.end()
+        assert account.returncode in {0, *(-number for number in numbers)}, f"it failed:\n{self.log()}"
         if account.returncode >= 0:
             return account
         return replace(account, ended=until_signal, shutdown=time.perf_counter() - sent)
