@@ -6,9 +6,11 @@ import http.client
 import os
 import signal
 import time
+from collections import Counter
 from dataclasses import replace
 from urllib.request import urlopen
 
+import psutil
 import pytest
 
 from tests.faults.stored import in_text
@@ -17,6 +19,9 @@ from tests.servers.running import HOST, eventually, free_ports
 pytestmark = pytest.mark.servers
 
 REQUESTS = 40
+WORKERS = 2
+MOST = 15
+"""Requests after which a worker is replaced."""
 LATE = 10
 """Requests before a worker is killed."""
 GUNICORN = {"sync": "sync", "gthread": "gthread", "uvicorn": "uvicorn.workers.UvicornWorker"}
@@ -59,9 +64,23 @@ def answer(service) -> int:
         raise ConnectionError from error
 
 
-def ask_often(service) -> None:
-    for _ in range(REQUESTS):
-        ask(service)
+def ask_often(service) -> Counter[int]:
+    """Send requests, and return how many each process has answered."""
+    return Counter(ask(service) for _ in range(REQUESTS))
+
+
+def wait_for_workers(service, answered: Counter[int]) -> None:
+    """Wait until every worker has begun, and none is about to be replaced.
+
+    A signal that comes while a worker begins runs the handler of its parent, gunicorn's, which forgets it there.
+    """
+
+    def have_begun() -> bool:
+        answered[ask(service)] += 1
+        workers = [each.pid for each in psutil.Process(service.pid).children()]
+        return len(workers) == WORKERS and all(0 < answered[each] < MOST - 2 for each in workers)
+
+    eventually(have_begun, timeout=60)
 
 
 def outcome(service, otelcol, fault, *, least=0, **more):
@@ -84,14 +103,14 @@ def test_workers_of_gunicorn_that_are_replaced_reloaded_and_stopped_count_exactl
     serve, otelcol, table, worker, preload
 ):
     application = "asgi" if worker == "uvicorn" else "wsgi"
-    options = ("--bind", "{host}:{port}", "--workers", "2", "--worker-class", GUNICORN[worker], *preload)
-    replaced = ("--max-requests", "15")
+    options = ("--bind", "{host}:{port}", "--workers", str(WORKERS), "--worker-class", GUNICORN[worker], *preload)
+    replaced = ("--max-requests", str(MOST))
     service = serve("gunicorn", *options, *replaced, f"tests.faults.answering:{application}_application")
     ask_often(service)
     first = ask(service)
     service.send(signal.SIGHUP)
     eventually(lambda: answer(service), lambda pid: pid != first)
-    ask_often(service)
+    wait_for_workers(service, ask_often(service))
     how = " ".join(("gunicorn,", worker, "workers", *preload))
     table.add(outcome(service, otelcol, f"{how}: --max-requests, HUP, SIGTERM"))
 
