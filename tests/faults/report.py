@@ -37,8 +37,8 @@ counts outlive it. *Lost* is the number of events that it recorded and the recei
 the number that the receiver has and the service did not record. During a fault, nothing that is stored may exceed the
 number that was recorded until then. *Log lines* are those of level WARNING and above in one outage, tracebacks
 included. *Shutdown* is the time of `telemetry.shutdown()`, or that from the signal to the end of a process without a
-handler, or of a web server with all of its workers. *Loop* is the longest delay of the event loop, by a timer of the service's own; other processes on the machine
-delay it as well. A dash stands for a figure that a fault does not have.
+handler, or of a web server with all of its workers. *Loop* is the longest delay of the event loop, by a timer of the
+service's own; other processes on the machine delay it as well. A dash stands for a figure that a fault does not have.
 
 A test fails if an event is lost or counted twice, unless the table says why, or if an outage has more than two log
 lines. Its limits for times are far above the promised ones, because tests share a machine; compare the figures here.
