@@ -37,12 +37,13 @@ def is_of_uvicorn(handler: object) -> bool:
 
 
 def flush_when_uvicorn_ends(flush: Callable[[], object]) -> None:
-    """Let servers of uvicorn, if the program has imported it, call `flush` at their end if a signal ends them.
+    """Let servers of uvicorn, if the program has imported it, call `flush` at their end.
 
     A server restores the handlers that it found when it began, and raises the signal again. This is for processes where
     telemetry's handler is not among these: telemetry was set up later, as by an application that a worker imports, or a
     worker has taken the handler away, as gunicorn's do after a fork. The default action then ends the process at once,
-    and the server's shutdown is the last step before that.
+    and the server's shutdown is the last step before that. A server that ends by itself, as after so many requests,
+    flushes as well: the signal may come before the last push.
     """
     server = _server()
     shutdown: Any = getattr(server, "shutdown", None)
@@ -54,8 +55,7 @@ def flush_when_uvicorn_ends(flush: Callable[[], object]) -> None:
         try:
             return await shutdown(self, *arguments, **named)
         finally:
-            if getattr(self, "_captured_signals", True):  # private: without it, there is a push too many
-                await in_thread(flush)
+            await in_thread(flush)
 
     setattr(flushing, _MARK, True)
     setattr(server, "shutdown", flushing)  # noqa: B010 - the type of the class is not known

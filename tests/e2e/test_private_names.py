@@ -53,11 +53,8 @@ USED_IN = {
     "_internal": "record/journal/sdk.py",
 }
 OF_LIBRARIES = set(USED_IN.values())
-# Of the libraries that are instrumented: each is read in one module, and its lack costs measurements only; without that
-# of uvicorn, there is a push too many, and without that of pytest, the first import under it is slower.
+# Of the libraries that are instrumented: each is read in one module, and its lack costs measurements only.
 INSTRUMENTED = {
-    "_captured_signals": "async_end.py",
-    "_must_rewrite": "testing/plugin.py",
     "_on_message_filtered": "instrumentation/mqtt/receiving.py",
     **dict.fromkeys(("_client", "_queue"), "instrumentation/aiomqtt.py"),
     "_disposable": "instrumentation/influxdb/hooks.py",
