@@ -26,6 +26,8 @@ ON = {
 LARGE = {"OTEL_BSP_MAX_QUEUE_SIZE": "100000", "OTEL_BLRP_MAX_QUEUE_SIZE": "100000"}
 SMALL = {"OTEL_BSP_MAX_QUEUE_SIZE": "500", "OTEL_BLRP_MAX_QUEUE_SIZE": "500"}
 
+PATHS = ("/v1/metrics", "/v1/traces", "/v1/logs")
+
 FULL = "the queues (OTEL_BSP_MAX_QUEUE_SIZE and OTEL_BLRP_MAX_QUEUE_SIZE) are full; the log and /healthz have the count"
 REFUSED = "a batch that the receiver refuses for good is dropped; /healthz has the count"
 TWICE = "the receiver stores a batch and does not say so, so the batch is sent again, as OTLP requires"
@@ -76,7 +78,10 @@ def recovered(service: Service, server: ScriptedServer, behaviour: Behaviour, en
     assert len(lines_of(service)) == 1
     if enough > IN_FAULT:
         service.pause()  # a small queue would be full again at once on a busy machine
+    before = {path: len(server.bodies(path)) for path in PATHS}
     server.recover()
+    # Each signal: a push that still hangs would have to end during the shutdown.
+    service.wait_for(lambda: all(len(server.bodies(path)) > before[path] for path in PATHS), WITHIN)
     service.wait_for(lambda: is_up(service), WITHIN)
     return dropped(service)
 
