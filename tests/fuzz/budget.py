@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis.strategies import SearchStrategy
+
+try:  # private: Hypothesis has no setting for its constants, and old versions have none
+    from hypothesis.internal.conjecture import providers
+except ImportError:
+    providers = None
 
 LARGEST_SEED = 2**32
 
@@ -16,13 +22,17 @@ LARGEST_SEED = 2**32
 class Fuzz:
     """The budget of one target, with the number of its examples and findings so far.
 
-    Each call takes `seconds` and at least one round. A check that fails gets the command that repeats its round.
+    Each call takes `seconds` and at least one round, and at most `rounds`. A check that fails gets the command that
+    repeats its round.
     """
 
-    def __init__(self, target: str, seconds: float, first_seed: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, target: str, seconds: float, first_seed: int, say: Callable[[str], None], *, rounds: int = LARGEST_SEED
+    ) -> None:
         self.target = target
         self.seconds = seconds
         self.seed = first_seed
+        self.rounds = rounds
         self.tally: dict[str, Any] = {"target": target, "seed": first_seed, "examples": 0, "findings": 0}
         self._say = say
 
@@ -35,7 +45,7 @@ class Fuzz:
         # Shrinking may take minutes: only while a finding is repeated.
         later = (Phase.generate, Phase.shrink) if self.seconds == 0 else (Phase.generate,)
         current, phases = self.seed, (Phase.explicit, *later)
-        while True:
+        for _ in range(self.rounds):
             self._round(check, values, tuple(known), current, settings(max_examples=most, phases=phases))
             phases = later
             current = (current + 1) % LARGEST_SEED
@@ -65,9 +75,24 @@ class Fuzz:
             limits, database=None, deadline=None, print_blob=False, suppress_health_check=list(HealthCheck)
         )
         try:
-            seed(current)(limits(test))()
+            with _without_constants_of_modules():
+                seed(current)(limits(test))()
         except BaseException as error:
             self.tally["findings"] += 1
             with suppress(AttributeError):
                 error.add_note(f"repeat it: make fuzz ARGS='--target {self.target} --seed {current} --seconds 0'")
             raise
+
+
+@contextmanager
+def _without_constants_of_modules() -> Iterator[None]:
+    """Keep Hypothesis from trying the constants of the modules that are loaded.
+
+    Otherwise a round depends on its seed, on the tests that ran before it, and on each constant of the package: a
+    change anywhere would bring other values.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(providers, "_get_local_constants"):
+            patch.setattr(providers, "_get_local_constants", providers.Constants)
+            patch.setattr(providers, "CONSTANTS_CACHE", type(providers.CONSTANTS_CACHE)(1024))
+        yield
