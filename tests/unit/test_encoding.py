@@ -48,5 +48,21 @@ def test_a_large_number_of_other_code_is_pushed_as_a_float():
     assert found == {"large": float(2**70), "small": 1}
 
 
+@pytest.mark.parametrize("argument", ["name", "version", "schema_url"])
+def test_half_of_a_surrogate_pair_in_what_other_code_says_of_itself_costs_no_push(argument):
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    said = {"name": "other", "version": "1", "attributes": {"kind": "x"}, argument: "of \ud800"}
+    provider.get_meter(**said).create_counter("theirs").add(2)
+    provider.get_meter("ours").create_counter("ours").add(1)
+    request = encoded_metrics(reader.get_metrics_data())
+    provider.shutdown()
+    assert points(request) == {"theirs": 2, "ours": 1}
+    [theirs, ours] = ExportMetricsServiceRequest.FromString(request).resource_metrics[0].scope_metrics
+    assert "of ?" in {theirs.scope.name, theirs.scope.version, theirs.schema_url}
+    assert [each.key for each in theirs.scope.attributes] == ["kind"]
+    assert ours.scope.name == "ours"
+
+
 def test_without_metrics_the_request_is_empty():
     assert encoded_metrics(None) == b""

@@ -31,18 +31,26 @@ def encoded_spans(data: Any) -> bytes:
 def _encodable(data: Any) -> Any:
     """Return MetricsData without the values that OTLP has no way to write, and that would cost the whole push.
 
-    Integers of more than 64 bits, as sums may become, are floats. In descriptions, half of a surrogate pair is "?".
+    Integers of more than 64 bits, as sums may become, are floats. In descriptions, and in the names of libraries, half
+    of a surrogate pair is "?".
     """
     return _replaced(data, "resource_metrics", lambda resource: _replaced(resource, "scope_metrics", _scope))
 
 
-def _scope(scope: Any) -> Any:
-    return _replaced(scope, "metrics", _metric)
+def _scope(metrics: Any) -> Any:
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415 - when it is needed
+
+    known = metrics.scope
+    scope = InstrumentationScope(_text(known.name), _text(known.version), _text(known.schema_url), known.attributes)
+    return replace(_replaced(metrics, "metrics", _metric), scope=scope, schema_url=_text(metrics.schema_url))
+
+
+def _text(text: str | None) -> str:
+    return (text or "").encode(errors="replace").decode()
 
 
 def _metric(metric: Any) -> Any:
-    description = (metric.description or "").encode(errors="replace").decode()
-    return replace(metric, description=description, data=_replaced(metric.data, "data_points", _point))
+    return replace(metric, description=_text(metric.description), data=_replaced(metric.data, "data_points", _point))
 
 
 def _point(point: Any) -> Any:
