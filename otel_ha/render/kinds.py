@@ -93,6 +93,11 @@ class FromPage:
             raise TelemetryError(
                 f"the page on standard input is not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
             ) from error
+        except (AttributeError, OSError, ValueError) as error:  # closed, a folder, or an object without a file
+            kind = self.name.removesuffix(".md")
+            raise TelemetryError(
+                f"standard input cannot be read; give it the page: otel-ha render {kind} < FILE"
+            ) from error
         return {self.name: self.render(page)}
 
 

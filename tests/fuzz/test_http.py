@@ -131,7 +131,7 @@ def running() -> Iterator[Telemetry]:
 @pytest.fixture
 def server(running: Telemetry) -> Iterator[Server]:
     """The endpoint in its own server."""
-    server = Server(running._endpoint._endpoint, "127.0.0.1", 0, connections=8, timeout=5.0)
+    server = Server(running._endpoint._endpoint, "127.0.0.1", 0, connections=8, timeout=60.0)
     server.start()
     yield server
     server.stop()

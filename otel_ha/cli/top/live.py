@@ -27,7 +27,9 @@ _REDRAW = 1.0
 
 def can_show() -> bool:
     """Tell whether there is a terminal that can show a full screen and send keys."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+    streams = (sys.stdin, sys.stdout)  # one that the caller has closed is None
+    has_terminal = all(stream is not None and stream.isatty() for stream in streams)
+    return has_terminal and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 def show_live(clients: Sequence[Client], interval: float, sort: str) -> None:
