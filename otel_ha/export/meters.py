@@ -10,10 +10,19 @@ from typing import Any, TypeVar, cast
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackT
 
+from otel_ha.declare.plain import plain_text, sendable
 from otel_ha.export import following
 from otel_ha.export.following import Current, Following, Observable, Scope
 
 __all__ = ["FollowingMeter", "Instruments"]
+
+
+def _as_text(said: object) -> str | None:
+    """Return a name or version as text: a number, as libraries give by mistake, would make every push fail."""
+    if said is None:
+        return None
+    text, number = plain_text(said), sendable(said)
+    return text if text is not None else f"<{type(said).__name__}>" if number is None else str(number)
 
 
 class FollowingMeter(metrics.Meter):
@@ -21,7 +30,7 @@ class FollowingMeter(metrics.Meter):
 
     def __init__(self, made: Instruments, name: str, version: str | None, schema_url: str | None, more: Any) -> None:
         super().__init__(name, version, schema_url)
-        self._make = partial(made.make, (name, version, schema_url, more))
+        self._make = partial(made.make, (_as_text(name) or "", _as_text(version), _as_text(schema_url), more))
 
     def create_counter(self, name: str, unit: str = "", description: str = "") -> metrics.Counter:
         """Return a counter."""

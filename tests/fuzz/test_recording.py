@@ -87,7 +87,7 @@ def observed(value: Any, other: Any, attributes: Attributes) -> Counting:
 
 def by_the_api(value: Any, other: Any, _: Attributes) -> Counting:
     """Measurements of other code, which come through OpenTelemetry's own API: with text and numbers, as it allows."""
-    named = metrics.get_meter(f"fuzz {other}" if type(other) is str else "fuzz")
+    named = metrics.get_meter(other if is_plain(other) else "fuzz", value if is_plain(value) else "1")
     named.create_counter("fuzz.named").add(1)
     meter = metrics.get_meter("fuzz")
     allowed = {name: each for name, each in (("text", value), ("é\n", other)) if is_plain(each)}

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import DropAggregation, View
 
 from otel_ha import setup_telemetry
+from otel_ha.export.otlp.encoding import encoded_metrics
 from tests.unit.conftest import config
 
 KINDS = {
@@ -254,6 +256,7 @@ import json, os, sys, warnings
 warnings.simplefilter("error")
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from otel_ha import TelemetryConfig, setup_telemetry
 
 meter = metrics.get_meter("other")
@@ -308,3 +311,17 @@ def test_an_invalid_instrument_of_another_library_does_not_end_the_set_up():
     done = subprocess.run([sys.executable, "-c", INVALID], check=False, capture_output=True, text=True, timeout=50)
     assert done.stdout == "True\n", done.stderr
     assert done.stderr.startswith("metric '1 x' of 'other' is not exported: Expected ASCII string")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [(1.5, "1.5"), (2, "2"), (2**70, "<int>"), (b"1", "<bytes>"), (object(), "<object>")]
+)
+def test_a_name_and_version_of_another_type_than_text_cost_neither_the_scrape_nor_the_push(said, shown):
+    with setup_telemetry(config=config()) as telemetry:
+        reader = InMemoryMetricReader()
+        telemetry.pipeline.provider.add_metric_reader(reader)
+        metrics.get_meter(said, said).create_counter("other.x").add(1)
+        assert f'otel_scope_name="{shown}"' in telemetry.prometheus_text()
+        request = ExportMetricsServiceRequest.FromString(encoded_metrics(reader.get_metrics_data()))
+    scopes = [each.scope for each in request.resource_metrics[0].scope_metrics]
+    assert (shown, shown) in {(each.name, each.version) for each in scopes}
