@@ -109,12 +109,12 @@ def test_the_states_of_a_file_system_add_up_to_its_size(tmp_path):
 
 def test_utilization_is_the_share_of_the_space_for_all_users():
     mount = Mount("/dev/of-a-test", "ext4", ("/",))
-    readings = Readings(lambda: [mount], lambda _: Space(mount, "/", 60, 20, 20))
+    readings = Readings(lambda: [mount], lambda _: Space(mount, "/", 60, 20, 30))
     with captured_metrics(system_metrics=True) as metrics, ExitStack() as stack:
         stack.callback(observe_filesystems(readings))
         place = {"device": "/dev/of-a-test", "mountpoint": "/", "type": "ext4"}
         metrics.assert_recorded(runtime.SYSTEM_FILESYSTEM_UTILIZATION, 0.75, **place)
-        for state, amount in (("used", 60), ("free", 20), ("reserved", 20)):
+        for state, amount in (("used", 60), ("free", 20), ("reserved", 30)):
             metrics.assert_recorded(runtime.SYSTEM_FILESYSTEM_USAGE, amount, state=state, **place)
 
 
