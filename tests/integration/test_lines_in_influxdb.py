@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import urllib.request
+from functools import partial
 from itertools import count
 from urllib.error import HTTPError
 
 import pytest
-from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from examples.ingestor.event import Event
 from examples.ingestor.line_protocol import to_point
+from tests.fuzz.budget import Fuzz
 from tests.fuzz.line_protocol import read_line
 from tests.fuzz.test_messages import valid_events
 from tests.servers.influxdb import InfluxDB
@@ -32,8 +33,6 @@ def write(url: str, body: str) -> str:
 databases = (f"fuzz{number}" for number in count())
 
 
-@settings(max_examples=15, database=None, phases=[Phase.generate])
-@given(events=st.lists(valid_events(), min_size=5, max_size=40))
 def check(influxdb: InfluxDB, events: list[Event | None]) -> None:
     points = [to_point(event, list(event.attributes), list(event.attributes)) for event in events if event is not None]
     lines = [point.line for point in points if point is not None]
@@ -51,5 +50,5 @@ def check(influxdb: InfluxDB, events: list[Event | None]) -> None:
             assert found_values == {key: read.fields[key] for key in written}, line
 
 
-def test_influxdb_takes_and_reads_every_line(influxdb: InfluxDB) -> None:
-    check(influxdb)
+def test_influxdb_takes_and_reads_every_line(influxdb: InfluxDB, fuzz: Fuzz) -> None:
+    fuzz(partial(check, influxdb), st.lists(valid_events(), min_size=5, max_size=40), most=15)
