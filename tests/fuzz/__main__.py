@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 MINUTES = 5.0
+HERE = Path(__file__).parent
+PLACES = (HERE, HERE.parent / "integration" / "test_lines_in_influxdb.py")
+"""The targets; the last one is skipped if InfluxDB is missing."""
 
 
 def main() -> int:
@@ -28,7 +31,7 @@ def main() -> int:
         options.append(f"--fuzz-minutes={given.minutes}")
         print(f"Fuzzing {', '.join(given.target) or 'all targets'} for {given.minutes:g} minutes ...", flush=True)
     # One after another, so that each has the machine for itself; findings end their target, not the run.
-    return pytest.main(["-n0", "--timeout=0", "-v", "--tb=short", str(Path(__file__).parent), *options])
+    return pytest.main(["-n0", "--timeout=0", "-v", "--tb=short", *map(str, PLACES), *options])
 
 
 if __name__ == "__main__":
