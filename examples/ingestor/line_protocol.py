@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -109,10 +109,14 @@ def tags_of(event: Event, attributes: Iterable[str] = ()) -> dict[str, str]:
 
 
 def line(name: str, tags: Mapping[str, str], fields: Fields, timestamp: int) -> str:
-    """Return a line of the protocol."""
-    series = "".join(f",{tag(key)}={tag(value)}" for key, value in tags.items())
-    written = ",".join(f"{tag(key)}={_field(value)}" for key, value in fields.items())
-    return f"{measurement(name)}{series} {written} {timestamp}"
+    """Return a line of the protocol. Of two names that become the same when they are escaped, the last one counts."""
+    series = {tag(key): tag(value) for key, value in tags.items()}
+    written = {tag(key): _field(value) for key, value in fields.items()}
+    return f"{','.join((measurement(name), *_pairs(series)))} {','.join(_pairs(written))} {timestamp}"
+
+
+def _pairs(parts: Mapping[str, str]) -> Iterator[str]:
+    return (f"{key}={value}" for key, value in parts.items())
 
 
 def number(text: str) -> float | None:
