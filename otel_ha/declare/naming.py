@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from otel_ha.declare.ports import shown
 
@@ -140,6 +141,7 @@ def prometheus_unit(unit: str) -> str:
     return _exposed(unit)
 
 
+@lru_cache(1024)  # each set-up asks for the names of the same catalogs
 def prometheus_name(name: str, unit: str, *, counter: bool = False, gauge: bool = False) -> str:
     """Return the Prometheus name of a metric, without the suffixes _bucket, _sum and _count of a histogram."""
     parts = [_NOT_EXPOSABLE.sub("_", name), prometheus_unit(unit)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left, bisect_right
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry.context import Context
@@ -179,13 +180,14 @@ class Scale:
     """The bounds of a histogram, with finer ones between, below and above them; a single one if it has none."""
 
     def __init__(self, buckets: tuple[float, ...]) -> None:
-        self.bounds = _finer(buckets) if buckets else [math.inf]
+        self.bounds = _finer(buckets) if buckets else (math.inf,)
         self.bucket_of = [bisect_left(buckets, bound) for bound in self.bounds] + [len(buckets)]
         """The exported bucket of each inner one."""
 
 
-def _finer(buckets: tuple[float, ...]) -> list[float]:
+@lru_cache  # a process that sets telemetry up often, as tests do, has the same bounds each time
+def _finer(buckets: tuple[float, ...]) -> tuple[float, ...]:
     positive = [bound for bound in buckets if bound > 0] or [1.0]
     low, high = max(positive[0] / 1e3, _LEAST), min(positive[-1] * 1e3, _MOST)
     steps = math.floor((math.log(high) - math.log(low)) / math.log(_FINEST)) + 1
-    return sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))})
+    return tuple(sorted({*buckets, *(low * _FINEST**step for step in range(steps + 1))}))
