@@ -266,7 +266,14 @@ def _check(keyword: str, value: Given, declared: Mapping[str, Attribute]) -> Non
     if keyword in _SET_BY_THE_MEASUREMENT:
         raise CatalogError(f"measured(): {keyword!r} is set by the measurement itself; leave it out")
     if keyword not in declared:
-        raise CatalogError(f"measured(): no attribute {keyword!r}; declared: {', '.join(sorted(declared)) or 'none'}")
+        from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
+        allowed = sorted(declared.keys() - _SET_BY_THE_MEASUREMENT)
+        near = get_close_matches(keyword, allowed, 1)
+        suggestion = f"; did you mean {near[0]!r}?" if near else ""
+        raise CatalogError(
+            f"measured(): no attribute {keyword!r}; declared: {', '.join(allowed) or 'none'}{suggestion}"
+        )
     values = declared[keyword].values
     if values and value is not None and not callable(value) and not any(is_same(value, each) for each in values):
         raise CatalogError(f"measured(): {keyword} is {shown(value)}; allowed: {', '.join(values)}")

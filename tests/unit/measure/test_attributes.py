@@ -73,9 +73,12 @@ def test_an_error_that_cannot_be_shown_does_not_reach_the_caller(recorded):
     assert recorded.problems() == {("test.work", "function_failed", None): 1}
 
 
-def test_an_attribute_that_is_not_declared_is_refused_at_once():
-    with pytest.raises(CatalogError, match="no attribute 'color'; declared: colour, error_type, outcome, shape"):
+def test_an_attribute_that_is_not_declared_is_refused_at_once_with_those_that_may_be_given():
+    with pytest.raises(CatalogError) as caught:
         measured(WORK, color="red")
+    assert str(caught.value) == "measured(): no attribute 'color'; declared: colour, shape; did you mean 'colour'?"
+    with pytest.raises(CatalogError, match=r"no attribute 'size'; declared: colour, shape$"):
+        measured(WORK, size=1)
 
 
 def test_a_fixed_value_outside_the_closed_set_is_refused_at_once():
