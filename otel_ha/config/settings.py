@@ -32,6 +32,9 @@ class _NotGiven:
 
 NOT_GIVEN: Final = _NotGiven()
 
+_MOST: Final = 3
+"""Names that a suggestion lists."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -154,7 +157,7 @@ def _raise(problems: Sequence[ConfigError]) -> None:
 
 
 def suggestion(name: str, known: Collection[str], cutoff: float = 0.8) -> str:
-    """Return "; did you mean …?" with the nearest known name, or nothing if none is near.
+    """Return "; did you mean …?" with the nearest known name, or else those that begin with it; or nothing.
 
     The prefix that all variables share would reach difflib's usual cutoff, 0.6.
     """
@@ -162,7 +165,8 @@ def suggestion(name: str, known: Collection[str], cutoff: float = 0.8) -> str:
     from difflib import get_close_matches  # noqa: PLC0415
 
     near = get_close_matches(name, known, n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = near or sorted(each for each in known if each.startswith(f"{name}_"))[:_MOST]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 # Only subclasses have instances: for this class, generating methods would take time at each import.

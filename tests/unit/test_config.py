@@ -311,6 +311,12 @@ def test_an_unknown_argument_is_an_error_with_a_suggestion() -> None:
     assert str(refused(export_intervall=3)) == "export_intervall is not a setting; did you mean export_interval?"
 
 
+def test_an_unknown_argument_that_begins_names_is_an_error_with_those_names() -> None:
+    expected = "entity is not a setting; did you mean entity_expiry or entity_metrics?"
+    assert str(refused(entity=True)) == expected
+    assert str(refused(business=True)) == "business is not a setting; did you mean business_metrics?"
+
+
 def test_an_unknown_variable_of_ours_is_reported_with_a_suggestion_and_without_its_value() -> None:
     config = configured(
         {"OTEL_HA_HISTROY_LENGTH": "hunter2", "OTEL_TRACES_SAMPLER": "x", "OTEL_HA_HISTORY_LENGTH": "3"}
