@@ -346,7 +346,9 @@ class Telemetry:
             differences.append(f"views: {len(self.views)} and {len(views)} others")
         message = f"telemetry is already set up, with other settings: {'; '.join(differences)}"
         if differences and not self.is_provisional:
-            raise ConfigError(f"{message}; call setup_telemetry() once, or shut the first one down")
+            is_left = _capturing is None and not DEFAULTS.exports_metrics
+            in_tests = "; in pytest, the fixture `metrics` isolates each test" if is_left else ""
+            raise ConfigError(f"{message}; call setup_telemetry() once, or shut the first one down{in_tests}")
         self.is_provisional = False
         if differences:
             _logger.info("%s; the first one gives way, and counts start again from zero", message)

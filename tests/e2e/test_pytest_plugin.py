@@ -268,6 +268,26 @@ def test_telemetry_that_was_set_up_before_a_test_is_captured(run, earlier):
     assert ended.outcomes == {"passed": 5}, ended.output
 
 
+def test_telemetry_that_an_earlier_test_has_left_names_the_fixture(run):
+    tests = """
+import pytest
+from otel_ha import ConfigError, setup_telemetry
+
+def test_without_the_fixture():
+    setup_telemetry("a")
+
+def test_it_is_still_set_up():
+    with pytest.raises(ConfigError, match="already set up, .*; in pytest, the fixture `metrics` isolates each test$"):
+        setup_telemetry("b")
+
+def test_the_fixture_does_not_need_the_advice(metrics):
+    setup_telemetry("b")
+    with pytest.raises(ConfigError, match="or shut the first one down$"):
+        setup_telemetry("c")
+"""
+    assert run(tests, conftest="").outcomes == {"passed": 3}
+
+
 def test_telemetry_that_a_conftest_sets_up_exports_nothing(run):
     conftest = "from otel_ha import setup_telemetry\ntelemetry = setup_telemetry('early')"
     tests = """
