@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from otel_ha.declare.operation import Operation
-from otel_ha.declare.ports import shown
 from otel_ha.testing.points import Snapshot
 from otel_ha.testing.problems import problem_lines
+from otel_ha.testing.question import QuestionError
 from otel_ha.testing.selection import Selection, is_same_number, number
+from otel_ha.testing.subject import called
 
 __tracebackhide__ = True
 
@@ -20,10 +21,10 @@ _Values = tuple[tuple[str, object], ...]
 def check_accounts(snapshot: Snapshot, operation: Operation) -> None:
     """Raise AssertionError if the accounts do not add up for each value of the attributes that all of them have."""
     if not isinstance(operation, Operation):
-        raise AssertionError(f"{shown(operation)} has no accounts; allowed: an Operation, such as ingest.EVENT")  # noqa: TRY004 - a failing test
+        raise QuestionError(f"{called(operation)} has no accounts; allowed: an Operation, such as ingest.EVENT")
     name = operation.duration.name
     if operation.received is None:
-        raise AssertionError(f"the operation of {name} has no received=, so nothing says how much work there should be")
+        raise QuestionError(f"the operation of {name} has no received=, so nothing says how much work there should be")
     sums = _sums(snapshot, operation)
     wrong = [_line(values, amounts) for values, amounts in sums.items() if _verdict(amounts)]
     if wrong:

@@ -10,17 +10,22 @@ from typing import Any
 from otel_ha.config.settings import DEFAULT
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.declare.catalog import Catalog
-from otel_ha.declare.instruments import Instrument
+from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.declare.operation import Operation
 from otel_ha.export.captured import Captured, Capturing
 from otel_ha.history.reader import HistoryReader
 from otel_ha.telemetry import Telemetry, captured, running_telemetry
 from otel_ha.testing.accounts import check_accounts
 from otel_ha.testing.clock import Clock
+from otel_ha.testing.explain import mismatch
+from otel_ha.testing.obstacles import OVER
 from otel_ha.testing.other_code import read_from_other_provider
+from otel_ha.testing.points import Snapshot, State
+from otel_ha.testing.problems import check_problems
+from otel_ha.testing.question import QuestionError
 from otel_ha.testing.reader import CapturingReader
 from otel_ha.testing.recorded import Recorded
-from otel_ha.testing.selection import Selection, checked_number
+from otel_ha.testing.selection import Selection, checked_number, number
 from otel_ha.testing.subject import Asked, Subject, Wanted
 from otel_ha.testing.waiting import (
     Condition,
@@ -72,7 +77,7 @@ class CapturedMetrics:
         Of a histogram it is the number of values, of a gauge or an up-down counter the current value. Whole numbers are
         compared exactly, others to 9 digits.
         """
-        expected = checked_number(value)
+        expected = _expected(asked, value)
         found = Selection(self._take(), asked, attributes)
         if found.obstacle or not found.is_amount(expected):
             raise AssertionError(mismatch(found, expected))
@@ -113,9 +118,9 @@ class CapturedMetrics:
         to be true, and an assertion in it may fail until then. AssertionError after `within` seconds.
         """
         if isinstance(awaited, Instrument | Operation | str):
-            wait(self._attempt(awaited, value, attributes), checked_limit(within))
+            wait(self._attempt(awaited, value, attributes), self._limit(within))
         else:
-            wait(partial(tried, checked_condition(awaited, value, attributes)), checked_limit(within))
+            wait(partial(tried, checked_condition(awaited, value, attributes)), self._limit(within))
 
     async def wait_for_async(
         self,
@@ -128,13 +133,13 @@ class CapturedMetrics:
     ) -> None:
         """Wait like wait_for(), while the event loop goes on; a condition may be a coroutine function."""
         if isinstance(awaited, Instrument | Operation | str):
-            await wait_in_thread(self._attempt(awaited, value, attributes), checked_limit(within))
+            await wait_in_thread(self._attempt(awaited, value, attributes), self._limit(within))
         else:
-            await wait_async(partial(tried_async, checked_condition(awaited, value, attributes)), checked_limit(within))
+            await wait_async(partial(tried_async, checked_condition(awaited, value, attributes)), self._limit(within))
 
     def _attempt(self, asked: Asked, value: float, attributes: Mapping[str, object]) -> Callable[[], str]:
-        """Return a function that says why the value is not reached yet; AssertionError for a wrong question."""
-        expected = checked_number(value)
+        """Return a function that says why the value is not reached yet; QuestionError for a wrong question."""
+        expected = _expected(asked, value)
         Subject(asked).where(attributes)
 
         def attempt() -> str:
@@ -145,12 +150,18 @@ class CapturedMetrics:
 
         return attempt
 
+    def _limit(self, within: object) -> float:
+        """Return how long to wait; QuestionError for anything but seconds, and if nothing can happen meanwhile."""
+        if self._is_over:
+            raise QuestionError(f"{OVER}; wait within its block, or ask without waiting")
+        return checked_limit(within)
+
     def _take(self) -> Snapshot:
         return Snapshot(list(self._readers), self._state())
 
     def _state(self) -> State:
         if self._is_over:
-            return "running"
+            return "over"
         telemetry = running_telemetry()
         return "shut down" if telemetry is None else "running" if telemetry.pipeline is not None else "off"
 
@@ -161,6 +172,15 @@ class CapturedMetrics:
         reader = CapturingReader(pipeline.gate, pipeline)
         self._readers.append(reader)
         return reader
+
+
+def _expected(asked: Asked, value: object) -> int | float:
+    """Return the number that a test expects; QuestionError if the subject cannot have it."""
+    expected, instrument = checked_number(value), Subject(asked).instrument
+    if isinstance(instrument, Histogram) and isinstance(expected, float) and not expected.is_integer():
+        counts = "a histogram counts its values; ask .total() for their sum"
+        raise QuestionError(f"{instrument.name} cannot be recorded {number(expected)} times: {counts}")
+    return expected
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from otel_ha.declare.plain import plain_number
+from otel_ha.declare.ports import shown
 from otel_ha.errors import TelemetryError
 from otel_ha.history.reader import HistoryReader
 from otel_ha.history.store import Moment
@@ -42,7 +44,9 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Move the time forward by this many seconds."""
-        self._move(self._seconds + seconds, f"by {seconds} seconds")
+        if plain_number(seconds) is None:
+            raise TelemetryError(f"the clock cannot move by {shown(seconds)}; allowed: a number of seconds, such as 60")
+        self._move(self._seconds + float(seconds), f"by {seconds} seconds")
 
     def _move(self, seconds: float, how: str) -> None:
         """Move to `seconds` since the clock was made, and collect on the way."""
@@ -67,4 +71,10 @@ class Clock:
 def _timestamp(moment: datetime | float) -> float:
     if isinstance(moment, datetime) and moment.tzinfo is None:
         raise TelemetryError(f"the date {moment} has no time zone; add one, such as tzinfo=UTC")
-    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
+    if isinstance(moment, datetime):
+        return moment.timestamp()
+    if plain_number(moment) is None:
+        raise TelemetryError(
+            f"the moment is {shown(moment)}; allowed: a date with its time zone, or seconds since 1970"
+        )
+    return float(moment)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 
 from otel_ha.declare.instruments import OTHER
-from otel_ha.testing.obstacles import ENDED, obstacle
+from otel_ha.testing.obstacles import end, obstacle
 from otel_ha.testing.points import CapturedSeries
 from otel_ha.testing.problems import problem_lines
-from otel_ha.testing.selection import Selection, number
+from otel_ha.testing.selection import Selection, is_same_number, number
 
 _NEAREST = 5
 """Series that a message shows because they are like the ones asked for."""
@@ -20,7 +20,7 @@ def mismatch(selection: Selection, expected: float | None, *, at_least: bool = F
     amount = "nothing" if expected is None else _amount(selection, expected)
     headline = f"expected {'at least ' if at_least else ''}{amount}{selection.text}, {_found(selection)}"
     headline = f"{selection.subject.name}: {headline}"
-    reasons = [*([] if expected is None else _ambiguity(selection)), *_reasons(selection)]
+    reasons = [*([] if expected is None else _ambiguity(selection, expected)), *_reasons(selection)]
     return "\n".join([headline, *_recorded(selection), *_nearest(selection), *reasons])
 
 
@@ -78,15 +78,18 @@ def _reasons(selection: Selection) -> Iterator[str]:
     if instrument is not None and snapshot.pipeline is not None and instrument in snapshot.pipeline.viewed:
         yield "one of the views= of the telemetry matches it, which may drop or rename it, or its attributes"
     yield from _folded(selection)
+    yield from _alike(selection)
     if problems := problem_lines(snapshot, selection.subject.name):
         yield "problems of recording it:"
         yield from problems
-    if snapshot.state == "shut down":
-        yield ENDED
+    if ended := end(snapshot):
+        yield ended
 
 
-def _ambiguity(selection: Selection) -> Iterator[str]:
-    """Yield why several series have no amount."""
+def _ambiguity(selection: Selection, expected: float) -> Iterator[str]:
+    """Yield why several series have no amount, and why the amount of a histogram is not the sum of its values."""
+    if selection.kind == "histogram" and selection.chosen and is_same_number(selection.total, expected):
+        yield "a histogram counts its values; ask .total() for their sum"
     if selection.kind == "gauge" and len(selection.chosen) > 1:
         yield "the values of a gauge cannot be added up; name more attributes"
 
@@ -100,6 +103,16 @@ def _absence(selection: Selection) -> Iterator[str]:
         yield f"the newest telemetry does not record it: {reason}"
     elif not selection.chosen and not selection.others:
         yield selection.recorded_names()
+
+
+def _alike(selection: Selection) -> Iterator[str]:
+    """Yield the recorded value that a value asked for may be a misspelling of."""
+    for name, value in selection.where.items():
+        recorded = {each.attributes.get(name) for each in [*selection.chosen.values(), *selection.others]}
+        texts = sorted(each for each in recorded if isinstance(each, str))
+        alike = get_close_matches(value, texts, 2) if isinstance(value, str) and value not in texts else []
+        if len(alike) == 1:
+            yield f"{selection.subject.keyword(name)}={value!r}: did you mean {alike[0]!r}?"
 
 
 def _folded(selection: Selection) -> Iterator[str]:

@@ -6,7 +6,14 @@ from otel_ha.declare.instruments import Instrument
 from otel_ha.testing.points import Snapshot
 
 ENDED = "the code under test has shut telemetry down; nothing is recorded since"
+OVER = "the capture has ended; nothing is recorded since"
+NOTHING = "nothing at all is recorded: was the code under test called, and is the instrumentor of its library on?"
 OFF = "telemetry is off; remove enabled=False or OTEL_SDK_DISABLED"
+
+
+def end(snapshot: Snapshot) -> str:
+    """Return why nothing more is recorded; "" if telemetry goes on."""
+    return {"shut down": ENDED, "over": OVER}.get(snapshot.state, "")
 
 
 def obstacle(instrument: Instrument, snapshot: Snapshot) -> str:

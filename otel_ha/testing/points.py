@@ -16,7 +16,7 @@ from otel_ha.version import DISTRO
 
 Kind = Literal["counter", "updowncounter", "gauge", "histogram"]
 
-State = Literal["running", "off", "shut down"]
+State = Literal["running", "off", "shut down", "over"]
 
 
 @dataclass(slots=True)
@@ -82,7 +82,8 @@ class CapturedMetric:
 class Snapshot:
     """A collection of every pipeline that was captured; each one shows whole batches.
 
-    `state` is that of telemetry: the code under test may have shut it down, or set up one that is off.
+    `state` is that of telemetry: the code under test may have shut it down, or set up one that is off, or the capture
+    is over.
     """
 
     def __init__(self, readers: Sequence[CapturingReader], state: State) -> None:

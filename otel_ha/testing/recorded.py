@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otel_ha.declare.ports import AttributeValue, shown
-from otel_ha.testing.obstacles import ENDED
+from otel_ha.testing.obstacles import end
 from otel_ha.testing.points import Snapshot
 from otel_ha.testing.quantile import quantile
+from otel_ha.testing.question import QuestionError
 from otel_ha.testing.selection import Selection
 from otel_ha.testing.subject import Asked, Subject, Wanted
 
@@ -63,7 +64,7 @@ class Recorded:
         as the exported buckets. AssertionError if there are no values.
         """
         if not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise AssertionError(f"share is {shown(share)}; allowed: a number from 0 to 1, such as 0.95")
+            raise QuestionError(f"share is {shown(share)}; allowed: a number from 0 to 1, such as 0.95")
         found = self._histogram(attributes, "quantile()", "total()")
         if not found.amount:
             raise AssertionError(f"{found.subject.name} has no values{found.text}, so it has no quantile")
@@ -81,7 +82,7 @@ class Recorded:
         """Return the growth since metrics.mark(), or since capturing began; a histogram's is that of count()."""
         found = self._selection(attributes)
         if found.kind == "gauge":
-            raise AssertionError(f"{found.subject.name} is a gauge and has no increase; ask for total()")
+            raise QuestionError(f"{found.subject.name} is a gauge and has no increase; ask for total()")
         before = self._before()
         if before is None:
             return found.growth({})
@@ -91,15 +92,25 @@ class Recorded:
         found = Selection(self._take(), self._asked, attributes)
         if found.obstacle:
             verb = ":" if found.instrument is None else " cannot be recorded:"
-            end = f"\n{ENDED}" if found.snapshot.state == "shut down" else ""
-            raise AssertionError(f"{found.subject.name}{verb} {found.obstacle}{end}")
+            ended = end(found.snapshot)
+            raise AssertionError(
+                "\n".join([f"{found.subject.name}{verb} {found.obstacle}", *([ended] if ended else [])])
+            )
         return found
 
     def _histogram(self, attributes: Mapping[str, object], question: str, other: str) -> Selection:
         found = self._selection(attributes)
         if found.kind != "histogram":
-            raise AssertionError(f"{found.subject.name} is {_KINDS[found.kind]} and has no {question}; ask for {other}")
+            raise QuestionError(f"{found.subject.name} is {_KINDS[found.kind]} and has no {question}; ask for {other}")
         return found
+
+    def _is_no_number(self, *_: object) -> bool:
+        name = Subject(self._asked).name
+        raise QuestionError(f"metrics[…] of {name} is not a number; ask .total(), .count() or assert_recorded()")
+
+    # Else a test could compare the answers themselves: `assert metrics[X] != 5` would always pass.
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _is_no_number
+    __hash__ = None  # type: ignore[assignment]  # as of everything that cannot be compared
 
     def __repr__(self) -> str:
         """Return the name of the metric."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from otel_ha.declare.instruments import Instrument
 from otel_ha.declare.plain import plain_number
-from otel_ha.declare.ports import shown
 from otel_ha.record.resolver import Identity
-from otel_ha.testing.obstacles import OFF, obstacle
+from otel_ha.testing.obstacles import NOTHING, OFF, obstacle
 from otel_ha.testing.points import CapturedSeries, Snapshot
-from otel_ha.testing.subject import Asked, Subject
+from otel_ha.testing.question import QuestionError
+from otel_ha.testing.subject import Asked, Subject, called
 
 __tracebackhide__ = True
 
@@ -44,7 +45,12 @@ class Selection:
             return obstacle(self.instrument, self.snapshot)
         if self.snapshot.state == "off":
             return f"no metric of this name is recorded: {OFF}"
-        known = {*self.snapshot.names(), *(each.name for each in self.snapshot.catalog or ())}
+        declared = list(self.snapshot.catalog or ())
+        prometheus = {each.prometheus_name: each.name for each in declared}
+        stem = re.sub("_(bucket|sum|count)$", "", self.subject.name)
+        if name := prometheus.get(self.subject.name) or prometheus.get(stem):
+            return f"this is the Prometheus name of {name}"
+        known = {*self.snapshot.names(), *(each.name for each in declared)}
         alike = get_close_matches(self.subject.name, sorted(known), 1, cutoff=0.8)
         suggestion = f"did you mean {alike[0]!r}?" if alike else self.recorded_names()
         return f"no metric of this name is recorded; {suggestion}"
@@ -52,6 +58,8 @@ class Selection:
     def recorded_names(self) -> str:
         """Return the names of the metrics that are recorded in the way of the subject, as a text."""
         names = self.snapshot.names(declared=self.subject.is_declared)
+        if not names and not self.snapshot.names():
+            return NOTHING
         more = f" and {len(names) - _MOST} others" if len(names) > _MOST else ""
         return f"recorded metrics: {', '.join(names[:_MOST]) or 'none'}{more}"
 
@@ -125,10 +133,10 @@ def is_same_number(one: float, other: float) -> bool:
 
 
 def checked_number(value: object) -> int | float:
-    """Return a number that a test expects, as Python's own; AssertionError for anything else."""
+    """Return a number that a test expects, as Python's own; QuestionError for anything else."""
     plain = plain_number(value)
     if plain is None or isinstance(value, bool):
-        raise AssertionError(f"the expected value is {shown(value)}; allowed: a number")
+        raise QuestionError(f"the expected value is {called(value)}; allowed: a number")
     return plain
 
 

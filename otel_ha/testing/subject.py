@@ -9,8 +9,9 @@ from typing import Any
 from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import OTHER, Attribute, Instrument
 from otel_ha.declare.operation import Operation
-from otel_ha.declare.plain import sendable
+from otel_ha.declare.plain import plain_number, plain_text, sendable
 from otel_ha.declare.ports import AttributeValue, shown
+from otel_ha.testing.question import QuestionError
 
 __tracebackhide__ = True
 
@@ -34,7 +35,7 @@ class Subject:
         asked = asked.duration if isinstance(asked, Operation) else asked
         if not isinstance(asked, Instrument | str):
             allowed = "an instrument, an Operation, or the name of a metric"
-            raise AssertionError(f"metrics cannot answer for {shown(asked)}; allowed: {allowed}")  # noqa: TRY004 - a test fails
+            raise QuestionError(f"metrics cannot answer for {shown(asked)}; allowed: {allowed}")
         self.is_declared = isinstance(asked, Instrument)
         """Whether only what was recorded by declarations counts."""
         self.name = asked.name if isinstance(asked, Instrument) else str(asked)
@@ -45,7 +46,7 @@ class Subject:
         self._by_name = {each.name: each for each in declared}
 
     def where(self, attributes: Mapping[str, object], recorded: Collection[str] = ()) -> Where:
-        """Return attributes by full name; AssertionError for one that the instrument cannot have.
+        """Return attributes by full name; QuestionError for one that the instrument cannot have.
 
         `recorded` are the attributes that a name has, perhaps by another library than ours.
         """
@@ -53,19 +54,21 @@ class Subject:
 
     def _condition(self, given: str, value: object, recorded: Collection[str]) -> tuple[str, Any]:
         if self.instrument is None or given in recorded:
-            return given, _plain_or_tuple(value)
+            return given, _plain_or_tuple(given, value)
         attribute = self._by_keyword.get(given) or self._by_name.get(given)
         if attribute is None:
             declared = list(self._by_keyword)
             alike = get_close_matches(given, declared, 1)
             suggestion = f"; did you mean {alike[0]!r}?" if alike else ""
-            raise AssertionError(
+            if given == "value":
+                suggestion = "; a number to expect is the second argument, without a keyword"
+            raise QuestionError(
                 f"{self.name} has no attribute {given!r} (declared: {', '.join(declared) or 'none'}){suggestion}"
             )
-        plain = _plain(value)
+        plain = _plain(given, value)
         if self.is_declared and attribute.values and plain not in {*attribute.values, OTHER, None}:
             allowed = ", ".join(attribute.values)
-            raise AssertionError(
+            raise QuestionError(
                 f"{self.name}: {given} cannot be {shown(plain)}; allowed: {allowed}; others are recorded as {OTHER!r}"
             )
         return attribute.name, plain
@@ -88,20 +91,33 @@ class Subject:
         return f" with {', '.join(pairs)}" if pairs else ""
 
 
+def called(value: object) -> str:
+    """Return a value as a text for a message; of a declaration, its kind and name."""
+    if isinstance(value, Operation):
+        return f"Operation {value.duration.name!r}"
+    return f"{type(value).__name__} {value.name!r}" if isinstance(value, Instrument) else shown(value)
+
+
 def is_equal(one: object, other: object) -> bool:
     """Whether two values of an attribute are the same; 1, 1.0 and True are three values."""
     return type(one) is type(other) and one == other
 
 
-def _plain_or_tuple(value: object) -> Any:
+def _plain_or_tuple(given: str, value: object) -> Any:
     """Return the value of an attribute as the plain API records it, which accepts sequences."""
-    return tuple(_plain(each) for each in value) if isinstance(value, list | tuple) else _plain(value)
+    if isinstance(value, list | tuple):
+        return tuple(_plain(given, each) for each in value)
+    return _plain(given, value)
 
 
-def _plain(value: object) -> Any:
-    """Return the value of an attribute as a declaration records it."""
+def _plain(given: str, value: object) -> Any:
+    """Return the value of an attribute as a declaration records it; QuestionError for one of a wrong type."""
     if value is None:
         return None
+    if isinstance(value, type):
+        raise QuestionError(f"{given} is a class; write its name: {value.__qualname__!r}")
+    if plain_text(value) is None and plain_number(value) is None:
+        raise QuestionError(f"{given} is {called(value)}; allowed: a text, a number, True, False or None")
     plain = sendable(value)
     return OTHER if plain is None else plain
 

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
 
 from otel_ha.declare.ports import shown
+from otel_ha.testing.question import QuestionError
+from otel_ha.testing.subject import called
 
 __tracebackhide__ = True
 
@@ -18,7 +20,7 @@ Attempt = Callable[[], str]
 Condition = Callable[[], object]
 """A function of the test, which waits until the result is true; in async code, perhaps an awaitable."""
 
-_FALSE = "the condition is not true"
+_FAILED = "an assertion in the condition fails"
 _NO_ANSWER = "the condition does not come to an end"
 
 _LAST = 10.0
@@ -29,21 +31,21 @@ _FIRST, _LONGEST = 0.002, 0.05
 
 
 def checked_limit(within: object) -> float:
-    """Return a time limit; AssertionError for anything but a number of seconds."""
+    """Return a time limit; QuestionError for anything but a number of seconds."""
     if not isinstance(within, int | float) or not within >= 0:
-        raise AssertionError(f"within is {shown(within)}; allowed: a number of seconds, such as 5.0")
+        raise QuestionError(f"within is {shown(within)}; allowed: a number of seconds, such as 5.0")
     return within
 
 
 def checked_condition(condition: object, value: object, attributes: Mapping[str, object]) -> Condition:
-    """Return a condition; AssertionError for anything but a function, and for a value or attributes beside one."""
+    """Return a condition; QuestionError for anything but a function, and for a value or attributes beside one."""
     if not callable(condition):
         allowed = "an instrument, an Operation, the name of a metric, or a function"
-        raise AssertionError(f"metrics cannot wait for {shown(condition)}; allowed: {allowed}")  # noqa: TRY004 - a failing test
+        raise QuestionError(f"metrics cannot wait for {shown(condition)}; allowed: {allowed}")
     if value != 1:
-        raise AssertionError(f"a condition takes no value such as {shown(value)}; compare with it in the condition")
+        raise QuestionError(f"a condition takes no value such as {called(value)}; compare with it in the condition")
     if attributes:
-        raise AssertionError(f"a condition takes no attributes such as {next(iter(attributes))!r}; ask for them in it")
+        raise QuestionError(f"a condition takes no attributes such as {next(iter(attributes))!r}; ask for them in it")
     return condition
 
 
@@ -51,21 +53,33 @@ def tried(condition: Condition) -> str:
     """Return why a condition does not hold, or ""; an assertion that fails in it does not hold yet."""
     try:
         result = condition()
+    except QuestionError:
+        raise
     except AssertionError as error:
-        return str(error) or _FALSE
+        return str(error) or _FAILED
     if inspect.iscoroutine(result):
         result.close()
-        raise AssertionError("the condition is a coroutine function; write `await metrics.wait_for_async(…)`")
-    return "" if result else _FALSE
+        raise QuestionError("the condition is a coroutine function; write `await metrics.wait_for_async(…)`")
+    return _verdict(result)
 
 
 async def tried_async(condition: Condition) -> str:
     """Return why a condition does not hold, or ""; it may be a coroutine function."""
     try:
         result = condition()
-        return "" if (await result if inspect.isawaitable(result) else result) else _FALSE
+        return _verdict(await result if inspect.isawaitable(result) else result)
+    except QuestionError:
+        raise
     except AssertionError as error:
-        return str(error) or _FALSE
+        return str(error) or _FAILED
+
+
+def _verdict(result: object) -> str:
+    """Return why the result of a condition is not true, or ""."""
+    if result:
+        return ""
+    end = "; a function that only asserts ends with `return True`" if result is None else ""
+    return f"the condition returned {shown(result)}{end}"
 
 
 def wait(attempt: Attempt, within: float) -> None:

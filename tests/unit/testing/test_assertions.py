@@ -66,6 +66,7 @@ def test_a_value_that_nobody_recorded_shows_the_nearest_first(metrics):
           1 with room='kitchen', state='open': room differs
           2 with room='hall', state='open': room differs
           1 with room='hall', state='closed': room, state differ
+        room='kitchn': did you mean 'kitchen'?
     """)
 
 
@@ -143,7 +144,7 @@ def test_nothing_is_a_sum_of_0(metrics):
 def test_a_gauge_that_was_not_set_is_not_0(metrics):
     assert failure(metrics.assert_recorded, HEAT, 0) == lines("""
         test.heat: expected 0, nothing is recorded
-        recorded metrics: none
+        nothing at all is recorded: was the code under test called, and is the instrumentor of its library on?
     """)
 
 
@@ -289,10 +290,11 @@ def test_telemetry_that_is_off_is_named_for_a_name_too(metrics):
 
 def test_an_answer_names_telemetry_that_the_code_has_shut_down(metrics):
     setup_telemetry("code", catalog=CATALOG).shutdown()
-    assert failure(metrics["calls"].total) == lines("""
-        calls: no metric of this name is recorded; recorded metrics: none
-        the code under test has shut telemetry down; nothing is recorded since
-    """)
+    assert failure(metrics["calls"].total) == (
+        "calls: no metric of this name is recorded; nothing at all is recorded: "
+        "was the code under test called, and is the instrumentor of its library on?\n"
+        "the code under test has shut telemetry down; nothing is recorded since"
+    )
 
 
 def test_telemetry_that_the_code_has_shut_down_is_named(metrics):
@@ -300,7 +302,7 @@ def test_telemetry_that_the_code_has_shut_down_is_named(metrics):
     OPENINGS.add(1)
     assert failure(metrics.assert_recorded, OPENINGS, 1) == lines("""
         test.openings: expected 1, nothing is recorded
-        recorded metrics: none
+        nothing at all is recorded: was the code under test called, and is the instrumentor of its library on?
         the code under test has shut telemetry down; nothing is recorded since
     """)
 

@@ -127,7 +127,8 @@ def test_the_answers_remain_after_the_capture():
     assert metrics[WIDTH].quantile(0.5) == 2
     assert metrics.telemetry is None
     assert failure(metrics.assert_recorded, OPENINGS, 2) == (
-        "test.openings: expected 2, found 1\nrecorded:\n  1 with room='hall'"
+        "test.openings: expected 2, found 1\nrecorded:\n  1 with room='hall'\n"
+        "the capture has ended; nothing is recorded since"
     )
 
 

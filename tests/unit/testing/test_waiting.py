@@ -101,13 +101,13 @@ def test_it_fails_if_an_up_down_counter_does_not_get_the_value(metrics):
 
 
 def test_it_fails_if_the_condition_stays_false(metrics):
-    assert failure(metrics.wait_for, lambda: None, within=0.01) == "the condition is not true\nwaited 0.01 s"
+    assert failure(metrics.wait_for, list, within=0.01) == "the condition returned []\nwaited 0.01 s"
 
 
 def test_it_fails_with_the_assertion_of_the_condition(metrics):
     assert failure(metrics.wait_for, lambda: metrics.assert_recorded(OPENINGS, 2), within=0) == lines("""
         test.openings: expected 2, nothing is recorded
-        recorded metrics: none
+        nothing at all is recorded: was the code under test called, and is the instrumentor of its library on?
         waited 0 s
     """)
 
@@ -218,7 +218,7 @@ async def test_async_it_fails_with_what_is_recorded_instead(metrics):
     assert await failure_async(metrics, OPENINGS, 2, within=0.01) == (
         "test.openings: expected at least 2, found 1\nwaited 0.01 s"
     )
-    assert await failure_async(metrics, lambda: 0, within=0) == "the condition is not true\nwaited 0 s"
+    assert await failure_async(metrics, lambda: 0, within=0) == "the condition returned 0\nwaited 0 s"
 
 
 async def test_async_a_condition_that_does_not_end_is_given_up(metrics, monkeypatch):
@@ -247,6 +247,6 @@ def test_a_coroutine_function_needs_the_async_way(metrics):
 
 async def test_in_an_event_loop_the_failure_names_the_async_way(metrics):
     assert failure(metrics.wait_for, lambda: 0, within=0) == (
-        "the condition is not true\n"
+        "the condition returned 0\n"
         "waited 0 s, while the event loop of this thread stood still; write `await metrics.wait_for_async(…)`"
     )
