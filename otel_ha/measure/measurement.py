@@ -79,7 +79,10 @@ class Measurement:
         self._at_end = {**self._at_end, **path.operation.late(path.attributes, attributes)}
 
     def discard(self, reason: str) -> None:
-        """Mark the work as given up for this reason: it counts as discarded, not as processed."""
+        """Mark the work as given up for this reason: it counts as discarded, not as processed.
+
+        Of several calls of discard(), fail() and cancel(), the last one counts.
+        """
         self._outcome = Discarded(reason)
 
     def fail(self, error_type: str) -> None:

@@ -100,7 +100,10 @@ class CapturedMetrics:
         check_accounts(self._take(), operation)
 
     def assert_no_problems(self) -> None:
-        """Assert that every measurement was recorded as given: attributes and values are declared and within limits."""
+        """Assert that every measurement was recorded as given: attributes and values are declared and within limits.
+
+        An instrument that the catalog lacks records nothing and is not a problem; a question about it fails.
+        """
         check_problems(self._take())
 
     def wait_for(

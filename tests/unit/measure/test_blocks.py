@@ -48,6 +48,16 @@ def test_a_block_may_discard(recorded):
     assert recorded.series(ingest.EVENT_DURATION) == {}
 
 
+def test_the_last_of_several_outcomes_counts(recorded):
+    with measured(ingest.EVENT, source="mqtt") as measurement:
+        measurement.fail("E1")
+        measurement.discard("filtered")
+        measurement.discard("duplicate")
+    assert list(recorded.series(ingest.DISCARDED).values()) == [1]
+    assert recorded.value(ingest.DISCARDED, source="mqtt", reason="duplicate") == 1
+    assert recorded.series(ingest.EVENT_DURATION) == {}
+
+
 def test_an_exception_takes_precedence_over_the_outcome_that_the_block_set(recorded):
     def work():
         with measured(ingest.EVENT, source="mqtt") as measurement:

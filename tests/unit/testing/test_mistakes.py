@@ -8,7 +8,7 @@ import pytest
 
 from otel_ha.errors import TelemetryError
 from otel_ha.testing import CapturedMetrics, Clock, Recorded, captured_metrics
-from tests.unit.testing.kit import CATALOG, HEAT, OPENINGS, PRINTING, UNACCOUNTED, WIDTH, failure
+from tests.unit.testing.kit import CATALOG, HEAT, OPENINGS, PRINTING, UNACCOUNTED, UNKNOWN, WIDTH, failure
 
 PLENTY = 60.0
 """Seconds that a mistake must not take; the tests would end after them."""
@@ -132,6 +132,13 @@ def test_nothing_at_all_is_recorded(metrics):
     assert failure(metrics.assert_recorded, OPENINGS).split("\n")[1:] == [remedy]
     WIDTH.record(1)
     assert failure(metrics.assert_recorded, OPENINGS).split("\n")[1:] == ["recorded metrics: test.width"]
+
+
+def test_an_instrument_that_the_catalog_lacks_is_found_by_asking_for_it_alone(metrics):
+    UNKNOWN.add(1)
+    metrics.assert_no_problems()
+    assert "the catalog lacks it" in failure(metrics[UNKNOWN].total)
+    assert "the catalog lacks it" in failure(metrics.assert_nothing_recorded, UNKNOWN)
 
 
 async def test_after_the_capture_answers_remain_and_waiting_fails_at_once():
