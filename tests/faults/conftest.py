@@ -55,7 +55,9 @@ class _Results:
         rows = [row for row in known["rows"] if row["test"] not in self._rows]
         rows += [row for found in self._rows.values() for row in found]
         rows.sort(key=lambda row: (row["topic"], row["test"], row["fault"]))
-        document = {"machine": machine(), "versions": versions(), "rows": rows}
+        # Each row has its own load and date, as the others may be of another run.
+        described = {name: value for name, value in machine().items() if name not in {"Load average before", "Date"}}
+        document = {"machine": described, "versions": versions(), "rows": rows}
         self._path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 

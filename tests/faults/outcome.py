@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
-TOPICS = ("Receivers", "Servers", "Processes", "Endpoint", "Long runs")
+CONTROL = "Control"
+"""The topic of programs without a fault, to which the others are compared."""
+TOPICS = (CONTROL, "Receivers", "Servers", "Processes", "Endpoint", "Long runs")
 LOG_LINES = 2
 """Log lines that one outage may cause: one when it starts, one when it ends."""
 SHUTDOWN = 15.0
@@ -35,6 +39,8 @@ class Outcome:
     """The longest delay of the event loop in seconds, as the program's own sampler saw it."""
     loses: str = ""
     """Why this fault loses events or counts them twice; empty if it must not."""
+    away: bool = False
+    """Whether the program ends while its receiver takes no push, so that the last interval cannot arrive."""
     note: str = ""
     """A remark for the table, such as the words of the log."""
 
@@ -61,6 +67,7 @@ class Outcome:
             shutdown=_worse(self.shutdown, other.shutdown),
             loop_delay=_worse(self.loop_delay, other.loop_delay),
             loses=self.loses or other.loses,
+            away=self.away or other.away,
             note=self.note or other.note,
         )
 
@@ -79,4 +86,5 @@ class Table:
     def add(self, outcome: Outcome) -> None:
         """Fail if the outcome breaks a promise; otherwise it becomes a row of the page."""
         outcome.check()
-        self._store((PROPERTY, asdict(outcome) | {"test": self._test}))
+        when = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "load": round(os.getloadavg()[0], 2)}
+        self._store((PROPERTY, asdict(outcome) | {"test": self._test} | when))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tests.faults.outcome import Outcome
 from tests.faults.stored import Stored
@@ -46,7 +47,7 @@ class Account:
         """The stored events that were never recorded."""
         return surplus(self.begun, stored)
 
-    def outcome(self, fault: str, topic: str, stored: Stored, *, log_lines: int, **more: str) -> Outcome:
+    def outcome(self, fault: str, topic: str, stored: Stored, *, log_lines: int, **more: Any) -> Outcome:
         """The row of a fault whose events were stored like this at the end."""
         return Outcome(
             fault=fault,

@@ -19,6 +19,8 @@ from tests.faults.running import Account, Service, running
 from tests.faults.stored import Stored, in_pushes
 from tests.receivers import MIB
 
+AT_ONCE = 8
+"""Programs with a receiver that fails, at once."""
 RATE = "--rate=200"
 MOST_MEMORY = 250 * MIB
 IN_FAULT = 60

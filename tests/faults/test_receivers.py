@@ -14,14 +14,13 @@ from tests.faults.connection_faults import CONNECTIONS
 from tests.faults.grpc_faults import GRPC
 from tests.faults.otlp_server import Behaviour, scripted
 from tests.faults.outcome import Outcome
-from tests.faults.staging import PATIENT, RATE, WITHIN, End, ended, is_up, lines_of, per_outage, recovered
+from tests.faults.staging import AT_ONCE, PATIENT, RATE, WITHIN, End, ended, is_up, lines_of, per_outage, recovered
 from tests.faults.stored import Stored, in_pushes
 from tests.receivers import answer
 
 # One worker stages all of them, several at once: most of their time is waiting.
 pytestmark = pytest.mark.xdist_group("receivers")
 
-AT_ONCE = 8
 FAULTS = {**ANSWERS, **CONNECTIONS, **GRPC}
 INCREASES = (
     "a push that fails takes its increases with it; totals, which are pushed by default (`cumulative`), arrive later"

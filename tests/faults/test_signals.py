@@ -74,7 +74,12 @@ def test_a_receiver_that_hangs_delays_the_end_by_five_seconds_at_most(start, tab
     lines = service.log_lines()
     assert "did not end in time" in lines[-1]
     outcome = account.outcome(
-        f"{name}, with a receiver that hangs", "Processes", in_pushes([taken]), log_lines=len(lines), loses=AWAY
+        f"{name}, with a receiver that hangs",
+        "Processes",
+        in_pushes([taken]),
+        log_lines=len(lines),
+        loses=AWAY,
+        away=True,
     )
     assert outcome.lost > 0
     table.add(outcome)
@@ -104,7 +109,7 @@ def test_sigterm_with_a_dead_collector_loses_the_events_since_its_death_and_says
     lines = len(service.log_lines())
     assert lines > 0, "the log does not say that the last push failed"
     outcome = account.outcome(
-        f"SIGTERM{action}, with a dead Collector", "Processes", stored, log_lines=lines, loses=AWAY
+        f"SIGTERM{action}, with a dead Collector", "Processes", stored, log_lines=lines, loses=AWAY, away=True
     )
     assert outcome.lost > 0
     table.add(outcome)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.claims import CLAIMS
-from tests.faults.outcome import Outcome, Table
-from tests.faults.report import outcomes_in, render, together
+from tests.faults.claims import CLAIMS, counted, late
+from tests.faults.outcome import CONTROL, Outcome, Table
+from tests.faults.report import outcomes_in, render
 from tests.faults.running import missing, surplus
 from tests.faults.stored import Stored
 from tests.faults.tally import Tally
@@ -27,6 +27,11 @@ GOOD = Outcome(fault="Broken", topic="Servers", recorded=10, log_lines=2, shutdo
 @pytest.fixture(scope="module")
 def document():
     return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def row_of(outcome: Outcome, **more: object) -> dict[str, object]:
+    """The row of an outcome in the results of a run."""
+    return asdict(outcome) | {"test": "test", "date": "2026-01-01", "load": 1.0} | more
 
 
 def fault_tests() -> set[str]:
@@ -104,10 +109,10 @@ def test_an_outcome_may_lose_if_it_says_why():
 
 
 def test_the_page_says_what_a_fault_loses_and_why(document):
-    page = render(
-        {**document, "rows": [{**document["rows"][0], "fault": "Gone", "lost": 7, "loses": "nobody is there"}]}
-    )
-    assert "- Gone. nobody is there.\n" in page
+    gone = replace(GOOD, fault="Gone", lost=7, loses="nobody is there")
+    page = render({**document, "rows": [row_of(gone)]})
+    assert "| Gone † |" in page
+    assert "| Gone | 7 | 0 | Nobody is there. |\n" in page
 
 
 @pytest.mark.parametrize(
@@ -140,5 +145,40 @@ def test_a_tally_is_read_from_its_file_while_another_one_counts(tmp_path):
 def test_outcomes_of_one_fault_are_one_row_with_all_events_and_the_worse_figures(document):
     other = replace(GOOD, recorded=5, log_lines=1, shutdown=None, loop_delay=0.2)
     assert GOOD.joined(other) == replace(GOOD, recorded=15, loop_delay=0.2)
-    rows = [asdict(each) | {"test": "test"} for each in (GOOD, other, replace(GOOD, fault="Another"))]
+    rows = [row_of(each) for each in (GOOD, other, replace(GOOD, fault="Another"))]
     assert [each.fault for each in outcomes_in(document | {"rows": rows})] == ["Broken", "Another"]
+
+
+def test_rows_of_several_runs_have_a_range_of_load_and_date(document):
+    early, late = row_of(GOOD, date="2020-01-02", load=0.5), row_of(GOOD, date="2020-02-03", load=7.0)
+    page = render({**document, "rows": [late, early]})
+    assert "| 0.50 to 7.00 |" in page
+    assert "| 2020-01-02 to 2020-02-03 |" in page
+    assert "| 2020-01-02 |" in render({**document, "rows": [early]})
+
+
+def test_the_delay_of_the_loop_is_compared_with_that_of_a_program_without_a_fault():
+    control = replace(GOOD, topic=CONTROL, fault="No fault", loop_delay=0.025)
+    assert "25 ms (No fault)" in late([GOOD, control])
+    assert "by 100 ms at most in all: Broken" in late([GOOD, control])
+
+
+def test_the_claim_about_counts_names_the_rows_that_may_lose_and_those_that_did():
+    may, did = replace(GOOD, loses="why"), replace(GOOD, loses="why", lost=2)
+    claim = counted([GOOD, may, did, replace(GOOD, topic=CONTROL)])
+    assert "In 1 rows nothing may be lost or counted twice: of 10 events, 0 are lost" in claim
+    assert "2 rows may lose events or count them twice (†): 1 did" in claim
+
+
+@pytest.mark.parametrize(
+    ("remark", "sentence"),
+    [
+        ("nobody is there", "Nobody is there."),
+        ("a push fails.", "A push fails."),
+        ("gRPC forks", "gRPC forks."),
+        ("5% of a CPU", "5% of a CPU."),
+    ],
+)
+def test_remarks_are_sentences(document, remark, sentence):
+    page = render({**document, "rows": [row_of(replace(GOOD, note=remark))]})
+    assert f"| Broken | {sentence} |" in page
