@@ -29,7 +29,8 @@ def main() -> int:
         options.append(f"--fuzz-seconds={given.seconds}")
     else:
         options.append(f"--fuzz-minutes={given.minutes}")
-        print(f"Fuzzing {', '.join(given.target) or 'all targets'} for {given.minutes:g} minutes ...", flush=True)
+        unit = "minute" if given.minutes == 1 else "minutes"
+        print(f"Fuzzing {', '.join(given.target) or 'all targets'} for {given.minutes:g} {unit} ...", flush=True)
     # One after another, so that each has the machine for itself; findings end their target, not the run.
     return pytest.main(["-n0", "--timeout=0", "-v", "--tb=short", *map(str, PLACES), *options])
 

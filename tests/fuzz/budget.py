@@ -33,7 +33,7 @@ class Fuzz:
         self.seconds = seconds
         self.seed = first_seed
         self.rounds = rounds
-        self.tally: dict[str, Any] = {"target": target, "seed": first_seed, "examples": 0, "findings": 0}
+        self.tally: dict[str, Any] = {"target": target, "seed": first_seed, "examples": 0, "repeat": []}
         self._say = say
 
     def __call__(
@@ -78,9 +78,10 @@ class Fuzz:
             with _without_constants_of_modules():
                 seed(current)(limits(test))()
         except BaseException as error:
-            self.tally["findings"] += 1
+            command = f"make fuzz ARGS='--target {self.target} --seed {current} --seconds 0'"
+            self.tally["repeat"].append(command)
             with suppress(AttributeError):
-                error.add_note(f"repeat it: make fuzz ARGS='--target {self.target} --seed {current} --seconds 0'")
+                error.add_note(f"repeat it: {command}")
             raise
 
 

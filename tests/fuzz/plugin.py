@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +20,10 @@ SECONDS = 0.1
 # it. However fast the machine is, a target takes no more rounds than these; all of them have passed.
 FIRST_SEED_IN_CI = 1
 ROUNDS_IN_CI = 20
+# Recording is what every program does all the time, and an example of it takes longest.
+WEIGHTS = dict.fromkeys(("recording", "recording_in_spans", "recording_in_threads"), 3)
 _PROPERTY = "fuzzed"
+_BEGIN = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,7 +55,12 @@ def fuzz(request: pytest.FixtureRequest, record_property: Any) -> Fuzz:
         with capturing.global_and_fixture_disabled():
             print(line, file=sys.stderr, flush=True)
 
-    running = Fuzz(_target(request.node), _seconds(request.session), first, say, rounds=rounds)
+    seconds = _seconds(request.session, _target(request.node))
+    begin = request.config.stash.setdefault(_BEGIN, time.monotonic())
+    if minutes := request.config.option.fuzz_minutes:
+        passed = f"{_clock(time.monotonic() - begin)} of {_clock(minutes * 60)}"
+        say(f"\n{passed}: {_target(request.node)}, for {seconds:.0f} s")
+    running = Fuzz(_target(request.node), seconds, first, say, rounds=rounds)
     record_property(_PROPERTY, running.tally)  # filled in while the test runs
     return running
 
@@ -59,11 +69,31 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the seed and the number of examples of each target."""
     reports = [each for group in ("passed", "failed") for each in terminalreporter.stats.get(group, ())]
     rows = [value for each in reports for name, value in each.user_properties if name == _PROPERTY]
-    if rows:
-        terminalreporter.section("fuzzing")
+    if not rows:
+        return
+    terminalreporter.section("fuzzing")
     for row in sorted(rows, key=lambda each: each["target"]):
-        tried = f"{row['examples']} examples, {row['findings']} findings"
+        tried = f"{_counted(row['examples'], 'example')}, {_counted(len(row['repeat']), 'finding')}"
         terminalreporter.write_line(f"{row['target']}: {tried}, first seed {row['seed']}")
+    for line in verdict(rows):
+        terminalreporter.write_line(line)
+
+
+def verdict(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the sum of all targets, and the commands that repeat what was found, or else a target."""
+    commands = [command for row in rows for command in row["repeat"]]
+    tried = f"{_counted(len(rows), 'target')}, {_counted(sum(row['examples'] for row in rows), 'example')}"
+    if commands:
+        return [f"{tried}: {_counted(len(commands), 'finding')}. Repeat with:", *commands]
+    return [f"{tried}: nothing found. To repeat a target: make fuzz ARGS='--target NAME --seed SEED'"]
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def _target(item: Any) -> str:
@@ -83,11 +113,12 @@ def _is_in_ci() -> bool:
     return os.environ.get("CI") == "true"
 
 
-def _seconds(session: pytest.Session) -> float:
-    """Return the seconds for each target."""
+def _seconds(session: pytest.Session, target: str) -> float:
+    """Return the seconds for a target."""
     option = session.config.option
     if option.fuzz_seconds is not None:
         return float(option.fuzz_seconds)
     if option.fuzz_minutes is not None:
-        return float(option.fuzz_minutes) * 60 / len(session.items)
+        weights = [WEIGHTS.get(_target(item), 1) for item in session.items]
+        return float(option.fuzz_minutes) * 60 * WEIGHTS.get(target, 1) / sum(weights)
     return SECONDS_IN_CI if _is_in_ci() else SECONDS

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.fuzz.budget import Fuzz
-from tests.fuzz.plugin import FIRST_SEED_IN_CI, ROUNDS_IN_CI, _seeds
+from tests.fuzz.plugin import FIRST_SEED_IN_CI, ROUNDS_IN_CI, _seeds, verdict
 
 VALUES = st.lists(st.integers() | st.text() | st.floats(allow_nan=False) | st.binary())
 
@@ -72,3 +72,22 @@ def test_a_given_seed_is_the_first_one(ci, monkeypatch):
     monkeypatch.setenv("CI", ci)
 
     assert _seeds(5)[0] == 5
+
+
+def test_the_verdict_has_the_sum_and_the_way_to_repeat_a_target():
+    rows = [{"target": name, "seed": 7, "examples": 600, "repeat": []} for name in ("topics", "frames")]
+    assert verdict(rows) == [
+        "2 targets, 1,200 examples: nothing found. To repeat a target: make fuzz ARGS='--target NAME --seed SEED'"
+    ]
+
+
+def test_the_verdict_names_the_command_of_a_finding():
+    def fail(_: object) -> None:
+        raise ValueError
+
+    fuzz = Fuzz("values", 3600.0, 7, lambda _: None)
+    with pytest.raises(ValueError):
+        fuzz(fail, VALUES)
+    [said, command] = verdict([fuzz.tally])
+    assert said.endswith(": 1 finding. Repeat with:")
+    assert command == "make fuzz ARGS='--target values --seed 7 --seconds 0'"
