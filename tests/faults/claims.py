@@ -57,11 +57,12 @@ def late(outcomes: Sequence[Outcome]) -> str:
     without = [f"{delay:.0f} ms ({fault})" for (topic, fault), delay in known.items() if topic == CONTROL]
     delays = {fault: delay for (topic, fault), delay in known.items() if topic != CONTROL}
     worst = max(delays, key=lambda fault: delays[fault])
-    compared = f" The same program without a fault: {', '.join(without)}." if without else ""
+    compared = f" The same program without a fault, several at once: {', '.join(without)}." if without else ""
     return (
         "A call that raised would fail its test. The event loop was late by "
         f"{median(delays.values()):.0f} ms at most in half of the faults, and by {delays[worst]:.0f} ms at most in "
-        f"all: {worst}.{compared} The load of the machine is part of each delay."
+        f"all: {worst}.{compared} The load of the machine is part of each delay, "
+        "and each is the longest of a run: two runs differ, so only a large difference means something."
     )
 
 
