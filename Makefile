@@ -25,30 +25,31 @@ endef
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
-	@echo "make stack    run the home stack (VictoriaMetrics, vmalert, Alertmanager) on the demo, until Ctrl-C (ARGS=--traces-logs: also Jaeger, VictoriaLogs)"
-	@echo "make test     install the tests' dependencies, then run all tests (SERVERS=off: without building servers)"
-	@echo "make fuzz     try random hostile input for five minutes (ARGS='--minutes 30 --target recording')"
-	@echo "make floor    run the tests on the oldest supported versions of the dependencies"
-	@echo "make newest   run the tests that depend on OpenTelemetry's internals on its newest supported version"
-	@echo "make pythons  run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
-	@echo "make package  build wheel and sdist, check their contents, install and run them in new environments"
-	@echo "make reliability  stage every fault of the fault suite in about six minutes, and render docs/reliability.md (ARGS='-k minute')"
-	@echo "make check    linters, types, import contracts, generated pages"
-	@echo "make servers  install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Jaeger, VictoriaLogs, Chromium, Home Assistant)"
-	@echo "make docs     render the reference pages again"
-	@echo "make picture  take the README's picture of the status page from the demo, in a minute"
-	@echo "make bench    run the benchmarks, side by side with peers"
+	@echo "make demo        run the example ingestor on a synthetic home for 30 seconds (ARGS='--duration 60 --json')"
+	@echo "make stack       run the home stack (VictoriaMetrics, vmalert, Alertmanager) on the demo, until Ctrl-C (ARGS=--traces-logs: also Jaeger, VictoriaLogs)"
+	@echo "make test        install the tests' dependencies, then run all tests (SERVERS=off: without building servers)"
+	@echo "make soak        let entities, connections, set-ups and forked children come and go for ten minutes in all, and show the growth (ARGS='--soak 3600'; two minutes at least)"
+	@echo "make fuzz        try random hostile input for five minutes (ARGS='--minutes 30 --target recording')"
+	@echo "make floor       run the tests on the oldest supported versions of the dependencies"
+	@echo "make newest      run the tests that depend on OpenTelemetry's internals on its newest supported version"
+	@echo "make pythons     run the tests on Python 3.12 and 3.13, found on PATH or in pyenv; a missing one is skipped"
+	@echo "make package     build wheel and sdist, check their contents, install and run them in new environments"
+	@echo "make reliability stage every fault of the fault suite in about six minutes, and render docs/reliability.md (ARGS='-k minute')"
+	@echo "make check       linters, types, import contracts, generated pages"
+	@echo "make servers     install the servers that the tests need into a cache (ALL=1: also Alertmanager, Thanos, Jaeger, VictoriaLogs, Chromium, Home Assistant)"
+	@echo "make docs        render the reference pages again"
+	@echo "make picture     take the README's picture of the status page from the demo, in a minute"
+	@echo "make bench       run the benchmarks, side by side with peers"
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) for the demo ..."
+	@echo "Setting up $(VENV) for the demo (about a minute, once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name it with PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) for tests and checks ..."
+	@echo "Setting up $(VENV) for tests and checks (about a minute, once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name it with PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -68,7 +69,7 @@ fuzz: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 $(VENV)-floor/stamp: pyproject.toml constraints-floor.txt
-	@echo "Setting up $(VENV)-floor with the oldest supported dependencies ..."
+	@echo "Setting up $(VENV)-floor with the oldest supported dependencies (about a minute, once) ..."
 	@$(PYTHON) -m venv $(VENV)-floor
 	@$(VENV)-floor/bin/pip install --quiet --disable-pip-version-check -c constraints-floor.txt -e '.[test]'
 	@touch $@
@@ -77,7 +78,7 @@ floor: $(VENV)-floor/stamp
 	$(VENV)-floor/bin/python $(PYTEST) tests/unit tests/property tests/e2e $(ARGS)
 
 newest:
-	@echo "Setting up $(VENV)-newest with the newest supported OpenTelemetry ..."
+	@echo "Setting up $(VENV)-newest with the newest supported OpenTelemetry (about a minute) ..."
 	@$(PYTHON) -m venv $(VENV)-newest
 	@grep -v '^opentelemetry' constraints.txt > $(VENV)-newest/constraints.txt
 	@$(VENV)-newest/bin/pip install --quiet --disable-pip-version-check --upgrade -c $(VENV)-newest/constraints.txt -e '.[test]'

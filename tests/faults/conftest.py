@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.machine import machine, versions
 from tests.faults.endpoint import Attacked
-from tests.faults.outcome import PROPERTY, Table
+from tests.faults.flatness import HEAD
+from tests.faults.outcome import GROWTH, PROPERTY, Table
 from tests.faults.running import Service, running
 from tests.receivers import answer, receiving
 
@@ -22,7 +23,7 @@ Start = Callable[..., Service]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-results", metavar="PATH", help="update the rows of the tests that ran in this JSON file")
-    parser.addoption("--soak", type=float, metavar="SECONDS", help="let entities come and go for so long")
+    parser.addoption("--soak", type=float, metavar="SECONDS", help="let things come and go for so long in all")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,10 +32,23 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Results(Path(path)), "faults-results")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    soak = config.getoption("--soak")
     for item in items:
         if _FOLDER in item.path.parents:
             item.add_marker(pytest.mark.faults)
+            if soak:
+                item.add_marker(pytest.mark.timeout(soak + 900), append=False)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print each growth of a soak with its limit."""
+    reports = [each for group in ("passed", "failed") for each in terminalreporter.stats.get(group, ())]
+    rows = [value for each in reports for name, value in each.user_properties if name == GROWTH]
+    if rows and terminalreporter.config.getoption("--soak"):
+        terminalreporter.section("growth in the second half of each run, of its limit")
+        for row in [["", *HEAD], *rows]:
+            terminalreporter.write_line("".join(f"{cell:<18}" for cell in row).rstrip())
 
 
 class _Results:

@@ -28,6 +28,10 @@ class Size:
     descriptors: int
     threads: int
 
+    def __str__(self) -> str:
+        held = f"{self.descriptors} descriptors, {self.threads} threads"
+        return f"{self.came:,} came, {self.resident / MIB:.1f} MiB, {self.blocks:,} blocks of memory, {held}"
+
 
 @dataclass(frozen=True)
 class Allowance:
@@ -41,6 +45,9 @@ class Allowance:
         return max(self.noise, self.each * came)
 
 
+HEAD = ["Came", "Memory", "Blocks", "Descriptors", "Threads"]
+LEAST = 8
+"""Readings that a run needs."""
 ALLOWED = {
     # An object kept of each of 50 things is a leak. Caches breathe by some dozens.
     "blocks": Allowance(noise=400, each=0.02),
@@ -58,19 +65,34 @@ def growth(sizes: Sequence[Size]) -> dict[str, float]:
     return {measure: _slope([(each.came, getattr(each, measure)) for each in half]) * came for measure in ALLOWED}
 
 
-def assert_flat(sizes: Sequence[Size], *, least: int = 8, busy: int = 0) -> dict[str, float]:
+def limits(sizes: Sequence[Size], *, busy: int = 0) -> dict[str, float]:
+    """Return the growth that is allowed in the second half of a run, by name."""
+    allowed = {measure: allowance.for_things(_came(sizes)) for measure, allowance in ALLOWED.items()}
+    return allowed | {"blocks": allowed["blocks"] + busy}
+
+
+def summary(sizes: Sequence[Size], *, busy: int = 0) -> list[str]:
+    """Return the things that came in the second half of a run, and each growth with its limit, in the order of HEAD."""
+    grown, allowed = growth(sizes), limits(sizes, busy=busy)
+    cells = [f"{grown['resident'] / MIB:+.1f} of {allowed['resident'] / MIB:.1f} MiB"]
+    cells += [f"{grown[each]:+,.0f} of {int(allowed[each]):,}" for each in ("blocks", "descriptors", "threads")]
+    return [f"{_came(sizes):,}", *cells]
+
+
+def assert_flat(sizes: Sequence[Size], *, least: int = LEAST, busy: int = 0) -> dict[str, float]:
     """Fail if a measure grows in the second half of a run; return the growth.
 
     A busy program may have so many more blocks of memory at some of its readings.
     """
     assert len(sizes) >= least, f"only {len(sizes)} readings, {least} are needed"
-    came = sizes[-1].came - sizes[len(sizes) // 2].came
-    found = growth(sizes)
-    allowed = {measure: allowance.for_things(came) for measure, allowance in ALLOWED.items()}
-    allowed["blocks"] += busy
+    came, found, allowed = _came(sizes), growth(sizes), limits(sizes, busy=busy)
     grown = {measure: by for measure, by in found.items() if by > allowed[measure]}
     assert not grown, f"while {came} things came and went, these grew: {grown}; the readings: {list(sizes)}"
     return found
+
+
+def _came(sizes: Sequence[Size]) -> int:
+    return sizes[-1].came - sizes[len(sizes) // 2].came
 
 
 def _slope(points: Sequence[tuple[float, float]]) -> float:

@@ -19,6 +19,7 @@ LOOP_DELAY = 5.0
 """Seconds by which the event loop may be late: a push that blocked it would take longer, a busy machine takes less."""
 
 PROPERTY = "fault"
+GROWTH = "growth"
 
 
 @dataclass(frozen=True, kw_only=True)

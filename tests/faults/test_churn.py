@@ -1,7 +1,7 @@
 """Long runs in which things come and go without end: memory, descriptors and threads stay flat.
 
-Entities come and go for two minutes if CI=true, else for 20 seconds. `make soak` (--soak SECONDS) takes ten minutes and
-shows its progress.
+Entities come and go for two minutes if CI=true, else for 20 seconds. `make soak` (--soak SECONDS) gives them seven
+tenths of its time and each other thing one tenth; it shows its progress, and at the end each growth with its limit.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.faults.flatness import MIB, Size, assert_flat
-from tests.faults.outcome import Outcome
+from tests.faults.flatness import LEAST, MIB, Size, assert_flat, summary
+from tests.faults.outcome import GROWTH, Outcome
 from tests.faults.stored import Stored, in_pushes, in_text
 from tests.receivers import answer, receiving
 from tests.servers.locate import in_ci
@@ -45,6 +45,8 @@ IS_COUNTED = "(later ones are counted, not logged)"
 """The end of the warnings of which there is one for each attribute beyond its budget."""
 
 MOST_WARNINGS = 60
+FULL = 600.0
+"""Seconds of a soak from which on each thing has its least number of cycles; a shorter one has a part of them."""
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Run:
     process: subprocess.Popen[str]
     url: str | None
     log: Path
+    record: Callable[[str, object], None]
+    """Stores a property in the report of the test."""
     pausing: threading.Lock = field(default_factory=threading.Lock)
     """Is held while the program measures its size, and by a client during a request."""
     begin: float = field(default_factory=time.monotonic)
@@ -71,11 +75,14 @@ class Run:
                 self.process.stdin.write("\n")
                 self.process.stdin.flush()
                 self.sizes.append(Size(**json.loads(self.process.stdout.readline())))
-            sys.stdout.write(f"{self.kind}, {time.monotonic() - self.begin:.0f} s: {self.sizes[-1]}\n")
+            sys.stdout.write(f"{self.kind} {time.monotonic() - self.begin:.0f} s: {self.sizes[-1]}\n")
+            sys.stdout.flush()
         assert self.process.wait(60) == 0, self.log.read_text()
 
     def row(self, fault: str, stored: Stored, events: int, *, busy: int = 0) -> Outcome:
         """Fail if the program has grown; return the row of the table."""
+        if len(self.sizes) >= LEAST:
+            self.record(GROWTH, [self.kind, *summary(self.sizes, busy=busy)])
         grown = assert_flat(self.sizes, busy=busy)
         ends = sum(stored.ends.values())
         lines = self.log.read_text().splitlines()
@@ -95,11 +102,16 @@ class Run:
 
 
 @pytest.fixture
-def churn(tmp_path: Path):
+def churn(request, tmp_path: Path, record_property):
     """Starts a program of tests.faults.churning."""
+
+    soak = request.config.getoption("--soak")
 
     @contextmanager
     def churn(kind: str, seconds: float, cycles: int, **more: str) -> Iterator[Run]:
+        if soak:
+            seconds = soak * (0.7 if kind == "entities" else 0.1)
+            cycles = max(LEAST, round(cycles * min(1.0, soak / FULL)))
         passed_on = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
         command = [sys.executable, "-m", "tests.faults.churning", kind, str(seconds), str(cycles)]
         log = tmp_path / "log"
@@ -117,7 +129,7 @@ def churn(tmp_path: Path):
             try:
                 line = process.stdout.readline()
                 assert line, log.read_text()
-                yield Run(kind, process, json.loads(line), log)
+                yield Run(kind, process, json.loads(line), log, record_property)
             finally:
                 process.kill()
 
@@ -147,9 +159,8 @@ def looked_at(run: Run) -> Iterator[Mapping[str, int]]:
 
 
 @pytest.mark.servers
-def test_entities_that_come_and_go_leave_nothing_behind(request, churn, otelcol, table):
-    seconds = request.config.getoption("--soak") or (120 if in_ci() else 20)
-    with churn("entities", seconds, 10, OTEL_EXPORTER_OTLP_ENDPOINT=otelcol.otlp_http_endpoint) as run:
+def test_entities_that_come_and_go_leave_nothing_behind(churn, otelcol, table):
+    with churn("entities", 120 if in_ci() else 20, 10, OTEL_EXPORTER_OTLP_ENDPOINT=otelcol.otlp_http_endpoint) as run:
         with looked_at(run) as answers:
             run.finish()
         assert min(answers.values()) > 0, answers
@@ -172,9 +183,8 @@ def test_other_things_that_come_and_go_leave_nothing_behind(request, churn, tabl
     if kind == "connections":
         mosquitto = request.getfixturevalue("mosquitto")
         broker = {"BROKER": f"{mosquitto.host}:{mosquitto.port}"}
-    seconds = (request.config.getoption("--soak") or 0) / 10
     with receiving(answer()) as receiver:
-        with churn(kind, seconds, cycles, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **broker) as run:
+        with churn(kind, 0, cycles, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **broker) as run:
             run.finish()
         stored = in_pushes([each.body for each in receiver.requests])
     table.add(run.row(fault, stored, events * run.came))

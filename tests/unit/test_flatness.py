@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.faults.flatness import ALLOWED, MIB, Size, assert_flat, growth
+from tests.faults.flatness import ALLOWED, MIB, Size, assert_flat, growth, summary
 
 
 def sizes(number: int = 40, **more) -> list[Size]:
@@ -53,3 +53,13 @@ def test_the_growth_is_that_of_the_second_half():
     grown = growth(sizes(blocks=lambda n: 1000 * min(n, 20)))
     assert grown["blocks"] == 0
     assert set(grown) == set(ALLOWED)
+
+
+def test_the_summary_has_each_growth_with_its_limit():
+    grown = sizes(blocks=lambda n: 200_000 + 2 * n, resident=lambda _: 50 * MIB)
+    came, memory, blocks, descriptors, threads = summary(grown, busy=100)
+    assert memory == "+0.0 of 4.0 MiB"
+    assert blocks.startswith("+")
+    assert blocks.endswith(" of 500")
+    assert (descriptors, threads) == ("+0 of 0", "+0 of 0")
+    assert int(came.replace(",", "")) == grown[-1].came - grown[len(grown) // 2].came
