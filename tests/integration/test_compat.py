@@ -109,6 +109,7 @@ def telemetry(make_otelcol, make_prometheus):
     collector = make_otelcol(upstream=prometheus.otlp_endpoint).start()
     config = TelemetryConfig(
         environ={},
+        metrics_exporters=("otlp", "prometheus"),
         otlp_endpoint=collector.otlp_http_endpoint,
         prometheus_port=0,
         export_interval=1,

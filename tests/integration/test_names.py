@@ -91,6 +91,7 @@ def test_a_declared_name_is_the_exposed_name_on_every_way(make_otelcol, make_pro
     service = f"names-{next(_services)}"
     config = TelemetryConfig(
         environ={},
+        metrics_exporters=("otlp", "prometheus"),
         otlp_endpoint=collector.otlp_http_endpoint,
         prometheus_port=0,
         system_metrics=False,

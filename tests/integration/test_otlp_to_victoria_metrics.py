@@ -47,7 +47,8 @@ def test_names_labels_and_counts_are_those_of_a_scrape(mosquitto, victoria_metri
 def test_small_bounds_of_histograms_are_spelled_as_in_a_scrape(victoria_metrics):
     bounds = (0.0000025, 0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.5, 2.5)
     histogram = Histogram("test.duration", unit="s", description="Made up.", buckets=bounds)
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"{victoria_metrics.url}/opentelemetry"}
+    endpoint = f"{victoria_metrics.url}/opentelemetry"
+    environ = {"OTEL_METRICS_EXPORTER": "otlp,prometheus", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
     config = TelemetryConfig(environ=environ, prometheus_port=0, system_metrics=False)
     with setup_telemetry("test", config=config, catalog=Catalog(histogram)) as telemetry:
         histogram.record(1)

@@ -20,7 +20,11 @@ def prometheus(make_otelcol, make_prometheus):
     prometheus = make_prometheus().start()
     collector = make_otelcol(upstream=prometheus.otlp_endpoint).start()
     config = TelemetryConfig(
-        environ={}, otlp_endpoint=collector.otlp_http_endpoint, prometheus_port=0, export_interval=1
+        environ={},
+        metrics_exporters=("otlp", "prometheus"),
+        otlp_endpoint=collector.otlp_http_endpoint,
+        prometheus_port=0,
+        export_interval=1,
     )
     with setup_telemetry("ha-ingestor", config=config) as running:
         prometheus.scrape("ha-ingestor", running.metrics_url.split("/")[2])
