@@ -21,7 +21,9 @@ $(BIN)/python -m otel_ha.render dashboards --format grafana --out $(1)collector-
 $(BIN)/python -m otel_ha.render dashboards --format vmui --out $(1)collector-config/victoriametrics/dashboards
 endef
 
-.PHONY: help demo stack test fuzz floor newest pythons package check bench docs picture servers clean
+FAULTS := tests/faults/results.json
+
+.PHONY: help demo stack test fuzz soak floor newest pythons package check bench reliability docs picture servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -64,6 +66,9 @@ stack: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
 	$(BIN)/python $(PYTEST) $(ARGS)
+
+soak: $(VENV)/dev.stamp $(if $(filter off,$(SERVERS)),,servers)
+	$(BIN)/python -m pytest -n0 -s tests/faults/test_churn.py --soak 600 $(ARGS)
 
 fuzz: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.fuzz $(ARGS)

@@ -28,6 +28,7 @@ from opentelemetry.sdk.metrics.view import View
 
 from otel_ha import turn
 from otel_ha.async_end import flush_when_uvicorn_ends, in_thread
+from otel_ha.config.settings import DEFAULT
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.under_test import DEFAULTS
 from otel_ha.declare.catalog import Catalog

@@ -13,7 +13,6 @@ from otel_ha.declare.catalog import Catalog
 from otel_ha.declare.instruments import Histogram, Instrument
 from otel_ha.declare.operation import Operation
 from otel_ha.export.captured import Captured, Capturing
-from otel_ha.history.reader import HistoryReader
 from otel_ha.telemetry import Telemetry, captured, running_telemetry
 from otel_ha.testing.accounts import check_accounts
 from otel_ha.testing.clock import Clock
@@ -51,9 +50,8 @@ class CapturedMetrics:
     AssertionError and says what was recorded instead.
     """
 
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.clock.reader = _history_reader
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self._readers: list[CapturingReader] = []
         self._marked: Snapshot | None = None
         self._is_over = False
@@ -187,22 +185,22 @@ def _expected(asked: Asked, value: object) -> int | float:
 
 
 @contextmanager
-def captured_metrics(catalog: Catalog = ingest.CATALOG, **settings: Any) -> Iterator[CapturedMetrics]:
+def captured_metrics(
+    catalog: Catalog = ingest.CATALOG, *, clock: Clock | None = None, **settings: Any
+) -> Iterator[CapturedMetrics]:
     """Capture what is recorded within the block, isolated from everything before and after it.
 
     Telemetry starts with `catalog` and with `settings` of TelemetryConfig, without reading the environment. If the code
     under test calls setup_telemetry(), that telemetry is captured: nothing is pushed, no port opens, no thread starts.
+    `clock` may begin at another time than now.
     """
-    found = CapturedMetrics()
+    found = CapturedMetrics(clock or Clock())
     config = _quiet(TelemetryConfig(**{"environ": {}, "service_name": "test", **settings}))
     with captured(found._capturing(), config, catalog), read_from_other_provider(found._readers.append):
-        yield found
-
-
-def _history_reader() -> HistoryReader | None:
-    telemetry = running_telemetry()
-    pipeline = None if telemetry is None else telemetry.pipeline
-    return None if pipeline is None else pipeline.history
+        try:
+            yield found
+        finally:
+            found._is_over = True
 
 
 def _quiet(config: TelemetryConfig) -> TelemetryConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 import weakref
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from otel_ha.declare.plain import plain_number
@@ -13,6 +12,7 @@ from otel_ha.declare.ports import shown
 from otel_ha.errors import TelemetryError
 from otel_ha.history.reader import HistoryReader
 from otel_ha.history.store import Moment
+from otel_ha.telemetry import running_telemetry
 
 _LATEST = datetime(3000, 1, 1, tzinfo=UTC).timestamp()
 """The end of time: a moment in milliseconds or nanoseconds, which a test has mistaken for seconds, is after it."""
@@ -31,8 +31,6 @@ class Clock:
             raise TelemetryError(f"the clock cannot begin at {start}; allowed: from 1970 to the year 2999")
         self._seconds = 0.0
         self._due: weakref.WeakKeyDictionary[HistoryReader, float] = weakref.WeakKeyDictionary()
-        self.reader: Callable[[], HistoryReader | None] = lambda: None
-        """Returns the reader of the running history, or None."""
 
     def now(self) -> Moment:
         """Return the current moment: seconds since the epoch, and seconds of a monotonic clock."""
@@ -66,6 +64,12 @@ class Clock:
         due += max(int((seconds - due) / interval) - length, 0) * interval
         # Intervals such as 0.1 do not add up exactly.
         return seconds if math.isclose(due, seconds, rel_tol=1e-12, abs_tol=interval * 1e-6) else due
+
+
+def _running() -> HistoryReader | None:
+    """Return the reader of the running history."""
+    telemetry = running_telemetry()
+    return None if telemetry is None or telemetry.pipeline is None else telemetry.pipeline.history
 
 
 def _timestamp(moment: datetime | float) -> float:

@@ -89,9 +89,10 @@ class Run:
         counted = [line for line in lines if line.endswith(IS_COUNTED)]
         assert len(counted) < MOST_WARNINGS, counted
         half = self.came - self.sizes[len(self.sizes) // 2].came
-        note = f"while the last {half} came, {grown['resident'] / MIB:+.1f} MiB, {grown['blocks']:+.0f} objects"
+        size = f"{grown['resident'] / MIB:+.1f} MiB and {grown['blocks']:+.0f} objects"
+        note = f"{self.came:,} came and went; while the last {half:,} did, the program's size changed by {size}"
         return Outcome(
-            fault=f"{self.came} {fault}",
+            fault=fault,
             topic="Long runs",
             recorded=events,
             lost=max(0, events - stored.received, events - ends),
@@ -173,9 +174,9 @@ def test_entities_that_come_and_go_leave_nothing_behind(churn, otelcol, table):
 @pytest.mark.parametrize(
     ("kind", "cycles", "events", "fault"),
     [
-        ("connections", 12, 1, "connections of instrumented MQTT clients"),
-        ("setups", 20, 8, "times telemetry set up and shut down"),
-        ("forks", 40, 2, "forked children"),
+        ("connections", 12, 1, "Connections of instrumented MQTT clients"),
+        ("setups", 20, 8, "Telemetry that is set up and shut down"),
+        ("forks", 40, 2, "Forked children"),
     ],
 )
 def test_other_things_that_come_and_go_leave_nothing_behind(request, churn, table, kind, cycles, events, fault):

@@ -35,13 +35,12 @@ def row_of(outcome: Outcome, **more: object) -> dict[str, object]:
 
 
 def fault_tests() -> set[str]:
-    """The tests that use the table."""
+    """The tests of the suite, each of which adds an outcome."""
     return {
         f"{path.relative_to(ROOT).as_posix()}::{node.name}"
         for path in FAULTS.glob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-        if "table" in {argument.arg for argument in node.args.args}
     }
 
 
@@ -49,15 +48,6 @@ def test_every_fault_has_a_row_and_every_row_has_a_test(document):
     rows = {row["test"].partition("[")[0] for row in document["rows"]}
     assert fault_tests() - rows == set(), "run `make reliability`"
     assert rows - fault_tests() == set(), "delete these rows"
-
-
-def test_rows_of_one_name_are_one_line_with_their_sums_and_worst_figures():
-    outcomes = [
-        GOOD,
-        replace(GOOD, recorded=5, log_lines=1, shutdown=None, loop_delay=0.2),
-        replace(GOOD, fault="Other"),
-    ]
-    assert together(outcomes) == [replace(GOOD, recorded=15, loop_delay=0.2), replace(GOOD, fault="Other")]
 
 
 def test_the_committed_run_keeps_every_promise(document):

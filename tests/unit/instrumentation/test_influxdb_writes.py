@@ -82,16 +82,17 @@ def test_a_request_is_one_operation_on_a_host(library, mode, writes):
     with receiving(OK) as server, library.client(server.url, mode) as client:
         client.write(["state value=1", "state value=2"])
         client.close()
-    [(key, duration)] = writes.of(ingest.WRITE_DURATION, "system", "operation", "server_address", "outcome").items()
-    assert (key, duration.count) == (("influxdb", "write", "127.0.0.1", "ok"), 1)
+    writes.metrics.assert_recorded(
+        ingest.WRITE_DURATION, 1, system="influxdb", operation="write", server_address="127.0.0.1", outcome="ok"
+    )
 
 
 def test_the_size_of_each_batch_is_recorded(library, writes):
     with receiving(OK) as server, library.client(server.url, "batching") as client:
         client.write(f"state value={value}" for value in range(12))
         client.close()
-    [size] = writes.of(ingest.BATCH_SIZE, "sink").values()
-    assert (size.count, size.total) == (len(server.requests), 12)
+    size = writes.metrics[ingest.BATCH_SIZE]
+    assert (size.count(), size.total()) == (len(server.requests), 12)
 
 
 @pytest.mark.parametrize("compressed", [False, True])

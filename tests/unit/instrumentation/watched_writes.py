@@ -1,4 +1,4 @@
-"""The metrics of an instrumented client of InfluxDB, as a MeterProvider of the program collects them."""
+"""The metrics of an instrumented client of InfluxDB, as the test kit captures them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from opentelemetry.sdk.metrics import MeterProvider
-
 from otel_ha.declare.instruments import Instrument
-from otel_ha.telemetry import running_telemetry
+from otel_ha.testing import CapturedMetrics, captured_metrics
 from otel_ha.vocabulary import ingest
-from tests.recorded import MemoryReader
 
 
 class Writes:
     """The metrics of writes."""
 
-    def __init__(self, reader: MemoryReader) -> None:
-        self._reader = reader
+    def __init__(self, metrics: CapturedMetrics) -> None:
+        self.metrics = metrics
 
     def of(self, instrument: Instrument, *keywords: str) -> dict[Any, Any]:
-        """The values by these attributes: by one of them, or by a tuple."""
-        names = [each.name for keyword in keywords for each in instrument.attributes if each.keyword == keyword]
+        """The values by these attributes: by one of them, or by a tuple. Of a histogram, the numbers of its values."""
         found = {}
-        for attributes, value in self._reader.collected().get(instrument.name, {}).items():
-            key = tuple(dict(attributes).get(name) for name in names)
-            found[key[0] if len(key) == 1 else key] = value
+        for series in self.metrics[instrument].series():
+            key = tuple(map(series.attributes.get, keywords))
+            found[key[0] if len(key) == 1 else key] = series.value
         return found
 
     @property
@@ -37,8 +33,7 @@ class Writes:
     @property
     def requests(self) -> dict[tuple[str, str | None], int]:
         """The writes by outcome and error type."""
-        found = self.of(ingest.WRITE_DURATION, "outcome", "error_type")
-        return {key: value.count for key, value in found.items()}
+        return self.of(ingest.WRITE_DURATION, "outcome", "error_type")
 
     @property
     def errors(self) -> dict[str, int]:
@@ -62,18 +57,13 @@ class Writes:
 
 @contextmanager
 def watching(*instrumentors: Any) -> Iterator[Writes]:
-    """Instrument libraries on a MeterProvider until the block ends."""
-    reader = MemoryReader()
-    provider = MeterProvider([reader], shutdown_on_exit=False)
-    for instrumentor in instrumentors:
-        instrumentor.instrument(meter_provider=provider)
-    running = running_telemetry()
-    assert running is not None
-    reader.gate = running.pipeline.gate
-    try:
-        yield Writes(reader)
-    finally:
-        for instrumentor in instrumentors:
-            if instrumentor.is_instrumented_by_opentelemetry:
-                instrumentor.uninstrument()
-        provider.shutdown()
+    """Instrument libraries, and capture what they record, until the block ends."""
+    with captured_metrics() as metrics:
+        try:
+            for instrumentor in instrumentors:
+                instrumentor.instrument()
+            yield Writes(metrics)
+        finally:
+            for instrumentor in instrumentors:
+                if instrumentor.is_instrumented_by_opentelemetry:
+                    instrumentor.uninstrument()
