@@ -43,7 +43,7 @@ def attacking(port: int, clients: int, *behaviours: Behaviour) -> Iterator[None]
 
 
 def answer_to(port: int, sent: bytes) -> bytes:
-    """Send this and no more, and return everything until the server ends the connection. Raises TimeoutError."""
+    """Send only this, and return everything until the server ends the connection. Raises TimeoutError."""
     found = b""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=60) as client:

@@ -72,7 +72,7 @@ class Connection:
         self._shut(socket.SHUT_RDWR)
 
     def give_way(self) -> None:
-        """Wait for no more of the client, from another thread; what has arrived can still be read and answered."""
+        """Stop reading from the client, from another thread; a request that has arrived can still be answered."""
         self._shut(socket.SHUT_RD)
 
     def _shut(self, how: int) -> None:

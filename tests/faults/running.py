@@ -131,7 +131,7 @@ class Service:
         self.process.send_signal(number)
 
     def pause(self) -> None:
-        """Let the program handle no more events; it still pushes and is scraped."""
+        """Let the program stop handling events; it still pushes and is scraped."""
         self.send(signal.SIGUSR1)
         self.wait_for((self.directory / "paused").exists)
 

@@ -77,7 +77,7 @@ class Service:
             self.tally.end(outcome)
 
     def pause(self, sign: Path) -> None:
-        """Handle no more events, and make this file when the last one is over."""
+        """Stop handling events, and make this file when the last one is over."""
         self.paused = sign
 
     async def sample(self) -> None:
@@ -118,7 +118,7 @@ async def serve(arguments: argparse.Namespace) -> None:
 
 
 def listen(service: Service, arguments: argparse.Namespace) -> None:
-    """Stop at SIGTERM and SIGINT, unless they keep their default action; handle no more events after SIGUSR1."""
+    """Stop at SIGTERM and SIGINT, unless they keep their default action; stop handling events at SIGUSR1."""
     loop = asyncio.get_running_loop()
     if not arguments.default_action:
         for number in (signal.SIGTERM, signal.SIGINT):

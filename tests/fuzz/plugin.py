@@ -17,7 +17,7 @@ from tests.fuzz.budget import LARGEST_SEED, Fuzz
 SECONDS_IN_CI = 1.5
 SECONDS = 0.1
 # In CI, each run tries the same seeds: what `make fuzz` may find some day must not fail a change that has no part in
-# it. However fast the machine is, a target takes no more rounds than these; all of them have passed.
+# it. A target ends after these rounds, however fast the machine is; all of them have passed.
 FIRST_SEED_IN_CI = 1
 ROUNDS_IN_CI = 20
 # Recording is what every program does all the time, and an example of it takes longest.

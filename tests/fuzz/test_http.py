@@ -138,7 +138,7 @@ def server(running: Telemetry) -> Iterator[Server]:
 
 
 def asked(port: int, request: bytes) -> bytes:
-    """Send a request, say that there is no more, and return all that comes back."""
+    """Send a request, close the sending side, and return all that comes back."""
     received = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client, suppress(ConnectionError):
         client.sendall(request)

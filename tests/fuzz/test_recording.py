@@ -296,7 +296,7 @@ def act(call: Call) -> Counting:
     return action(value.make(), other.make(), {keyword: each.make() for keyword, each in attributes.items()})
 
 
-# What was found before: a keyword of its own, a sum of more than 64 bits, and half of a surrogate pair.
+# Earlier findings: a keyword of its own, a sum of more than 64 bits, and half of a surrogate pair.
 KNOWN: list[list[Call]] = [
     [(others, exactly(1), exactly("a"), {"self": exactly("a")})],
     [(others, exactly(2**62), exactly("a"), {})],

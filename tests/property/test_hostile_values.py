@@ -9,22 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_ha import Attribute, Counter, Discarded, Gauge, Histogram, ObservableGauge, UpDownCounter, measured
+from otel_ha import Discarded, measured
 from otel_ha.record.collected import metrics_of
 from otel_ha.vocabulary import ingest
+from tests.fuzz.instruments import DEPTH, EXPIRING, LEVEL, LOAD, THINGS, WAIT
 from tests.hostile import VALUES
 from tests.recorded import ROLES, Recorded
 
-COLOUR = Attribute("test.colour", "A colour.", values=("red", "green"))
-SHAPE = Attribute("test.shape", "A shape.", budget=5)
-SIZE = Attribute("test.size", "A size.")
-EVERY = (COLOUR, SHAPE, SIZE)
-THINGS = Counter("test.things", unit="1", description="Things.", attributes=EVERY, series=10)
-LOAD = UpDownCounter("test.load", unit="1", description="Load.", attributes=EVERY)
-LEVEL = Gauge("test.level", unit="1", description="Level.", attributes=EVERY)
-WAIT = Histogram("test.wait", unit="s", description="Wait.", attributes=EVERY)
-EXPIRING = Counter("test.expiring", unit="1", description="Things.", attributes=EVERY, expires=True)
-DEPTH = ObservableGauge("test.depth", unit="m", description="Depth.", attributes=EVERY)
 INSTRUMENTS = (THINGS, LOAD, LEVEL, WAIT, EXPIRING, DEPTH)
 VERBS = (THINGS.add, LOAD.add, LEVEL.set, WAIT.record, EXPIRING.add)
 BOUND = {THINGS: "add", LOAD: "add", LEVEL: "set", WAIT: "record", EXPIRING: "add"}

@@ -206,4 +206,4 @@ class Batches:
                 self._limits.prefix,
             )
         else:
-            tell("no more %s are dropped (%d in all)", self.noun, self.delivery.dropped)
+            tell("%s wait for a push again (dropped in all: %d)", self.noun, self.delivery.dropped)

@@ -233,7 +233,7 @@ def test_a_queue_that_is_full_without_an_outage_is_told_when_it_starts_and_when_
     assert telemetry.flush(30)
     assert telemetry.flush(30)
     assert lines(caplog, "")[0].startswith("3 spans are dropped, and more may follow: 3 wait already")
-    assert lines(caplog, "")[1:] == ["no more spans are dropped (3 in all)"]
+    assert lines(caplog, "")[1:] == ["spans wait for a push again (dropped in all: 3)"]
 
 
 def test_every_span_of_many_threads_arrives_once_or_is_counted(start, monkeypatch):
