@@ -154,7 +154,8 @@ def free_ports(count: int) -> list[int]:
     """Distinct free ports on loopback, none of which was given lately.
 
     Below Linux's range for outgoing connections (32768 and up): a client's connection could take a port from that range
-    while the server is down between two starts.
+    while the server is down between two starts. Without SO_REUSEADDR, a program that another thread starts meanwhile
+    would keep the port until it has replaced the copy of this process.
     """
     with contextlib.ExitStack() as held:
         ports: list[int] = []
@@ -163,6 +164,7 @@ def free_ports(count: int) -> list[int]:
             if port in _given:
                 continue
             taken = held.enter_context(socket.socket())
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 taken.bind((HOST, port))
                 ports.append(port)
