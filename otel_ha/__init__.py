@@ -29,13 +29,13 @@ if TYPE_CHECKING:
         UpDownCounter,
         state_set,
     )
+    from otel_ha.declare.measurement import Measurement
     from otel_ha.declare.operation import Operation
     from otel_ha.declare.outcome import Discarded
     from otel_ha.declare.rename import Rename
     from otel_ha.declare.resolved import BoundOperation
     from otel_ha.errors import CatalogError, ConfigError, TelemetryError
     from otel_ha.measure.decorator import measured
-    from otel_ha.measure.measurement import Measurement
     from otel_ha.telemetry import Telemetry, setup_telemetry
 
 __all__ = [
@@ -94,7 +94,7 @@ _HOMES = {
     "ConfigError": "otel_ha.errors",
     "TelemetryError": "otel_ha.errors",
     "measured": "otel_ha.measure.decorator",
-    "Measurement": "otel_ha.measure.measurement",
+    "Measurement": "otel_ha.declare.measurement",
     "Telemetry": "otel_ha.telemetry",
     "setup_telemetry": "otel_ha.telemetry",
 }

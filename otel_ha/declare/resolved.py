@@ -38,7 +38,7 @@ class Resolved:
         self.batches: dict[Key, Batch] = {}
         """Steps that were recorded before, by key_of() their attributes and step; the keys are exact."""
         self.fast_paths: dict[Key, Any] = {}
-        """The fast paths of every measured() on this operation (see otel_ha.measure.fastpath)."""
+        """The fast paths of every measured() on this operation (see otel_ha.declare.fastpath)."""
 
 
 def _recorder_of(on: Sequence[Synchronous]) -> Recorder | None:

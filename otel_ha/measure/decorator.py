@@ -11,15 +11,15 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from otel_ha.declare.context import current_context
+from otel_ha.declare.fastpath import FastPaths
 from otel_ha.declare.instruments import Attribute, Histogram
+from otel_ha.declare.measurement import Expected, Judge, Measurement, MeasurementInSpan, OutcomeOf, new_measurement
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK
 from otel_ha.declare.plain import is_same
 from otel_ha.declare.ports import GENERATION, AttributeValue, shown
 from otel_ha.declare.resolved import SET_BY_STEPS
 from otel_ha.errors import CatalogError
-from otel_ha.measure.fastpath import FastPaths
-from otel_ha.measure.measurement import Expected, Judge, Measurement, MeasurementInSpan, OutcomeOf, new_measurement
 from otel_ha.measure.steps import async_steps, steps
 
 F = TypeVar("F", bound=Callable[..., Any])

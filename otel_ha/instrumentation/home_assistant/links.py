@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from otel_ha.declare.measurement import qualified_name
 from otel_ha.instrumentation.home_assistant.frames import SOURCE
 from otel_ha.instrumentation.watching import Connections
-from otel_ha.measure.measurement import qualified_name
 from otel_ha.vocabulary import ingest
 
 __all__ = ["Link", "attempt"]

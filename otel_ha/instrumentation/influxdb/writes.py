@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from otel_ha.declare.measurement import qualified_name
 from otel_ha.instrumentation.influxdb.line_protocol import count_points
 from otel_ha.measure.decorator import Measured, measured
-from otel_ha.measure.measurement import qualified_name
 from otel_ha.vocabulary import ingest
 
 __all__ = ["STORE", "WRITES", "error_type", "lost"]

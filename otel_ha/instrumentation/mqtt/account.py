@@ -6,9 +6,9 @@ import asyncio
 import weakref
 from typing import Any
 
+from otel_ha.declare.measurement import Measurement
 from otel_ha.instrumentation.mqtt.receiving import SOURCE, Events
 from otel_ha.instrumentation.patches import quietly
-from otel_ha.measure.measurement import Measurement
 from otel_ha.vocabulary import ingest
 
 __all__ = ["Account"]

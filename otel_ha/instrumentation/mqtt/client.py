@@ -10,11 +10,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from otel_ha.declare.measurement import qualified_name
 from otel_ha.instrumentation.mqtt.receiving import SOURCE, Receiving
 from otel_ha.instrumentation.mqtt.sending import Sending
 from otel_ha.instrumentation.patches import Patches, quietly
 from otel_ha.instrumentation.watching import Connections, Silence
-from otel_ha.measure.measurement import qualified_name
 from otel_ha.vocabulary import ingest
 
 __all__ = ["WIRE"]

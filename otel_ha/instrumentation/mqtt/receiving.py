@@ -9,13 +9,13 @@ from time import monotonic
 from types import MethodType
 from typing import Any
 
+from otel_ha.declare.measurement import qualified_name
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import Discarded
 from otel_ha.instrumentation.patches import Patches
 from otel_ha.instrumentation.topics.parser import Entity, topic_parser
 from otel_ha.instrumentation.watching import Silence
 from otel_ha.measure.decorator import Measured, measured
-from otel_ha.measure.measurement import qualified_name
 from otel_ha.vocabulary import ingest
 
 __all__ = ["SOURCE", "Events", "Receiving"]

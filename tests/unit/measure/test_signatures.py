@@ -123,6 +123,6 @@ def test_mypy_sees_the_signature_that_was_decorated(tmp_path):
         "def (a: int) -> int",
         "def (a: int) -> str",
         "def (a: int) -> float",
-        "otel_ha.measure.measurement.Measurement",
+        "otel_ha.declare.measurement.Measurement",
     ]
     assert result.returncode == 0, result.stdout

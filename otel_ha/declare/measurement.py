@@ -7,11 +7,11 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from otel_ha.declare.fastpath import FastPath
 from otel_ha.declare.instruments import OTHER
 from otel_ha.declare.operation import Operation
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.ports import Attributes, AttributeValue, shown
-from otel_ha.measure.fastpath import FastPath
 
 if TYPE_CHECKING:
     from otel_ha.declare.work_span import WorkSpan
