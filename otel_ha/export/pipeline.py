@@ -29,6 +29,7 @@ from otel_ha.declare.instruments import Attribute, Instrument, Observable, Synch
 from otel_ha.declare.ports import Observer, Recorder
 from otel_ha.delivery import Delivery
 from otel_ha.export.captured import Captured, Capturing
+from otel_ha.export.otlp.columns import gathered
 from otel_ha.export.otlp.push import PushReader
 from otel_ha.export.otlp.reader import console_reader, otlp_reader
 from otel_ha.export.otlp.watch import Outages
@@ -293,6 +294,8 @@ class Pipeline:
         journal.readers = partial(readers_of, provider)
         if self.scrape is not None:
             gather_points(self.scrape, provider, self.scrape.gather)
+        if "otlp" in self._config.metrics_exporters and self._config.otlp_temporality == "cumulative":
+            gather_points(self.pushes[0], provider, gathered)
         if self.history is not None:
             cells = (CellHistogram, CellSum)
             settled = {each.name for each, made in self._aggregations.items() if isinstance(made, cells)}

@@ -178,6 +178,15 @@ def test_a_response_of_any_size_costs_little_memory(serving, pushing, compressio
     assert "with a response of more than 4 MiB" in error(telemetry)
 
 
+def test_a_collector_for_which_a_request_is_too_large_gets_it_once(serving, pushing):
+    said = "grpc: received message larger than max (5242916 vs. 4194304)"
+    service, target = serving(refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, said))
+    telemetry = pushing(f"http://{target}", otlp_timeout=30.0)
+    assert not telemetry.flush(20)
+    assert f"RESOURCE_EXHAUSTED, as the request is too large: {said}" in error(telemetry)
+    assert len(service.requests) == 1
+
+
 def test_a_receiver_that_does_not_answer_is_a_failure_within_the_time_limit(pushing, serving):
     release: list[float] = []
 

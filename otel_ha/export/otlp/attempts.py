@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,9 +19,22 @@ MOST_ATTEMPTS = 6
 LONGEST_PAUSE = 300.0
 """The most seconds for which a receiver can delay the next push."""
 _LEAST = 0.01
+_OF_CONTENT = {"400", "413", "422", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
+"""The statuses by which a receiver refuses one request for good, which says nothing about others.
+
+By the last one it refuses a request that is too large; where it limits pushes, they may be repeated.
+"""
 
 Encode = Callable[[Any], bytes]
 """A function that makes a request of a signal's data; of None, it only imports what it needs for that."""
+
+Split = Callable[[Any], Iterable[Any]]
+"""A function that splits a signal's data into parts, at least one, each of which becomes a request."""
+
+
+def whole(data: Any) -> Iterable[Any]:
+    """Return data as its only part."""
+    return (data,)
 
 
 class Sender(Protocol):
@@ -43,13 +56,14 @@ class Sender(Protocol):
 class Attempts:
     """Pushes by a sender; attempts that may succeed later are repeated, all within `limit` seconds.
 
-    `encode` makes the request of a signal, and imports what it needs for that.
+    `encode` makes the request of a signal, and imports what it needs for that. `split` makes several of large data.
     """
 
-    def __init__(self, sender: Sender, limit: float, encode: Encode) -> None:
+    def __init__(self, sender: Sender, limit: float, encode: Encode, split: Split = whole) -> None:
         self._sender = sender
         self._limit = limit
         self._encode = encode
+        self._split = split
         self._not_before = 0.0
         self._closing_since: float | None = None
         self._closing = threading.Event()
@@ -61,14 +75,31 @@ class Attempts:
         self._sender.load()
 
     def push(self, data: Any) -> Answer:
-        """Push, and return the last attempt's answer."""
+        """Push all parts, and return one answer for all: the failure of a part, if there is one.
+
+        A part whose content is refused costs no other one. After another failure, the next parts are not sent.
+        """
         deadline = time.monotonic() + self._limit
         is_early = time.monotonic() < self._not_before
         if is_early and self._closing_since is None:
             return Answer("the receiver has asked for a pause", skipped=True)
         # The last interval is worth one attempt during a pause: there is no later push.
         most = 1 if is_early else MOST_ATTEMPTS
-        payload = self._encode(data)
+        answers: list[Answer] = []
+        for part in self._split(data):
+            answer = self._sent(self._encode(part), deadline, most)
+            if answer.error and (answer.retryable or answer.code not in _OF_CONTENT):
+                return answer
+            answers.append(answer)
+        refused = [each for each in answers if each.error]
+        answer = (refused or answers)[0]
+        if refused and len(answers) > 1:
+            answer = replace(answer, error=f"{answer.error} ({len(refused)} of {len(answers)} requests)")
+        remark = next((each.remark for each in answers if each.remark), "")
+        return replace(answer, rejected=sum(each.rejected for each in answers), remark=remark)
+
+    def _sent(self, payload: bytes, deadline: float, most: int) -> Answer:
+        """Send a request, again if that may help, and return the last attempt's answer."""
         answer = Answer("not sent")
         for attempt in range(most):
             answer = self._sender.send(payload, max(deadline - time.monotonic(), _LEAST))

@@ -116,6 +116,8 @@ class GrpcSender:
     def _failure(self, error: Any, timeout: float) -> Answer:
         code, details = error.code(), excerpt(error.details() or "")
         if "larger than max" in details:
+            if details.startswith("grpc: "):  # a receiver written in Go, such as the Collector, begins so
+                return Answer(f"{code.name}, as the request is too large: {details}", code=code.name)
             return Answer(f"{code.name} with a response of more than {LIMIT >> 20} MiB: {details}", code=code.name)
         pause = _pause(error)
         text = f"{code.name}: {details}"

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from otel_ha.declare.plain import LIMIT
+from otel_ha.export.otlp.parts import number_of_points
+from otel_ha.export.otlp.template import Template
 
 
-def encoded_metrics(data: Any) -> bytes:
-    """Return the request with MetricsData."""
-    from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics  # noqa: PLC0415 - when chosen
+class MetricsEncoder:
+    """Encodes the requests of pushes; the last one is kept as a template of the next one if no series were added."""
 
-    if data is None:
-        return b""
-    try:
-        request = encode_metrics(data)
-    except Exception:  # noqa: BLE001 - its class is private; an error of another kind is raised again
-        request = encode_metrics(_encodable(data))
-    return bytes(request.SerializeToString())
+    def __init__(self) -> None:
+        self._template: Template | None = None
+        self._points = 0
+
+    def __call__(self, data: Any) -> bytes:
+        """Return the request with MetricsData; of None, import what that needs."""
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics  # noqa: PLC0415 - when chosen
+
+        if data is None:
+            return b""
+        # Taken out: if anything is raised, it is half filled, and not used again.
+        template, self._template = self._template, None
+        if template is not None:
+            with suppress(Exception):  # encode_metrics() knows what to do, or raises the same again
+                encoded = template.filled(data)
+                self._template = template
+                return encoded
+        try:
+            request = encode_metrics(data)
+        except Exception:  # noqa: BLE001 - its class is private; an error of another kind is raised again
+            return bytes(encode_metrics(_encodable(data)).SerializeToString())
+        with suppress(Exception):  # not covered
+            before, self._points = self._points, number_of_points(data)
+            if self._points == before:  # new series are seldom alone, and a template does not cover them
+                self._template = Template(data, request)
+        return bytes(request.SerializeToString())
 
 
 def encoded_spans(data: Any) -> bytes:
@@ -31,8 +52,8 @@ def encoded_spans(data: Any) -> bytes:
 def _encodable(data: Any) -> Any:
     """Return MetricsData without the values that OTLP has no way to write, and that would cost the whole push.
 
-    Integers of more than 64 bits, as sums may become, are floats. In descriptions, and in the names of libraries, half
-    of a surrogate pair is "?".
+    Integers of more than 64 bits, as sums may become and exemplars may be, are floats. In descriptions, and in the
+    names of libraries, half of a surrogate pair is "?".
     """
     return _replaced(data, "resource_metrics", lambda resource: _replaced(resource, "scope_metrics", _scope))
 
@@ -54,6 +75,11 @@ def _metric(metric: Any) -> Any:
 
 
 def _point(point: Any) -> Any:
+    return _replaced(_with_number(point), "exemplars", _with_number)
+
+
+def _with_number(point: Any) -> Any:
+    """Return a point or an exemplar whose value can be written."""
     value = getattr(point, "value", None)
     if isinstance(value, int) and not -LIMIT <= value < LIMIT:
         return replace(point, value=float(value))

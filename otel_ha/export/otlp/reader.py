@@ -11,7 +11,8 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 from otel_ha.config.telemetry_config import TelemetryConfig
 from otel_ha.config.urls import Url
 from otel_ha.delivery import Delivery
-from otel_ha.export.otlp.encoding import encoded_metrics
+from otel_ha.export.otlp.encoding import MetricsEncoder
+from otel_ha.export.otlp.parts import parts_of
 from otel_ha.export.otlp.push import PushReader, WatchedExporter
 from otel_ha.export.otlp.senders import attempts_of, hint_of
 from otel_ha.export.otlp.watch import Console, Outages, Watch
@@ -37,7 +38,7 @@ def otlp_reader(config: TelemetryConfig, gate: CollectionGate, outages: Outages)
     if config.otlp_histogram_aggregation.startswith("base2"):
         aggregation[Histogram] = ExponentialBucketHistogramAggregation()
     delivery = Delivery("otlp", otlp.target, config.export_interval)
-    attempts = attempts_of(otlp, min(otlp.timeout, config.export_timeout), encoded_metrics)
+    attempts = attempts_of(otlp, min(otlp.timeout, config.export_timeout), MetricsEncoder(), parts_of)
     watch = Watch(delivery, outages, hint=hint_of(otlp), proxies=[Url(url) for url in getproxies().values()])
     return PushReader(WatchedExporter(attempts, watch, TEMPORALITY[config.otlp_temporality], aggregation), config, gate)
 

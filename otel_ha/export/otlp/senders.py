@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from otel_ha.config.otlp import OtlpSettings
 from otel_ha.errors import ConfigError
-from otel_ha.export.otlp.attempts import Attempts, Encode, Sender
+from otel_ha.export.otlp.attempts import Attempts, Encode, Sender, Split, whole
 from otel_ha.scrub import scrub
 
 # The ports of a Collector, by protocol. Source: OpenTelemetry specification, OTLP exporter, default endpoints.
@@ -33,15 +33,15 @@ def sender_of(otlp: OtlpSettings) -> Sender | ConfigError:
         )
 
 
-def attempts_of(otlp: OtlpSettings, limit: float, encode: Encode) -> Attempts:
-    """Return the attempts to push a signal, within `limit` seconds for each push; `encode` makes the requests.
+def attempts_of(otlp: OtlpSettings, limit: float, encode: Encode, split: Split = whole) -> Attempts:
+    """Return the attempts to push a signal, within `limit` seconds for each push; see Attempts.
 
     Raises ConfigError if the protocol's library rejects a setting, or if grpc is chosen and cannot be imported.
     """
     sender = sender_of(otlp)
     if isinstance(sender, ConfigError):
         raise sender
-    return Attempts(sender, limit, encode)
+    return Attempts(sender, limit, encode, split)
 
 
 def hint_of(otlp: OtlpSettings) -> str:
