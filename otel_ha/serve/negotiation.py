@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from prometheus_client.exposition import choose_encoder
@@ -15,6 +16,9 @@ Encode = Callable[[Any], bytes]
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 _HTML = "text/html; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
+
+_MOST_HEADERS = 8
+"""Headers whose choice is kept: a scraper sends the same ones each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class _Item:
     quality: float
 
 
+@lru_cache(maxsize=_MOST_HEADERS)
 def encoder(accept: str) -> tuple[Encode, str] | None:
     """Return the encoder for an Accept header, and its content type; None if the header refuses every format.
 
@@ -60,6 +65,7 @@ def prefers_html(accept: str) -> bool:
     return (is_named and html.quality >= of_text) or (text is not None and text.quality == 0)
 
 
+@lru_cache(maxsize=_MOST_HEADERS)
 def coding(accept_encoding: str, *, prefer_gzip: bool) -> str | None:
     """Return the coding for an Accept-Encoding header, gzip or identity; None if the header refuses both.
 

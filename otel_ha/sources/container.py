@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from otel_ha.sources.recent import Recent
 from otel_ha.vocabulary import runtime
 
 ROOT = Path("/sys/fs/cgroup")
@@ -24,9 +25,9 @@ _V1_CPU = ("cpu", "cpu,cpuacct")
 def observe_container(root: Path = ROOT) -> Callable[[], None]:
     """Read the control group at every collection; return a function that stops that."""
     with ExitStack() as stack:
-        stack.enter_context(runtime.CONTAINER_MEMORY_USAGE.observe(partial(memory_usage, root)))
-        stack.enter_context(runtime.CONTAINER_MEMORY_LIMIT.observe(partial(memory_limit, root)))
-        stack.enter_context(runtime.CONTAINER_CPU_LIMIT.observe(partial(cpu_limit, root)))
+        stack.enter_context(runtime.CONTAINER_MEMORY_USAGE.observe(Recent(partial(memory_usage, root))))
+        stack.enter_context(runtime.CONTAINER_MEMORY_LIMIT.observe(Recent(partial(memory_limit, root))))
+        stack.enter_context(runtime.CONTAINER_CPU_LIMIT.observe(Recent(partial(cpu_limit, root))))
         return stack.pop_all().close
 
 

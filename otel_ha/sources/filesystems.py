@@ -6,7 +6,6 @@ hang too, when its disk fails; so each is read in its own thread, and omitted as
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from otel_ha.declare.ports import Point
+from otel_ha.sources.recent import Recent
 from otel_ha.vocabulary import runtime
 
 PATIENCE = 0.5
@@ -143,22 +143,15 @@ class Readings:
         self._mounts = mounts
         self._read = read
         self._patience = patience
-        self._lifetime = lifetime
-        self._last: tuple[float, int, list[Space]] = (0.0, 0, [])
-        """Time and process of the last reading, and its result."""
+        self._recent = Recent(self._read_all, lifetime)
+        self._last: list[Space] = []
         self._pending: dict[Mount, _Reading] = {}
 
     def spaces(self) -> list[Space]:
         """Return the space of every file system that answers; if `mounts` raises, so does this."""
-        now, process = time.monotonic(), os.getpid()
-        taken, reader, spaces = self._last
-        # A forked child reads for itself.
-        if reader != process or now - taken >= self._lifetime:
-            spaces = self._read_all(spaces)
-            self._last = now, process, spaces
-        return spaces
+        return self._recent()
 
-    def _read_all(self, last: list[Space]) -> list[Space]:
+    def _read_all(self) -> list[Space]:
         # In a forked child the parent's threads are not alive, so none of its readings is pending.
         pending = {mount: reading for mount, reading in self._pending.items() if reading.is_alive()}
         started = {mount: _Reading(mount, self._read) for mount in self._mounts() if mount not in pending}
@@ -167,12 +160,13 @@ class Readings:
                 reading.start()
         except RuntimeError:
             # At interpreter exit, when the last interval is pushed, Python 3.12 no longer starts threads.
-            return last
+            return self._last
         deadline = time.monotonic() + self._patience
         for reading in started.values():
             reading.join(max(deadline - time.monotonic(), 0))
         self._pending = pending | started
-        return [reading.space for reading in started.values() if reading.space is not None]
+        self._last = [reading.space for reading in started.values() if reading.space is not None]
+        return self._last
 
 
 class _Reading(threading.Thread):

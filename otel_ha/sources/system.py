@@ -3,6 +3,10 @@
 SystemMetricsInstrumentor takes the readings, and otel_ha.vocabulary.runtime declares the metrics. So names and
 attributes follow the current semantic conventions (the instrumentor's are older: "state", "device",
 process.open_file_descriptor.count), and groups, limits, shutdown and problems work as for any other metric.
+
+Counters are read again by each collection, or rates over short intervals would be wrong: the readings of two
+collections of a reader would not be as far apart as the collections. Readers share amounts, such as memory and threads,
+for a while (see otel_ha.sources.recent).
 """
 
 from __future__ import annotations
@@ -18,9 +22,10 @@ from typing import Any
 import psutil
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from otel_ha.declare.instruments import Observable
+from otel_ha.declare.instruments import Observable, ObservableCounter
 from otel_ha.declare.ports import AttributeValue, Point
 from otel_ha.sources.devices import real_disks, real_interfaces
+from otel_ha.sources.recent import Recent
 from otel_ha.vocabulary import runtime
 
 Callback = Callable[[CallbackOptions], Iterator[Observation]]
@@ -114,7 +119,14 @@ def instrument_system() -> Callable[[], None]:
 
 def process_uptime() -> float:
     """Return the time since this process started, in seconds."""
-    return max(time.time() - psutil.Process().create_time(), 0.0)
+    return max(time.monotonic() - _started(os.getpid()), 0.0)
+
+
+@lru_cache(maxsize=1)
+def _started(pid: int) -> float:
+    """Return the start of a process on the monotonic clock, which does not jump when the host's clock is set."""
+    age = time.time() - psutil.Process(pid).create_time()
+    return time.monotonic() - age
 
 
 def load_instrumentor() -> None:
@@ -127,7 +139,7 @@ def _source(reading: _Reading, callbacks: _Callbacks) -> Callable[[], list[Point
         callback = callbacks.of(reading.name)
         return [] if callback is None else reading.points(callback)  # None: the platform lacks this metric
 
-    return source
+    return source if isinstance(reading.instrument, ObservableCounter) else Recent(source)
 
 
 class _Callbacks:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import DropAggregation, View
 
 from otel_ha import setup_telemetry
-from otel_ha.export.otlp.encoding import encoded_metrics
+from otel_ha.export.otlp.encoding import MetricsEncoder
 from tests.unit.conftest import config
 
 KINDS = {
@@ -322,6 +322,6 @@ def test_a_name_and_version_of_another_type_than_text_cost_neither_the_scrape_no
         telemetry.pipeline.provider.add_metric_reader(reader)
         metrics.get_meter(said, said).create_counter("other.x").add(1)
         assert f'otel_scope_name="{shown}"' in telemetry.prometheus_text()
-        request = ExportMetricsServiceRequest.FromString(encoded_metrics(reader.get_metrics_data()))
+        request = ExportMetricsServiceRequest.FromString(MetricsEncoder()(reader.get_metrics_data()))
     scopes = [each.scope for each in request.resource_metrics[0].scope_metrics]
     assert (shown, shown) in {(each.name, each.version) for each in scopes}

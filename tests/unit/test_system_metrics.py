@@ -1,11 +1,14 @@
 """Readings of the host and the process, and the selection of devices."""
 
+import gc
 import os
 import re
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -19,6 +22,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel_ha.export.pipeline import Pipeline
+from otel_ha.sources import system
 from otel_ha.sources.devices import real_disks, real_interfaces
 from otel_ha.sources.filesystems import observe_filesystems
 from otel_ha.sources.system import instrument_system
@@ -92,6 +96,14 @@ def test_uptime_is_the_age_of_the_process(observed):
     assert 0 < uptime <= time.time() - psutil.Process().create_time()
 
 
+def test_uptime_does_not_jump_when_the_clock_of_the_host_is_set(observed, monkeypatch):
+    (before,) = samples(observed, "process_uptime_seconds").values()
+    clock = SimpleNamespace(time=lambda: time.time() + 1e6, monotonic=time.monotonic)
+    monkeypatch.setattr(system, "time", clock)
+    (after,) = samples(observed, "process_uptime_seconds").values()
+    assert before < after < before + 1e5
+
+
 def test_reading_reports_no_problems(observed, caplog):
     scrape(observed)
     assert "otel_ha_recording_problems" not in scrape(observed)
@@ -140,6 +152,75 @@ def test_no_attribute_is_deprecated_in_the_semantic_conventions():
 def test_cpus_are_counted_from_0(observed):
     cpus = {cpu for cpu, _ in samples(observed, "system_cpu_time_seconds_total")}
     assert cpus == {str(number) for number in range(len(psutil.cpu_times(percpu=True)))}
+
+
+def of_disks(part: str) -> dict[tuple[str, ...], float]:
+    found = psutil.disk_io_counters(perdisk=True) or {}
+    return {(way, disk): getattr(found[disk], f"{way}_{part}") for disk in found for way in ("read", "write")}
+
+
+def of_interfaces(transmit: str, receive: str) -> dict[tuple[str, ...], float]:
+    ways = {"transmit": transmit, "receive": receive}
+    found = psutil.net_io_counters(pernic=True)
+    return {(name, way): getattr(found[name], field) for name in found for way, field in ways.items()}
+
+
+def of_cpus() -> dict[tuple[str, ...], float]:
+    found = enumerate(psutil.cpu_times(percpu=True))
+    return {(str(number), mode): value for number, times in found for mode, value in times._asdict().items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "of_psutil"),
+    [
+        ("system_disk_io_bytes_total", partial(of_disks, "bytes")),
+        ("system_disk_operations_total", partial(of_disks, "count")),
+        ("system_network_io_bytes_total", partial(of_interfaces, "bytes_sent", "bytes_recv")),
+        ("system_network_errors_total", partial(of_interfaces, "errout", "errin")),
+        ("system_cpu_time_seconds_total", of_cpus),
+    ],
+)
+def test_counters_are_those_of_psutil(observed, name, of_psutil):
+    before, found, after = of_psutil(), samples(observed, name), of_psutil()
+    assert {key: value for key, value in found.items() if not before[key] <= value <= after[key]} == {}
+
+
+def test_each_collection_reads_counters_again(observed):
+    before = samples(observed, "cpython_gc_collections_total")[("2",)]
+    gc.collect()
+    assert samples(observed, "cpython_gc_collections_total")[("2",)] > before
+
+
+def test_collections_in_quick_succession_share_amounts(observed, monkeypatch):
+    readings = []
+    read = psutil.Process.num_threads
+    monkeypatch.setattr(psutil.Process, "num_threads", lambda process: readings.append(process) or read(process))
+    scrapes = (scrape(observed) for _ in range(40))
+    assert any(len(readings) < number for number, _ in enumerate(scrapes, 1))
+
+
+def lacking(name: str, monkeypatch) -> None:
+    """Let psutil know nothing of a part, as on some platforms."""
+
+    def not_there(*_: object) -> None:
+        raise NotImplementedError
+
+    if name == "context switches":
+        monkeypatch.setattr(psutil.Process, "num_ctx_switches", not_there)
+    else:
+        monkeypatch.setattr(psutil, "disk_io_counters", lambda **_: {})
+
+
+@pytest.mark.parametrize("part", ["context switches", "disks"])
+def test_a_part_that_the_platform_lacks_is_left_out_without_a_problem(pipeline, monkeypatch, caplog, part):
+    lacking(part, monkeypatch)
+    undo = instrument_system()
+    text = scrape(pipeline)
+    undo()
+    assert "system_cpu_time" in text
+    assert ("process_context_switches" in text) == (part != "context switches")
+    assert ("system_disk" in text) == (part != "disks" and bool(psutil.disk_io_counters(perdisk=True)))
+    assert caplog.records == []
 
 
 def test_the_process_is_this_one(observed):

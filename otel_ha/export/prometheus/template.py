@@ -111,6 +111,8 @@ def written(points: Points, template: Template) -> Iterator[str]:
 
 def escaped(value: Any) -> str:
     """Return the text of a label value, escaped as prometheus_client does."""
+    if type(value) is str and value.isidentifier():  # most are, and have nothing to escape
+        return value
     try:
         text = str(value) if isinstance(value, str) else dumps(value, default=str)
     except ValueError:  # a whole number with more digits than Python is willing to write
