@@ -15,6 +15,7 @@ from otel_ha.version import __version__
 
 if TYPE_CHECKING:
     from otel_ha.config.telemetry_config import TelemetryConfig
+    from otel_ha.declare.bound import BoundOperation
     from otel_ha.declare.catalog import Catalog, Objective
     from otel_ha.declare.handles import BoundCounter, BoundGauge, BoundHistogram
     from otel_ha.declare.instruments import (
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from otel_ha.declare.operation import Operation
     from otel_ha.declare.outcome import Discarded
     from otel_ha.declare.rename import Rename
-    from otel_ha.declare.resolved import BoundOperation
     from otel_ha.errors import CatalogError, ConfigError, TelemetryError
     from otel_ha.measure.decorator import measured
     from otel_ha.telemetry import Telemetry, setup_telemetry
@@ -89,7 +89,7 @@ _HOMES = {
     "Operation": "otel_ha.declare.operation",
     "Discarded": "otel_ha.declare.outcome",
     "Rename": "otel_ha.declare.rename",
-    "BoundOperation": "otel_ha.declare.resolved",
+    "BoundOperation": "otel_ha.declare.bound",
     "CatalogError": "otel_ha.errors",
     "ConfigError": "otel_ha.errors",
     "TelemetryError": "otel_ha.errors",

@@ -376,6 +376,8 @@ class Telemetry:
 
     def prometheus_text(self) -> str:
         """Return the text that a scrape returns. Raises TelemetryError if the prometheus exporter is off."""
+        if self._pipeline is None and not self._is_ready:
+            raise TelemetryError("cannot scrape: telemetry has been shut down; scrape before shutdown()")
         if self._pipeline is None or self._pipeline.scrape is None:
             raise TelemetryError(
                 "cannot scrape: telemetry is off, or the exporter prometheus is; add it to OTEL_METRICS_EXPORTER"

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple, Self
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 
-from otel_ha import Catalog, TelemetryConfig
+from otel_ha import Catalog, Discarded, Operation, TelemetryConfig
+from otel_ha.declare.fastpath import Ends, FastPath
 from otel_ha.declare.instruments import Instrument
+from otel_ha.declare.outcome import Outcome, way_of
+from otel_ha.declare.ports import Attributes
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.record.gate import CollectionGate, GatedReader
 from otel_ha.vocabulary import runtime
@@ -130,6 +133,25 @@ def unbalanced(points: Points) -> dict[str, dict[str, int]]:
         for source, account in accounts(points).items()
         if account["received"] != account["processed"] + account["discarded"] + account["in_flight"]
     }
+
+
+def started(operation: Operation, attributes: Attributes) -> None:
+    """Record the start of work as measured() does the first time."""
+    FastPath(operation, operation.resolved(), attributes).start_in_full()
+
+
+def ended(
+    operation: Operation,
+    outcome: Outcome | Discarded,
+    duration: float,
+    *,
+    at_start: Attributes,
+    at_end: Attributes,
+    later: bool = False,
+) -> None:
+    """Record the end of work as measured() does the first time; with `later`, as in a finalizer."""
+    path = FastPath(operation, operation.resolved(), at_start)
+    Ends(path, at_end).ended_in_full(way_of(outcome), duration, later=later)
 
 
 def in_threads(number: int, target: Callable[[int], object]) -> None:

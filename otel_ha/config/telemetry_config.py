@@ -14,7 +14,7 @@ specified, although the Python exporters by themselves read it as seconds.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,17 +92,17 @@ class TelemetryConfig(OtlpConfig):
         "The setting for the service name overrides a `service.name` given here.",
     )
 
-    metrics_exporters: tuple[str, ...] = _export(
+    metrics_exporters: Sequence[str] = _export(
         some_of("otlp", "prometheus", "console"), "OTEL_METRICS_EXPORTER", default=("otlp", "prometheus"),
         help="The exporters: `otlp` pushes, `prometheus` is scraped, `console` prints. `none` (an empty tuple) exports "
         "nothing.",
     )
-    traces_exporters: tuple[str, ...] = _export(
+    traces_exporters: Sequence[str] = _export(
         some_of("otlp", "console"), "OTEL_TRACES_EXPORTER", default=(), default_text="`none`",
         help="The exporters of traces: `otlp` pushes, `console` prints. OpenTelemetry specifies `otlp` as the default; "
         "here it is `none`, as each measured call then costs a span.",
     )
-    logs_exporters: tuple[str, ...] = _export(
+    logs_exporters: Sequence[str] = _export(
         some_of("otlp", "console"), "OTEL_LOGS_EXPORTER", default=(), default_text="`none`",
         help="The exporters of the records of `logging`: `otlp` pushes, `console` prints. They need the extra `logs`: "
         "`pip install 'otel-ha[logs]'`. OpenTelemetry specifies `otlp` as the default; here it is `none`.",
@@ -158,7 +158,7 @@ class TelemetryConfig(OtlpConfig):
         SECRET, "OTEL_HA_ENDPOINT_PASSWORD", default=None,
         help="The password of that user. It is never shown. Needs the user name.",
     )
-    endpoint_allowed_hosts: tuple[str, ...] = _endpoint(
+    endpoint_allowed_hosts: Sequence[str] = _endpoint(
         HOSTS, "OTEL_HA_ENDPOINT_ALLOWED_HOSTS", default=(),
         default_text="none: on loopback only names of this machine, elsewhere every name",
         help="The host names, such as those of a reverse proxy, under which the endpoint answers; to others it answers "

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from otel_ha.declare.instruments import Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.declare.outcome import Discarded, Outcome, is_discarded
 from otel_ha.declare.ports import Attributes, Change, Queue
+
+
+class _NoReason:
+    """Takes the place of a reason that was not given, so that it is reported; None would leave the attribute out."""
+
+    def __repr__(self) -> str:
+        return "empty"
+
+
+_NO_REASON: Any = _NoReason()
+
+
+def _given(reason: Any) -> Any:
+    """Return the reason of a discard, or the value that is reported in its place."""
+    return _NO_REASON if reason is None or (type(reason) is str and not reason) else reason
 
 
 class Accounts:
@@ -48,7 +63,7 @@ class Accounts:
 
     def discarded(self, reason: str, attributes: Attributes) -> Sequence[Change]:
         """Return the changes for work that is given up while it is in the queue."""
-        discarded = self._one(self._discarded, 1, {**attributes, "reason": reason})
+        discarded = self._one(self._discarded, 1, {**attributes, "reason": _given(reason)})
         return [*discarded, *self._one(self._in_flight, -1, attributes, "queued")]
 
     def started(self, attributes: Attributes) -> Sequence[Change]:
@@ -72,7 +87,7 @@ class Accounts:
 
     def _outcome_of(self, outcome: Outcome | Discarded, duration: float, attributes: Attributes) -> Sequence[Change]:
         if is_discarded(outcome) and self._discarded is not None:
-            return self._one(self._discarded, 1, {**attributes, "reason": outcome.reason})
+            return self._one(self._discarded, 1, {**attributes, "reason": _given(outcome.reason)})
         name = "discarded" if is_discarded(outcome) else cast("Outcome", outcome)
         taken = self._one(self._duration, duration, {**attributes, "outcome": name})
         return [*taken, *self._one(self._occurrences, 1, attributes)]

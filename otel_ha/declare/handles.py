@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from types import FunctionType
+from typing import Protocol, TypeVar, cast
 
 from otel_ha.declare.context import current_context
-from otel_ha.declare.ports import Attributes, Line, Recorder
+from otel_ha.declare.ports import Attributes, Line, Recorder, call_of
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
 
 
 class Records(Protocol):
     """A declaration that the measured code records to."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
 
     @property
     def recorder(self) -> Recorder | None:
@@ -25,6 +33,10 @@ class _Handle:
         self._instrument = instrument
         self._attributes = attributes
         self._line: Line | None = None
+
+    def __repr__(self) -> str:
+        instrument = self._instrument
+        return f"{type(instrument).__name__}({instrument.name}).{call_of('bind', self._attributes)}"
 
     # All in one call: every further call is more code that has left the CPU's caches since the last event.
     def _record(self, amount: float, /) -> None:
@@ -54,19 +66,32 @@ class _Handle:
             self._line = fast.open_line(amount, self._attributes)
 
 
+def _named(verb: Verb, name: str, text: str) -> Verb:
+    """Return a copy of a verb that has a name and a docstring of its own, but does not cost a further call."""
+    own = FunctionType(verb.__code__, verb.__globals__, name.rpartition(".")[2])
+    own.__qualname__, own.__doc__, own.__annotations__ = name, text, verb.__annotations__
+    return cast("Verb", own)
+
+
 class BoundCounter(_Handle):
     """A Counter or an UpDownCounter with its attributes."""
 
-    add = _Handle._record
+    __slots__ = ()
+
+    add = _named(_Handle._record, "BoundCounter.add", "Add an amount; a counter's is at least 0. Never raises.")
 
 
 class BoundGauge(_Handle):
     """A Gauge with its attributes."""
 
-    set = _Handle._record
+    __slots__ = ()
+
+    set = _named(_Handle._record, "BoundGauge.set", "Make an amount the value; never raises.")
 
 
 class BoundHistogram(_Handle):
     """A Histogram with its attributes."""
 
-    record = _Handle._record
+    __slots__ = ()
+
+    record = _named(_Handle._record, "BoundHistogram.record", "Record an amount (at least 0); never raises.")

@@ -347,13 +347,19 @@ def state_set(attribute: Attribute, current: str) -> list[Point]:
 
 def connect(recorders: Iterable[tuple[Synchronous | Observable, Recorder | Observer]]) -> None:
     """Let declarations record; the pipeline calls this once for all of them, so that they change together."""
-    for instrument, recorder in recorders:
-        object.__setattr__(instrument, "recorder", recorder)
-    GENERATION.end()
+    GENERATION.current = GENERATION.CHANGING
+    try:
+        for instrument, recorder in recorders:
+            object.__setattr__(instrument, "recorder", recorder)
+    finally:
+        GENERATION.end()
 
 
 def disconnect(instruments: Iterable[Synchronous | Observable]) -> None:
     """Make declarations inert; the pipeline calls this."""
-    for instrument in instruments:
-        object.__setattr__(instrument, "recorder", None)
-    GENERATION.end()
+    GENERATION.current = GENERATION.CHANGING
+    try:
+        for instrument in instruments:
+            object.__setattr__(instrument, "recorder", None)
+    finally:
+        GENERATION.end()

@@ -34,7 +34,10 @@ def is_exact(key: Key) -> bool:
 
     A long text, such as a payload by mistake, would stay in memory as a whole although only its start is recorded.
     """
-    return all(part is None or (issubclass(type(part), str) and str.__len__(part) <= LONGEST) for part in key)
+    for part in key:  # a loop, as all() would take a generator: every new attribute set comes here
+        if part is not None and not (issubclass(type(part), str) and str.__len__(part) <= LONGEST):
+            return False
+    return True
 
 
 def look_up(known: Mapping[Any, Value], key: Hashable) -> Value | None:

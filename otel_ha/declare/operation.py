@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from otel_ha.declare.accounts import Accounts
 from otel_ha.declare.amounts import cannot_record, plain_duration
+from otel_ha.declare.bound import BoundOperation
+from otel_ha.declare.given import SET_BY_MEASUREMENTS, SET_BY_STEPS, did_you_mean
 from otel_ha.declare.instruments import Attribute, Counter, Histogram, Synchronous, UpDownCounter
 from otel_ha.declare.keys import Key, is_exact, key_of
 from otel_ha.declare.naming import wrong_types
 from otel_ha.declare.outcome import OK, Discarded, Outcome
 from otel_ha.declare.plain import is_same
 from otel_ha.declare.ports import GENERATION, Attributes, AttributeValue, Change, Recorder, Step, shown
-from otel_ha.declare.resolved import MOST_RESOLVED, BoundOperation, Resolved, ended_key
+from otel_ha.declare.resolved import MOST_RESOLVED, Resolved, ended_key
 from otel_ha.errors import CatalogError
 
 _MAYBE_COUNTER = ((Counter, type(None)), "a Counter, or None")
@@ -51,6 +54,10 @@ class Operation:
     """The instruments that it records to."""
     attributes: Mapping[str, Attribute] = field(init=False, repr=False)
     """The attributes that its instruments declare, by keyword."""
+    measured_work: dict[Key, Any] = field(init=False, repr=False)
+    """The work that measured() has found, by key_of() its attributes (see otel_ha.measure.work); the keys are exact."""
+    last_work: dict[Key, Any] = field(init=False, repr=False)
+    """Of those, the last one with the same values, whatever their keywords: found by a key that is cheaper to make."""
     _resolved: Resolved = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +72,8 @@ class Operation:
             accounts=accounts,
             instruments=accounts.instruments,
             attributes=attributes,
+            measured_work={},
+            last_work={},
             _resolved=Resolved(accounts.instruments),
         )
         name, unit = self.duration.name, self.duration.unit
@@ -73,6 +82,10 @@ class Operation:
         for instrument, keyword in ((self.in_flight, "state"), (self.discarded, "reason")):
             if instrument is not None and keyword not in self.accounts.keywords[instrument]:
                 raise CatalogError(f"{instrument.name!r} lacks the attribute {keyword!r} of an operation; declare it")
+
+    def __repr__(self) -> str:
+        """Return the name of its duration, which stands for it."""
+        return f"Operation({self.duration.name})"
 
     @property
     def recorder(self) -> Recorder | None:
@@ -90,7 +103,7 @@ class Operation:
         Work that `receive()` did not count is counted as received too, and reported as a problem.
         """
         if not self._record_resolved((reason,), attributes):
-            self._watch_queue()
+            self.watch_queue()
             self._record_first((reason,), attributes, self.accounts.discarded(reason, attributes), "ended")
 
     def record(
@@ -108,14 +121,14 @@ class Operation:
         if self._record_resolved(key, attributes, seconds):
             return
         if self.queued:
-            self._watch_queue()
+            self.watch_queue()
         changes = self.accounts.passed(outcome, seconds, attributes)
         if (open_span := self.resolved().open_span) is None:
             self._record_first(key, attributes, changes, "ended", varies=changes[0][0] is self.duration)
         else:  # never resolved, so that each piece of work comes here and has a span
             span = open_span(self, seconds)
             try:
-                self._check(attributes)
+                self.check(attributes)
                 self._record(changes, "ended")
             finally:
                 if span is not None:
@@ -133,45 +146,47 @@ class Operation:
     def bind(self, /, **attributes: AttributeValue | None) -> BoundOperation:
         """Return this operation with its attributes resolved, for code that receives work often.
 
-        Raises CatalogError for a reason, an outcome or a state: each step has its own.
+        Raises CatalogError for an attribute that no instrument declares, a value outside a closed set, a function, and
+        for outcome, reason, state and error_type, which the work sets itself.
         """
         return BoundOperation(self, attributes)
 
-    def started(self, attributes: Attributes) -> None:
-        """Count work that started; measured() calls this."""
-        if self.queued:
-            self._watch_queue()
-        self._record(self.accounts.started(attributes), "started")
-
-    def ended(
-        self,
-        outcome: Outcome | Discarded,
-        duration: float,
-        *,
-        at_start: Attributes,
-        at_end: Attributes,
-        later: bool = False,
-    ) -> None:
-        """Count work that ended after `duration` seconds; it leaves the work in flight with its attributes at the
-        start.
-
-        With `later`, no lock is taken and the next collection sees it: for finalizers.
-        """
-        self._record(self.accounts.ended(outcome, duration, at_start, at_end), "ended", later=later)
-
-    def late(self, at_start: Attributes, attributes: Attributes) -> Attributes:
-        """Return those of `attributes`, which became known after the start, that can still be recorded.
+    def late(self, at_start: Attributes, attributes: Attributes) -> tuple[Attributes, bool]:
+        """Return those of `attributes`, which became known after the start, that can still be recorded; and whether
+        there was no problem.
 
         Attributes by which received work and work in flight are counted stay as they were, or the accounts would not
         add up.
         """
-        self._check(attributes)
+        own = attributes.keys() & SET_BY_MEASUREMENTS
+        for keyword in own:
+            message = f"{keyword!r} is set by the measurement itself; use fail(), discard() or cancel(); ignored"
+            self._report("late_attribute", keyword, message)
+        if own:
+            attributes = {keyword: value for keyword, value in attributes.items() if keyword not in own}
+        is_right = self.check(attributes, SET_BY_MEASUREMENTS) and not own
         # Even if it is equal: 1 and True are two values.
         fixed = attributes.keys() & self.accounts.fixed
         for keyword in fixed:
             if not is_same(attributes[keyword], at_start.get(keyword)):
-                self._report("late_attribute", keyword, f"{keyword!r} cannot change once work has started; ignored")
-        return {keyword: value for keyword, value in attributes.items() if keyword not in fixed}
+                message = f"{keyword!r} cannot change once work has started; give it to bind() or measured(); ignored"
+                self._report("late_attribute", keyword, message)
+                is_right = False
+        return {keyword: value for keyword, value in attributes.items() if keyword not in fixed}, is_right
+
+    def check(self, attributes: Attributes, own: Collection[str] = SET_BY_STEPS) -> bool:
+        """Report attributes that none of the instruments declares; return whether all are declared.
+
+        The work sets its `own` attributes itself, so they are not suggested.
+        """
+        undeclared = attributes.keys() - self.attributes.keys()
+        for keyword in undeclared:
+            allowed = sorted(self.attributes.keys() - own)
+            declared = f"(declared: {', '.join(allowed) or 'none'})"
+            suggestion = did_you_mean(keyword, allowed)
+            message = f"its operation has no attribute {shown(keyword)} {declared}; ignored{suggestion}"
+            self._report("undeclared_attribute", keyword, message)
+        return not undeclared
 
     def resolved(self) -> Resolved:
         """Return the steps that are resolved for the current recorders."""
@@ -180,33 +195,24 @@ class Operation:
             resolved = self.__dict__["_resolved"] = Resolved(self.instruments)
         return resolved
 
-    @property
-    def _queue_recorder(self) -> Recorder | None:
-        return None if self.in_flight is None else self.in_flight.recorder
-
-    def _watch_queue(self) -> None:
+    def watch_queue(self) -> None:
         """Let telemetry watch the queue, before work leaves it."""
         queue, recorder = self.accounts.queue, self._queue_recorder
         if queue is not None and recorder is not None:
             recorder.queues.watch(queue)
 
-    def _check(self, attributes: Attributes) -> bool:
-        """Report attributes that none of the instruments declares; return whether all are declared."""
-        undeclared = attributes.keys() - self.attributes.keys()
-        for keyword in undeclared:
-            declared = ", ".join(sorted(self.attributes)) or "none"
-            message = f"its operation has no attribute {shown(keyword)} (declared: {declared}); ignored"
-            self._report("undeclared_attribute", keyword, message)
-        return not undeclared
+    @property
+    def _queue_recorder(self) -> Recorder | None:
+        return None if self.in_flight is None else self.in_flight.recorder
 
     def _report(self, reason: str, keyword: str, message: str) -> None:
         if (recorder := self.recorder) is not None:
             recorder.report(reason, message, attribute=keyword)
 
-    def _record(self, changes: Sequence[Change], step: Step, *, later: bool = False) -> None:
+    def _record(self, changes: Sequence[Change], step: Step) -> None:
         recorder = self.recorder
         if recorder is not None:
-            recorder.record_together(changes, step, later=later)
+            recorder.record_together(changes, step, later=False)
 
     def _record_resolved(self, key: Key, attributes: Attributes, amount: float = 1) -> bool:
         """Record a step that is resolved for these attributes; return whether it was recorded, or is inert.
@@ -235,7 +241,7 @@ class Operation:
     ) -> None:
         """Record a step that is not resolved for these attributes, and resolve it for the next time."""
         resolved = self.resolved()
-        declared = self._check(attributes)
+        declared = self.check(attributes)
         self._record(changes, step)
         key = key_of(attributes, *key)
         if not declared or not is_exact(key) or resolved.recorder is None or resolved.recorder.fast is None:

@@ -39,6 +39,8 @@ def sendable(value: object) -> str | bool | int | float | None:
     A lone surrogate would break every scrape, a larger number every push; no NaN equals another one, so that each would
     be a series.
     """
+    if type(value) is str and value.isascii():  # almost every value
+        return value
     text = plain_text(value)
     if text is not None:
         try:

@@ -39,6 +39,9 @@ class Generation:
     one comparison, however many declarations are involved.
     """
 
+    CHANGING = object()
+    """The generation while recorders change: nothing is recorded, as a step would reach only some of them."""
+
     __slots__ = ("current",)
 
     def __init__(self) -> None:
@@ -179,6 +182,11 @@ class Observer(Protocol):
 
     def report(self, reason: str, message: str, *, attribute: str = "") -> None:
         """Count a problem with a measurement; the first one of its kind is logged."""
+
+
+def call_of(function: str, attributes: Attributes) -> str:
+    """Return how a function is called with these attributes, for a repr."""
+    return f"{function}({', '.join(f'{keyword}={shown(value)}' for keyword, value in attributes.items())})"
 
 
 def shown(value: object) -> str:

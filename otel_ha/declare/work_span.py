@@ -203,7 +203,7 @@ class WorkSpan:
             return
         message = _clean(_message(error))
         self.span.set_status(Status(StatusCode.ERROR, f"{error_type}: {message}"))
-        stack = _clean("".join(format_exception(error)))
+        stack = _clean(_stack(error))
         event: dict[str, AttributeValue] = {"exception.type": error_type, "exception.message": message}
         self.span.add_event("exception", event | {"exception.stacktrace": stack})
 
@@ -221,6 +221,13 @@ def _message(error: BaseException) -> str:
         return str(error)
     except Exception:  # noqa: BLE001 - an exception of the service may do anything
         return shown(error)
+
+
+def _stack(error: BaseException) -> str:
+    try:
+        return "".join(format_exception(error))
+    except Exception:  # noqa: BLE001 - a metaclass of the service may do anything when its class is named
+        return ""
 
 
 def _clean(text: str) -> str:

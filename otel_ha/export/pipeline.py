@@ -45,6 +45,7 @@ from otel_ha.record.journal.journal import Journal
 from otel_ha.record.journal.sdk import (
     CellHistogram,
     CellSum,
+    Joining,
     OwnProvider,
     drop_series,
     gather_points,
@@ -292,6 +293,7 @@ class Pipeline:
         provider.journal = journal
         journal.balance = self._balance
         journal.readers = partial(readers_of, provider)
+        journal.join = Joining().join
         if self.scrape is not None:
             gather_points(self.scrape, provider, self.scrape.gather)
         if "otlp" in self._config.metrics_exporters and self._config.otlp_temporality == "cumulative":

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
@@ -40,7 +41,7 @@ class HistoryReader(GatedReader, MetricReader):
         self.history = history
         self._increases = increases
         self._received: Sequence[Metric] = ()
-        self._grown: list[Increase] = []
+        self._grown: list[Iterable[Increase]] = []
         self._error: Exception | None = None
         self._one_at_a_time = Turn()
         self._ending = threading.Event()
@@ -63,7 +64,7 @@ class HistoryReader(GatedReader, MetricReader):
         """
         if self.gate.reader is self:
             try:
-                self._grown += self._increases()
+                self._grown.append(self._increases())
             except Exception as error:  # noqa: BLE001 - raised by the collection
                 self._error = error
 
@@ -86,13 +87,13 @@ class HistoryReader(GatedReader, MetricReader):
         try:
             self.collect()
             grown = self._taken_growth()
-            self.history.take(self._received, grown, provisional=provisional)
+            self.history.take(self._received, chain.from_iterable(grown), provisional=provisional)
         except Exception as error:  # noqa: BLE001 - the next collection takes place as usual
             return repr(error) if self.delivery.failed(str(error) or type(error).__name__) else ""
         self.delivery.succeeded()
         return ""
 
-    def _taken_growth(self) -> list[Increase]:
+    def _taken_growth(self) -> list[Iterable[Increase]]:
         """Return the growth that this collection noted, and what earlier ones that failed left."""
         if self._error is not None:
             raise self._error

@@ -98,10 +98,11 @@ class Store:
             self.moments.popleft()
             self.began = False
         for of_instrument in self._series.values():
-            for key, series in list(of_instrument.items()):
+            for series in of_instrument.values():
                 series.shorten(most)
-                if series.is_gone:
-                    del of_instrument[key]
+            # A list of all items would be a new object for each series; see Increases.
+            for key in [key for key, series in of_instrument.items() if series.is_gone]:
+                del of_instrument[key]
 
     def start_of(self, window: float, *, slack: float = _SLACK) -> int:
         """Return the number of the collection at which a window starts: the last one that is old enough."""

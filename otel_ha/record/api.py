@@ -26,7 +26,7 @@ class ApiRecorder:
         self.intake = Intake(instrument, shared)
         self.report = self.intake.report
         self.queues = shared.queues
-        self._gate = shared.gate
+        self.gate = shared.gate
         self._problems = shared.problems
         self._totals: dict[Identity, float] = {}
         """The sum of each series, if the instrument can be the work in flight of an operation."""
@@ -50,7 +50,7 @@ class ApiRecorder:
         """Write a measurement when this thread may, or at once if the gate says so by a context."""
         if context is None:
             is_count = self._problems.is_counting
-            self._gate.write(partial(self._write_safely, amount, resolved, get_current(), is_count=is_count))
+            self.gate.write(partial(self._write_safely, amount, resolved, get_current(), is_count=is_count))
         else:
             self._write(amount, resolved, context)
 
@@ -86,6 +86,6 @@ class ApiRecorder:
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:  # noqa: ARG002 - the gate sees steps in order
         """Record measurements together; see Recorder."""
         try:
-            (self._gate.defer if later else self._gate.apply)(changes)
+            (self.gate.defer if later else self.gate.apply)(changes)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.intake.failed("recording", error)

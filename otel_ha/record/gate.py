@@ -23,10 +23,12 @@ else:
 
 
 class _RecordsInContext(Protocol):
+    gate: CollectionGate
+
     def record(self, amount: float, attributes: Attributes, context: Context | None = None) -> None: ...
 
 
-_Addressed = tuple[_RecordsInContext | None, float, Attributes]
+_Addressed = tuple[_RecordsInContext, float, Attributes]
 """A Change with the recorder of its instrument."""
 
 
@@ -101,8 +103,16 @@ class CollectionGate:
 
     def defer(self, changes: Sequence[Change]) -> None:
         """Record a batch at the next collection; takes no lock, so a finalizer may call it wherever it interrupts."""
-        addressed, context = _addressed(changes), get_current()
+        addressed, context = self._addressed(changes), get_current()
         self._append(lambda: _record(addressed, context))
+
+    def _addressed(self, changes: Sequence[Change]) -> Sequence[_Addressed]:
+        """Return the changes with their current recorders: a deferred batch is recorded even if telemetry is ending.
+
+        Not those with a recorder of another gate: telemetry that another thread has started has not seen this work.
+        """
+        found = [(instrument.recorder, amount, attributes) for instrument, amount, attributes in changes]
+        return [each for each in found if each[0] is not None and each[0].gate is self]
 
     @property
     def waiting(self) -> int:
@@ -234,12 +244,6 @@ def _nothing() -> None:
     pass
 
 
-def _addressed(changes: Sequence[Change]) -> Sequence[_Addressed]:
-    """Return the changes with their current recorders: a deferred batch is recorded even if telemetry is ending."""
-    return [(instrument.recorder, amount, attributes) for instrument, amount, attributes in changes]
-
-
 def _record(changes: Sequence[_Addressed], context: Context | None) -> None:
     for recorder, amount, attributes in changes:
-        if recorder is not None:
-            recorder.record(amount, attributes, context)
+        recorder.record(amount, attributes, context)

@@ -99,6 +99,7 @@ def _report(problems: Problems, queue: Queue, attributes: dict[str, AttributeVal
     which = ", ".join(f"{keyword}={shown(value)}" for keyword, value in sorted(attributes.items()))
     message = (
         f"work {which and f'with {which} '}left the queue without receive() (number: {missing:,}); it is counted as "
-        "received too; call receive() when work enters the queue, or discard it in a measured() block"
+        "received too; call receive() when work enters the queue, after setup_telemetry(), or discard it in a "
+        "measured() block"
     )
     problems.report(queue.duration, REASON, message, subject=which, times=missing, context=Context())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,17 @@ def attributes_of(same: Identity) -> dict[str, AttributeValue]:
     return {name: value[1] if isinstance(value, tuple) else value for name, value in pairs}
 
 
+def _itself(same: Identity) -> Identity:
+    return same
+
+
+_OVERFLOWN = identity(OVERFLOW)
+_REMEDIES: Mapping[tuple[str, object], str] = {
+    ("outcome", "discarded"): "; discard() needs an Operation with a `discarded` counter"
+}
+"""Ends of messages about values outside a closed set, by the keyword and the value."""
+
+
 class Resolver:
     """Turns the keywords of one instrument's measurements into OpenTelemetry attributes, within its limits."""
 
@@ -59,12 +70,23 @@ class Resolver:
         self._attributes = {attribute.keyword: attribute for attribute in instrument.attributes}
         self._within_budget = {a.keyword: shared.within_budget.setdefault(a, set()) for a in instrument.attributes}
         self.series: dict[Identity, Any] = {}
-        """The attribute sets in use, each with an object of the recorder's; at first, with itself."""
+        """The attribute sets in use, each with an object of the recorder's."""
+        self.new_series: Callable[[Identity], Any] = _itself
+        """Makes the object of a new attribute set."""
         self.reports = 0
         self._widest_name: str | None = None
 
     def resolve(self, attributes: Attributes, *, take_place: bool = True) -> dict[str, AttributeValue]:
         """Return the attributes by their full names, or OVERFLOW beyond the instrument's series."""
+        resolved = self._named(attributes)
+        return self._placed(resolved)[1] if take_place else resolved
+
+    def identify(self, attributes: Attributes) -> Identity:
+        """Return the identity of the resolved attributes."""
+        return self._placed(self._named(attributes))[0]
+
+    def _named(self, attributes: Attributes) -> dict[str, AttributeValue]:
+        """Return the attributes by their full names, each within its limits."""
         resolved: dict[str, AttributeValue] = {}
         for keyword, value in attributes.items():
             if value is None:
@@ -76,10 +98,18 @@ class Resolver:
                 self._report("undeclared_attribute", keyword, message)
             else:
                 resolved[attribute.name] = self._within_limits(attribute, value)
-        if not take_place or self._is_within_series(resolved):
-            return resolved
+        return resolved
+
+    def _placed(self, resolved: dict[str, AttributeValue]) -> tuple[Identity, dict[str, AttributeValue]]:
+        """Return attributes that have a place among the series, with their identity: these, folded ones or OVERFLOW."""
+        same = identity(resolved)
+        if same in self.series or self._takes_place(same):
+            return same, resolved
         folded = self._fold(resolved)
-        return folded if self._is_within_series(folded, reserve=True) else OVERFLOW
+        same = identity(folded)
+        if same in self.series or self._takes_place(same, reserve=True):
+            return same, folded
+        return _OVERFLOWN, OVERFLOW
 
     def _fold(self, resolved: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
         """Return the attributes with the one that has the most values replaced by "_OTHER": the others survive."""
@@ -111,7 +141,8 @@ class Resolver:
             return OTHER
         if attribute.values and value not in attribute.values:
             allowed = ", ".join(attribute.values)
-            message = f"{attribute.name} is {shown(value)}; allowed: {allowed}; recorded as {OTHER}"
+            remedy = _REMEDIES.get((attribute.keyword, value), "")
+            message = f"{attribute.name} is {shown(value)}; allowed: {allowed}; recorded as {OTHER}{remedy}"
             self._report("undeclared_value", attribute.name, message)
             return OTHER
         if not attribute.values and isinstance(value, str) and len(value) > self._longest:
@@ -133,17 +164,16 @@ class Resolver:
             known.add(value)
         return True
 
-    def _is_within_series(self, resolved: dict[str, AttributeValue], *, reserve: bool = False) -> bool:
-        series = identity(resolved)
-        if series not in self.series:
-            if len(self.series) >= self._instrument.series + (self._instrument.reserve if reserve else 0):
+    def _takes_place(self, same: Identity, *, reserve: bool = False) -> bool:
+        """Give a new series a place, and return whether there was one."""
+        if len(self.series) >= self._instrument.series + (self._instrument.reserve if reserve else 0):
+            if not reserve:
                 most = self._instrument.series
-                if not reserve:
-                    later = f"with {self._widest}={OTHER}" if self._widest else "as otel.metric.overflow"
-                    message = f"more than {most} attribute sets; later ones are recorded {later}; raise its series="
-                    self._report("series_exceeded", "", message)
-                return False
-            self.series.setdefault(series, series)  # another thread may have stored its object meanwhile
+                later = f"with {self._widest}={OTHER}" if self._widest else "as otel.metric.overflow"
+                message = f"more than {most} attribute sets; later ones are recorded {later}; raise its series="
+                self._report("series_exceeded", "", message)
+            return False
+        self.series.setdefault(same, self.new_series(same))  # of several threads, one wins
         return True
 
     def keywords_of(self, same: Identity) -> dict[str, AttributeValue]:

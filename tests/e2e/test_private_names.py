@@ -38,6 +38,7 @@ SDK = (
     "_previous_collection_start_nano",
     "_reader_storages",
     "_reservoir",
+    "_reset_on_collect",
     "_sample_exemplar",
     "_set_meter_configurator",
     "_shutdown",

@@ -32,6 +32,7 @@ from otel_ha import (
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.record.journal.cells import HistogramCell, Scale
 from otel_ha.vocabulary import runtime
+from tests.recorded import ended, started
 from tests.traced import Traced, in_a_span
 
 DELTA = AggregationTemporality.DELTA
@@ -157,11 +158,11 @@ class Driven:
 
     def start(self, attributes, _, __, sampled):
         with in_a_span() if sampled else nullcontext():
-            WORK.started(attributes)
+            started(WORK, attributes)
 
     def end(self, attributes, outcome, duration, sampled):
         with in_a_span() if sampled else nullcontext():
-            WORK.ended(outcome, duration, at_start=attributes, at_end={**attributes, "error_type": None})
+            ended(WORK, outcome, duration, at_start=attributes, at_end={**attributes, "error_type": None})
 
     def call(self, attributes, error, reader, sampled):
         collected = []

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -149,6 +150,13 @@ def test_disabled_telemetry_is_inert_and_says_that_there_is_nothing_to_scrape():
         assert telemetry.flush()
         with pytest.raises(TelemetryError, match="cannot scrape"):
             telemetry.prometheus_text()
+
+
+def test_a_scrape_after_the_shutdown_says_that_telemetry_has_been_shut_down():
+    with setup_telemetry(config=config(), catalog=OURS) as telemetry:
+        pass
+    with pytest.raises(TelemetryError, match="telemetry has been shut down; scrape before"):
+        telemetry.prometheus_text()
 
 
 def test_an_argument_enables_what_the_environment_disables(monkeypatch):
@@ -485,6 +493,21 @@ def test_a_handle_bound_before_telemetry_records_once_it_is_set_up():
 def test_a_wrong_amount_to_a_handle_is_counted(ours, caplog):
     JOBS.bind(colour="red").add(-1)
     assert "invalid_amount" in ours.prometheus_text()
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [(JOBS.bind().add, "BoundCounter.add"), (LEVEL.bind().set, "BoundGauge.set"),
+     (WAIT.bind().record, "BoundHistogram.record")],
+)  # fmt: skip
+def test_a_verb_of_a_handle_says_its_name_in_errors_and_help(verb, name):
+    assert verb.__doc__
+    with pytest.raises(TypeError, match=re.escape(f"{name}() got an unexpected keyword argument 'colour'")):
+        verb(1, colour="red")
+
+
+def test_a_handle_shows_its_attributes():
+    assert repr(JOBS.bind(colour="red")) == f"Counter({JOBS.name}).bind(colour='red')"
 
 
 def test_wrong_attributes_of_a_handle_are_counted_each_time(ours):

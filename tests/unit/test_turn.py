@@ -18,8 +18,9 @@ from otel_ha.record import expiring
 from otel_ha.record.expiring import ExpiringSums
 from otel_ha.record.gate import CollectionGate
 from otel_ha.record.journal.cells import HistogramCell, SumCell
+from otel_ha.record.journal.increases import Increases
 from otel_ha.record.journal.journal import Journal
-from otel_ha.record.journal.sdk import _SettlingSum
+from otel_ha.record.journal.sdk import _SettlingHistogram, _SettlingSum
 from otel_ha.scrub import protect, scrub
 from otel_ha.turn import Turn, after_own_work, as_own_work, is_working, working
 from tests.history import run
@@ -173,6 +174,22 @@ def test_settled_amounts_reach_each_reader_once_after_an_exception(monkeypatch):
                 recorded.provider.journal.settle()
         values = [sorted(recorded.collect(reader)["test.things"].values()) for reader in (0, 1)]
     assert values == [[2, 2, 2], [2, 2, 2]]
+
+
+@pytest.mark.parametrize("taker", [_SettlingSum, _SettlingHistogram, Increases])
+def test_growth_reaches_the_history_once_after_an_exception(monkeypatch, taker):
+    with Recorded(THINGS, WAIT, journalled=True) as recorded:
+        journal = recorded.provider.journal
+        journal.increases = Increases()
+        for _ in range(2):
+            THINGS.add(1, shape="a")
+            WAIT.record(0.1)
+        with interrupting(monkeypatch, (taker, "absorb")):
+            journal.settle()
+        recorded.collect()
+        found = {each.instrument: each for each in journal.take_increases()}
+    assert (found["test.things"].total, found["test.wait"].total) == (2, 0.2)
+    assert sum(found["test.wait"].counts.values()) == 2
 
 
 def test_sums_that_expire_survive_an_exception_while_they_are_added_up():

@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from otel_ha import Attribute, Counter, Histogram, Operation, TelemetryConfig, UpDownCounter, measured
 from otel_ha.export.pipeline import Pipeline
 from otel_ha.vocabulary import ingest, runtime
-from tests.recorded import MemoryReader, Recorded, accounts, in_threads, unbalanced
+from tests.recorded import MemoryReader, Recorded, accounts, in_threads, started, unbalanced
 
 EVENT, QUEUED = ingest.EVENT, ingest.QUEUED_EVENT
 UNRECEIVED = ("homeassistant.event.process.duration", "not_received", None)
@@ -66,7 +66,7 @@ LEAVING = {
     "discarded in a block": (start_and_discard, (1, 0, 1, 0)),
     "measured elsewhere": (lambda: QUEUED.record(0.1, source="mqtt"), (1, 1, 0, 0)),
     "measured elsewhere by a handle": (lambda: QUEUED.bind(source="mqtt").record(0.1), (1, 1, 0, 0)),
-    "started": (lambda: QUEUED.started({"source": "mqtt"}), (1, 0, 0, 1)),
+    "started": (lambda: started(QUEUED, {"source": "mqtt"}), (1, 0, 0, 1)),
 }
 
 

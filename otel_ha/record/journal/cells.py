@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry.context import Context
 
@@ -31,10 +32,10 @@ class Cell:
     """
 
     __slots__ = (
-        "_aggregations",
-        "_created",
         "_readers",
+        "aggregations",
         "amounts",
+        "created",
         "dirty",
         "given",
         "identity",
@@ -53,9 +54,10 @@ class Cell:
         self.limit = 0
         self.dirty = False
         self.given = 0
-        """How many aggregations have the amounts already: more than none if a handler has raised in between."""
-        self._created: int | None = time.time_ns()
-        self._aggregations: tuple[Any, ...] = ()
+        """How many takers have the amounts already: more than none if a handler has raised in between."""
+        self.created: int | None = time.time_ns()
+        """When the series began; None once an aggregation has it."""
+        self.aggregations: tuple[Any, ...] = ()
         self._readers: object = None
 
     def take(self, amounts: list[float]) -> None:
@@ -77,15 +79,19 @@ class Cell:
         """Record an amount through the public API, in this context."""
         self.write(amount, attributes_of(self.identity), context)
 
-    def settle(self, readers: object) -> None:
-        """Hand the amounts to the aggregation of each reader, and start again from zero."""
-        if readers is not self._readers or any(aggregation.spent for aggregation in self._aggregations):
-            self._aggregations = ()
-            self._readers = readers
-            self.replay(0, Context({CELL: self}))
-            self._created = None
-        for aggregation in self._aggregations[self.given :]:
-            aggregation.absorb(self)
+    def settle(self, readers: object, join: Join, increases: Absorbing | None = None) -> None:
+        """Hand the amounts to the aggregation of each reader and to `increases`, and start again from zero.
+
+        `join` finds the aggregations, when the cell does not know them or they may have been replaced.
+        """
+        if readers is not self._readers or any(aggregation.spent for aggregation in self.aggregations):
+            self.aggregations = ()
+            join(self, readers)
+            self.created = None
+            self._readers = readers  # last: if a handler has raised before, the next turn looks again
+        takers = self.aggregations if increases is None else (*self.aggregations, increases)
+        for taker in takers[self.given :]:
+            taker.absorb(self)
         self._reset()
 
     def drop(self) -> None:
@@ -93,17 +99,32 @@ class Cell:
         self.dirty = False
         self._reset()
 
+    def look(self) -> None:
+        """Look for the aggregations by an empty measurement through the public API, whose context names this cell."""
+        self.replay(0, Context({CELL: self}))
+
     def join(self, aggregation: Any) -> None:
         """Settle to this aggregation as well; it calls this when the empty measurement reaches it."""
         aggregation.spent = False
-        if self._created is not None:
-            aggregation.start_at(self._created)
-        if self._aggregations:
-            aggregation.share(self._aggregations[0])
-        self._aggregations += (aggregation,)
+        if self.created is not None:
+            aggregation.start_at(self.created)
+        if self.aggregations:
+            aggregation.share(self.aggregations[0])
+        self.aggregations += (aggregation,)
 
     def _reset(self) -> None:
         self.total = self.given = 0
+
+
+class Absorbing(Protocol):
+    """Takes the amounts of cells."""
+
+    def absorb(self, cell: Any) -> None:
+        """Take the amounts of a cell, and count itself in `cell.given` in the same step: a handler may raise."""
+
+
+Join = Callable[[Cell, Any], None]
+"""Makes a cell join the aggregation of each reader, of those that the journal's `readers` returned."""
 
 
 class SumCell(Cell):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, get_current_span, set_span_in_
 
 from otel_ha.declare.context import current_context
 from otel_ha.declare.ports import Step
-from otel_ha.record.journal.cells import Cell
+from otel_ha.record.journal.cells import Cell, Join
 from otel_ha.record.journal.increases import Increase, Increases
 from otel_ha.turn import PATIENCE, Turn
 
@@ -94,6 +94,8 @@ class Journal:
         self._sorting = Turn()
         self._cells: list[Cell] = []
         self._batches: dict[Step, list[Batch]] = {step: [] for step in _BACKWARDS}
+        self.batch_count = 0
+        """The number of resolved batches, about: several threads may count at once."""
         self._entries: dict[Step, list[Entry]] = {step: [] for step in _BACKWARDS}
         self._dirty: list[Cell] = []
         self._taken: list[_Part] = []
@@ -103,6 +105,7 @@ class Journal:
         self.increases: Increases | None = None
         """The growth of cells, if a history wants to know."""
         self.readers: Callable[[], object] = lambda: None
+        self.join: Join = lambda cell, _: cell.look()
         self.balance: Callable[[], bool] = lambda: False
         """Called when everything is settled; returns whether it has recorded more, which is settled as well."""
 
@@ -111,11 +114,6 @@ class Journal:
         lists: list[list[Any]] = [cell.amounts for cell in self._cells]
         lists += [batch.amounts for batches in self._batches.values() for batch in batches]
         return sum(map(len, [*lists, *self._entries.values()])) + len(self.replays)
-
-    @property
-    def batch_count(self) -> int:
-        """The number of resolved batches."""
-        return sum(map(len, self._batches.values()))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -137,6 +135,7 @@ class Journal:
         batch = Batch(self, cell, constants)
         batch.limit = self._limit()
         self._batches[step].append(batch)
+        self.batch_count += 1
         return batch
 
     def _limit(self) -> int:
@@ -180,9 +179,9 @@ class Journal:
         self._sorting.run(self._settle, PATIENCE, None)
         return []
 
-    def take_increases(self) -> list[Increase]:
+    def take_increases(self) -> Iterable[Increase]:
         """Return the growth that was settled since the last call."""
-        return [] if self.increases is None else self._sorting.run(self.increases.take, PATIENCE, [])
+        return () if self.increases is None else self._sorting.run(self.increases.take, PATIENCE, ())
 
     def drop(self) -> None:
         """Forget measurements that are not settled yet: the meter was switched off meanwhile."""
@@ -220,9 +219,7 @@ class Journal:
         dirty = self._dirty
         while dirty:
             cell = dirty[-1]
-            if self.increases is not None:
-                self.increases.add(cell)
-            cell.settle(self.readers())
+            cell.settle(self.readers(), self.join, self.increases)
             cell.dirty = False
             del dirty[-1]
 

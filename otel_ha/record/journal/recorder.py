@@ -16,7 +16,7 @@ from otel_ha.record.api import Write
 from otel_ha.record.intake import Intake
 from otel_ha.record.journal.cells import Cell, HistogramCell, Scale, SumCell
 from otel_ha.record.journal.journal import Journal
-from otel_ha.record.resolver import Identity, Resolver, Shared, identity
+from otel_ha.record.resolver import Identity, Resolver, Shared
 
 Bounds = tuple[float, ...] | None
 """The bounds of a histogram; None for an instrument of another kind."""
@@ -26,7 +26,10 @@ class Cells:
     """The cells of one instrument, by attribute set."""
 
     MOST_KEYS = 10_000
-    """Attribute sets, as they are given, whose cell is looked up; others are resolved each time."""
+    """Attribute sets, as they are given, whose cell is looked up; others are resolved each time.
+
+    An instrument that declares more series has as many: one event costs no more because there are many of them.
+    """
 
     def __init__(
         self, instrument: Synchronous, resolver: Resolver, write: Write, journal: Journal, bounds: Bounds
@@ -37,9 +40,9 @@ class Cells:
         self._write = write
         self._journal = journal
         self._name = instrument.name
+        self._most = max(self.MOST_KEYS, instrument.series)
         self._scale = None if bounds is None else Scale(bounds)
-        self._making: dict[Identity, Cell] = {}
-        """The cells that are being made: of several threads that record the same attributes first, one wins."""
+        resolver.new_series = self._new
 
     def of(self, attributes: Attributes) -> Cell:
         """Return the cell of these attributes."""
@@ -47,29 +50,22 @@ class Cells:
         return look_up(self.given, key) or self._resolve(key, attributes)
 
     def _resolve(self, key: Key, attributes: Attributes) -> Cell:
-        reports = self.resolver.reports
-        same = identity(self.resolver.resolve(attributes))
-        found = self.resolver.series.get(same, same)
-        cell = found if isinstance(found, Cell) else self._make(found)
+        resolver = self.resolver
+        reports, same = resolver.reports, resolver.identify(attributes)
+        cell: Cell | None = resolver.series.get(same)
+        if cell is None:  # the first set beyond the series
+            cell = resolver.series.setdefault(same, self._new(same))
         # A problem has to be counted each time, so its attribute set is not kept.
-        if is_exact(key) and reports == self.resolver.reports and len(self.given) < self.MOST_KEYS:
+        if reports == resolver.reports and len(self.given) < self._most and is_exact(key):
             with suppress(Exception):  # a subclass of str that cannot be hashed
                 self.given[key] = cell
         return cell
 
-    def _make(self, same: Identity) -> Cell:
-        """Make the cell of a series, without a lock: the thread that has it may be interrupted for long."""
-        series = self.resolver.series
-        # A new cell is settled from now on, in case a handler raises here. That of a loser stays empty.
-        cell = self._making.setdefault(same, self._new(same))
-        found = series.get(same)
-        if isinstance(found, Cell):  # the winner had already left `_making`
-            cell = found
-        series[same] = cell
-        self._making.pop(same, None)
-        return cell
-
     def _new(self, same: Identity) -> Cell:
+        """Make the cell of a series, which is settled from now on; of several threads that do so, one has it kept.
+
+        Without a lock: the thread that has it may be interrupted for long. The cells of the others stay empty.
+        """
         if self._scale is not None:
             cell: Cell = HistogramCell(self._write, same, self._scale, self._name)
         else:
@@ -92,7 +88,7 @@ class JournalRecorder:
         self.journal = journal
         self.cells = Cells(instrument, self.intake.resolver, write, journal, bounds)
         self.queues = shared.queues
-        self._gate = shared.gate
+        self.gate = shared.gate
         self.fast = JournalFastRecording(self)
         # At hand for record().
         self._given = self.cells.given
@@ -139,21 +135,31 @@ class JournalRecorder:
     def record_together(self, changes: Sequence[Change], step: Step, *, later: bool) -> None:
         """Record measurements as one entry; see Recorder."""
         try:
-            if any(not isinstance(change[0].recorder, JournalRecorder | None) for change in changes):
+            if not _are_journalled(changes):
                 # Some of them go through the API, so a collection has to be held back.
-                (self._gate.defer if later else self._gate.apply)(changes)
-            elif together := _accepted(changes):
+                (self.gate.defer if later else self.gate.apply)(changes)
+            elif together := _accepted(changes, self.journal):
                 self.journal.write(together, step)
         except Exception as error:  # noqa: BLE001 - recording never raises into the measured code
             self.intake.failed("recording", error)
 
 
-def _accepted(changes: Sequence[Change]) -> list[tuple[float, Cell]]:
-    """Return the amounts and cells of the changes that are accepted; report the others."""
+def _are_journalled(changes: Sequence[Change]) -> bool:
+    """Whether none of the changes goes through the API."""
+    for change in changes:  # a loop, as all() would take a generator: new attribute sets come here
+        recorder = change[0].recorder
+        if recorder is not None and not isinstance(recorder, JournalRecorder):
+            return False
+    return True
+
+
+def _accepted(changes: Sequence[Change], journal: Journal) -> list[tuple[float, Cell]]:
+    """Return the amounts and cells of the changes that are accepted in this journal; report the others."""
     found: list[tuple[float, Cell]] = []
     for instrument, amount, attributes in changes:
         recorder = instrument.recorder
-        if isinstance(recorder, JournalRecorder):
+        # In another journal if telemetry ended and began meanwhile, in another thread.
+        if isinstance(recorder, JournalRecorder) and recorder.journal is journal:
             number = recorder.intake.accepted(amount)
             if number is None:
                 recorder.intake.reject(amount)

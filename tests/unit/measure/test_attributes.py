@@ -3,6 +3,7 @@
 import pytest
 
 from otel_ha import CatalogError, measured
+from otel_ha.declare.resolved import MOST_RESOLVED
 from otel_ha.vocabulary import ingest
 from tests.recorded import Recorded, accounts
 from tests.unit.measure.conftest import OK, WORK, boom, counts
@@ -16,6 +17,60 @@ def test_an_attribute_may_be_fixed(recorded):
 def test_an_attribute_may_be_computed_from_the_arguments(recorded):
     measured(WORK, shape=lambda event, *, deep: f"{event}-{deep}")(lambda event, *, deep: (event, deep))("a", deep="b")
     assert counts(recorded) == {(("outcome", "ok"), ("shape", "a-b")): 1}
+
+
+def test_each_combination_of_computed_attributes_has_a_series_however_often_it_comes(recorded):
+    work = measured(WORK, colour=lambda colour, _: colour, shape=lambda _, shape: shape)(lambda *_: None)
+    for _ in range(3):
+        for colour in ("red", "green"):
+            for shape in ("round", "square"):
+                work(colour, shape)
+    assert counts(recorded) == {
+        (("colour", colour), ("outcome", "ok"), ("shape", shape)): 3
+        for colour in ("red", "green")
+        for shape in ("round", "square")
+    }
+
+
+class Unhashable(str):
+    __slots__ = ()
+    __hash__ = None
+
+
+@pytest.mark.parametrize("shape", ["round", "x" * 2_000, 1, True, 1.0, None, [1], Unhashable("round"), boom])
+def test_each_function_is_called_once_per_call_whatever_it_returns(recorded, shape):
+    asked = []
+
+    def colour():
+        asked.append("colour")
+        return "red"
+
+    def compute():
+        asked.append("shape")
+        return shape() if callable(shape) else shape
+
+    work = measured(WORK, colour=colour, shape=compute)(lambda: None)
+    for _ in range(3):
+        work()
+    assert asked == ["colour", "shape"] * 3
+    assert sum(counts(recorded).values()) == 3
+
+
+def test_computed_values_without_number_take_bounded_memory():
+    with Recorded(WORK, journalled=True) as recorded:
+        made = measured(WORK, colour=lambda _: "red", shape=str)
+        work = made(lambda _: None)
+        for number in range(MOST_RESOLVED + 500):
+            work(number)
+        assert len(made._work.look_up()._found["red"]) == MOST_RESOLVED
+        assert sum(counts(recorded).values()) == MOST_RESOLVED + 500
+
+
+@pytest.mark.parametrize("shape", [[1], {"a": 1}, Unhashable("round")])
+def test_a_fixed_value_that_cannot_be_looked_up_does_not_reach_the_caller(recorded, shape):
+    work = measured(WORK, shape=shape)(lambda: 1)
+    assert [work() for _ in range(3)] == [1, 1, 1]
+    assert sum(counts(recorded).values()) == 3
 
 
 def test_an_attribute_that_is_none_is_left_out(recorded):

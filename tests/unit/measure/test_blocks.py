@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from otel_ha import measured
+from otel_ha import CatalogError, Discarded, measured
 from otel_ha.vocabulary import ingest
+from tests.hostile import ClassRaises, OfRaisingType
 from tests.recorded import accounts
 from tests.unit.measure.conftest import CANCELLED, OK, VALUE_ERROR, WORK, counts, total
 
@@ -33,6 +34,56 @@ def test_a_block_may_fail_without_an_exception(recorded):
     with measured(WORK) as measurement:
         measurement.fail("timeout")
     assert counts(recorded) == {(("outcome", "error"), ("type", "timeout")): 1}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), ValueError, "ValueError"], ids=["an error", "its type", "text"])
+def test_a_block_may_fail_by_an_exception_or_its_type(recorded, error):
+    with measured(WORK) as measurement:
+        measurement.fail(error)
+    assert counts(recorded) == {VALUE_ERROR: 1}
+
+
+@pytest.mark.parametrize(
+    "made", [OfRaisingType, lambda: OfRaisingType, ClassRaises, lambda: dict, lambda: 1.5], ids=range(5)
+)
+def test_failing_by_anything_else_is_counted_and_never_raises(recorded, made):
+    with measured(WORK) as measurement:
+        measurement.fail(made())
+    [(outcome, _)] = counts(recorded)
+    assert outcome == ("outcome", "error")
+
+
+@pytest.mark.parametrize("reason", ["", None])
+@pytest.mark.parametrize("way", ["a block", "a call", "in the queue", "elsewhere"])
+def test_a_discard_without_a_reason_is_counted_and_reported_each_time(recorded, way, reason):
+    def discarded():
+        if way == "a block":
+            with measured(ingest.EVENT, source="mqtt") as measurement:
+                measurement.discard(reason)
+        elif way == "a call":
+            measured(ingest.EVENT, source="mqtt", outcome_of=lambda _: Discarded(reason))(str)()
+        elif way == "in the queue":
+            ingest.EVENT.receive(source="mqtt")
+            ingest.EVENT.discard(reason, source="mqtt")
+        else:
+            ingest.EVENT.bind(source="mqtt").record(0.1, Discarded(reason))
+
+    for _ in range(4):
+        discarded()
+    assert recorded.value(ingest.DISCARDED, source="mqtt", reason="_OTHER") == 4
+    assert recorded.problems() == {(ingest.DISCARDED.name, "invalid_value", "homeassistant.discard.reason"): 4}
+
+
+def test_a_discard_of_work_whose_operation_does_not_count_it_is_warned_of_with_a_remedy(recorded, caplog):
+    with measured(WORK) as measurement:
+        measurement.discard("duplicate")
+    [record] = caplog.records
+    assert "recorded as _OTHER; discard() needs an Operation with a `discarded` counter" in record.getMessage()
+
+
+def test_measured_names_the_block_of_what_bind_returned():
+    with pytest.raises(CatalogError, match=r"with bound\.measured\(\)"):
+        measured(ingest.EVENT.bind(source="mqtt"))
 
 
 def test_a_block_may_be_cancelled_without_an_exception(recorded):

@@ -42,6 +42,17 @@ def test_work_that_started_in_an_earlier_telemetry_is_not_counted_in_the_next(bo
             assert later.collect() == {}
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_block_that_was_made_in_an_earlier_telemetry_is_not_counted_in_the_next(bound):
+    events = ingest.EVENT.bind(source="mqtt")
+    with Recorded(catalog=ingest.CATALOG, journalled=bound):
+        block = events.measured()
+    with Recorded(catalog=ingest.CATALOG, journalled=bound) as later:
+        with block:
+            assert later.collect() == {}
+        assert later.collect() == {}
+
+
 @pytest.mark.parametrize("error", [None, ValueError])
 def test_a_call_that_outlives_its_telemetry_is_not_counted_in_the_next(error):
     with contextlib.ExitStack() as stack:
@@ -78,3 +89,15 @@ def test_a_measurement_may_be_used_before_telemetry():
         measurement.fail("x")
         measurement.discard("x")
         measurement.cancel()
+
+
+@pytest.mark.parametrize("journalled", [True, False])
+@pytest.mark.parametrize("later", [True, False])
+def test_a_step_that_telemetry_overtakes_is_not_counted_in_the_next(journalled, later):
+    """Another thread ends telemetry and starts the next one after a step has found its recorder."""
+    with Recorded(catalog=ingest.CATALOG, journalled=journalled):
+        recorder = ingest.EVENT.recorder
+    ended = ingest.EVENT.accounts.ended("ok", 0.1, {"source": "mqtt"}, {"source": "mqtt"})
+    with Recorded(catalog=ingest.CATALOG, journalled=journalled) as following:
+        recorder.record_together(ended, "ended", later=later)
+        assert accounts(following.collect()) == {}

@@ -339,3 +339,22 @@ def test_an_operation_of_ones_own_is_consumed_if_it_counts_received_work(traced)
     received = Counter("test.received", unit="{thing}", description="Came.")
     Operation(duration=WORK, received=received).record(0.1)
     assert traced.one.kind is SpanKind.CONSUMER
+
+
+class _Unnamable(type):
+    def __getattribute__(cls, name):
+        if name in {"__qualname__", "__module__", "__name__"}:
+            raise ZeroDivisionError
+        return super().__getattribute__(name)
+
+
+class UnnamableError(Exception, metaclass=_Unnamable):
+    """Its class raises when it is named."""
+
+
+def test_a_span_tells_of_an_exception_whose_class_cannot_be_named(recorded, traced):
+    with pytest.raises(Exception, match="a message"), measured(WORK):
+        raise UnnamableError("a message")
+    [event] = traced.one.events
+    assert (event.name, event.attributes["exception.message"]) == ("exception", "a message")
+    assert not any(reason == "span_failed" for _, reason, _ in recorded.problems())
