@@ -98,7 +98,8 @@ package:
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks $(ARGS)
-	@$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
+	@$(if $(ARGS),,$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md)
+	@$(if $(ARGS),,$(BIN)/python -m benchmarks.picture < benchmarks/results.json > docs/images/growth.svg)
 
 reliability: $(VENV)/dev.stamp servers
 	@$(if $(ARGS),,rm -f $(FAULTS))
@@ -124,6 +125,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.compat.old_names page < $(MOVE) | diff - $(MOVE)
 	$(BIN)/python -m otel_ha.serve.summary.reference | diff - docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema | diff - docs/reference/summary.schema.json
+	$(BIN)/python -m benchmarks.picture < benchmarks/results.json | diff - docs/images/growth.svg
 	$(BIN)/python -m tests.faults.report < $(FAULTS) | diff - docs/reliability.md
 
 docs: $(VENV)/dev.stamp
@@ -136,6 +138,7 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python -m otel_ha.serve.summary.reference > docs/reference/summary.md
 	$(BIN)/python -m otel_ha.serve.summary.reference schema > docs/reference/summary.schema.json
 	$(BIN)/python -m benchmarks.report < benchmarks/results.json > docs/performance.md
+	$(BIN)/python -m benchmarks.picture < benchmarks/results.json > docs/images/growth.svg
 	$(BIN)/python -m tests.faults.report < $(FAULTS) > docs/reliability.md
 
 picture: $(VENV)/dev.stamp

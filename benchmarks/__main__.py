@@ -9,16 +9,29 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import history, ingestor, instrumented, memory, recording, scrape, startup, surroundings
+from benchmarks import (
+    growth,
+    history,
+    ingestor,
+    instrumented,
+    memory,
+    new_sets,
+    recording,
+    scrape,
+    startup,
+    surroundings,
+)
 from benchmarks.children import progress
 from benchmarks.machine import machine, versions
 from benchmarks.tables import Table
-from benchmarks.targets import judged
+from benchmarks.targets import NOT_MEASURED, judged
 
 PARTS = {
     "recording": recording.measure,
-    "instrumented": instrumented.measure,
+    "new_sets": new_sets.measure,
     "ingestor": ingestor.measure,
+    "growth": growth.measure,
+    "instrumented": instrumented.measure,
     "scrape": scrape.measure,
     "memory": memory.measure,
     "history": history.measure,
@@ -35,11 +48,16 @@ def main() -> int:
     began = time.monotonic()
     with surroundings.receiver() as receiver:
         for name in [arguments.only] if arguments.only else PARTS:
-            progress(f"{name}, after {time.monotonic() - began:.0f} s")
+            started = time.monotonic()
+            progress(f"{name}, after {started - began:.0f} s")
             tables += PARTS[name](receiver, quick=arguments.quick)
+            progress(f"{name} took {time.monotonic() - started:.0f} s")
     progress(f"done, after {time.monotonic() - began:.0f} s")
     print("\n\n".join(_printed(table) for table in tables))
-    print(f"\n{_aligned('Targets', judged(tables))}")
+    # A single part has nothing to say about the targets of others.
+    targets = [cells for cells in judged(tables) if not arguments.only or cells[-1] != NOT_MEASURED]
+    if len(targets) > 1:
+        print(f"\n{_aligned('Targets', targets)}")
     if arguments.json:
         arguments.json.write_text(json.dumps(_document(known, tables, quick=arguments.quick), indent=1) + "\n")
         progress(f"written to {arguments.json}")
@@ -48,7 +66,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure otel-ha and its peers.")
-    parser.add_argument("--quick", action="store_true", help="about a minute, with a wider spread")
+    parser.add_argument("--quick", action="store_true", help="about two minutes, with a wider spread")
     parser.add_argument("--only", choices=PARTS, help="measure one part")
     parser.add_argument("--json", type=Path, help="file to write; a whole run writes results.json")
     arguments = parser.parse_args()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import View
 
 from benchmarks.surroundings import SCRAPE_HEADERS
-from otel_ha import SUB_SECOND, Attribute, Catalog, Histogram, TelemetryConfig, setup_telemetry
+from otel_ha import SUB_SECOND, Attribute, Catalog, Histogram, Telemetry, TelemetryConfig, setup_telemetry
 
 OURS, SDK, CLIENT = "otel-ha", "OpenTelemetry's SDK and exporters", "prometheus_client"
 LIBRARIES = {"otel_ha": OURS, "sdk": SDK, "client": CLIENT}
@@ -25,6 +25,8 @@ WITHOUT_HISTORY = {"without_history": f"{OURS}, without its history"}
 DAY = 86_400.0
 SHARED = 10
 """Number of values of each of the first two attributes."""
+
+AMOUNTS = (0.0004, 0.003, 0.003, 0.04, 0.3, 2.2)
 
 Values = tuple[str, str, str]
 
@@ -34,7 +36,7 @@ class Holder:
     """A histogram of 14 bounds and 3 attributes, as one library holds it.
 
     `render` returns the text, `answer` makes the response to Prometheus, `push` pushes if the library has a push, and
-    `serve` starts a server and returns its address.
+    `serve` starts a server and returns its address. `telemetry` is otel-ha's.
     """
 
     record: Callable[[float, Values], None]
@@ -42,13 +44,14 @@ class Holder:
     answer: Callable[[], object]
     push: Callable[[], object]
     serve: Callable[[], str]
+    telemetry: Telemetry | None = None
 
 
-def fill(holder: Holder, count: int) -> None:
-    """Record to `count` series, in several buckets of each."""
+def fill(holder: Holder, count: int, amounts: Sequence[float] = AMOUNTS) -> None:
+    """Record to `count` series, by default in several buckets of each."""
     for number in range(count):
         values = (f"room-{number % SHARED}", f"kind-{number // SHARED % SHARED}", f"name-{number // SHARED**2}")
-        for amount in (0.0004, 0.003, 0.003, 0.04, 0.3, 2.2):
+        for amount in amounts:
             holder.record(amount, values)
 
 
@@ -83,7 +86,7 @@ def _ours(receiver: str, history_length: int = 100) -> Holder:
         if telemetry.history is not None:
             telemetry.history.collect()
 
-    return Holder(record, telemetry.prometheus_text, answer, push, lambda: str(telemetry.metrics_url))
+    return Holder(record, telemetry.prometheus_text, answer, push, lambda: str(telemetry.metrics_url), telemetry)
 
 
 def _sdk(receiver: str) -> Holder:
@@ -94,7 +97,8 @@ def _sdk(receiver: str) -> Holder:
     if "aggregation_cardinality_limit" in inspect.signature(View).parameters:
         limit["aggregation_cardinality_limit"] = 100_000
     views = [View(instrument_name="acme.work.duration", **limit)]
-    provider = MeterProvider([PrometheusMetricReader(registry=registry), pushing], views=views)
+    scraped = PrometheusMetricReader(scope_info_enabled=False, registry=registry)
+    provider = MeterProvider([scraped, pushing], views=views)
     create = provider.get_meter("benchmark").create_histogram
     duration = create("acme.work.duration", unit="s", explicit_bucket_boundaries_advisory=SUB_SECOND)
 

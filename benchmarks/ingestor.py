@@ -1,125 +1,215 @@
-"""Cost of telemetry in the example ingestor: on, off, and absent, in processes that take turns.
-
-Run as a module, it is one of these processes: it prints the address to scrape, and at the end its result.
-"""
+"""Cost of telemetry in the example ingestor: ours, two peers by hand, and none, in processes that take turns."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
+import random
+import statistics
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from math import inf
 
-from benchmarks import children, stripped
+import psutil
+
+from benchmarks import children, pace
+from benchmarks.by_hand.host import DEVICES
+from benchmarks.service import CLIENT, MODES, NONE, OTEL, OURS
 from benchmarks.surroundings import scraping
-from benchmarks.tables import Table
+from benchmarks.tables import Spread, Table, quantile
+from otel_ha.sources.devices import real_disks, real_interfaces
+from otel_ha.sources.filesystems import local_mounts, space_of
 
-ON, OFF, ABSENT = "on", "off", "absent"
-MODES = (ON, OFF, ABSENT)
-RATES = (1000, 5000)
-SETTINGS = {
-    ON: {"OTEL_EXPORTER_PROMETHEUS_PORT": "0", "OTEL_METRIC_EXPORT_INTERVAL": "1000"},
-    OFF: {"OTEL_SDK_DISABLED": "true"},
-    ABSENT: {},
-}
-CPU, RATE, P99 = "CPU, % of a core", "events/s processed", "p99 from intake to sink, ms"
+RATES = (10, 200, 1000, 5000)
+CPU, RATE, P99, RESIDENT = "CPU, % of a core", "events/s processed", "p99 from intake to sink, ms", "resident, MB"
+COLUMNS = (CPU, RATE, P99, RESIDENT)
+SHARE = {OURS: "otel-ha, % of a core", OTEL: "OpenTelemetry, % of a core", CLIENT: "prometheus_client, % of a core"}
+RATIO = {OTEL: "otel-ha / OpenTelemetry", CLIENT: "otel-ha / prometheus_client"}
+PACE = 0.3
+SCALED = f"otel-ha where the wrapper takes {PACE} µs, % of a core"
+DRAWS = 1000
 
-Runs = dict[tuple[int, str], list[dict[str, float]]]
+
+@dataclass(frozen=True)
+class Intervals:
+    """How often a service is scraped and pushes, in seconds, and how long it is observed."""
+
+    name: str
+    scrape: float
+    push: float
+    window: float
+
+
+SECOND = Intervals("every second", 1.0, 1.0, 4.0)
+DEFAULT = Intervals("default intervals", 15.0, 30.0, 30.0)
+"""The window is the longest interval, so that each run has two scrapes and one push in it, whatever their phase."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """So many rounds at one rate, in which each of the modes has a turn."""
+
+    intervals: Intervals
+    rate: int
+    rounds: int
+    modes: tuple[str, ...] = MODES
+
+
+QUICK = (Plan(SECOND, 1000, 1),)
+WHOLE = (
+    Plan(SECOND, 10, 1),
+    Plan(SECOND, 200, 2),
+    Plan(SECOND, 1000, 10),
+    Plan(SECOND, 5000, 2),
+    *(Plan(DEFAULT, rate, 1) for rate in RATES),
+    Plan(DEFAULT, 200, 2, (OURS, NONE)),
+)
+"""18 minutes. The targets are about 1,000 events/s every second and about 200 at default intervals: these have more."""
+
+Run = dict[str, float]
+Round = dict[str, Run]
+"""The run of each mode; ours has the time of the wrapper, in µs, as `wrapper`."""
+
+Rounds = Mapping[tuple[Intervals, int], list[Round]]
+"""By intervals and rate."""
 
 
 def measure(receiver: str, *, quick: bool) -> list[Table]:
     """Measure and return the tables."""
-    repeats, more, seconds = (1, 0, 3.0) if quick else (9, 12, 4.0)
-    runs: Runs = defaultdict(list)
-    for repeat in range(repeats):
-        for rate in RATES:
-            children.progress(f"ingestor: {rate} events/s, round {repeat + 1} of {repeats}")
-            # Each mode takes its turn to be the first.
-            for mode in MODES[repeat % 3 :] + MODES[: repeat % 3]:
-                runs[rate, mode].append(one_run(receiver, mode, rate, seconds))
-    # The difference that the target is about is smaller than the noise between two runs: it needs more of them.
-    for repeat in range(more):
-        children.progress(f"ingestor: {RATES[0]} events/s, on and off, round {repeat + 1} of {more}")
-        for mode in (ON, OFF) if repeat % 2 else (OFF, ON):
-            runs[RATES[0], mode].append(one_run(receiver, mode, RATES[0], seconds))
-    return [_by_mode(runs, seconds), _differences(runs)]
+    rounds: dict[tuple[Intervals, int], list[Round]] = defaultdict(list)
+    for plan in QUICK if quick else WHOLE:
+        for number in range(plan.rounds):
+            children.progress(
+                f"ingestor: {plan.rate} events/s, {plan.intervals.name}, round {number + 1} of {plan.rounds}"
+            )
+            rounds[plan.intervals, plan.rate].append(one_round(receiver, plan, number))
+    return tables(rounds)
 
 
-def one_run(receiver: str, mode: str, rate: int, seconds: float, **settings: str) -> dict[str, float]:
-    """Run the ingestor in a process of its own, and scrape it every second if telemetry is on."""
-    environ = SETTINGS[mode] | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver} | settings
-    process = children.start("ingestor", mode, rate, seconds, **environ)
-    assert process.stdout is not None
-    url = json.loads(process.stdout.readline())
-    with scraping(url, health=url.replace("/metrics", "/healthz")) if url else nullcontext() as scrapes:
-        found: dict[str, float] = children.finish(process)
-    if scrapes is not None and len(scrapes) < seconds / 2:
-        raise RuntimeError(f"{len(scrapes)} scrapes in {seconds:g} s: telemetry was hardly on")
+def tables(rounds: Rounds) -> list[Table]:
+    """Return the tables of the intervals that were run, and that of the differences."""
+    by_mode = [_by_mode("ingestor_second", SECOND, rounds), _by_mode("ingestor_default", DEFAULT, rounds)]
+    return [*(table for table in by_mode if table.rows), _differences(rounds)]
+
+
+def one_round(receiver: str, plan: Plan, number: int) -> Round:
+    """Run each mode once, each round from another one on, and time the wrapper just before ours."""
+    turn = number % len(plan.modes)
+    found = {}
+    for mode in plan.modes[turn:] + plan.modes[:turn]:
+        wrapper = {"wrapper": pace.wrapper()} if mode == OURS else {}
+        found[mode] = one_run(receiver, mode, plan.rate, plan.intervals) | wrapper
     return found
 
 
-def _by_mode(runs: Runs, seconds: float) -> Table:
+def one_run(receiver: str, mode: str, rate: int, intervals: Intervals, **settings: str) -> Run:
+    """Run the ingestor in a process of its own, and scrape it if there is telemetry."""
+    process = children.start("service", mode, rate, intervals.window, **settings_of(receiver, intervals) | settings)
+    url = children.heard(process)
+    with scraping(url, intervals.scrape) if url else nullcontext() as scrapes:
+        found: Run = children.finish(process)
+    if scrapes is not None and len(scrapes) < intervals.window / intervals.scrape:
+        raise RuntimeError(f"{mode}: {len(scrapes)} scrapes in {intervals.window:g} s are too few")
+    return found
+
+
+def settings_of(receiver: str, intervals: Intervals) -> dict[str, str]:
+    """Return the variables for a service: where and how often it pushes, and the devices that a peer reads."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver,
+        "OTEL_METRIC_EXPORT_INTERVAL": f"{intervals.push * 1e3:.0f}",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+        DEVICES: json.dumps(devices()),
+    }
+
+
+def devices() -> dict[str, Sequence[object]]:
+    """Return the disks, interfaces and file systems that otel-ha reads, so that the peers read the same ones."""
+    spaces = [space for space in map(space_of, local_mounts()) if space is not None]
+    return {
+        "disks": sorted(real_disks((psutil.disk_io_counters(perdisk=True) or {}).keys())),
+        "interfaces": sorted(real_interfaces(psutil.net_io_counters(pernic=True).keys())),
+        "filesystems": [(space.mount.device, space.mountpoint, space.mount.type) for space in spaces],
+    }
+
+
+def _by_mode(key: str, intervals: Intervals, rounds: Rounds) -> Table:
     about = (
-        f"The example ingestor without a broker, {seconds:g} s per run after two seconds of warm-up. On: default "
-        "settings, history included; scraped, pushed, and asked for its health every second. Off: "
-        "OTEL_SDK_DISABLED=true. Absent: the same sources with every recording statement removed at import. CPU is "
-        "user and system time of the whole process."
+        f"The example ingestor without a broker, {intervals.window:g} s per run after a warm-up, in "
+        f"which it is scraped and pushes once. It is scraped every {intervals.scrape:g} s, and pushes every "
+        f"{intervals.push:g} s, with default settings otherwise. By hand, the same sources have an engineer's "
+        "statements in place of ours, for the same metrics with the same attributes, and read the host and the process "
+        "by psutil at each scrape and push. prometheus_client pushes nothing. Only otel-ha has a history, limits of "
+        "attribute values, accounts that add up, and pages about its health. Without telemetry, every statement that "
+        "records is removed. CPU is user and system time of the whole process; if fewer events are processed than "
+        "arrive, the machine was too busy for a comparison."
     )
-    table = Table("ingestor", "The ingestor with telemetry on, off and absent", about, (CPU, RATE, P99))
-    for (rate, mode), found in sorted(runs.items(), key=lambda item: (item[0][0], MODES.index(item[0][1]))):
-        row = f"{rate:,} events/s, {mode}"
-        table.put(row, CPU, [100 * run["cpu"] for run in found])
-        table.put(row, RATE, [run["rate"] for run in found])
-        table.put(row, P99, [1e3 * run["p99"] for run in found])
+    table = Table(key, f"The ingestor, {_scraped(intervals)}", about, COLUMNS)
+    for rate in RATES:
+        for mode in MODES:
+            if found := [each[mode] for each in rounds.get((intervals, rate), ()) if mode in each]:
+                row = f"{rate:,} events/s, {mode}"
+                table.put(row, CPU, [100 * run["cpu"] for run in found])
+                table.put(row, RATE, [run["rate"] for run in found])
+                table.put(row, P99, [1e3 * run["p99"] for run in found])
+                table.put(row, RESIDENT, [run["resident"] / 1e6 for run in found])
     return table
 
 
-def _differences(runs: Runs) -> Table:
+def _scraped(intervals: Intervals) -> str:
+    if intervals.scrape == intervals.push:
+        return "scraped and pushed every second"
+    return f"scraped every {intervals.scrape:g} s and pushed every {intervals.push:g} s"
+
+
+def _differences(rounds: Rounds) -> Table:
     about = (
-        "Differences between consecutive runs. One part grows with the events; the rest is constant: scrapes, pushes, "
-        "and watching the process. The two rates separate these parts. The row of telemetry's threads, which scrape "
-        "and push, is the more precise one, because nearly all noise is in the thread of the event loop."
+        "The CPU of a run less that of the run without telemetry in the same round. A ratio is that of the medians of "
+        "these differences over all rounds, as the noise of a single round may be larger than a difference; in "
+        f"brackets are the first and last decile of the same ratio in {DRAWS:,} random draws of as many rounds. A "
+        "difference that is not above 0 counts as 0, so a ratio to it is ∞; if neither is above 0, there is no ratio. "
+        f"The last column is for a machine on which the wrapper takes {PACE} µs: each difference is scaled by the "
+        "wrapper's time just before the run."
     )
-    each, fixed = "µs per event", "at 0 events/s"
-    columns = (*(f"{rate:,} events/s" for rate in RATES), fixed, each)
-    table = Table("telemetry", "Telemetry's use of a core, in %", about, columns)
-    for less, part, row in (
-        (OFF, "cpu", "on less off"),
-        (OFF, "elsewhere", "on less off, in telemetry's threads"),
-        (ABSENT, "cpu", "on less absent"),
+    columns = (*SHARE.values(), *RATIO.values(), SCALED)
+    table = Table("telemetry", "The telemetry's use of a core", about, columns)
+    for (intervals, rate), found in sorted(
+        rounds.items(), key=lambda item: (item[0][0].name != SECOND.name, item[0][1])
     ):
-        by_rate = []
-        for rate in RATES:
-            pairs = zip(runs[rate, ON], runs[rate, less], strict=False)  # some modes have more runs
-            by_rate.append([100 * (on[part] - other[part]) for on, other in pairs])
-            table.put(row, f"{rate:,} events/s", by_rate[-1])
-        slopes = [(high - low) / (RATES[1] - RATES[0]) for low, high in zip(*by_rate, strict=False)]
-        table.put(row, fixed, [low - RATES[0] * slope for low, slope in zip(by_rate[0], slopes, strict=False)])
-        table.put(row, each, [slope * 1e4 for slope in slopes])
+        row = f"{rate:,} events/s, {intervals.name}"
+        for mode, column in SHARE.items():
+            if shares := _shares(found, mode):
+                table.put(row, column, shares)
+        table.put(row, SCALED, [_share(each, OURS) * PACE / each[OURS]["wrapper"] for each in found])
+        for peer, column in RATIO.items():
+            both = [(_share(each, OURS), _share(each, peer)) for each in found if peer in each]
+            if (ratio := ratio_of_medians(both)) is not None:
+                table.rows[row][column] = ratio
     return table
 
 
-async def _serve(mode: str, rate: float, seconds: float) -> dict[str, float]:
-    """Be one of the processes."""
-    if mode == ABSENT:
-        stripped.strip()
-    from benchmarks import load  # noqa: PLC0415 - after strip()
-
-    if mode == ABSENT:
-        children.say(None)
-        return await load.run(rate, seconds)
-    from otel_ha import setup_telemetry  # noqa: PLC0415 - absent means not even imported
-
-    async with setup_telemetry("ha-ingestor") as telemetry:
-        children.say(telemetry.metrics_url)
-        return await load.run(rate, seconds)
+def _shares(rounds: Iterable[Round], mode: str) -> list[float]:
+    return [_share(each, mode) for each in rounds if mode in each]
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=MODES)
-    parser.add_argument("rate", type=int)
-    parser.add_argument("seconds", type=float)
-    arguments = parser.parse_args()
-    children.say(asyncio.run(_serve(arguments.mode, arguments.rate, arguments.seconds)))
+def _share(runs: Round, mode: str) -> float:
+    return 100 * (runs[mode]["cpu"] - runs[NONE]["cpu"])
+
+
+def ratio_of_medians(pairs: Sequence[tuple[float, float]], draws: int = DRAWS) -> Spread | None:
+    """Return the ratio of the medians of pairs, with the deciles of the same ratio in random draws of the pairs.
+
+    A median below 0 counts as 0: it is lost in the noise. If both are, a ratio would be meaningless, and is None.
+    """
+    chance = random.Random(1)  # the same pairs have the same spread
+    found = _ratio(pairs)
+    drawn = [ratio for _ in range(draws) if (ratio := _ratio(chance.choices(pairs, k=len(pairs)))) is not None]
+    return None if found is None else Spread(found, quantile(drawn, 0.1), quantile(drawn, 0.9), len(pairs))
+
+
+def _ratio(pairs: Sequence[tuple[float, float]]) -> float | None:
+    of, to = (max(statistics.median(side), 0.0) for side in zip(*pairs, strict=True))
+    if to > 0:
+        return of / to
+    return inf if of > 0 else None

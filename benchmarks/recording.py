@@ -30,8 +30,8 @@ DAY = 86_400.0
 EXPORTERS = ("prometheus", "otlp", "console")
 """One reader each; none of them collects by itself during a block."""
 
-READERS = ("inert", "1 reader", "2 readers", "3 readers")
-COLLECTED = "otel-ha: measured(), with its share of a collection"
+READERS = (targets.INERT, "1 reader", targets.TWO_READERS, "3 readers")
+COLLECTED = targets.COLLECTED
 TRACES_OFF = "otel-ha: measured(), traces on and off again"
 SPAN = "otel-ha: measured(), with a span"
 NOT_SAMPLED = "otel-ha: measured(), with a span that is not sampled"
@@ -56,16 +56,20 @@ def _times_the_wrapper(found: dict[str, Samples]) -> Table:
         f"taken within rounds of {CALLS} calls. An event measured in full is counted as received and in flight, then "
         "with its duration by outcome, and as no longer in flight. Inert means without telemetry. Metrics are "
         "collected between rounds, outside the timing; the row with a share of a collection includes the work that a "
-        "call leaves to the collection. The rows about traces have rounds of their own, with a tracer of the SDK that "
-        "exports nothing."
+        "call leaves to the collection. A block is built each time, unless its row says otherwise. The rows about "
+        "traces have rounds of their own, with a tracer of the SDK that exports nothing."
     )
-    table = Table("recording", "Recording, as a multiple of the wrapper", about, READERS)
+    table = Table("recording", "Recording, in wrappers", about, READERS)
     for readers, samples in found.items():
         for way, blocks in samples.items():
             wrapped = samples[ways.WRAPPER]
             if way in APART:
                 wrapped = [[statistics.median(block)] * len(own) for block, own in zip(wrapped, blocks, strict=True)]
             table.put(way, readers, ratios(_flat(blocks), _flat(wrapped)))
+    inert = {way: _flat(blocks) for way, blocks in found[targets.INERT].items()}
+    for way in (ways.OURS, ways.OURS_COUNTER):
+        less_bare = [max(a - b, 0.0) for a, b in zip(inert[way], inert[ways.BARE], strict=True)]
+        table.put(f"{way}{targets.LESS_BARE}", targets.INERT, ratios(less_bare, inert[ways.WRAPPER]))
     return table
 
 
@@ -76,23 +80,19 @@ def _beside_peers(found: dict[str, Samples]) -> Table:
         for peer in VERSUS:
             samples = found[readers]
             table.put(f"measured() / {peer}", readers, ratios(_flat(samples[ways.OURS]), _flat(samples[peer])))
-    growth = "measured() / itself with 1 reader"
-    single = [statistics.median(block) for block in _by_wrapper(found[READERS[1]])]
+    medians = {readers: [statistics.median(block) for block in _by_wrapper(found[readers])] for readers in READERS[1:]}
     for readers in READERS[1:]:
-        table.put(growth, readers, ratios((statistics.median(block) for block in _by_wrapper(found[readers])), single))
+        table.put(targets.TO_ONE_READER, readers, ratios(medians[readers], medians[READERS[1]]))
     return table
 
 
 def _microseconds(found: dict[str, Samples]) -> Table:
-    about = f"On this machine. Every row includes the loop around the calls, which takes about as long as {ways.BARE}."
-    table = Table("microseconds", "Recording, in microseconds per call", about, READERS)
-    for readers, samples in found.items():
-        for way, blocks in samples.items():
-            table.put(way, readers, _flat(blocks))
-    inert = found[READERS[0]]
-    for way in (ways.OURS, ways.OURS_COUNTER):
-        pairs = zip(_flat(inert[way]), _flat(inert[ways.BARE]), strict=True)
-        table.put(f"{way}{targets.LESS_BARE}", READERS[0], [max(a - b, 0.0) for a, b in pairs])
+    about = f"Every row includes the loop around the calls, which takes about as long as {ways.BARE}."
+    columns = tuple(f"{readers}, µs" for readers in READERS)
+    table = Table("microseconds", "Recording, in microseconds per call", about, columns)
+    for readers, column in zip(READERS, columns, strict=True):
+        for way, blocks in found[readers].items():
+            table.put(way, column, _flat(blocks))
     return table
 
 

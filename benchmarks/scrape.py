@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import json
 import sys
 import time
 from collections import defaultdict
@@ -55,8 +54,7 @@ def measure(receiver: str, *, quick: bool) -> list[Table]:
 def one_service(library: str, receiver: str, scrapes: int) -> dict[str, list[float]]:
     """Run one service, scrape it, and return the samples by column."""
     process = children.start("scrape", library, receiver)
-    assert process.stdout is not None
-    url, rendered = json.loads(process.stdout.readline())
+    url, rendered = children.heard(process)
     scrape(url)  # warms up
     time.sleep(SETTLED)
     idle = Scrape(time.monotonic(), time.monotonic() + IDLE, 0, 0)

@@ -40,18 +40,24 @@ def scrape(url: str) -> Scrape:
     return Scrape(began, ended, len(gzip.decompress(body) if packed else body), len(body))
 
 
+def text(url: str) -> str:
+    """Return the metrics in Prometheus's own format."""
+    with urlopen(url, timeout=60) as answer:
+        return str(answer.read(), "utf-8")
+
+
 @contextmanager
-def scraping(url: str, every: float = 1.0, health: str | None = None) -> Iterator[list[Scrape]]:
-    """Scrape in a thread, and fetch `health` if given, until the block ends or the service is gone."""
+def scraping(url: str, every: float = 1.0) -> Iterator[list[Scrape]]:
+    """Scrape in a thread, now and every so many seconds, until the block ends or the service is gone."""
     ending, done = threading.Event(), list[Scrape]()
 
     def keep_scraping() -> None:
+        began = time.monotonic()
         with suppress(OSError):
-            while not ending.wait(every):
+            while True:
                 done.append(scrape(url))
-                if health:
-                    with urlopen(health, timeout=60) as answer:
-                        answer.read()
+                if ending.wait(max(began + len(done) * every - time.monotonic(), 0.0)):
+                    return
 
     thread = threading.Thread(target=keep_scraping, daemon=True)
     thread.start()

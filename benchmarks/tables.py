@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any, Self
+
+UNITS = frozenset({"µs", "ms", "s", "B", "bytes", "kB", "MB", "%", "events/s"})
+"""Units of absolute figures, which depend on the machine."""
+SCALED = "where the wrapper takes"
+"""A column with these words is scaled to a machine of that speed, so it compares across machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,11 @@ class Spread:
 
 @dataclass
 class Table:
-    """One table: rows of cells, some of which may be missing; the name of a column includes its unit."""
+    """One table: rows of cells, some of which may be missing.
+
+    The name of a column includes its unit; without one, it counts wrappers. A row or a column of ratios has " / " in
+    its name.
+    """
 
     key: str
     title: str
@@ -44,6 +55,17 @@ class Table:
     def put(self, row: str, column: str, samples: Iterable[float]) -> None:
         """Fill a cell."""
         self.rows.setdefault(row, {})[column] = Spread.of(samples)
+
+    def part(self, *, absolute: bool) -> Self:
+        """Return the table with its absolute figures only, or with all others, whose columns then have no unit."""
+        found = type(self)(self.key, self.title, self.about, ())
+        for name, row in self.rows.items():
+            kept = {column: cell for column, cell in row.items() if is_absolute(name, column) is absolute}
+            if kept:
+                found.rows[name] = kept if absolute else {unitless(column): cell for column, cell in kept.items()}
+        named = self.columns if absolute else map(unitless, self.columns)
+        found.columns = tuple(column for column in named if any(column in row for row in found.rows.values()))
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as JSON-compatible data."""
@@ -63,8 +85,23 @@ class Table:
         return lines
 
 
+def is_absolute(row: str, column: str) -> bool:
+    """Return whether the figures of a row in a column depend on the machine; ratios and wrappers hardly do."""
+    if " / " in row or " / " in column or SCALED in column:
+        return False
+    return not UNITS.isdisjoint(re.split("[ ,]+", column))
+
+
+def unitless(column: str) -> str:
+    """Return the name of a column whose ratios are shown, without the unit of its other figures."""
+    name, _, unit = column.rpartition(", ")
+    return name if unit in UNITS and name else column
+
+
 def spelled(value: float) -> str:
     """Return a number with three significant digits and no exponent."""
+    if value == inf:
+        return "∞"
     if value == 0 or abs(value) >= 100:  # noqa: PLR2004 - three digits before the point
         return f"{value:,.0f}"
     text = f"{value:.3g}"
