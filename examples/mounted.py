@@ -15,13 +15,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from otel_ha import Telemetry, TelemetryConfig, measured, setup_telemetry
+from otel_ha import Telemetry, TelemetryConfig, setup_telemetry
 from otel_ha.vocabulary import ingest
+
+FROM_WEBHOOK = ingest.EVENT.bind(source="webhook")
 
 
 async def receive(request: Request) -> JSONResponse:
     """Accept an event."""
-    with measured(ingest.EVENT, source="webhook") as event:
+    with FROM_WEBHOOK.measured() as event:
         try:
             entity_id = str((await request.json())["entity_id"])
         except (ValueError, TypeError, KeyError):
