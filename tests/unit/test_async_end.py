@@ -1,6 +1,7 @@
 """The end in an event loop: in a thread, and before uvicorn raises the signal that ended it."""
 
 import asyncio
+import inspect
 import signal
 import threading
 
@@ -14,9 +15,16 @@ from tests.unit.conftest import config
 
 
 @pytest.fixture
-def flushed(monkeypatch):
+def unchanged(monkeypatch):
+    """The shutdown of uvicorn's servers without telemetry, which an earlier test in this process may have set up."""
+    original = inspect.unwrap(uvicorn.Server.shutdown)
+    monkeypatch.setattr(uvicorn.Server, "shutdown", original)
+    return original
+
+
+@pytest.fixture
+def flushed(unchanged):
     """The threads in which the servers of uvicorn flushed."""
-    monkeypatch.setattr(uvicorn.Server, "shutdown", uvicorn.Server.shutdown)
     threads = []
     for _ in range(2):  # it is done once however often telemetry is set up
         flush_when_uvicorn_ends(lambda: threads.append(threading.current_thread()))
@@ -59,9 +67,7 @@ def test_a_server_that_ends_by_itself_flushes_as_well_because_a_signal_may_follo
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["before a server", "by the application of a server"])
-def test_uvicorn_is_changed_only_where_telemetry_is_set_up_by_the_application(monkeypatch, is_first):
-    unchanged = uvicorn.Server.shutdown
-    monkeypatch.setattr(uvicorn.Server, "shutdown", unchanged)
+def test_uvicorn_is_changed_only_where_telemetry_is_set_up_by_the_application(unchanged, is_first):
     server = uvicorn.Server(uvicorn.Config(answer))
     previous = signal.signal(signal.SIGTERM, signal.SIG_DFL if is_first else server.handle_exit)
     try:
