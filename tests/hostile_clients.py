@@ -96,7 +96,7 @@ def keeps_an_answered_connection(client: socket.socket, ended: threading.Event) 
 
 
 def half_closes(client: socket.socket, ended: threading.Event) -> None:
-    """Ask, send no more, and read the answer."""
+    """Ask, send nothing else, and read the answer."""
     client.sendall(SCRAPE)
     client.shutdown(socket.SHUT_WR)
     _until_closed(client, ended)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from otel_ha.declare.plain import is_same
@@ -25,7 +26,7 @@ def check_given(by: str, attributes: Mapping[str, object], declared: Mapping[str
         if keyword in SET_BY_MEASUREMENTS:
             raise CatalogError(f"{by}: {keyword!r} is set by the measurement itself; leave it out")
         if keyword not in declared:
-            allowed = sorted(declared.keys() - SET_BY_MEASUREMENTS)
+            allowed = tuple(sorted(declared.keys() - SET_BY_MEASUREMENTS))
             known = ", ".join(allowed) or "none"
             raise CatalogError(f"{by}: no attribute {keyword!r}; declared: {known}{did_you_mean(keyword, allowed)}")
         values = declared[keyword].values
@@ -33,7 +34,8 @@ def check_given(by: str, attributes: Mapping[str, object], declared: Mapping[str
             raise CatalogError(f"{by}: {keyword} is {shown(value)}; allowed: {', '.join(values)}")
 
 
-def did_you_mean(keyword: str, allowed: Iterable[str]) -> str:
+@lru_cache(100)  # recording asks each time that an attribute is wrong, and the search takes longer than the rest
+def did_you_mean(keyword: str, allowed: tuple[str, ...]) -> str:
     """Return the end of a message that suggests the allowed keyword that is nearest to this one; maybe empty."""
     from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
 

@@ -181,7 +181,7 @@ class Operation:
         """
         undeclared = attributes.keys() - self.attributes.keys()
         for keyword in undeclared:
-            allowed = sorted(self.attributes.keys() - own)
+            allowed = tuple(sorted(self.attributes.keys() - own))
             declared = f"(declared: {', '.join(allowed) or 'none'})"
             suggestion = did_you_mean(keyword, allowed)
             message = f"its operation has no attribute {shown(keyword)} {declared}; ignored{suggestion}"

@@ -28,7 +28,7 @@ class Cells:
     MOST_KEYS = 10_000
     """Attribute sets, as they are given, whose cell is looked up; others are resolved each time.
 
-    An instrument that declares more series has as many: one event costs no more because there are many of them.
+    An instrument that declares more series has as many, so that the cost of an event does not grow with them.
     """
 
     def __init__(
